@@ -1,0 +1,44 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The verbs of `sparse_seg`, one module each, with add_arguments(parser) and run(args) -> exit code.
+
+They parse arguments and print; the work is done elsewhere, and imported only when it is run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+COMMANDS = {
+    'demo': 'play a street (or your bag) through the real node and show what it sees',
+    'replay': 'segment every frame of a bag, offline, into a new bag',
+    'train': 'train a dense network or a refiner',
+    'evaluate': 'score models on labelled frames or street scenes',
+    'bench': 'measure speed against named rivals',
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; return 0 only on success, 1 with one line on stderr for what a user can mend."""
+    parser = argparse.ArgumentParser(
+        'sparse_seg', description='High-resolution semantic segmentation for ROS 2.')
+    verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
+    words = sys.argv[1:] if arguments is None else arguments
+    for verb, summary in COMMANDS.items():
+        module = importlib.import_module(f'sparse_seg_ros.commands.{verb}')
+        verb_parser = verbs.add_parser(verb, help=summary, description=module.__doc__,
+                                       formatter_class=argparse.RawDescriptionHelpFormatter)
+        module.add_arguments(verb_parser)
+        verb_parser.set_defaults(run=module.run)
+    args = parser.parse_args(words)
+    try:
+        return args.run(args)
+    except (ValueError, OSError, ImportError) as error:
+        print(f'sparse_seg {args.verb}: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f'sparse_seg {args.verb}: interrupted', file=sys.stderr)
+        return 130

@@ -1,0 +1,125 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The only list of settings: frozen dataclasses, read from strict YAML.
+
+Every field says its default, range and meaning once; ROS parameters, YAML files and their error
+messages all come from here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+Config = TypeVar('Config', bound='Settings')
+
+
+def setting(default: Any, about: str, *, at_least: float | None = None,
+            at_most: float | None = None, choices: tuple | None = None,
+            is_live: bool = False) -> Any:
+    """Make a dataclass field that knows its range; a live one may change while running."""
+    return field(default=default, metadata={
+        'about': about, 'at_least': at_least, 'at_most': at_most, 'choices': choices,
+        'is_live': is_live})
+
+
+class Settings:
+    """Base of all settings: checks type and range of every field at birth."""
+
+    def __post_init__(self):
+        for item in fields(self):
+            check_setting(item, getattr(self, item.name))
+
+
+def check_setting(item: Any, value: Any) -> None:
+    """Raise ValueError, naming the setting and its range, unless `value` fits dataclass field."""
+    name, about, expected = item.name, item.metadata, type(item.default)
+    is_number = expected in (int, float)
+    if isinstance(value, bool) and expected is not bool or not isinstance(
+            value, (int, float) if expected is float else expected):
+        raise ValueError(f'setting {name!r} must be {expected.__name__}, got {value!r}')
+    if is_number and about['at_least'] is not None and not value >= about['at_least']:
+        raise ValueError(f"setting {name!r} must be at least {about['at_least']}, got {value}")
+    if is_number and about['at_most'] is not None and not value <= about['at_most']:
+        raise ValueError(f"setting {name!r} must be at most {about['at_most']}, got {value}")
+    if about['choices'] is not None and value not in about['choices']:
+        raise ValueError(f"setting {name!r} must be one of {', '.join(about['choices'])}; "
+                         f'got {value!r}')
+
+
+def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> Config:
+    """Build settings of a kind from a mapping; an unknown key is an error that names the nearest."""
+    if not isinstance(values, Mapping):
+        raise ValueError(f'{source}: expected settings as "name: value" lines, got {values!r}')
+    known = {item.name: item for item in fields(kind)}
+    for name in values:
+        if name not in known:
+            raise ValueError(f'{source}: unknown setting {name!r}; {nearest(name, known)}')
+    converted = {name: tuple(value) if isinstance(value, list) else
+                 float(value) if type(value) is int and isinstance(known[name].default, float)
+                 else value for name, value in values.items()}
+    try:
+        return kind(**converted)
+    except ValueError as error:
+        raise ValueError(f'{source}: {error}') from None
+
+
+def nearest(name: str, known: Any) -> str:
+    """Return the end of an error sentence: what was probably meant, or what there is."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f'did you mean {close[0]!r}?' if close else f"known: {', '.join(known)}"
+
+
+def read_yaml(path: str | Path) -> Any:
+    """YAML file -> its content, by safe_load."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'no settings file {path}')
+    try:
+        return yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f'{path}: not valid YAML: {error}') from None
+
+
+@dataclass(frozen=True)
+class MethodConfig(Settings):
+    """How frames are segmented: one complete YAML per method in config/."""
+
+    method: str = setting('sparse_refine', 'what is done with a frame',
+                          choices=('dense', 'sparse_refine'))
+    weights: str = setting('demo', 'name in models/zoo.yaml, or path of a .safetensors file')
+    scale: float = setting(0.5, 'dense stage size / image size', at_least=0.05, at_most=1.0)
+    alpha_nats: float = setting(-1.0, 'refine pixels above this entropy; below 0: the value '
+                                'calibrated with the weights', at_least=-1.0, at_most=6.0)
+
+
+@dataclass(frozen=True)
+class NodeConfig(Settings):
+    """Parameters of the ROS node, see config/node.yaml."""
+
+    model: str = setting('demo', 'zoo name, method YAML or weights file')
+    device: str = setting('auto', "torch device: 'cpu', 'cuda', 'cuda:0'; auto = cuda if present")
+    precision: str = setting('auto', 'arithmetic of the networks; auto = the fastest safe one',
+                             choices=('auto', 'fp32', 'bf16', 'fp16'))
+    cameras: tuple = setting((), 'camera namespaces; empty = one camera on topic image')
+    image_transport: str = setting('raw', 'type of the input topic', choices=('raw', 'compressed'))
+    reliability: str = setting('auto', 'of the image subscription; auto = as the publishers offer',
+                               choices=('auto', 'reliable', 'best_effort'))
+    autostart: bool = setting(True, 'configure and activate on start')
+    max_age_seconds: float = setting(0.5, 'older images are dropped as stale; 0 keeps all',
+                                     at_least=0.0, is_live=True)
+    alpha_nats: float = setting(-1.0, 'entropy above which a pixel is refined; below 0: the '
+                                "model's own value", at_least=-1.0, at_most=6.0, is_live=True)
+    budget_milliseconds: float = setting(100.0, 'time a frame may take before the timing status '
+                                         'warns', at_least=1.0, is_live=True)
+    publish_uncertainty: bool = setting(True, 'publish segmentation/uncertainty', is_live=True)
+    uncertainty_encoding: str = setting('32FC1', '32FC1 in [0, 1], or mono8 0..255',
+                                        choices=('32FC1', 'mono8'), is_live=True)
+    overlay_alpha: float = setting(0.5, 'opacity of the colours in segmentation/overlay',
+                                   at_least=0.0, at_most=1.0, is_live=True)

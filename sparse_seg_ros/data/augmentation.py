@@ -1,0 +1,64 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Random views of labelled frames: resize, crop, flip, photometric distortion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sparse_seg_ros.labels import VOID
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Resize by scales[0]..scales[1], crop to crop_hw, flip, and change colours by `jitter`."""
+
+    crop_hw: tuple[int, int]
+    scales: tuple[float, float]
+    jitter: float = 0.3
+
+    def __call__(self, image: np.ndarray, label: np.ndarray,
+                 random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W, 3) uint8 and (H, W) uint8 -> the same at crop_hw."""
+        image, label = self.crop(image, label, random)
+        if random.random() < 0.5:
+            image, label = image[:, ::-1], label[:, ::-1]
+        return distort(image, self.jitter, random), np.ascontiguousarray(label)
+
+    def crop(self, image: np.ndarray, label: np.ndarray,
+             random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Cut a window of crop_hw / scale pixels and resize it; what is outside becomes void."""
+        scale = np.exp(random.uniform(*np.log(self.scales)))
+        window = [max(1, round(side / scale)) for side in self.crop_hw]
+        top, left = (random.integers(min(0, have - want), max(0, have - want) + 1)
+                     for have, want in zip(label.shape, window))
+        image = cut(image, top, left, window, fill=110)
+        label = cut(label, top, left, window, fill=VOID)
+        size = self.crop_hw[::-1]
+        shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        return (cv2.resize(image, size, interpolation=shrinking),
+                cv2.resize(label, size, interpolation=cv2.INTER_NEAREST))
+
+
+def cut(array: np.ndarray, top: int, left: int, size: list[int], fill: int) -> np.ndarray:
+    """Cut a window out of an (H, W, ...) array; what lies outside is filled."""
+    height, width = array.shape[:2]
+    bottom, right = top + size[0], left + size[1]
+    inside = array[max(top, 0):bottom, max(left, 0):right]
+    margins = [(max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0))]
+    if not np.any(margins):
+        return inside
+    return np.pad(inside, margins + [(0, 0)] * (array.ndim - 2), constant_values=fill)
+
+
+def distort(image: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
+    """Change brightness, contrast and saturation, each by a factor 1 +- strength."""
+    brightness, contrast, saturation = random.uniform(1 - strength, 1 + strength, 3)
+    pixels = image.astype(np.float32)
+    grey = pixels @ np.float32([0.299, 0.587, 0.114])
+    pixels = grey[..., None] + saturation * (pixels - grey[..., None])
+    pixels = (pixels - grey.mean()) * contrast + grey.mean() * brightness
+    return np.clip(pixels, 0, 255).astype(np.uint8)

@@ -1,0 +1,63 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Label sets: the ids, names and colours of the classes a network tells apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from sparse_seg_ros.files import share
+
+VOID = 255  # unlabelled in every mask of this package
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Classes 0..C-1 in order; id 255 is void and has no class."""
+
+    name: str
+    names: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...]
+
+    def __post_init__(self):
+        if not 1 <= len(self.names) <= VOID:
+            raise ValueError(f'label set {self.name!r} must have 1 to {VOID} classes, '
+                             f'got {len(self.names)}')
+        if len(self.colors) != len(self.names):
+            raise ValueError(f'label set {self.name!r} has {len(self.names)} names but '
+                             f'{len(self.colors)} colours; give one [r, g, b] per class')
+        for color in self.colors:
+            if len(color) != 3 or not all(0 <= channel <= 255 for channel in color):
+                raise ValueError(f'label set {self.name!r}: a colour is [r, g, b] in 0..255, '
+                                 f'got {list(color)}')
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def palette(self) -> np.ndarray:
+        """(256, 3) uint8 RGB, indexed by label id; void is black."""
+        palette = np.zeros((256, 3), np.uint8)
+        palette[:len(self)] = self.colors
+        return palette
+
+
+def load_labels(name: str | Path) -> LabelSet:
+    """Name of a set in config/labels, or path of such a YAML -> LabelSet."""
+    path = Path(name)
+    if path.suffix not in ('.yaml', '.yml'):
+        path = share() / 'config' / 'labels' / f'{name}.yaml'
+    if not path.is_file():
+        known = sorted(p.stem for p in path.parent.glob('*.yaml'))
+        raise FileNotFoundError(f'no label set {str(name)!r} at {path}; known sets: '
+                                f'{", ".join(known) or "none"}')
+    content = yaml.safe_load(path.read_text())
+    classes = content.get('classes') if isinstance(content, dict) else None
+    if not isinstance(classes, dict) or not classes:
+        raise ValueError(f"{path}: expected 'classes:' with 'name: [r, g, b]' lines in id order")
+    return LabelSet(path.stem, tuple(map(str, classes)),
+                    tuple(tuple(color) for color in classes.values()))

@@ -1,0 +1,58 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A network once over the whole image, at one scale of its size."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.networks import run_padded
+from sparse_seg_ros.timing import Stopwatch
+
+
+class Dense:
+    """Logits at scale x image size; labels and entropy go to full size by nearest neighbour."""
+
+    alpha = None
+
+    def __init__(self, network: nn.Module, scale: float = 1.0):
+        self.network, self.scale = network, scale
+
+    def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
+        """(B, 3, H, W) normalised -> MethodOutput without refined pixels."""
+        with clock('dense'):
+            logits = run_padded(self.network, shrink(images, self.scale)).float()
+        with clock('label'):
+            labels, uncertainty, confidence = read_logits(logits, wants_confidence)
+            size = images.shape[-2:]
+            return MethodOutput(enlarge(labels, size), enlarge(uncertainty, size), None,
+                                None if confidence is None else enlarge(confidence, size))
+
+
+def shrink(images: Tensor, scale: float) -> Tensor:
+    """(B, 3, H, W) -> (B, 3, round(scale H), round(scale W)), averaging the pixels covered."""
+    if scale == 1:
+        return images
+    size = [max(1, round(side * scale)) for side in images.shape[-2:]]
+    return F.interpolate(images, size=size, mode='area')
+
+
+def enlarge(values: Tensor, size_hw: torch.Size) -> Tensor:
+    """(B, h, w) -> (B, H, W) by nearest neighbour."""
+    if values.shape[1:] == size_hw:
+        return values
+    return F.interpolate(values.unsqueeze(1), size=size_hw, mode='nearest').squeeze(1)
+
+
+def read_logits(logits: Tensor, wants_confidence: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    """(B, C, ...) logits -> labels uint8, entropy / ln C, and the labels' probability if wanted."""
+    log_p = logits.log_softmax(1)
+    p = log_p.exp()
+    uncertainty = (-(p * log_p).sum(1) / math.log(logits.shape[1])).clamp(0, 1)
+    best, labels = p.max(1)
+    return labels.to(torch.uint8), uncertainty, best if wants_confidence else None

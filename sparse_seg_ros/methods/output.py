@@ -1,0 +1,24 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every method returns: tensors on the device, still without full-resolution logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class MethodOutput:
+    """
+    labels (B, H, W) uint8; uncertainty (B, H, W) in [0, 1]; confidence (B, H, W) in [0, 1].
+
+    refined: (B, H, W) bool, or None where the method has no sparse stage. confidence is None
+    unless it was asked for.
+    """
+
+    labels: Tensor
+    uncertainty: Tensor
+    refined: Tensor | None = None
+    confidence: Tensor | None = None

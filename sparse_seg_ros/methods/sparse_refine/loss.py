@@ -1,0 +1,32 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training loss of the refiner: cross-entropy of both predictions at the selected pixels."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from sparse_seg_ros.methods.sparse_refine.refiner import Refinement
+
+IGNORED = 255
+
+
+def refinement_loss(output: Refinement, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """
+    (B, H, W) labels -> scalar: CE(refined) + CE(ensembled), the mean over the selected pixels that have a label.
+
+    Zero, with a gradient of zero, if there is none. Label 255 is ignored. class_weights: (C,) or None.
+    """
+    targets = labels.flatten()[output.level.flat].long()
+    return sum(
+        _cross_entropy(logits.float(), targets, class_weights)
+        for logits in (output.refined, output.ensembled)
+    )
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor | None) -> Tensor:
+    if not (targets != IGNORED).any():
+        return logits.sum() * 0
+    by_class = logits.t()[None]  # (1, C, N): many times faster on CPU than (N, C)
+    return F.cross_entropy(by_class, targets[None], class_weights, ignore_index=IGNORED)

@@ -1,0 +1,47 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+SparseRefine on one frame: dense at low resolution, then sparse at full resolution.
+
+The dense logits never become large: labels and entropy are taken at the low resolution, enlarged
+by nearest neighbour, and overwritten at the refined pixels, which is exact.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from sparse_seg_ros.methods.dense import enlarge, read_logits, shrink
+from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.networks import run_padded
+from sparse_seg_ros.timing import Stopwatch
+
+
+class SparseRefine:
+    """A network over the shrunken image and a SparseRefiner over what it is unsure of."""
+
+    def __init__(self, network: nn.Module, refiner: nn.Module, scale: float = 0.5):
+        self.network, self.refiner, self.scale = network, refiner, scale
+
+    @property
+    def alpha(self) -> float:
+        """Entropy in nats above which a pixel is refined."""
+        return self.refiner.alpha
+
+    @alpha.setter
+    def alpha(self, nats: float) -> None:
+        self.refiner.alpha = nats
+
+    def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
+        """(B, 3, H, W) normalised -> MethodOutput, refined where the entropy is above alpha."""
+        with clock('dense'):
+            logits = run_padded(self.network, shrink(images, self.scale)).float()
+        seen = self.refiner(images, logits, clock)
+        with clock('label'):
+            low = read_logits(logits, wants_confidence)
+            high = read_logits(seen.ensembled.float(), wants_confidence)
+            labels, uncertainty, confidence = (
+                None if coarse is None else
+                enlarge(coarse, images.shape[-2:]).masked_scatter(seen.selected, fine)
+                for coarse, fine in zip(low, high))
+        return MethodOutput(labels, uncertainty, seen.selected, confidence)

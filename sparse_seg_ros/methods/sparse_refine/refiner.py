@@ -1,0 +1,116 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Sparse refiner: looks again, at full resolution, at the pixels a low-resolution network is unsure of (SparseRefine).
+
+Different from the release: the selection is made on the low-resolution grid (the same pixels), the head starts at
+zero, so training starts from the low-resolution prediction, and probabilities may join the input (Table 5c).
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
+from sparse_seg_ros.methods.sparse_refine.extractor import Extractor
+from sparse_seg_ros.methods.sparse_refine.selection import nearest_rows, select, upsample
+from sparse_seg_ros.sparse.level import Level
+from sparse_seg_ros.sparse.tensor import SparseTensor
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What a refiner says about the selected pixels, in row-major (b, y, x) order; logits are (N, C)."""
+
+    level: Level
+    coarse: Tensor
+    refined: Tensor
+    ensembled: Tensor
+    low_resolution: Tensor  # (B, C, h, w) logits
+
+    @property
+    def selected(self) -> Tensor:
+        """(B, H, W) bool."""
+        return self.level.mask
+
+    @property
+    def sites(self) -> Tensor:
+        """(N, 3) int64 as (b, y, x)."""
+        return self.level.sites
+
+    def full(self) -> Tensor:
+        """(B, C, H, W) logits of all pixels. Large: for training and tests only."""
+        size_hw = self.selected.shape[1:]
+        logits = nn.functional.interpolate(self.low_resolution, size=size_hw, mode='nearest')
+        batch, y, x = self.sites.unbind(1)
+        pixels = logits.movedim(1, -1).contiguous().index_put((batch, y, x), self.ensembled.to(logits.dtype))
+        return pixels.movedim(-1, 1)
+
+
+class SparseRefiner(nn.Module):
+    """Selection, extractor, head and ensembler."""
+
+    def __init__(
+        self,
+        num_classes: int = 19,
+        planes: tuple[int, ...] = (32, 64, 128, 256, 512, 1024),
+        alpha: float = 0.3,
+        inputs: tuple[str, ...] = ('rgb',),
+    ):
+        """
+        Build a refiner.
+
+        alpha: entropy in nats above which a pixel is refined.
+        inputs: ('rgb',) or ('rgb', 'logits'): the latter adds the low-resolution class probabilities.
+        """
+        super().__init__()
+        inputs = tuple(inputs)
+        if inputs not in (('rgb',), ('rgb', 'logits')):
+            raise ValueError(f"inputs must be ('rgb',) or ('rgb', 'logits'), got {inputs}")
+        self.num_classes, self.alpha, self.inputs = num_classes, alpha, inputs
+        self.extractor = Extractor(3 + num_classes * ('logits' in inputs), planes)
+        self.head = nn.Linear(planes[0], num_classes)
+        self.ensembler = Ensembler(num_classes)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, image: Tensor, logits: Tensor, clock=nullcontext) -> Refinement:
+        """(B, 3, H, W) normalised image, (B, C, h, w) low-resolution logits -> refinement of the unsure pixels."""
+        self._check(image, logits)
+        with clock('select'):
+            level = Level(upsample(select(logits, self.alpha), image.shape[2:]))
+            coarse = self._coarse(level, logits)  # (N, C)
+        with clock('extract'):
+            features = self.extractor(self._input(image, level, coarse)).features  # (N, planes[0])
+        with clock('ensemble'):
+            refined = self.head(features)
+            ensembled = self.ensembler(coarse, refined)
+        return Refinement(level, coarse, refined, ensembled, logits)
+
+    def _coarse(self, level: Level, logits: Tensor) -> Tensor:
+        """Low-resolution logits at the selected pixels, (N, C)."""
+        batch, y, x = level.sites.unbind(1)
+        y = nearest_rows(logits.shape[2], level.mask.shape[1], logits.device)[y]
+        x = nearest_rows(logits.shape[3], level.mask.shape[2], logits.device)[x]
+        return logits.movedim(1, -1)[batch, y, x]
+
+    def _input(self, image: Tensor, level: Level, coarse: Tensor) -> SparseTensor:
+        batch, y, x = level.sites.unbind(1)
+        features = image.movedim(1, -1)[batch, y, x]  # (N, 3)
+        if 'logits' in self.inputs:
+            features = torch.cat((features, coarse.t().softmax(dim=0).t()), dim=1)  # (N, 3 + C)
+        return SparseTensor(features, level)
+
+    def _check(self, image: Tensor, logits: Tensor):
+        if image.dim() != 4 or image.shape[1] != 3:
+            raise ValueError(f'image must be (B, 3, H, W) normalised RGB, got {tuple(image.shape)}')
+        expected = (image.shape[0], self.num_classes)
+        if logits.dim() != 4 or logits.shape[:2] != expected:
+            raise ValueError(
+                f'logits must be {expected + ("h", "w")}, got {tuple(logits.shape)}; '
+                'build the refiner with the num_classes of its low-resolution network'
+            )

@@ -1,0 +1,44 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What one segmented frame is: the only result type of the package, checked at birth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """
+    Labels and their uncertainty for one image of H x W pixels.
+
+    labels:       (H, W) uint8, ids of the label set.
+    uncertainty:  (H, W) float32, entropy / ln C, from 0 (sure) to 1 (no idea).
+    refined:      (H, W) bool, where the sparse stage ran; None for methods without one.
+    confidence:   (H, W) float32, probability of the label given; None unless asked for.
+    milliseconds: time spent per stage, with 'total'.
+    """
+
+    labels: np.ndarray
+    uncertainty: np.ndarray
+    refined: np.ndarray | None = None
+    confidence: np.ndarray | None = None
+    milliseconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self):
+        for name, dtype in (('labels', np.uint8), ('uncertainty', np.float32),
+                            ('refined', np.bool_), ('confidence', np.float32)):
+            array = getattr(self, name)
+            if array is None and name in ('refined', 'confidence'):
+                continue
+            if array.dtype != dtype or array.shape != self.labels.shape or array.ndim != 2:
+                raise ValueError(
+                    f'{name} must be (H, W) {np.dtype(dtype).name} like the labels '
+                    f'{self.labels.shape}, got {array.shape} {array.dtype}')
+
+    @property
+    def density(self) -> float:
+        """Fraction of pixels that the sparse stage refined, in [0, 1]."""
+        return 0.0 if self.refined is None else float(self.refined.mean())

@@ -1,0 +1,111 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One camera of the node: its image subscription, its publishers, and what it has seen."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CompressedImage, Image
+
+from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.ros import qos
+from sparse_seg_ros.ros.messages import image_message
+from sparse_seg_ros.ros.outputs import OUTPUTS, Segmented
+
+INPUTS = {'raw': (Image, 'image'), 'compressed': (CompressedImage, 'image/compressed')}
+
+
+class Camera:
+    """Topics of one camera, under its namespace where the node has several."""
+
+    def __init__(self, node: Node, namespace: str, config: NodeConfig,
+                 store: Callable[[str, Any], bool]):
+        self.node, self.name, self.setting = node, namespace or 'camera', config.reliability
+        self.store = store
+        prefix = f'{namespace}/' if namespace else ''
+        self.message_type, topic = INPUTS[config.image_transport]
+        self.topic = node.resolve_topic_name(prefix + topic)
+        self.group = MutuallyExclusiveCallbackGroup()
+        self.publishers = {
+            name: node.create_publisher(
+                Image, f'{prefix}segmentation/{name}', qos.OUTPUT,
+                qos_overriding_options=QoSOverridingOptions.with_default_policies())
+            for name in OUTPUTS}
+        self.arrivals = deque(maxlen=30)
+        self.last_seconds = time.monotonic()
+        self.looks = 'n/a'
+        self.subscription = self.subscribe()
+
+    def subscribe(self) -> Any:
+        """Subscribe to the images with the reliability that fits the publishers now."""
+        self.profile = qos.input_profile(
+            qos.wanted_reliability(self.setting, self.find_publishers()))
+        return self.node.create_subscription(
+            self.message_type, self.topic, self.receive, self.profile, callback_group=self.group,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self.report_mismatch),
+            qos_overriding_options=qos.INPUT_OVERRIDES)
+
+    def match_publishers(self) -> None:
+        """Subscribe anew if the publishers offer another reliability than subscribed with."""
+        publishers = self.find_publishers()
+        if not publishers or qos.wanted_reliability(self.setting, publishers) \
+                == self.profile.reliability:
+            return
+        self.node.destroy_subscription(self.subscription)
+        self.subscription = self.subscribe()
+        self.node.get_logger().info(
+            f'{self.topic}: subscribed {qos.NAMES[self.profile.reliability]}, as published')
+
+    def find_publishers(self) -> list:
+        """Return endpoint information of all who publish the image topic."""
+        return self.node.get_publishers_info_by_topic(self.topic)
+
+    def receive(self, message: Any) -> None:
+        """Store the image and return: no work on the executor."""
+        if self.store(self.name, message):
+            self.last_seconds = time.monotonic()
+            self.arrivals.append(self.last_seconds)
+            self.looks = message.format if hasattr(message, 'format') else \
+                f'{message.width}x{message.height} {message.encoding}'
+
+    def report_mismatch(self, event: Any) -> None:
+        """Log incompatible QoS with its cure; where reliability is auto it cures itself."""
+        if self.setting != 'auto':
+            self.node.get_logger().warning(
+                f'{self.topic}: '
+                f'{qos.why_silent(self.topic, self.profile, self.find_publishers())}')
+
+    def wants(self, name: str, config: NodeConfig) -> bool:
+        """Tell whether an output is to be made: lazy ones only while somebody listens."""
+        if name == 'uncertainty' and not config.publish_uncertainty:
+            return False
+        return not OUTPUTS[name].is_lazy or \
+            self.publishers[name].get_subscription_count() > 0
+
+    def publish(self, header: Any, frame: Segmented) -> None:
+        """Publish every wanted output of a frame under the header of its image."""
+        for name, output in OUTPUTS.items():
+            if not self.wants(name, frame.config) or \
+                    name == 'confidence' and frame.seen.confidence is None:
+                continue
+            self.publishers[name].publish(image_message(
+                Image, header, output.make(frame), output.encoding(frame.config)))
+
+    def rate_hz(self) -> float:
+        """Return images per second over the last ones received."""
+        times = list(self.arrivals)
+        return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
+
+    def destroy(self) -> None:
+        """Undo all subscriptions and publishers."""
+        self.node.destroy_subscription(self.subscription)
+        for publisher in self.publishers.values():
+            self.node.destroy_publisher(publisher)

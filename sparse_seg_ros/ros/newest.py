@@ -1,0 +1,125 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+One slot per camera: the newest frame wins, every other is counted with its reason.
+
+    received = published + superseded + stale + invalid + failed + waiting
+
+holds at any time, where waiting counts the frames in a slot or being segmented; after close()
+there are none. No ROS here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+OUTCOMES = ('published', 'superseded', 'stale', 'invalid', 'failed')
+
+
+@dataclass
+class Counters:
+    """What became of the frames of one camera."""
+
+    received: int = 0
+    published: int = 0
+    superseded: int = 0
+    stale: int = 0
+    invalid: int = 0
+    failed: int = 0
+
+    @property
+    def settled(self) -> int:
+        """Number of frames whose outcome is known."""
+        return sum(getattr(self, outcome) for outcome in OUTCOMES)
+
+    @property
+    def waiting(self) -> int:
+        """Number of frames in the slot or being segmented."""
+        return self.received - self.settled
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A message of one camera and the monotonic second of its arrival."""
+
+    camera: str
+    message: Any
+    arrived_seconds: float
+
+
+class Newest:
+    """Slots of several cameras, filled by callbacks and emptied in turn by one worker."""
+
+    def __init__(self, cameras: Iterable[str]):
+        self.slots: dict[str, Frame | None] = dict.fromkeys(cameras)
+        self.counts = {camera: Counters() for camera in self.slots}
+        self.changed = threading.Condition()
+        self.in_flight: Frame | None = None
+        self.turn = list(self.slots)
+        self.is_open = False
+
+    def open(self) -> None:
+        """Let frames in."""
+        with self.changed:
+            self.is_open = True
+
+    def put(self, camera: str, message: Any) -> bool:
+        """Store the newest frame of a camera; False, and not counted, while closed."""
+        frame = Frame(camera, message, time.monotonic())
+        with self.changed:
+            if not self.is_open:
+                return False
+            self.counts[camera].received += 1
+            if self.slots[camera] is not None:
+                self.counts[camera].superseded += 1
+            self.slots[camera] = frame
+            self.changed.notify_all()
+            return True
+
+    def take(self, timeout_seconds: float | None = None) -> Frame | None:
+        """Wait for a frame, of the camera served least recently; None after the timeout."""
+        with self.changed:
+            self.changed.wait_for(lambda: any(self.slots.values()), timeout_seconds)
+            for camera in self.turn:
+                frame, self.slots[camera] = self.slots[camera], None
+                if frame is not None:
+                    self.turn = [*(other for other in self.turn if other != camera), camera]
+                    self.in_flight = frame
+                    return frame
+            return None
+
+    def settle(self, frame: Frame, outcome: str) -> None:
+        """Count what became of a frame taken; one that close() gave up is counted already."""
+        if outcome not in OUTCOMES:
+            raise ValueError(f"outcome must be one of {', '.join(OUTCOMES)}; got {outcome!r}")
+        with self.changed:
+            if self.in_flight is frame:
+                self.count(frame, outcome)
+
+    def close(self, timeout_seconds: float = 0.0) -> None:
+        """Let no frame in, wait for the one being segmented, count what is left as superseded."""
+        with self.changed:
+            self.is_open = False
+            for camera, frame in self.slots.items():
+                if frame is not None:
+                    self.slots[camera] = None
+                    self.counts[camera].superseded += 1
+            self.changed.wait_for(lambda: self.in_flight is None, timeout_seconds)
+            if self.in_flight is not None:
+                self.count(self.in_flight, 'superseded')
+
+    def count(self, frame: Frame, outcome: str) -> None:
+        """Add one to a counter and forget the frame; the lock is held."""
+        counts = self.counts[frame.camera]
+        setattr(counts, outcome, getattr(counts, outcome) + 1)
+        self.in_flight = None
+        self.changed.notify_all()
+
+    def counters(self, camera: str) -> Counters:
+        """Return a copy of a camera's counters, taken at one instant."""
+        with self.changed:
+            return Counters(**vars(self.counts[camera]))

@@ -1,0 +1,184 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The lifecycle node: who does what when.
+
+configure loads and warms up the model, activate opens the gate, deactivate closes it and keeps
+the model, cleanup frees it. Images go camera.py -> newest.py -> worker.py; the executor only
+stores them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle.node import LifecycleNodeMixin
+from rclpy.node import Node
+
+from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.ros import parameters
+from sparse_seg_ros.ros.camera import Camera
+from sparse_seg_ros.ros.diagnostics import Diagnostics
+from sparse_seg_ros.ros.label_info import LabelInfoPublisher
+from sparse_seg_ros.ros.newest import Newest
+from sparse_seg_ros.ros.worker import Worker
+from sparse_seg_ros.segmenter import Segmenter
+
+EXPECTED = (ValueError, OSError, ImportError, RuntimeError)
+WARM_UP_SIZE_HW, WARM_UP_RUNS = (360, 640), 2
+MATCH_PERIOD_SECONDS = 0.5
+DRAIN_SECONDS = 10.0
+
+
+def load_model(config: NodeConfig) -> Segmenter:
+    """Load the model named in the parameters."""
+    from sparse_seg_ros import load  # imports torch
+
+    return load(config.model, device=config.device, precision=config.precision)
+
+
+class SegmentationNode(LifecycleNodeMixin, Node):
+    """
+    Segments the images of its cameras.
+
+    `load` makes the segmenter from the parameters. Raises ValueError for bad parameters.
+    """
+
+    def __init__(self, load: Callable[[NodeConfig], Segmenter] = load_model, **node_arguments):
+        Node.__init__(self, 'segmentation', **node_arguments)
+        # Lifecycle services in their own group: images, clock and parameters are served while
+        # a model loads, and so is get_state.
+        LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
+        self.load, self.state, self.error = load, 'unconfigured', ''
+        self.config = parameters.declare(self)
+        self.add_on_set_parameters_callback(self.change_parameters)
+        self.segmenter: Segmenter | None = None
+        self.worker: Worker | None = None
+        self.label_info: LabelInfoPublisher | None = None
+        self.cameras: dict[str, Camera] = {}
+        self.newest = Newest([name or 'camera' for name in self.config.cameras or ('',)])
+        self.diagnostics = Diagnostics(self)
+        self.matching = self.create_timer(
+            MATCH_PERIOD_SECONDS, self.match_publishers,
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+            callback_group=MutuallyExclusiveCallbackGroup())
+
+    def autostart(self) -> None:
+        """Configure and activate, as the parameter autostart asks for."""
+        if self.config.autostart and \
+                self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and warm up the model, make the topics."""
+        return self.attempt(self.configure, 'configure', 'inactive')
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let images in."""
+        return self.attempt(self.open_gate, 'activate', 'active')
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let no more images in; the one being segmented is still published."""
+        return self.attempt(lambda: self.newest.close(DRAIN_SECONDS), 'deactivate', 'inactive')
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free model and topics."""
+        return self.attempt(self.release, 'cleanup', 'unconfigured')
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything for good."""
+        return self.attempt(self.release, 'shutdown', 'finalized')
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free what there is, so that the node can be configured again."""
+        return self.attempt(self.release, 'error handling', 'unconfigured')
+
+    def attempt(self, act: Callable[[], None], name: str, state: str
+                ) -> TransitionCallbackReturn:
+        """Do a step of the lifecycle; log an expected error in one line (rclpy hides them)."""
+        try:
+            act()
+        except EXPECTED as error:
+            self.error = f'{name} failed: {error}'
+            self.get_logger().error(self.error)
+            return TransitionCallbackReturn.FAILURE
+        self.state, self.error = state, ''
+        return TransitionCallbackReturn.SUCCESS
+
+    def configure(self) -> None:
+        """Load, warm up, make topics; undo all of it when something fails."""
+        self.state, start = 'loading', time.monotonic()
+        self.get_logger().info(f'loading model {self.config.model!r} on {self.config.device}')
+        try:
+            self.segmenter = self.load(self.config)
+            self.check_alpha(self.config)
+            self.warm_up()
+            self.make_topics()
+        except BaseException:
+            self.release()
+            self.state = 'unconfigured'
+            raise
+        self.get_logger().info(f'ready after {time.monotonic() - start:.1f} s: '
+                               f'{self.segmenter.description}')
+
+    def warm_up(self) -> None:
+        """Segment grey images: the first runs allocate and compile."""
+        for _ in range(WARM_UP_RUNS):
+            self.segmenter(np.full((*WARM_UP_SIZE_HW, 3), 128, np.uint8), wants_confidence=True)
+
+    def make_topics(self) -> None:
+        """Create cameras, label info and the thread that serves them."""
+        for namespace in self.config.cameras or ('',):
+            camera = Camera(self, namespace, self.config, self.newest.put)
+            self.cameras[camera.name] = camera
+        self.label_info = LabelInfoPublisher(self, self.segmenter.labels)
+        self.worker = Worker(self.segmenter, self.newest, self.cameras, lambda: self.config,
+                             self.diagnostics.add_frame)
+
+    def open_gate(self) -> None:
+        """Let images in, and start waiting for them now."""
+        for camera in self.cameras.values():
+            camera.last_seconds = time.monotonic()
+        self.newest.open()
+
+    def release(self) -> None:
+        """Stop the worker, remove the topics, forget the model."""
+        self.newest.close(DRAIN_SECONDS)
+        if self.worker is not None:
+            self.worker.stop(DRAIN_SECONDS)
+        if self.label_info is not None:
+            self.label_info.destroy()
+        cameras, self.cameras = self.cameras, {}
+        for camera in cameras.values():
+            camera.destroy()
+        self.worker = self.label_info = self.segmenter = None
+
+    def match_publishers(self) -> None:
+        """Let every camera follow the reliability of its publishers."""
+        for camera in list(self.cameras.values()):
+            camera.match_publishers()
+        if self.state == 'loading':
+            self.get_logger().info('still loading', throttle_duration_sec=5.0, skip_first=True)
+
+    def change_parameters(self, changes: list) -> SetParametersResult:
+        """Check live changes; the next frame uses them."""
+        try:
+            config = parameters.changed(self.config, changes)
+            self.check_alpha(config)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self.config = config
+        return SetParametersResult(successful=True)
+
+    def check_alpha(self, config: NodeConfig) -> None:
+        """Raise ValueError for an entropy threshold on a model that has none."""
+        if config.alpha_nats >= 0 and self.segmenter is not None \
+                and self.segmenter.alpha is None:
+            raise ValueError(f'alpha_nats {config.alpha_nats} needs a model with refinement; '
+                             f'{self.config.model!r} runs dense, set it to -1.0')

@@ -1,0 +1,97 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""ROS parameters from the settings dataclass: declared, strict, and some of them live."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import Field, fields, replace
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from sparse_seg_ros.config import NodeConfig, check_setting, nearest
+
+SETTINGS = {item.name: item for item in fields(NodeConfig)}
+OF_ROS = ('use_sim_time', 'start_type_description_service')  # declared by rclpy itself
+UNBOUNDED = 1e9
+
+
+def declare(node: Node) -> NodeConfig:
+    """
+    Declare every setting as a parameter and return their values.
+
+    Raises ValueError for a misspelt override, which rclpy would ignore, and for one of the wrong
+    type or range.
+    """
+    check_overrides(node)
+    for item in SETTINGS.values():
+        node.declare_parameter(item.name, to_ros(item.default), descriptor(item))
+    return NodeConfig(**{name: to_setting(item, node.get_parameter(name).value)
+                         for name, item in SETTINGS.items()})
+
+
+def check_overrides(node: Node) -> None:
+    """Raise ValueError, with the cure, for values that do not fit any setting."""
+    overrides = node._parameter_overrides  # rclpy has no public way to see the unknown ones
+    for name, parameter in overrides.items():
+        if name in OF_ROS or name.startswith('qos_overrides.'):
+            continue
+        if name not in SETTINGS:
+            raise ValueError(f'unknown parameter {name!r}; {nearest(name, SETTINGS)}')
+        check_value(SETTINGS[name], parameter.value)
+
+
+def check_value(item: Field, value: Any) -> None:
+    """Raise ValueError unless a ROS value fits a setting in type and range."""
+    if isinstance(item.default, float) and type(value) is int:
+        raise ValueError(f'parameter {item.name!r} must be a double, got the integer {value}; '
+                         f'write {value}.0')
+    try:
+        check_setting(item, to_setting(item, value))
+    except ValueError as error:
+        raise ValueError(str(error).replace('setting', 'parameter', 1)) from None
+
+
+def descriptor(item: Field) -> ParameterDescriptor:
+    """Setting -> description, range and read-only flag, as `ros2 param describe` shows them."""
+    about = item.metadata
+    choices = f" ({', '.join(about['choices'])})" if about['choices'] else ''
+    made = ParameterDescriptor(description=about['about'] + choices,
+                               read_only=not about['is_live'])
+    low, high = about['at_least'], about['at_most']
+    if low is None and high is None:
+        return made
+    low, high = -UNBOUNDED if low is None else low, UNBOUNDED if high is None else high
+    if isinstance(item.default, float):
+        made.floating_point_range = [FloatingPointRange(from_value=float(low),
+                                                        to_value=float(high))]
+    elif isinstance(item.default, int):
+        made.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
+    return made
+
+
+def to_ros(value: Any) -> Any:
+    """Setting value -> parameter value; an empty list has no type in ROS, [''] stands for it."""
+    return (list(value) or ['']) if isinstance(value, tuple) else value
+
+
+def to_setting(item: Field, value: Any) -> Any:
+    """Parameter value -> setting value, undoing to_ros."""
+    if isinstance(item.default, tuple) and isinstance(value, Sequence) \
+            and not isinstance(value, str):
+        return tuple(part for part in value if part != '')
+    return value
+
+
+def changed(config: NodeConfig, parameters: Sequence[Parameter]) -> NodeConfig:
+    """Return config with live changes applied; ValueError, with the reason, for a bad one."""
+    values = {}
+    for parameter in parameters:
+        item = SETTINGS.get(parameter.name)
+        if item is not None:
+            check_value(item, parameter.value)
+            values[item.name] = to_setting(item, parameter.value)
+    return replace(config, **values)

@@ -1,0 +1,64 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Quality of service of the image subscription, and words for what can go wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+OUTPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
+                    reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
+                     reliability=ReliabilityPolicy.RELIABLE,
+                     durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# Reliability of the input is the parameter 'reliability': an override would pin it.
+INPUT_OVERRIDES = QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH))
+
+NAMES = {ReliabilityPolicy.RELIABLE: 'reliable', ReliabilityPolicy.BEST_EFFORT: 'best effort'}
+PROFILE_CURE = ('best-effort images above 0.5 MB do not pass Fast DDS as installed: start camera '
+                'and node with FASTRTPS_DEFAULT_PROFILES_FILE=config/fastdds_large_images.xml')
+
+
+def wanted_reliability(setting: str, publishers: Sequence[Any]) -> ReliabilityPolicy:
+    """
+    Return the reliability to subscribe with.
+
+    auto is reliable only where every publisher is: a reliable reader gets nothing from a
+    best-effort writer, and a best-effort reader gets images from both.
+    """
+    if setting != 'auto':
+        return ReliabilityPolicy[setting.upper()]
+    offers = {info.qos_profile.reliability for info in publishers}
+    return ReliabilityPolicy.RELIABLE if offers == {ReliabilityPolicy.RELIABLE} \
+        else ReliabilityPolicy.BEST_EFFORT
+
+
+def input_profile(reliability: ReliabilityPolicy) -> QoSProfile:
+    """Return the profile of the image subscription: a deeper queue would only add latency."""
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=reliability)
+
+
+def why_silent(topic: str, subscribed: QoSProfile, publishers: Sequence[Any]) -> str:
+    """Say in one line why no image arrives on a topic."""
+    if not publishers:
+        return f'0 publishers on {topic}; start the camera or remap the topic'
+    count = f"{len(publishers)} publisher{'s' if len(publishers) > 1 else ''}"
+    offers = {info.qos_profile.reliability for info in publishers}
+    if subscribed.reliability == ReliabilityPolicy.RELIABLE \
+            and ReliabilityPolicy.RELIABLE not in offers:
+        return (f'{count}, incompatible QoS: it offers best effort, this node asks for reliable; '
+                'set reliability to auto or best_effort')
+    if ReliabilityPolicy.BEST_EFFORT in offers or \
+            subscribed.reliability == ReliabilityPolicy.BEST_EFFORT:
+        return f'{count}, nothing arrives; {PROFILE_CURE}'
+    return f'{count}, nothing arrives; is the camera publishing?'

@@ -1,0 +1,100 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""READ FIRST: image -> method -> Prediction, timed. The border between arrays and tensors."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparse_seg_ros.labels import LabelSet
+from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.prediction import Prediction
+from sparse_seg_ros.timing import Stopwatch
+
+PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+class Method(Protocol):
+    """How a frame is segmented; alpha is the entropy threshold in nats, None without one."""
+
+    alpha: float | None
+
+    def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
+        """(B, 3, H, W) normalised -> MethodOutput, its stages timed by the clock."""
+
+
+class Segmenter:
+    """
+    Segments images one at a time: `seen = segment(image)`.
+
+    image (H, W, 3) uint8 RGB -> Prediction at the same size. One bad image raises ValueError and
+    leaves the segmenter as it was.
+    """
+
+    def __init__(self, method: Method, labels: LabelSet, mean: tuple[float, ...],
+                 std: tuple[float, ...], *, device: str = 'cpu', precision: str = 'fp32',
+                 description: dict[str, str] | None = None):
+        self.method, self.labels = method, labels
+        self.device, self.precision = torch.device(device), precision
+        self.mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
+        self.std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
+        self.description = {**(description or {}), 'device': str(self.device),
+                            'precision': precision}
+
+    @property
+    def alpha(self) -> float | None:
+        """Entropy in nats above which pixels are refined; None for methods without refinement."""
+        return self.method.alpha
+
+    @alpha.setter
+    def alpha(self, nats: float) -> None:
+        if self.method.alpha is None:
+            raise ValueError('alpha needs a method with refinement; this model runs dense')
+        if not 0 <= nats <= 6:
+            raise ValueError(f'alpha must be from 0 to 6 nats, got {nats}')
+        self.method.alpha = nats
+
+    def __call__(self, image: np.ndarray, wants_confidence: bool = False) -> Prediction:
+        check_image(image)
+        start = time.perf_counter()
+        clock = Stopwatch(self.device)
+        with torch.inference_mode(), self.arithmetic():
+            with clock('upload'):
+                images = self.normalise(image)
+            output = self.method(images, clock, wants_confidence)
+            with clock('download'):
+                arrays = {name: to_array(getattr(output, name)) for name in
+                          ('labels', 'uncertainty', 'refined', 'confidence')}
+        total = (time.perf_counter() - start) * 1e3
+        return Prediction(**arrays, milliseconds={**clock.milliseconds, 'total': total})
+
+    def arithmetic(self) -> torch.autocast:
+        """Return the autocast context of this segmenter's precision."""
+        return torch.autocast(self.device.type, PRECISIONS[self.precision],
+                              enabled=self.precision != 'fp32')
+
+    def normalise(self, image: np.ndarray) -> Tensor:
+        """(H, W, 3) uint8 RGB -> (1, 3, H, W) float32, zero mean and unit variance, on device."""
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        pixels = pixels.movedim(-1, 0).unsqueeze(0)  # (1, 3, H, W), channels last in memory
+        return (pixels.float() - self.mean) / self.std
+
+
+def check_image(image: np.ndarray) -> None:
+    """Raise ValueError unless image is (H, W, 3) uint8 with pixels in it."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 \
+            or image.shape[2] != 3 or 0 in image.shape:
+        got = f'{image.shape} {image.dtype}' if isinstance(image, np.ndarray) \
+            else type(image).__name__
+        cure = '; drop the alpha channel' if got.startswith('(') and ', 4)' in got else ''
+        raise ValueError(f'image must be (H, W, 3) uint8 RGB, got {got}{cure}')
+
+
+def to_array(tensor: Tensor | None) -> np.ndarray | None:
+    """(1, H, W) tensor on any device -> (H, W) array; None stays None."""
+    return None if tensor is None else tensor[0].cpu().numpy()

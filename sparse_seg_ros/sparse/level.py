@@ -1,0 +1,116 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Active pixels of a batch of images, and who neighbours whom.
+
+A `Level` builds the tables its convolutions need when first asked, and every layer of that level shares them.
+Neighbours come from one dense int32 index map of the image, not from hash tables. A missing neighbour points at row N,
+one past the last: backends keep a row of zeros there.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from sparse_seg_ros.sparse.pairs import Pairs, Part
+
+ALL_NINE = tuple(range(9))  # kernel index = dy + 3 * dx
+
+
+class Level:
+    """Active pixels of (B, H, W) images in row-major (b, y, x) order."""
+
+    def __init__(self, mask: Tensor):
+        """(B, H, W) bool: True where active."""
+        if mask.dim() != 3 or mask.dtype != torch.bool:
+            raise ValueError(
+                f'mask must be (B, H, W) bool, got {tuple(mask.shape)} {mask.dtype}; '
+                'compare scores with a threshold'
+            )
+        self.mask = mask
+
+    def __len__(self) -> int:
+        """Count the active pixels."""
+        return self.flat.numel()
+
+    @cached_property
+    def flat(self) -> Tensor:
+        """(N,) int64 position of each site in the flattened (B, H, W) mask."""
+        return self.mask.flatten().nonzero().squeeze(1)
+
+    @cached_property
+    def sites(self) -> Tensor:
+        """(N, 3) int64 sites as (b, y, x)."""
+        height, width = self.mask.shape[1:]
+        row = self.flat // width
+        batch = row // height
+        return torch.stack((batch, row - batch * height, self.flat - row * width), dim=1)
+
+    @cached_property
+    def coarser(self) -> Level:
+        """Level of a 3x3 stride-2 convolution, padding 0: active if ANY of its nine inputs is."""
+        height, width = self.mask.shape[1:]
+        if min(height, width) < 3:
+            raise ValueError(
+                f'a strided 3x3 convolution needs 3x3 pixels or more, got {height}x{width}; '
+                'use larger images or fewer stages'
+            )
+        rows = self.mask[:, :-2:2] | self.mask[:, 1:-1:2] | self.mask[:, 2::2]
+        return Level(rows[..., :-2:2] | rows[..., 1:-1:2] | rows[..., 2::2])
+
+    @cached_property
+    def neighbours(self) -> Pairs:
+        """Pairs of the submanifold 3x3 convolution: this level to itself."""
+        corners = self._positions(*self.sites.unbind(1)) - self._pitch - 1
+        table = self._table(corners, ALL_NINE)
+        there, back = Part(table, ALL_NINE), Part(table, ALL_NINE[::-1])
+        return Pairs((there,), (back,), len(self), len(self))
+
+    @cached_property
+    def down(self) -> Pairs:
+        """Pairs of the strided 3x3 convolution to `coarser`; the adjoint comes back to here."""
+        batch, y, x = self.coarser.sites.unbind(1)
+        there = Part(self._table(self._positions(batch, 2 * y, 2 * x), ALL_NINE), ALL_NINE)
+        back = tuple(self._reached_from_coarser(odd_y, odd_x) for odd_y in (0, 1) for odd_x in (0, 1))
+        return Pairs((there,), back, len(self), len(self.coarser))
+
+    def _reached_from_coarser(self, odd_y: int, odd_x: int) -> Part:
+        """Pair the sites of one row and column parity: (y - dy) must be even to be a coarse row."""
+        is_member = (self.sites[:, 1] % 2 == odd_y) & (self.sites[:, 2] % 2 == odd_x)
+        rows = is_member.nonzero().squeeze(1)
+        batch, y, x = self.sites[rows].unbind(1)
+        steps = [(dy, dx) for dx in ((1,) if odd_x else (0, 2)) for dy in ((1,) if odd_y else (0, 2))]
+        corners = self.coarser._positions(batch, y // 2, x // 2)
+        offsets = [-(dy // 2) * self.coarser._pitch - dx // 2 for dy, dx in steps]
+        return Part(self.coarser._look_up(corners, offsets), tuple(dy + 3 * dx for dy, dx in steps), rows)
+
+    @cached_property
+    def _index_map(self) -> Tensor:
+        """(B * (H + 2) * (W + 2),) int32 row of each pixel, N where inactive; the border is inactive."""
+        batch, height, width = self.mask.shape
+        size = batch * (height + 2) * (width + 2)
+        index_map = torch.full((size,), len(self), dtype=torch.int32, device=self.mask.device)
+        rows = torch.arange(len(self), dtype=torch.int32, device=self.mask.device)
+        index_map[self._positions(*self.sites.unbind(1))] = rows
+        return index_map
+
+    @property
+    def _pitch(self) -> int:
+        """Distance between image rows in the index map."""
+        return self.mask.shape[2] + 2
+
+    def _positions(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        """(n,) each -> (n,) position in the index map, which has a border of one pixel."""
+        return (batch * (self.mask.shape[1] + 2) + y + 1) * self._pitch + x + 1
+
+    def _table(self, corners: Tensor, kernels: tuple[int, ...]) -> Tensor:
+        """(n,) positions of kernel (0, 0) -> (n, K) int32 rows."""
+        return self._look_up(corners, [k % 3 * self._pitch + k // 3 for k in kernels])
+
+    def _look_up(self, corners: Tensor, offsets: list[int]) -> Tensor:
+        """(n,) positions and K offsets -> (n, K) int32 rows."""
+        offset = torch.tensor(offsets, device=corners.device)
+        return self._index_map[corners[:, None] + offset]

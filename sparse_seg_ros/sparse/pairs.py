@@ -1,0 +1,47 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which input row meets which output row through which of the nine kernel weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Part:
+    """
+    Outputs that share one list of kernel indices.
+
+    table: (n, K) int32 input row per output and kernel, or the number of inputs where there is none.
+    kernels: K kernel indices, dy + 3 * dx each.
+    rows: (n,) int64 output rows, or None for all of them in order.
+    """
+
+    table: Tensor
+    kernels: tuple[int, ...]
+    rows: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """
+    All pairs of one convolution, grouped by output in `parts`, and by input in `adjoint_parts`.
+
+    A convolution multiplies along `parts`; its gradient, and its transposed convolution, along `adjoint_parts`.
+    """
+
+    parts: tuple[Part, ...]
+    adjoint_parts: tuple[Part, ...]
+    inputs: int
+    outputs: int
+
+    @property
+    def adjoint(self) -> Pairs:
+        """Pairs of the transposed convolution."""
+        return Pairs(self.adjoint_parts, self.parts, self.outputs, self.inputs)
+
+    def count(self) -> int:
+        """Count the pairs: multiply by input and output channels for multiply-accumulates."""
+        return sum(int((part.table < self.inputs).sum()) for part in self.parts)

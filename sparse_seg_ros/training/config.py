@@ -1,0 +1,43 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Everything a training run is made of: read from one YAML, kept beside its results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparse_seg_ros.config import Settings, setting
+
+
+@dataclass(frozen=True)
+class TrainConfig(Settings):
+    """One run: a dense network, or the refiner of a frozen one."""
+
+    stage: str = setting('dense', 'what is trained', choices=('dense', 'refiner'))
+    network: str = setting('compact', 'name in NETWORKS; ignored for a refiner')
+    labels: str = setting('camvid', 'label set')
+    start_from: str = setting('', 'model file: weights to start from; the frozen network of a '
+                              'refiner')
+    scale: float = setting(0.5, 'network input size / image size', at_least=0.05, at_most=1.0)
+    planes: tuple = setting((16, 32, 64, 128), 'channels of the refiner per stage')
+    inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel')
+    alpha_nats: float = setting(0.3, 'refine pixels above this entropy', at_least=0.0)
+    split: str = setting('', "labelled frames, 'folder/train'; empty = none")
+    scales: tuple = setting((0.6, 1.6), 'range of random resizing of those frames')
+    street_frames: int = setting(0, 'rendered street scenes beside them', at_least=0)
+    street_size_hw: tuple = setting((1024, 2048), 'size at which streets are rendered')
+    street_scales: tuple = setting((0.4, 1.1), 'range of random resizing of those scenes')
+    validation: str = setting('', "labelled frames to score, 'folder/val'; empty = none")
+    crop_hw: tuple = setting((360, 480), 'size of a training view, pixels')
+    epochs: int = setting(60, 'passes over all frames', at_least=1)
+    batch_size: int = setting(8, 'views per step', at_least=1)
+    learning_rate: float = setting(1e-3, 'highest, after the warm-up', at_least=0.0)
+    weight_decay: float = setting(0.05, 'of AdamW; none on norms and biases', at_least=0.0)
+    balance: float = setting(0.5, 'class weight = (median frequency / frequency) ** balance',
+                             at_least=0.0, at_most=1.0)
+    averaging: float = setting(0.99, 'decay per step of the running average of the weights that '
+                               'is kept as the result', at_least=0.0, at_most=0.9999)
+    validate_every: int = setting(5, 'epochs', at_least=1)
+    precision: str = setting('bf16', 'autocast type', choices=('fp32', 'bf16', 'fp16'))
+    seed: int = setting(0, 'of weights, order and views', at_least=0)
+    cache: str = setting('runs/cache', 'folder for rendered scenes')

@@ -1,0 +1,58 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The frames a run learns from, and how rare each class is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparse_seg_ros.data.augmentation import Augmentation
+from sparse_seg_ros.data.frames import Frames, frames
+from sparse_seg_ros.data.rendered import RenderedStreet
+from sparse_seg_ros.training.config import TrainConfig
+
+TRAINING_STREETS = 1  # seed; held-out scenes use others
+
+
+def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]:
+    """Return (frames, augmentation) of every source that the run names."""
+    sources: list[tuple[Sequence, Augmentation]] = []
+    if config.split:
+        sources.append((list(frames(config.split)),
+                        Augmentation(config.crop_hw, config.scales)))
+    if config.street_frames:
+        streets = RenderedStreet(config.cache, config.street_frames, config.street_size_hw,
+                                 TRAINING_STREETS)
+        sources.append((streets, Augmentation(config.crop_hw, config.street_scales)))
+    if not sources:
+        raise ValueError("nothing to train on: set 'split', 'street_frames' or both")
+    return sources
+
+
+def validation_frames(config: TrainConfig) -> Frames | None:
+    """Return the frames to score while training, if the run names any."""
+    return frames(config.validation) if config.validation else None
+
+
+def class_weights(sources: list[tuple[Sequence, Augmentation]], num_classes: int,
+                  balance: float) -> Tensor:
+    """
+    Return (C,) weights (median frequency / frequency) ** balance, at most 5, from the sources.
+
+    Labels of 255 are void; any other beyond the classes raises ValueError.
+    """
+    counts = np.zeros(256)
+    for frames_, _ in sources:
+        for index in range(0, len(frames_), 4):
+            counts += np.bincount(frames_[index][1][::4, ::4].ravel(), minlength=256)
+    if counts[num_classes:255].any():
+        raise ValueError(f'labels must be below {num_classes} or 255, got '
+                         f'{num_classes + int(counts[num_classes:255].argmax())}; '
+                         'does the label set match the frames?')
+    frequency = np.maximum(counts[:num_classes], 1) / counts[:num_classes].sum()
+    weights = (np.median(frequency) / frequency) ** balance
+    return torch.tensor(np.minimum(weights, 5.0), dtype=torch.float32)
