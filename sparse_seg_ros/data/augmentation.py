@@ -57,8 +57,8 @@ def cut(array: np.ndarray, top: int, left: int, size: list[int], fill: int) -> n
 def distort(image: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
     """Change brightness, contrast and saturation, each by a factor 1 +- strength."""
     brightness, contrast, saturation = random.uniform(1 - strength, 1 + strength, 3)
-    pixels = image.astype(np.float32)
-    grey = pixels @ np.float32([0.299, 0.587, 0.114])
-    pixels = grey[..., None] + saturation * (pixels - grey[..., None])
-    pixels = (pixels - grey.mean()) * contrast + grey.mean() * brightness
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+    to_grey = np.array([0.299, 0.587, 0.114])
+    grey_mean = to_grey @ cv2.mean(image)[:3]
+    mix = contrast * (saturation * np.eye(3) + (1 - saturation) * to_grey)  # rows sum to contrast
+    shift = np.full((3, 1), grey_mean * (brightness - contrast))
+    return cv2.transform(np.ascontiguousarray(image), np.hstack([mix, shift]))

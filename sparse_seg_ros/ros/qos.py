@@ -25,8 +25,9 @@ LATCHED = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
 INPUT_OVERRIDES = QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH))
 
 NAMES = {ReliabilityPolicy.RELIABLE: 'reliable', ReliabilityPolicy.BEST_EFFORT: 'best effort'}
-PROFILE_CURE = ('best-effort images above 0.5 MB do not pass Fast DDS as installed: start camera '
-                'and node with FASTRTPS_DEFAULT_PROFILES_FILE=config/fastdds_large_images.xml')
+PROFILE_CURE = ('Fast DDS as installed loses best-effort images above 0.5 MB: start camera and node '
+                'with FASTDDS_DEFAULT_PROFILES_FILE (Humble: FASTRTPS_...) set to '
+                'config/fastdds_large_images.xml')
 
 
 def wanted_reliability(setting: str, publishers: Sequence[Any]) -> ReliabilityPolicy:

@@ -125,4 +125,4 @@ def age_seconds(now_nanoseconds: int, stamp_nanoseconds: int) -> float | None:
 
 def describe_age(age: float | None) -> str:
     """Return the age in words."""
-    return 'n/a' if age is None else f'{age:.3f}'
+    return 'n/a' if age is None else f'{age:.4f}'

@@ -41,7 +41,3 @@ class Pairs:
     def adjoint(self) -> Pairs:
         """Pairs of the transposed convolution."""
         return Pairs(self.adjoint_parts, self.parts, self.outputs, self.inputs)
-
-    def count(self) -> int:
-        """Count the pairs: multiply by input and output channels for multiply-accumulates."""
-        return sum(int((part.table < self.inputs).sum()) for part in self.parts)

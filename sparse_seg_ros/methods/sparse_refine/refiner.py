@@ -86,8 +86,8 @@ class SparseRefiner(nn.Module):
             coarse = self._coarse(level, logits)  # (N, C)
         with clock('extract'):
             features = self.extractor(self._input(image, level, coarse)).features  # (N, planes[0])
+            refined = self.head(features)  # (N, C)
         with clock('ensemble'):
-            refined = self.head(features)
             ensembled = self.ensembler(coarse, refined)
         return Refinement(level, coarse, refined, ensembled, logits)
 

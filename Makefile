@@ -1,0 +1,46 @@
+# make demo            everything: install into .venv, then a street (or BAG=path) through the node
+# make test            lint and tests, without a GPU
+# make test-gpu        the tests that need one
+# make setup           only the .venv
+# With ROS 2 sourced, its own packages are used; without, ROS 2 wheels from PyPI.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STAMP := $(VENV)/.installed
+DEMO := $(if $(BAG),--bag "$(BAG)") $(if $(MODEL),--model "$(MODEL)") $(DEMO_OPTIONS)
+
+.PHONY: setup demo test test-gpu lint clean
+
+setup: $(STAMP)
+
+# A changed setup.py or constraints.txt installs again, into the same .venv.
+$(STAMP): setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed, $(PYTHON) is older; make PYTHON=python3.11"; exit 1; }
+ifdef ROS_DISTRO
+	@echo "ROS 2 $(ROS_DISTRO) is sourced: its packages are used"
+	$(PYTHON) -m venv --system-site-packages $(VENV)
+	$(PIP) install torch safetensors rosbags tqdm pytest ruff
+	$(PIP) install --no-deps --no-build-isolation --editable .
+else
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --constraint constraints.txt --editable '.[ros,test]'
+endif
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/python -m sparse_seg_ros demo $(DEMO)
+
+test: lint
+	$(BIN)/python -m pytest -m 'not gpu'
+
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu
+
+lint: $(STAMP)
+	$(BIN)/python -m ruff check .
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,62 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Score models side by side: mIoU and IoU per class, refined fraction, milliseconds per frame.
+
+examples:
+  sparse_seg evaluate --model demo --frames my_robot/test
+  sparse_seg evaluate --model half=runs/dense_half/model.safetensors demo --street 100
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+HELD_OUT_STREETS = 1001  # seed; training renders others
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument('--model', nargs='+', default=['demo'], metavar='[NAME=]MODEL',
+                        help='zoo names, method YAMLs or weights files (default: demo)')
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument('--frames', metavar='FOLDER/SPLIT', help='labelled frames on disk')
+    source.add_argument('--street', type=int, metavar='N', help='N rendered, held-out scenes')
+    parser.add_argument('--size', default='1024x2048', help='HxW of the scenes')
+    parser.add_argument('--device', default='auto')
+    parser.add_argument('--precision', default='auto')
+    parser.add_argument('--alpha', type=float, help='entropy threshold in nats for all models')
+    parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate every model on the same frames and print one table."""
+    from sparse_seg_ros.data.frames import frames
+    from sparse_seg_ros.data.street import street_frames
+    from sparse_seg_ros.evaluation.evaluate import evaluate
+    from sparse_seg_ros.evaluation.tables import markdown, record
+    from sparse_seg_ros.zoo import load
+    reports = {}
+    for item in args.model:
+        name, _, model = item.rpartition('=')
+        segment = load(model, args.device, args.precision)
+        if args.alpha is not None and segment.alpha is not None:
+            segment.alpha = args.alpha
+        pairs = frames(args.frames) if args.frames else street_frames(
+            HELD_OUT_STREETS, args.street, parse_size(args.size))
+        reports[name or Path(model).stem] = evaluate(segment, pairs)
+    print(markdown(reports))
+    if args.json:
+        source = Path(args.frames).name if args.frames else f'{args.street} streets {args.size}'
+        Path(args.json).write_text(json.dumps(record(reports, frames=source), indent=1) + '\n')
+    return 0
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'1024x2048' -> (1024, 2048)."""
+    height, _, width = text.partition('x')
+    if not (height.isdigit() and width.isdigit()):
+        raise ValueError(f'--size must be HxW, like 1024x2048, got {text!r}')
+    return int(height), int(width)

@@ -1,0 +1,74 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`sparse_seg replay`: segment every image of a bag, offline, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+EXAMPLE = """example:
+  sparse_seg replay drive.mcap -o drive_segmented --preview pictures --json numbers.json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = __doc__
+    parser.epilog, parser.formatter_class = EXAMPLE, argparse.RawDescriptionHelpFormatter
+    parser.add_argument('bag', type=Path, help='rosbag2 folder, or its .mcap or .db3 file')
+    parser.add_argument('-o', '--output', type=Path, required=True,
+                        help='bag to write: all of the input, masks, uncertainty, timing')
+    parser.add_argument('--model', default='demo', help='zoo name, method YAML or weights file')
+    parser.add_argument('--device', default='auto', help='cpu, cuda, cuda:0 or auto')
+    parser.add_argument('--precision', default='auto', choices=('auto', 'fp32', 'bf16', 'fp16'))
+    parser.add_argument('--topic', help='image topic; needed if the bag has several')
+    parser.add_argument('--labels', help='topic of true labels (mono8): prints mIoU')
+    parser.add_argument('--preview', type=Path, metavar='DIR',
+                        help='write overlays, uncertainties, a contact sheet and a film here')
+    parser.add_argument('--storage', default='mcap', choices=('mcap', 'sqlite3'),
+                        help='format of the output bag, metadata version 9 (Jazzy and later)')
+    parser.add_argument('--uncertainty', default='32FC1', choices=('32FC1', 'mono8'),
+                        help='encoding of the uncertainty; mono8 is a quarter of the size')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers here')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replay -> exit code."""
+    from tqdm import tqdm
+
+    from sparse_seg_ros import load
+    from sparse_seg_ros.config import NodeConfig
+    from sparse_seg_ros.ros.replay import Replay, ReplayJob
+
+    job = ReplayJob(arguments.bag, arguments.output, arguments.topic, arguments.labels,
+                    arguments.preview, arguments.storage,
+                    NodeConfig(uncertainty_encoding=arguments.uncertainty))
+    try:
+        segmenter = load(arguments.model, device=arguments.device,
+                         precision=arguments.precision)
+        replay = Replay(job, segmenter)
+        report = replay.run(lambda items, total: tqdm(items, total=total, unit='msg'))
+    except (ValueError, OSError, ImportError) as error:
+        print(f'sparse_seg replay: {error}', file=sys.stderr)
+        return 1
+    print_report(report)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=2) + '\n')
+    return 0 if report['frames'] else 1
+
+
+def print_report(report: dict) -> None:
+    """Print the numbers of a replay."""
+    print(f"{report['frames']} frames of {report['topic']} in {report['seconds']:.1f} s, "
+          f"{report['fps']:.2f} frames per second; {report['invalid']} invalid")
+    print(f"refined pixels: {report['refined']:.1%}")
+    print(f"{'milliseconds':<14}{'p50':>9}{'p95':>9}")
+    for stage, ranks in report['milliseconds'].items():
+        print(f"{stage:<14}{ranks['p50']:>9.1f}{ranks['p95']:>9.1f}")
+    if 'miou' in report:
+        print(f"mIoU {report['miou']:.1%} over {report['scored']} labelled frames")
+        for name, iou in report['iou'].items():
+            print(f"{name:<14}{'never seen' if iou is None else format(iou, '9.1%')}")
+    print(f"wrote {report['output']}")

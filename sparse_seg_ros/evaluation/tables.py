@@ -1,0 +1,68 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of reports, for terminals, README and JSON."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+
+from sparse_seg_ros.evaluation.evaluate import Report
+from sparse_seg_ros.files import PACKAGE
+
+
+def markdown(reports: dict[str, Report]) -> str:
+    """Name -> Report, all of the same classes -> a markdown table, one row each."""
+    classes = list(next(iter(reports.values())).iou)
+    head = ['model', 'mIoU', *classes, 'density', 'ms']
+    rows = [[name, percent(report.mean_iou), *(percent(report.iou[c]) for c in classes),
+             percent(report.density), f"{report.milliseconds['total']:.0f}"]
+            for name, report in reports.items()]
+    lines = [head, ['---'] + ['---:'] * (len(head) - 1), *rows]
+    return '\n'.join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def percent(fraction: float) -> str:
+    """0.123 -> '12.3'."""
+    return f'{100 * fraction:.1f}'
+
+
+def record(reports: dict[str, Report], **about: object) -> dict:
+    """Reports and what they were measured on, for a JSON file."""
+    return {**about, **machine(), 'rows': {name: asdict(r) for name, r in reports.items()}}
+
+
+def machine() -> dict:
+    """Processor, versions and commit that a measurement belongs to."""
+    import torch
+    return {'processor': processor(), 'threads': torch.get_num_threads(),
+            'device': torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
+            'python': platform.python_version(), 'commit': commit(),
+            'versions': {name: installed(name) for name in ('torch', 'numpy', 'spconv')}}
+
+
+def processor() -> str:
+    """Name of the processor, as the system tells it."""
+    try:
+        with open('/proc/cpuinfo') as file:
+            names = [line.split(':')[1].strip() for line in file if 'model name' in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()
+
+
+def installed(package: str) -> str | None:
+    """Version of a package, None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def commit() -> str | None:
+    """Short commit of the checkout, '+' if it has changes; None outside one."""
+    asked = subprocess.run(['git', 'describe', '--always', '--dirty=+'], cwd=PACKAGE,
+                           capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or None

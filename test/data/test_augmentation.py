@@ -1,0 +1,64 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Random views: right size, image and label together, and the same for the same seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sparse_seg_ros.data.augmentation import Augmentation, cut, distort
+from sparse_seg_ros.labels import VOID
+
+LABEL = np.random.default_rng(0).integers(0, 5, (40, 60), np.uint8)
+IMAGE = np.repeat(LABEL[..., None] * 40, 3, axis=2)  # tells its label at every pixel
+
+
+@pytest.mark.parametrize('crop_hw', [(16, 24), (80, 30), (1, 1)])
+@pytest.mark.parametrize('scales', [(0.5, 1.5), (1.0, 1.0)])
+def test_a_view_has_the_asked_size(crop_hw, scales):
+    for seed in range(5):
+        image, label = Augmentation(crop_hw, scales)(IMAGE, LABEL, np.random.default_rng(seed))
+        assert image.shape == (*crop_hw, 3) and image.dtype == np.uint8
+        assert label.shape == crop_hw and label.dtype == np.uint8
+
+
+def test_image_and_label_stay_together():
+    augment = Augmentation((16, 24), (1.0, 1.0), jitter=0.0)
+    for seed in range(10):
+        image, label = augment(IMAGE, LABEL, np.random.default_rng(seed))
+        assert np.array_equal(image[..., 0], label * 40)
+
+
+def test_what_lies_outside_the_frame_is_void():
+    augment = Augmentation((80, 90), (1.0, 1.0), jitter=0.0)
+    image, label = augment(IMAGE, LABEL, np.random.default_rng(0))
+    inside = label != VOID
+    assert inside.sum() == LABEL.size and np.array_equal(image[inside][:, 0], label[inside] * 40)
+
+
+def test_the_same_seed_gives_the_same_view():
+    augment = Augmentation((16, 24), (0.5, 2.0))
+    one, other, different = (augment(IMAGE, LABEL, np.random.default_rng(seed))
+                             for seed in (3, 3, 4))
+    assert np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
+    assert not np.array_equal(one[0], different[0])
+
+
+def test_cut_fills_on_every_side():
+    assert cut(np.ones((2, 2), np.uint8), -1, -1, [4, 4], fill=9).tolist() == [
+        [9, 9, 9, 9], [9, 1, 1, 9], [9, 1, 1, 9], [9, 9, 9, 9]]
+
+
+def test_distortion_follows_its_definition_in_floating_point():
+    pixels = np.random.default_rng(1).integers(60, 180, (5, 6, 3), np.uint8)
+    brightness, contrast, saturation = np.random.default_rng(2).uniform(0.8, 1.2, 3)
+    grey = pixels @ np.array([0.299, 0.587, 0.114])
+    coloured = grey[..., None] + saturation * (pixels - grey[..., None])
+    expected = (coloured - grey.mean()) * contrast + grey.mean() * brightness
+    got = distort(pixels, 0.2, np.random.default_rng(2))
+    assert np.abs(got - np.clip(expected, 0, 255)).max() <= 1
+
+
+def test_no_distortion_leaves_the_image_as_it_is():
+    assert np.array_equal(distort(IMAGE, 0.0, np.random.default_rng(0)), IMAGE)

@@ -1,0 +1,82 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Labelled frames on disk, rendered scenes in a cache, and errors that name the file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from sparse_seg_ros.data.frames import frames
+from sparse_seg_ros.data.rendered import RenderedStreet
+from sparse_seg_ros.data.street import street_frames
+
+REAL = Path(os.environ.get('SPARSE_SEG_DATA', '../shared/data')) / 'camvid'
+IMAGE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+LABEL = np.arange(48, dtype=np.uint8).reshape(6, 8)
+
+
+def write(folder, listing, label=LABEL):
+    cv2.imwrite(str(folder / 'image.png'), IMAGE[..., ::-1])
+    cv2.imwrite(str(folder / 'label.png'), label)
+    (folder / 'test.txt').write_text(listing)
+    return folder / 'test'
+
+
+def test_a_split_gives_its_pairs_as_rgb_and_ids(tmp_path):
+    split = frames(write(tmp_path, 'image.png label.png\n\nimage.png label.png\n'))
+    assert len(split) == 2 and len(list(split)) == 2
+    image, label = split[1]
+    assert np.array_equal(image, IMAGE) and np.array_equal(label, LABEL)
+
+
+@pytest.mark.parametrize(('listing', 'words'), [
+    ('', "expected \"image label\" on every line, got 'no lines'"),
+    ('image.png\n', 'expected "image label" on every line, got image.png'),
+])
+def test_a_split_without_pairs_is_refused(tmp_path, listing, words):
+    with pytest.raises(ValueError) as caught:
+        frames(write(tmp_path, listing))
+    assert words in str(caught.value)
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no split file .*absent.txt; it must list'):
+        frames(tmp_path / 'absent')
+    with pytest.raises(FileNotFoundError, match='no picture .*absent.png'):
+        frames(write(tmp_path, 'absent.png label.png'))[0]
+
+
+def test_a_damaged_picture_is_named(tmp_path):
+    split = frames(write(tmp_path, 'image.png label.png'))
+    (tmp_path / 'image.png').write_bytes(b'not a picture')
+    with pytest.raises(ValueError, match='image.png: not a readable picture'):
+        split[0]
+
+
+def test_labels_in_colour_or_of_another_size_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'must be an 8-bit one-channel PNG .*got \(6, 8, 3\)'):
+        frames(write(tmp_path, 'image.png label.png', IMAGE))[0]
+    with pytest.raises(ValueError, match='both must have the same size'):
+        frames(write(tmp_path, 'image.png label.png', LABEL[:3]))[0]
+
+
+def test_rendered_scenes_are_those_of_the_street_and_are_kept(tmp_path):
+    scenes = RenderedStreet(tmp_path / 'cache', 2, (64, 96), seed=5)
+    for (image, label), (true_image, true_label) in zip(scenes, street_frames(5, 2, (64, 96))):
+        assert np.array_equal(image, true_image) and np.array_equal(label, true_label)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / 'cache').iterdir()}
+    assert len(RenderedStreet(tmp_path / 'cache', 2, (64, 96), seed=5)) == 2 == len(kept)
+    assert kept == {path: path.stat().st_mtime_ns for path in (tmp_path / 'cache').iterdir()}
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason='no CamVid under SPARSE_SEG_DATA')
+def test_camvid_test_has_233_frames_of_eleven_classes():
+    split = frames(REAL / 'test')
+    image, label = split[0]
+    assert len(split) == 233 and image.shape == (360, 480, 3)
+    assert set(np.unique(label)) <= {*range(11), 255}

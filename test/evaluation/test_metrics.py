@@ -1,0 +1,80 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The confusion matrix and the report made of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sparse_seg_ros.evaluation.evaluate import evaluate
+from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
+from sparse_seg_ros.labels import VOID, LabelSet
+from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.segmenter import Segmenter
+
+
+def count(predicted, truth, num_classes=3):
+    matrix = ConfusionMatrix(num_classes)
+    matrix.add(np.array(predicted, np.uint8), np.array(truth, np.uint8))
+    return matrix
+
+
+def test_iou_is_hits_over_the_union_and_classes_never_seen_do_not_count():
+    matrix = count([0, 0, 1, 1], [0, 1, 1, 1])
+    assert matrix.iou()[:2].tolist() == [1 / 2, 2 / 3] and np.isnan(matrix.iou()[2])
+    assert matrix.mean_iou() == pytest.approx(7 / 12)
+    assert matrix.accuracy() == 0.75
+
+
+def test_void_truth_is_left_out():
+    assert np.array_equal(count([0, 1, 2], [0, VOID, VOID]).counts, np.diag([1, 0, 0]))
+
+
+def test_rows_are_the_truth():
+    assert count([2], [0]).counts[0, 2] == 1
+
+
+def test_nothing_counted_gives_nan_and_no_error():
+    assert np.isnan(ConfusionMatrix(3).mean_iou()) and ConfusionMatrix(3).accuracy() == 0
+
+
+def test_labels_beyond_the_classes_are_refused():
+    with pytest.raises(ValueError, match='labels must be below 3 or 255 for void, got 3'):
+        count([0], [3])
+    with pytest.raises(ValueError, match='got 7; does the label set match'):
+        count([7], [0])
+
+
+def test_arrays_of_two_shapes_are_refused():
+    with pytest.raises(ValueError, match=r'prediction \(2,\) and truth \(1,\) must have the same'):
+        count([0, 0], [0])
+
+
+class Green:
+    """Labels 1 where green is above its mean, half of the pixels refined."""
+
+    alpha = 0.3
+
+    def __call__(self, images, clock, wants_confidence):
+        with clock('dense'):
+            labels = (images[:, 1] > 0).to(torch.uint8)
+        refined = torch.zeros_like(labels, dtype=torch.bool)
+        refined[:, ::2] = True
+        return MethodOutput(labels, torch.zeros_like(images[:, 0]), refined)
+
+
+def test_evaluate_scores_all_frames_in_one_matrix():
+    segment = Segmenter(Green(), LabelSet('two', ('a', 'b'), ((0, 0, 0),) * 2), (100,) * 3, (1,) * 3)
+    dark, bright = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 200, np.uint8)
+    zeros, ones = np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
+    report = evaluate(segment, [(dark, zeros), (bright, ones), (bright, zeros)])
+    assert report.frames == 3 and report.density == 0.5
+    assert report.iou == {'a': 0.5, 'b': 0.5} and report.accuracy == pytest.approx(2 / 3)
+    assert {'dense', 'total'} <= report.milliseconds.keys()
+
+
+def test_evaluate_without_frames_says_so():
+    with pytest.raises(ValueError, match='no frames to evaluate'):
+        evaluate(Segmenter(Green(), LabelSet('one', ('a',), ((0, 0, 0),)), (0,) * 3, (1,) * 3), [])

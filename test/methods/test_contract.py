@@ -1,0 +1,108 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every method promises, tried on all of them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from tiny import tiny_model
+
+from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
+from sparse_seg_ros.timing import Stopwatch
+
+SIZES_HW = [(64, 96), (61, 97), (3, 5)]
+
+
+def make_dense(scale=0.5):
+    return Dense(tiny_model(refines=False).network, scale)
+
+
+def make_sparse_refine(scale=0.5, alpha=2.3):
+    model = tiny_model()
+    torch.nn.init.normal_(model.refiner.head.weight)  # an untrained head says nothing
+    method = SparseRefine(model.network, model.refiner, scale)
+    method.alpha = alpha
+    return method
+
+
+METHODS = {'dense': make_dense, 'sparse_refine': make_sparse_refine}
+
+
+def run(method, images, wants_confidence=True):
+    clock = Stopwatch()
+    with torch.inference_mode():
+        return method(images, clock, wants_confidence), clock.milliseconds
+
+
+def random_images(batch, height, width):
+    return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(name='make', params=METHODS.values(), ids=METHODS)
+def each_method(request):
+    return request.param
+
+
+@pytest.mark.parametrize('size_hw', SIZES_HW)
+@pytest.mark.parametrize('scale', [1.0, 0.5, 0.3])
+def test_outputs_have_the_size_of_the_image(make, size_hw, scale):
+    output, _ = run(make(scale), random_images(1, *size_hw))
+    assert output.labels.shape == output.uncertainty.shape == output.confidence.shape         == (1, *size_hw)
+    assert output.labels.dtype == torch.uint8 and output.labels.max() < 11
+
+
+def test_uncertainty_and_confidence_are_fractions(make):
+    output, _ = run(make(), random_images(1, 64, 96))
+    for values in (output.uncertainty, output.confidence):
+        assert values.dtype == torch.float32 and 0 <= values.min() and values.max() <= 1
+    assert output.confidence.min() >= 1 / 11 - 1e-6  # the label is the likeliest of 11
+
+
+def test_confidence_is_left_out_unless_asked_for(make):
+    output, _ = run(make(), random_images(1, 64, 96), wants_confidence=False)
+    assert output.confidence is None
+
+
+def test_an_image_is_segmented_the_same_in_any_company(make):
+    images = random_images(3, 48, 64)
+    together, alone = run(make(), images)[0], run(make(), images[1:2])[0]
+    torch.testing.assert_close(together.uncertainty[1:2], alone.uncertainty, atol=1e-4, rtol=0)
+    assert (together.labels[1:2] == alone.labels).float().mean() > 0.999
+
+
+def test_stages_are_timed(make):
+    _, milliseconds = run(make(), random_images(1, 48, 64))
+    assert {'dense', 'label'} <= milliseconds.keys()
+    assert all(spent >= 0 for spent in milliseconds.values())
+
+
+def test_refinement_changes_refined_pixels_only():
+    images = random_images(1, 64, 96)
+    method = make_sparse_refine()
+    dense, _ = run(Dense(method.network, method.scale), images)
+    method.alpha = dense.uncertainty.median().item() * math.log(11)  # half of the pixels
+    refined, _ = run(method, images)
+    chosen = refined.refined
+    assert 0 < chosen.sum() < chosen.numel()
+    assert torch.equal(refined.labels[~chosen], dense.labels[~chosen])
+    torch.testing.assert_close(refined.uncertainty[~chosen], dense.uncertainty[~chosen])
+    assert (refined.labels[chosen] != dense.labels[chosen]).any()
+
+
+def test_a_threshold_that_nothing_exceeds_gives_the_dense_result():
+    images = random_images(1, 64, 96)
+    method = make_sparse_refine(alpha=6.0)
+    refined, _ = run(method, images)
+    dense, _ = run(Dense(method.network, method.scale), images)
+    assert not refined.refined.any()
+    assert torch.equal(refined.labels, dense.labels)
+    torch.testing.assert_close(refined.uncertainty, dense.uncertainty)
+
+
+def test_a_threshold_of_zero_refines_everything():
+    output, _ = run(make_sparse_refine(alpha=0.0), random_images(1, 64, 96))
+    assert output.refined.all()

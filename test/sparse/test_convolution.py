@@ -1,0 +1,146 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Contract of the sparse backends: forward and gradients equal dense convolution at the active pixels."""
+
+from __future__ import annotations
+
+import dense_masked
+import pytest
+import torch
+
+from sparse_seg_ros.sparse import reference
+from sparse_seg_ros.sparse.level import Level
+from sparse_seg_ros.sparse.tensor import SparseTensor
+
+BACKENDS = {'reference': reference}
+SIZES = [(1, 3, 3), (1, 8, 8), (2, 9, 12), (3, 16, 7), (1, 33, 30)]
+DENSITIES = [0.0, 0.1, 0.5, 1.0]
+CIN, COUT = 5, 7
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return BACKENDS[request.param]
+
+
+def some_mask(shape, density, seed=0) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < density
+
+
+def random(*shape, dtype=torch.float64) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(sum(shape))
+    return torch.randn(shape, generator=generator, dtype=dtype).requires_grad_()
+
+
+def sparse_conv(backend, mask, features, kernel):
+    return backend.conv(SparseTensor(features, Level(mask), backend), kernel).features
+
+
+def sparse_strided(backend, mask, features, kernel):
+    return backend.conv(SparseTensor(features, Level(mask), backend), kernel, stride=2).features
+
+
+def sparse_inverse(backend, mask, features, kernel):
+    level = Level(mask)
+    return backend.inverse_conv(SparseTensor(features, level.coarser, backend), kernel, like=level).features
+
+
+def down(mask: torch.Tensor) -> torch.Tensor:
+    return dense_masked.coarser(mask[:, None].double())[:, 0] > 0
+
+
+LAYERS = {  # sparse, dense, from mask to input sites, from mask to output sites
+    'conv': (sparse_conv, dense_masked.submanifold, torch.clone, torch.clone),
+    'strided': (sparse_strided, dense_masked.strided, torch.clone, down),
+    'inverse': (sparse_inverse, dense_masked.transposed, down, torch.clone),
+}
+
+
+@pytest.mark.parametrize('density', DENSITIES)
+@pytest.mark.parametrize('size', SIZES, ids=str)
+@pytest.mark.parametrize('layer', LAYERS)
+def test_forward_and_gradients_equal_dense_convolution(backend, layer, size, density):
+    sparse, dense, to_inputs, to_outputs = LAYERS[layer]
+    mask = some_mask(size, density)
+    features, kernel = random(int(to_inputs(mask).sum()), CIN), random(9, CIN, COUT)
+    got = sparse(backend, mask, features, kernel)
+    x = dense_masked.scatter(features, to_inputs(mask))
+    want = dense_masked.gather(dense(x, mask[:, None].double(), kernel), to_outputs(mask))
+    torch.testing.assert_close(got, want)
+    grad = torch.randn(got.shape, dtype=got.dtype)
+    got_grads = torch.autograd.grad(got, (features, kernel), grad)
+    want_grads = torch.autograd.grad(want, (features, kernel), grad, allow_unused=True)
+    for got_grad, want_grad in zip(got_grads, want_grads):
+        torch.testing.assert_close(got_grad, torch.zeros_like(got_grad) if want_grad is None else want_grad)
+
+
+@pytest.mark.parametrize('layer', LAYERS)
+def test_one_pixel(backend, layer):
+    sparse, dense, to_inputs, to_outputs = LAYERS[layer]
+    for y, x in [(0, 0), (1, 1), (2, 3), (4, 5)]:
+        mask = torch.zeros(1, 5, 6, dtype=torch.bool)
+        mask[0, y, x] = True
+        features, kernel = random(int(to_inputs(mask).sum()), CIN), random(9, CIN, COUT)
+        dense_x = dense_masked.scatter(features, to_inputs(mask))
+        want = dense_masked.gather(dense(dense_x, mask[:, None].double(), kernel), to_outputs(mask))
+        torch.testing.assert_close(sparse(backend, mask, features, kernel), want)
+
+
+@pytest.mark.parametrize('layer', LAYERS)
+def test_an_image_gets_the_same_result_alone_and_in_a_batch(backend, layer):
+    sparse, _, to_inputs, to_outputs = LAYERS[layer]
+    mask = some_mask((2, 11, 10), 0.4)
+    features, kernel = random(int(to_inputs(mask).sum()), CIN), random(9, CIN, COUT)
+    together = sparse(backend, mask, features, kernel)
+    first = int(to_inputs(mask)[0].sum())
+    alone = [
+        sparse(backend, mask[i : i + 1], part, kernel)
+        for i, part in enumerate((features[:first], features[first:]))
+    ]
+    torch.testing.assert_close(together, torch.cat(alone))
+
+
+@pytest.mark.parametrize('layer', LAYERS)
+def test_many_blocks_equal_one(layer, monkeypatch):
+    sparse, _, to_inputs, _ = LAYERS[layer]
+    mask = some_mask((2, 60, 50), 0.7)
+    features, kernel = random(int(to_inputs(mask).sum()), CIN), random(9, CIN, COUT)
+
+    def result_and_gradients():
+        out = sparse(reference, mask, features, kernel)
+        return out, *torch.autograd.grad(out.square().sum(), (features, kernel))
+
+    whole = result_and_gradients()
+    monkeypatch.setattr(reference, 'BLOCK_BYTES', {'cpu': 1})
+    for got, want in zip(result_and_gradients(), whole):
+        torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize('layer', LAYERS)
+def test_autocast_computes_in_bfloat16_and_returns_gradients_in_the_dtype_of_the_weights(layer):
+    sparse, _, to_inputs, _ = LAYERS[layer]
+    mask = some_mask((1, 20, 20), 0.5)
+    features = random(int(to_inputs(mask).sum()), CIN, dtype=torch.float32)
+    kernel = random(9, CIN, COUT, dtype=torch.float32)
+    want = sparse(reference, mask, features, kernel)
+    want_grads = torch.autograd.grad(want.square().sum(), (features, kernel))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        got = sparse(reference, mask, features, kernel)
+    got_grads = torch.autograd.grad(got.float().square().sum(), (features, kernel))
+    assert got.dtype == torch.bfloat16
+    assert {grad.dtype for grad in got_grads} == {torch.float32}
+    for near, exact in zip((got.float(), *got_grads), (want, *want_grads)):
+        torch.testing.assert_close(near, exact, rtol=0, atol=float(exact.detach().abs().max()) * 0.02)
+
+
+def test_conv_refuses_other_strides():
+    x = SparseTensor(torch.zeros(0, 1), Level(torch.zeros(1, 4, 4, dtype=torch.bool)))
+    with pytest.raises(ValueError, match='stride must be 1 or 2, got 3'):
+        reference.conv(x, torch.zeros(9, 1, 1), stride=3)
+
+
+def test_inverse_conv_refuses_a_level_it_did_not_come_from():
+    level = Level(torch.ones(1, 7, 7, dtype=torch.bool))
+    x = SparseTensor(torch.zeros(9, 1), Level(torch.ones(1, 3, 3, dtype=torch.bool)))
+    with pytest.raises(ValueError, match='x must be at like.coarser'):
+        reference.inverse_conv(x, torch.zeros(9, 1, 1), like=level)

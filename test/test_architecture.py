@@ -1,0 +1,141 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of README.md, "Layout": which way imports point, and how large things may grow."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sparse_seg_ros.commands import COMMANDS
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+PACKAGE = CHECKOUT / 'sparse_seg_ros'
+FILES = sorted(PACKAGE.rglob('*.py'))
+HEADER = ('# Copyright 2026 The sparse_seg_ros authors\n'
+          '# SPDX-License-Identifier: Apache-2.0\n')
+
+# Imports point from a later row to the same or an earlier one.
+ROWS = (
+    ('files', 'config', 'labels', 'prediction', 'timing'),
+    ('pictures', 'data', 'networks', 'sparse', 'engines'),
+    ('methods',),
+    ('checkpoints', 'segmenter', 'zoo'),
+    ('training', 'evaluation', 'export'),
+    ('__init__',),
+    ('ros', 'commands', '__main__'),
+)
+ROW_OF = {unit: row for row, units in enumerate(ROWS) for unit in units}
+ROS_PACKAGES = {'rclpy', 'rcl_interfaces', 'sensor_msgs', 'std_msgs', 'diagnostic_msgs',
+                'lifecycle_msgs', 'builtin_interfaces', 'vision_msgs', 'cv_bridge',
+                'ament_index_python'}
+ADAPTERS = {
+    'spconv': {'sparse/with_spconv.py', 'evaluation/bench_sparse.py'},
+    'triton': {'sparse/with_triton.py'},
+    'torchsparse': {'sparse/with_torchsparse.py'},
+    'tensorrt': {'engines/with_tensorrt.py'},
+    'onnxruntime': {'engines/with_onnxruntime.py'},
+    'cv_bridge': {'ros/with_cv_bridge.py'},
+    'vision_msgs': {'ros/label_info.py'},
+}
+DEPENDENCIES = {'torch', 'numpy', 'cv2', 'yaml', 'safetensors', 'rosbags', 'tqdm', 'apsw',
+                *ROS_PACKAGES, *ADAPTERS}
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 45
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Yield the dotted name of every module that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f'{name_of(path)}: write imports out from sparse_seg_ros on'
+            yield from (f'{node.module}.{alias.name}' for alias in node.names)
+
+
+def unit_of(path: Path) -> str:
+    """File -> the folder or module at the top of the package that it belongs to."""
+    return path.relative_to(PACKAGE).with_suffix('').parts[0]
+
+
+def imported_units(path: Path) -> set[str]:
+    """Return the units of the package that a file imports, without its own."""
+    inside = [name.split('.') for name in imports_of(path) if name.startswith('sparse_seg_ros.')]
+    return {parts[1] if parts[1] in ROW_OF else '__init__' for parts in inside} - {unit_of(path)}
+
+
+@pytest.mark.parametrize('path', FILES, ids=name_of)
+def test_imports_point_one_way(path):
+    unit = unit_of(path)
+    assert unit in ROW_OF, f'give {unit!r} a place in ROWS'
+    for other in imported_units(path):
+        assert ROW_OF[other] <= ROW_OF[unit], f'{unit} must not import {other}'
+
+
+def test_units_do_not_import_each_other_in_a_circle():
+    graph = {}
+    for path in FILES:
+        graph.setdefault(unit_of(path), set()).update(imported_units(path))
+    while graph:
+        free = {unit for unit, others in graph.items() if not others & graph.keys()}
+        assert free, f'a circle of imports among {sorted(graph)}'
+        graph = {unit: others for unit, others in graph.items() if unit not in free}
+
+
+@pytest.mark.parametrize('path', FILES, ids=name_of)
+def test_only_ros_imports_ros(path):
+    if unit_of(path) != 'ros':
+        assert not {name.split('.')[0] for name in imports_of(path)} & ROS_PACKAGES
+
+
+@pytest.mark.parametrize('package', ADAPTERS)
+def test_an_optional_package_is_imported_in_its_adapter_only(package):
+    users = {name_of(path) for path in FILES
+             if package in {name.split('.')[0] for name in imports_of(path)}}
+    assert users <= ADAPTERS[package]
+
+
+@pytest.mark.parametrize('path', FILES, ids=name_of)
+def test_files_and_functions_stay_small(path):
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < MOST_LINES_OF_A_FUNCTION, node.name
+
+
+@pytest.mark.parametrize('path', FILES, ids=name_of)
+def test_no_module_is_named_like_the_standard_library_or_a_dependency(path):
+    if not path.stem.startswith('__'):
+        assert path.stem not in sys.stdlib_module_names | DEPENDENCIES
+
+
+def test_every_source_file_has_the_licence_header():
+    sources = [*FILES, CHECKOUT / 'setup.py', *(CHECKOUT / 'launch').glob('*.py'),
+               *(CHECKOUT / 'test').rglob('*.py')]
+    assert [str(path) for path in sources if not path.read_text().startswith(HEADER)] == []
+
+
+@pytest.mark.parametrize('verb', [None, *COMMANDS])
+def test_help_does_not_pay_for_torch_or_ros(verb):
+    command = [sys.executable, '-X', 'importtime', '-m', 'sparse_seg_ros', verb, '--help']
+    done = subprocess.run([part for part in command if part], capture_output=True, text=True,
+                          timeout=60, cwd=CHECKOUT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    imported = {line.rpartition('|')[2].strip() for line in done.stderr.splitlines()}
+    assert not imported & {'torch', 'rclpy', 'cv2', 'rosbags'}
+
+
+@pytest.mark.parametrize('verb', COMMANDS)
+def test_help_of_every_verb_has_an_example(verb):
+    done = subprocess.run([sys.executable, '-m', 'sparse_seg_ros', verb, '--help'],
+                          capture_output=True, text=True, timeout=60, cwd=CHECKOUT)
+    assert f'sparse_seg {verb} ' in done.stdout.partition('example')[2]

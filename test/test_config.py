@@ -1,0 +1,79 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Settings: strict YAML, and errors that name the cure."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparse_seg_ros.config import MethodConfig, NodeConfig, from_mapping, nearest, read_yaml
+from sparse_seg_ros.files import share
+from sparse_seg_ros.training.config import TrainConfig
+
+
+def test_defaults_fit_their_own_ranges():
+    assert (MethodConfig().scale, NodeConfig().device, TrainConfig().stage) == (0.5, 'auto', 'dense')
+
+
+def test_a_misspelt_setting_is_named_with_the_one_that_was_meant():
+    with pytest.raises(ValueError, match=r"my.yaml: unknown setting 'scael'; did you mean 'scale'\?"):
+        from_mapping(MethodConfig, {'scael': 0.5}, 'my.yaml')
+
+
+def test_a_setting_unlike_any_other_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="unknown setting 'xyz'; known: method, weights, scale"):
+        from_mapping(MethodConfig, {'xyz': 1}, 'my.yaml')
+
+
+@pytest.mark.parametrize(('values', 'words'), [
+    ({'scale': 2.0}, "my.yaml: setting 'scale' must be at most 1.0, got 2.0"),
+    ({'scale': 0}, "setting 'scale' must be at least 0.05, got 0.0"),
+    ({'scale': float('nan')}, "setting 'scale' must be at least 0.05, got nan"),
+    ({'scale': 'half'}, "setting 'scale' must be float, got 'half'"),
+    ({'scale': True}, "setting 'scale' must be float, got True"),
+    ({'method': 'magic'}, "'method' must be one of dense, sparse_refine; got 'magic'"),
+    ([1, 2], 'expected settings as "name: value" lines'),
+    (None, 'expected settings as "name: value" lines, got None'),
+])
+def test_a_bad_value_is_refused_with_its_range(values, words):
+    with pytest.raises(ValueError) as caught:
+        from_mapping(MethodConfig, values, 'my.yaml')
+    assert words in str(caught.value)
+
+
+def test_a_whole_number_is_taken_for_a_float_and_a_list_for_a_tuple():
+    config = from_mapping(TrainConfig, {'scale': 1, 'planes': [8, 16]}, 'my.yaml')
+    assert config.scale == 1.0 and isinstance(config.scale, float)
+    assert config.planes == (8, 16)
+
+
+def test_settings_cannot_be_changed_after_birth():
+    with pytest.raises(AttributeError):
+        MethodConfig().scale = 1.0
+
+
+def test_nearest_suggests_or_lists():
+    assert nearest('colour', ['color', 'size']) == "did you mean 'color'?"
+    assert nearest('qqq', ['color', 'size']) == 'known: color, size'
+
+
+def test_a_missing_or_broken_yaml_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no settings file .*absent.yaml'):
+        read_yaml(tmp_path / 'absent.yaml')
+    (tmp_path / 'broken.yaml').write_text('scale: [1, 2')
+    with pytest.raises(ValueError, match='broken.yaml: not valid YAML'):
+        read_yaml(tmp_path / 'broken.yaml')
+
+
+@pytest.mark.parametrize('path', sorted((share() / 'config').glob('*.yaml')),
+                         ids=lambda path: path.name)
+def test_the_method_files_that_ship_can_be_read(path):
+    content = read_yaml(path)
+    if 'method' in content:
+        from_mapping(MethodConfig, content, str(path))
+
+
+@pytest.mark.parametrize('path', sorted((share() / 'config/train').glob('*.yaml')),
+                         ids=lambda path: path.name)
+def test_the_training_files_that_ship_can_be_read(path):
+    from_mapping(TrainConfig, read_yaml(path), str(path))

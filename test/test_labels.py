@@ -1,0 +1,54 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Label sets: from YAML, complete, and with a palette for every id."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sparse_seg_ros.data.street import CLASSES
+from sparse_seg_ros.labels import LabelSet, load_labels
+
+
+def test_camvid_has_the_classes_of_the_street_scenes_in_their_order():
+    assert load_labels('camvid').names == CLASSES
+
+
+def test_the_palette_colours_every_id_and_void_black():
+    labels = LabelSet('two', ('a', 'b'), ((1, 2, 3), (4, 5, 6)))
+    assert labels.palette.shape == (256, 3) and labels.palette.dtype == np.uint8
+    assert labels.palette[1].tolist() == [4, 5, 6] and not labels.palette[2:].any()
+
+
+def test_a_label_set_can_be_a_file_of_ones_own(tmp_path):
+    path = tmp_path / 'farm.yaml'
+    path.write_text('classes:\n  crop: [0, 255, 0]\n  weed: [255, 0, 0]\n')
+    labels = load_labels(path)
+    assert (labels.name, labels.names, len(labels)) == ('farm', ('crop', 'weed'), 2)
+    assert labels.colors == ((0, 255, 0), (255, 0, 0))
+
+
+def test_an_unknown_set_is_answered_with_those_there_are():
+    with pytest.raises(FileNotFoundError, match="no label set 'camvd' at .*; known sets: .*camvid"):
+        load_labels('camvd')
+
+
+@pytest.mark.parametrize('text', ['', 'names: [a, b]', 'classes: [a, b]', 'classes: {}'])
+def test_a_file_without_classes_is_refused_with_the_format(tmp_path, text):
+    path = tmp_path / 'bad.yaml'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"bad.yaml: expected 'classes:' with 'name: \[r, g, b\]'"):
+        load_labels(path)
+
+
+@pytest.mark.parametrize(('names', 'colors', 'words'), [
+    ((), (), "label set 'x' must have 1 to 255 classes, got 0"),
+    (('a', 'b'), ((0, 0, 0),), 'has 2 names but 1 colours'),
+    (('a',), ((0, 0, 256),), 'a colour is [r, g, b] in 0..255, got [0, 0, 256]'),
+    (('a',), ((0, 0),), 'a colour is [r, g, b] in 0..255, got [0, 0]'),
+])
+def test_names_and_colours_must_fit(names, colors, words):
+    with pytest.raises(ValueError) as caught:
+        LabelSet('x', names, colors)
+    assert words in str(caught.value)

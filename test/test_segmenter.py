@@ -1,0 +1,96 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The border between arrays and tensors, around a method without weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sparse_seg_ros.labels import LabelSet
+from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.segmenter import Segmenter
+
+LABELS = LabelSet('two', ('dark', 'bright'), ((0, 0, 0), (255, 255, 255)))
+MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
+
+
+class Reddish:
+    """Labels 1 where red is above its mean; remembers what it was given."""
+
+    def __init__(self, alpha=None):
+        self.alpha, self.given = alpha, None
+
+    def __call__(self, images, clock, wants_confidence):
+        self.given = images
+        assert torch.is_inference_mode_enabled()
+        with clock('dense'):
+            labels = (images[:, 0] > 0).to(torch.uint8)
+        certain = torch.zeros_like(images[:, 0])
+        return MethodOutput(labels, certain, None, certain + 1 if wants_confidence else None)
+
+
+def make(alpha=None, **options):
+    return Segmenter(Reddish(alpha), LABELS, MEAN, STD, **options)
+
+
+def test_the_method_is_given_one_normalised_image_in_rgb():
+    segment = make()
+    image = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+    segment(image)
+    expected = (torch.tensor(image).float() - torch.tensor(MEAN)) / torch.tensor(STD)
+    assert segment.method.given.shape == (1, 3, 4, 6)
+    torch.testing.assert_close(segment.method.given[0], expected.movedim(-1, 0))
+
+
+def test_the_prediction_has_the_size_of_the_image_and_its_times():
+    image = np.zeros((5, 7, 3), np.uint8)
+    image[:, 3:, 0] = 200
+    seen = make()(image)
+    assert seen.labels.tolist() == [[0, 0, 0, 1, 1, 1, 1]] * 5
+    assert {'upload', 'dense', 'download', 'total'} == seen.milliseconds.keys()
+    parts = sum(spent for stage, spent in seen.milliseconds.items() if stage != 'total')
+    assert parts <= seen.milliseconds['total']
+
+
+def test_confidence_is_made_only_when_asked_for():
+    image = np.zeros((5, 7, 3), np.uint8)
+    assert make()(image).confidence is None
+    assert (make()(image, wants_confidence=True).confidence == 1).all()
+
+
+def test_an_image_that_is_a_view_with_steps_is_segmented_like_its_copy():
+    image = np.random.default_rng(1).integers(0, 256, (8, 9, 3), np.uint8)
+    turned = image[::-1, ::2]
+    assert np.array_equal(make()(turned).labels, make()(turned.copy()).labels)
+
+
+@pytest.mark.parametrize(('image', 'words'), [
+    (np.zeros((4, 4, 4), np.uint8), 'got (4, 4, 4) uint8; drop the alpha channel'),
+    (np.zeros((4, 4), np.uint8), 'image must be (H, W, 3) uint8 RGB, got (4, 4) uint8'),
+    (np.zeros((4, 4, 3), np.float32), 'got (4, 4, 3) float32'),
+    (np.zeros((0, 4, 3), np.uint8), 'got (0, 4, 3) uint8'),
+    ([[0, 0, 0]], 'got list'),
+])
+def test_a_bad_image_is_refused_and_the_next_good_one_served(image, words):
+    segment = make()
+    with pytest.raises(ValueError) as caught:
+        segment(image)
+    assert words in str(caught.value)
+    assert segment(np.zeros((4, 4, 3), np.uint8)).labels.shape == (4, 4)
+
+
+def test_alpha_reaches_the_method_within_its_range_only():
+    segment = make(alpha=0.3)
+    segment.alpha = 0.5
+    assert segment.alpha == segment.method.alpha == 0.5
+    with pytest.raises(ValueError, match='alpha must be from 0 to 6 nats, got 7'):
+        segment.alpha = 7
+    with pytest.raises(ValueError, match='alpha needs a method with refinement'):
+        make().alpha = 0.5
+
+
+def test_the_description_names_device_and_precision():
+    assert make(description={'model': 'x'}).description == {
+        'model': 'x', 'device': 'cpu', 'precision': 'fp32'}

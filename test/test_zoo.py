@@ -1,0 +1,98 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a name to a segmenter."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from tiny import street_image, tiny_model
+
+import sparse_seg_ros as ss
+from sparse_seg_ros import zoo
+from sparse_seg_ros.checkpoints import save_model
+from sparse_seg_ros.config import read_yaml
+from sparse_seg_ros.files import share
+
+ENTRIES = read_yaml(share() / 'models/zoo.yaml') if (share() / 'models/zoo.yaml').exists() else {}
+
+
+@pytest.fixture(name='folder', scope='module')
+def save_models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('models')
+    save_model(tiny_model(), folder / 'refines.safetensors')
+    save_model(tiny_model(refines=False), folder / 'dense.safetensors')
+    return folder
+
+
+def write(folder, text):
+    (folder / 'method.yaml').write_text(text)
+    return folder / 'method.yaml'
+
+
+@pytest.mark.parametrize(('name', 'method', 'alpha'), [
+    ('refines', 'sparse_refine', 0.3), ('dense', 'dense', None)])
+def test_a_weights_file_runs_as_its_card_says(folder, name, method, alpha):
+    segment = ss.load(folder / f'{name}.safetensors', device='cpu', precision='fp32')
+    assert segment.description['method'] == method and segment.alpha == alpha
+    seen = segment(street_image())
+    assert seen.labels.shape == (96, 128) and (seen.refined is None) == (alpha is None)
+    assert seen.labels.max() < 11 and 0 <= seen.uncertainty.min() <= seen.uncertainty.max() <= 1
+
+
+def test_a_method_file_overrides_and_names_weights_beside_it(folder):
+    path = write(folder, 'method: sparse_refine\nweights: refines.safetensors\nscale: 0.25\n'
+                         'alpha_nats: 0.7\n')
+    segment = ss.load(path, device='cpu')
+    assert segment.alpha == 0.7 and segment.method.scale == 0.25
+
+
+def test_a_refining_method_on_weights_without_a_refiner_says_what_to_do(folder):
+    path = write(folder, 'method: sparse_refine\nweights: dense.safetensors\n')
+    with pytest.raises(ValueError, match="dense.safetensors hold no refiner; use 'method: dense'"):
+        ss.load(path, device='cpu')
+
+
+def test_a_label_set_with_other_classes_is_refused(tmp_path):
+    (tmp_path / 'farm.yaml').write_text('classes:\n  crop: [0, 255, 0]\n')
+    save_model(tiny_model(labels=str(tmp_path / 'farm.yaml')), tmp_path / 'odd.safetensors')
+    with pytest.raises(ValueError, match="label set 'farm' has classes .*crop.*, the weights were"):
+        ss.load(tmp_path / 'odd.safetensors', device='cpu')
+
+
+def test_devices_and_precisions_are_checked(folder):
+    path = folder / 'dense.safetensors'
+    with pytest.raises(ValueError, match="device must be auto, cpu, cuda or cuda:N, got 'gpuu'"):
+        ss.load(path, device='gpuu')
+    with pytest.raises(ValueError, match='precision must be auto, fp32, bf16, fp16; got'):
+        ss.load(path, device='cpu', precision='fp8')
+
+
+def test_cuda_asked_for_where_there_is_none_says_so(folder, monkeypatch):
+    monkeypatch.setattr(zoo.torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(ValueError, match="device 'cuda' asked for, but torch finds no CUDA here"):
+        ss.load(folder / 'dense.safetensors', device='cuda')
+
+
+def test_the_same_image_gives_the_same_labels_twice(folder):
+    segment = ss.load(folder / 'refines.safetensors', device='cpu')
+    one, other = segment(street_image()), segment(street_image())
+    assert np.array_equal(one.labels, other.labels)
+    assert np.array_equal(one.uncertainty, other.uncertainty)
+
+
+@pytest.mark.skipif(not ENTRIES, reason='no models/zoo.yaml')
+def test_an_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match="no model 'dmeo' in models/zoo.yaml; did you mean 'demo'"):
+        ss.load('dmeo')
+
+
+@pytest.mark.parametrize('name', ENTRIES)
+def test_a_model_that_ships_is_what_the_zoo_says(name):
+    entry = ENTRIES[name]
+    content = (share() / 'models' / entry['file']).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == entry['sha256']
+    assert len(content) < 12e6 and entry['licence']
+    assert ss.load(name, device='cpu').labels.name == entry['labels']

@@ -1,0 +1,25 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Models small enough for tests, and frames to feed them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from sparse_seg_ros.checkpoints import Model, ModelCard, build_model
+from sparse_seg_ros.data.street import CLASSES, street_frames
+
+
+def tiny_model(refines: bool = True, seed: int = 0, **card) -> Model:
+    """Return a compact network with random weights, with a refiner of two stages or without."""
+    torch.manual_seed(seed)
+    parts = {'planes': (4, 8), 'inputs': ('rgb', 'logits'), 'alpha_nats': 0.3} if refines else {}
+    return build_model(ModelCard(**{
+        'network': 'compact', 'classes': CLASSES, 'labels': 'camvid', 'mean': (105., 108., 110.),
+        'std': (70., 73., 72.), 'scale': 0.5, **parts, **card}))
+
+
+def street_image(height: int = 96, width: int = 128, seed: int = 0) -> np.ndarray:
+    """Return (H, W, 3) uint8 RGB of a street."""
+    return next(street_frames(seed, 1, (height, width)))[0]

@@ -1,0 +1,119 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training in miniature: resumable, repeatable, and refining from the first step."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_model
+
+from sparse_seg_ros.checkpoints import load_model, save_model
+from sparse_seg_ros.config import read_yaml
+from sparse_seg_ros.data.street import street_frames
+from sparse_seg_ros.training.config import TrainConfig
+from sparse_seg_ros.training.loop import Run, learning_rate, train
+
+TINY = TrainConfig(street_frames=4, street_size_hw=(64, 96), street_scales=(0.8, 1.2),
+                   crop_hw=(48, 64), planes=(4, 8), batch_size=2, epochs=2, averaging=0.5,
+                   precision='fp32')
+
+
+@pytest.fixture(name='config')
+def make_config(tmp_path_factory):
+    return replace(TINY, cache=str(tmp_path_factory.getbasetemp() / 'cache'))
+
+
+def break_off_before(monkeypatch, epoch):
+    """Let training stop, as a user would, when this epoch begins."""
+    train_epoch = Run.train_epoch
+
+    def run_or_stop(run, batches, number):
+        if number == epoch:
+            raise KeyboardInterrupt
+        train_epoch(run, batches, number)
+    monkeypatch.setattr(Run, 'train_epoch', run_or_stop)
+
+
+def weights(path):
+    return {f'{name}.{key}': tensor for name, part in load_model(path).parts().items()
+            for key, tensor in part.state_dict().items()}
+
+
+def assert_same_weights(one, other):
+    assert one.keys() == other.keys()
+    for key, tensor in one.items():
+        torch.testing.assert_close(tensor, other[key], rtol=0, atol=0, msg=key)
+
+
+@pytest.mark.parametrize('stage', ['dense', 'refiner'])
+def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
+        tmp_path, monkeypatch, config, stage):
+    save_model(tiny_model(refines=False), tmp_path / 'start.safetensors')
+    config = replace(config, stage=stage, start_from=str(tmp_path / 'start.safetensors'))
+    unbroken = train(config, tmp_path / 'unbroken')
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        break_off_before(patch, epoch=1)
+        train(config, tmp_path / 'broken')
+    assert not (tmp_path / 'broken/model.safetensors').exists()
+    torch.rand(7)  # what the process did meanwhile must not matter
+    assert_same_weights(weights(train(config, tmp_path / 'broken')), weights(unbroken))
+
+
+def test_a_run_folder_tells_what_was_done(tmp_path, config):
+    train(config, tmp_path)
+    assert read_yaml(tmp_path / 'config.yaml')['crop_hw'] == [48, 64]
+    lines = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
+    assert [line['epoch'] for line in lines] == [1, 2]
+    assert all(np.isfinite(line['loss']) for line in lines)
+    assert load_model(tmp_path / 'model.safetensors').card.training['dense']['epochs'] == 2
+
+
+def test_a_refiner_leaves_its_dense_network_alone(tmp_path, config):
+    start = tmp_path / 'start.safetensors'
+    save_model(tiny_model(refines=False), start)
+    config = replace(config, stage='refiner', start_from=str(start), epochs=1)
+    model = load_model(train(config, tmp_path / 'run'))
+    assert_same_weights({key: value for key, value in weights(start).items()},
+                        {f'network.{key}': value
+                         for key, value in model.network.state_dict().items()})
+    assert (model.refiner.head.weight != 0).any()
+
+
+def test_labelled_frames_are_scored_while_training(tmp_path, config):
+    for number, (image, label) in enumerate(street_frames(3, 2, (64, 96))):
+        cv2.imwrite(str(tmp_path / f'{number}.jpg'), image[..., ::-1])
+        cv2.imwrite(str(tmp_path / f'{number}.png'), label)
+    (tmp_path / 'val.txt').write_text('0.jpg 0.png\n1.jpg 1.png\n')
+    config = replace(config, split=str(tmp_path / 'val'), validation=str(tmp_path / 'val'),
+                     street_frames=0, epochs=1)
+    train(config, tmp_path / 'run')
+    scores = json.loads((tmp_path / 'run/metrics.jsonl').read_text())
+    assert 0 <= scores['val_miou'] <= 1 and scores['density'] == 0
+
+
+def test_a_run_that_can_not_start_says_what_is_missing(tmp_path, config):
+    with pytest.raises(ValueError, match="a refiner needs 'start_from'"):
+        train(replace(config, stage='refiner'), tmp_path)
+    with pytest.raises(ValueError, match="nothing to train on: set 'split', 'street_frames'"):
+        train(replace(config, street_frames=0), tmp_path)
+
+
+def test_labels_beyond_the_classes_stop_a_run(tmp_path, config):
+    cv2.imwrite(str(tmp_path / '0.png'), np.zeros((64, 96, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / '1.png'), np.full((64, 96), 12, np.uint8))
+    (tmp_path / 'train.txt').write_text('0.png 1.png\n' * 4)
+    with pytest.raises(ValueError, match='labels must be below 11 or 255, got 12; does the label'):
+        train(replace(config, split=str(tmp_path / 'train')), tmp_path / 'run')
+
+
+def test_the_learning_rate_rises_for_an_epoch_and_falls_to_zero():
+    rates = [learning_rate(TrainConfig(epochs=4, learning_rate=1.0), step, 10)
+             for step in range(40)]
+    assert np.argmax(rates) in (8, 9) and rates[0] == pytest.approx(0.1)
+    assert rates[-1] < 0.01 and all(a > b for a, b in zip(rates[10:], rates[11:]))
