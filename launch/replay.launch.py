@@ -20,10 +20,10 @@ SHARE = Path(get_package_share_directory('sparse_seg_ros'))
 
 PASSED_ON = {  # name: default
     'image': '/camera/image_raw',
-    'model': 'demo',
-    'device': 'auto',
-    'precision': 'auto',
-    'image_transport': 'raw',
+    'model': '',
+    'device': '',
+    'precision': '',
+    'image_transport': '',
     'params_file': str(SHARE / 'config' / 'node.yaml'),
     'log_level': 'info',
     'rviz': 'true',

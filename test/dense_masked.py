@@ -52,8 +52,8 @@ def transposed(x: Tensor, mask: Tensor, kernel: Tensor) -> Tensor:
 
 
 def norm_relu(x: Tensor, mask: Tensor, norm) -> Tensor:
-    if norm.training:
-        count = mask.sum()
+    count = mask.sum()
+    if norm.training and count > 1:
         mean = (x * mask).sum((0, 2, 3)) / count
         variance = ((x - mean[:, None, None]) ** 2 * mask).sum((0, 2, 3)) / count
     else:

@@ -47,7 +47,8 @@ def test_a_loaded_model_is_ready_for_inference(saved):
 def test_half_precision_halves_the_file(tmp_path, saved):
     save_model(saved[0], tmp_path / 'half.safetensors', torch.float16)
     assert (tmp_path / 'half.safetensors').stat().st_size < 0.6 * saved[1].stat().st_size
-    assert next(load_model(tmp_path / 'half.safetensors').network.parameters()).dtype         == torch.float32
+    weight = next(load_model(tmp_path / 'half.safetensors').network.parameters())
+    assert weight.dtype == torch.float32
 
 
 def test_a_missing_file_is_named_with_the_cure():
@@ -83,7 +84,7 @@ def test_a_missing_and_an_unexpected_tensor_are_named(tmp_path, saved):
     with pytest.raises(ValueError, match="tensor 'head.bias' is missing"):
         load_model(path)
     rewrite(path, {**tensors, 'network.head.bais': bias}, saved[0].card)
-    with pytest.raises(ValueError, match="unexpected tensor 'head.bais'; did you mean 'head.bias'"):
+    with pytest.raises(ValueError, match="unexpected tensor 'head.bais'; did you mean 'head.bias"):
         load_model(path)
 
 

@@ -12,11 +12,12 @@ from sparse_seg_ros.training.config import TrainConfig
 
 
 def test_defaults_fit_their_own_ranges():
-    assert (MethodConfig().scale, NodeConfig().device, TrainConfig().stage) == (0.5, 'auto', 'dense')
+    assert (MethodConfig().scale, NodeConfig().device) == (0.5, 'auto')
+    assert TrainConfig().stage == 'dense'
 
 
 def test_a_misspelt_setting_is_named_with_the_one_that_was_meant():
-    with pytest.raises(ValueError, match=r"my.yaml: unknown setting 'scael'; did you mean 'scale'\?"):
+    with pytest.raises(ValueError, match="my.yaml: unknown setting 'scael'; did you mean 'scale'"):
         from_mapping(MethodConfig, {'scael': 0.5}, 'my.yaml')
 
 

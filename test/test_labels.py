@@ -30,7 +30,7 @@ def test_a_label_set_can_be_a_file_of_ones_own(tmp_path):
 
 
 def test_an_unknown_set_is_answered_with_those_there_are():
-    with pytest.raises(FileNotFoundError, match="no label set 'camvd' at .*; known sets: .*camvid"):
+    with pytest.raises(FileNotFoundError, match="no label set 'camvd' at .*known sets:.* camvid"):
         load_labels('camvd')
 
 
@@ -38,7 +38,7 @@ def test_an_unknown_set_is_answered_with_those_there_are():
 def test_a_file_without_classes_is_refused_with_the_format(tmp_path, text):
     path = tmp_path / 'bad.yaml'
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"bad.yaml: expected 'classes:' with 'name: \[r, g, b\]'"):
+    with pytest.raises(ValueError, match=r"bad.yaml: expected 'classes:' with 'name: \[r"):
         load_labels(path)
 
 

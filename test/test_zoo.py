@@ -58,7 +58,7 @@ def test_a_refining_method_on_weights_without_a_refiner_says_what_to_do(folder):
 def test_a_label_set_with_other_classes_is_refused(tmp_path):
     (tmp_path / 'farm.yaml').write_text('classes:\n  crop: [0, 255, 0]\n')
     save_model(tiny_model(labels=str(tmp_path / 'farm.yaml')), tmp_path / 'odd.safetensors')
-    with pytest.raises(ValueError, match="label set 'farm' has classes .*crop.*, the weights were"):
+    with pytest.raises(ValueError, match="label set 'farm' has classes .*crop.* the weights were"):
         ss.load(tmp_path / 'odd.safetensors', device='cpu')
 
 
@@ -85,7 +85,7 @@ def test_the_same_image_gives_the_same_labels_twice(folder):
 
 @pytest.mark.skipif(not ENTRIES, reason='no models/zoo.yaml')
 def test_an_unknown_name_is_answered_with_the_nearest():
-    with pytest.raises(ValueError, match="no model 'dmeo' in models/zoo.yaml; did you mean 'demo'"):
+    with pytest.raises(ValueError, match="no model 'dmeo' in models/zoo.yaml; did you mean 'demo"):
         ss.load('dmeo')
 
 

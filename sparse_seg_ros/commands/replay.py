@@ -1,22 +1,21 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`sparse_seg replay`: segment every image of a bag, offline, without ROS."""
+"""
+Segment every image of a bag, offline and without ROS, into a new bag, and print numbers.
+
+example:
+  sparse_seg replay drive.mcap -o drive_segmented --preview pictures --json numbers.json
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
-
-EXAMPLE = """example:
-  sparse_seg replay drive.mcap -o drive_segmented --preview pictures --json numbers.json"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command."""
-    parser.description = __doc__
-    parser.epilog, parser.formatter_class = EXAMPLE, argparse.RawDescriptionHelpFormatter
+    """Add the options of this verb."""
     parser.add_argument('bag', type=Path, help='rosbag2 folder, or its .mcap or .db3 file')
     parser.add_argument('-o', '--output', type=Path, required=True,
                         help='bag to write: all of the input, masks, uncertainty, timing')
@@ -35,27 +34,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay -> exit code."""
+    """Replay -> exit code, 0 only if frames were segmented."""
     from tqdm import tqdm
 
-    from sparse_seg_ros import load
     from sparse_seg_ros.config import NodeConfig
     from sparse_seg_ros.ros.replay import Replay, ReplayJob
+    from sparse_seg_ros.zoo import load
 
     job = ReplayJob(arguments.bag, arguments.output, arguments.topic, arguments.labels,
                     arguments.preview, arguments.storage,
                     NodeConfig(uncertainty_encoding=arguments.uncertainty))
-    try:
-        segmenter = load(arguments.model, device=arguments.device,
-                         precision=arguments.precision)
-        replay = Replay(job, segmenter)
-        report = replay.run(lambda items, total: tqdm(items, total=total, unit='msg'))
-    except (ValueError, OSError, ImportError) as error:
-        print(f'sparse_seg replay: {error}', file=sys.stderr)
-        return 1
+    segmenter = load(arguments.model, arguments.device, arguments.precision)
+    report = Replay(job, segmenter).run(
+        lambda messages, total: tqdm(messages, total=total, unit='message'))
     print_report(report)
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + '\n')
+        arguments.json.write_text(json.dumps(report, indent=1) + '\n')
     return 0 if report['frames'] else 1
 
 

@@ -10,6 +10,7 @@ is no trouble.
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,16 @@ from rosbags.rosbag2 import (
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdError
+else:
+    from backports.zstd import ZstdError
+
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 NO_HASH = 'RIHS01_' + '0' * 64
 # What rosbags raises for damaged files, beside its own error.
-DAMAGE = (ReaderError, SerdeError, apsw.Error, OSError, EOFError, struct.error, ValueError,
-          TypeError, AssertionError)
+DAMAGE = (ReaderError, SerdeError, ZstdError, apsw.Error, OSError, EOFError, struct.error,
+          ValueError, TypeError, AssertionError)
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 
@@ -41,7 +47,7 @@ class BagError(ValueError):
 
 
 class Bag:
-    """A recording to read: `with Bag(path) as bag: for connection, time, raw in bag.messages()`."""
+    """A recording to read: `with Bag(path) as bag: for message in bag.messages(): ...`."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
@@ -114,6 +120,12 @@ def stamp_nanoseconds(message: Any) -> int:
     return stamp.sec * 10 ** 9 + stamp.nanosec
 
 
+def raw_stamp_nanoseconds(raw: bytes) -> int:
+    """Return the stamp of a message that starts with a header, without parsing the rest."""
+    seconds, nanoseconds = struct.unpack_from('<iI' if raw[1] & 1 else '>iI', raw, 4)
+    return seconds * 10 ** 9 + nanoseconds
+
+
 class BagWriter:
     """
     A recording to write: `with BagWriter(path) as bag: bag.write(topic, type, time, message)`.
@@ -153,11 +165,15 @@ class BagWriter:
 
     def write(self, topic: str, message_type: str, nanoseconds: int, message: Any) -> None:
         """Write a message of TYPES."""
+        self.write_raw(topic, message_type, nanoseconds,
+                       TYPES.serialize_cdr(message, message_type))
+
+    def write_raw(self, topic: str, message_type: str, nanoseconds: int, raw: Any) -> None:
+        """Write the CDR bytes of a message of TYPES."""
         if topic not in self.connections:
             self.connections[topic] = self.writer.add_connection(
                 topic, message_type, typestore=TYPES)
-        self.put(self.connections[topic], nanoseconds,
-                 TYPES.serialize_cdr(message, message_type))
+        self.put(self.connections[topic], nanoseconds, raw)
 
     def put(self, connection: Connection, nanoseconds: int, raw: Any) -> None:
         """Write bytes; a full disk is an error in words."""

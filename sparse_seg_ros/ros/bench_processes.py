@@ -62,7 +62,7 @@ class BenchCamera:
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self.hear_health, 10)
         self.node.create_subscription(Image, 'segmentation/mask', lambda mask: None, 1)
         self.publisher = self.node.create_publisher(Image, 'image', QoSProfile(
-            depth=1, reliability=ReliabilityPolicy[case.reliability.upper()]))
+            depth=10, reliability=ReliabilityPolicy[case.reliability.upper()]))
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
         threading.Thread(target=self.executor.spin, daemon=True).start()

@@ -36,7 +36,7 @@ class Camera:
         self.group = MutuallyExclusiveCallbackGroup()
         self.publishers = {
             name: node.create_publisher(
-                Image, f'{prefix}segmentation/{name}', qos.OUTPUT,
+                Image, f'{prefix}segmentation/{name}', qos.output_profile(),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies())
             for name in OUTPUTS}
         self.arrivals = deque(maxlen=30)

@@ -19,7 +19,6 @@ from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.messages import diagnostic_array, frame_status
 from sparse_seg_ros.ros.newest import Counters
 from sparse_seg_ros.ros.stage_times import StageTimes
-from sparse_seg_ros.ros.worker import describe_age
 
 PERIOD_SECONDS = 1.0
 
@@ -76,10 +75,9 @@ class Diagnostics:
         facts = {'topic': camera.topic, 'image': camera.looks,
                  'rate Hz': f'{camera.rate_hz():.1f}', 'publishers': len(publishers),
                  'reliability': qos.NAMES[camera.profile.reliability]}
-        silent = time.monotonic() - camera.last_seconds
+        is_active, worker = self.node.state == 'active', self.node.worker
+        silent = time.monotonic() - camera.last_seconds if is_active else 0.0
         why = qos.why_silent(camera.topic, camera.profile, publishers)
-        if self.node.state != 'active':
-            silent = 0.0
-        age = describe_age(self.node.worker.ages[camera.name]) if self.node.worker else 'n/a'
+        age = statuses.describe_age(worker.ages[camera.name] if worker else None)
         return [statuses.input_status(camera.name, silent, why, facts),
                 statuses.frames_status(camera.name, counts, before, age)]

@@ -19,14 +19,15 @@ except ImportError:  # optional: not on PyPI
 
 
 class LabelInfoPublisher:
-    """Publishes the label set latched, and again every few seconds; nothing without vision_msgs."""
+    """Publishes the label set latched and every few seconds; nothing without vision_msgs."""
 
     def __init__(self, node: Node, labels: LabelSet):
         self.node, self.publisher = node, None
         if LabelInfo is None:
             return
         self.labels = labels
-        self.publisher = node.create_publisher(LabelInfo, 'segmentation/label_info', qos.LATCHED)
+        self.publisher = node.create_publisher(LabelInfo, 'segmentation/label_info',
+                                               qos.latched_profile())
         self.timer = node.create_timer(PERIOD_SECONDS, self.publish)
         self.publish()
 

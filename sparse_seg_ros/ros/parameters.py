@@ -56,11 +56,16 @@ def check_value(item: Field, value: Any) -> None:
 
 
 def descriptor(item: Field) -> ParameterDescriptor:
-    """Setting -> description, range and read-only flag, as `ros2 param describe` shows them."""
+    """
+    Setting -> description, range and read-only flag, as `ros2 param describe` shows them.
+
+    Dynamic typing leaves the check of the type to changed(), which says what to write instead.
+    """
     about = item.metadata
     choices = f" ({', '.join(about['choices'])})" if about['choices'] else ''
     made = ParameterDescriptor(description=about['about'] + choices,
-                               read_only=not about['is_live'])
+                               read_only=not about['is_live'],
+                               dynamic_typing=about['is_live'])
     low, high = about['at_least'], about['at_most']
     if low is None and high is None:
         return made

@@ -42,7 +42,7 @@ NEEDS_EVEN_WIDTH = ('uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2', 'nv12', 'nv21')
 
 
 def to_rgb(message: Any) -> np.ndarray:
-    """Image or CompressedImage message -> (H, W, 3) uint8 RGB, its own memory or a view."""
+    """Image or CompressedImage message -> (H, W, 3) uint8 RGB, writable; a view if it can be."""
     if hasattr(message, 'format'):
         return decode_compressed(message.data, message.format)
     rows = image_rows(message)
@@ -51,7 +51,9 @@ def to_rgb(message: Any) -> np.ndarray:
         rows = mono16_to_mono8(rows, message.is_bigendian)
     if rows.ndim == 3 and rows.shape[2] == 1:
         rows = rows[:, :, 0]
-    return rows if conversion is None else cv2.cvtColor(np.ascontiguousarray(rows), conversion)
+    if conversion is None:
+        return rows if rows.flags.writeable else rows.copy()
+    return cv2.cvtColor(np.ascontiguousarray(rows), conversion)
 
 
 def to_labels(message: Any) -> np.ndarray:

@@ -16,32 +16,40 @@ from rclpy.qos import (
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-OUTPUT = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
-                    reliability=ReliabilityPolicy.RELIABLE)
-LATCHED = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
-                     reliability=ReliabilityPolicy.RELIABLE,
-                     durability=DurabilityPolicy.TRANSIENT_LOCAL)
 # Reliability of the input is the parameter 'reliability': an override would pin it.
 INPUT_OVERRIDES = QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH))
 
 NAMES = {ReliabilityPolicy.RELIABLE: 'reliable', ReliabilityPolicy.BEST_EFFORT: 'best effort'}
-PROFILE_CURE = ('Fast DDS as installed loses best-effort images above 0.5 MB: start camera and node '
-                'with FASTDDS_DEFAULT_PROFILES_FILE (Humble: FASTRTPS_...) set to '
+PROFILE_CURE = ('Fast DDS as installed loses best-effort images above 0.5 MB: start camera and '
+                'node with FASTDDS_DEFAULT_PROFILES_FILE (Humble: FASTRTPS_...) set to '
                 'config/fastdds_large_images.xml')
+
+
+def output_profile() -> QoSProfile:
+    """Return a new profile for outputs, which serves both kinds of reader; overrides change it."""
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
+                      reliability=ReliabilityPolicy.RELIABLE)
+
+
+def latched_profile() -> QoSProfile:
+    """Return a new profile for what late subscribers must get, too."""
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
+                      reliability=ReliabilityPolicy.RELIABLE,
+                      durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def wanted_reliability(setting: str, publishers: Sequence[Any]) -> ReliabilityPolicy:
     """
     Return the reliability to subscribe with.
 
-    auto is reliable only where every publisher is: a reliable reader gets nothing from a
-    best-effort writer, and a best-effort reader gets images from both.
+    auto is best effort as soon as one publisher is: a reliable reader gets nothing from it, and
+    a best-effort reader gets images from all.
     """
     if setting != 'auto':
         return ReliabilityPolicy[setting.upper()]
     offers = {info.qos_profile.reliability for info in publishers}
-    return ReliabilityPolicy.RELIABLE if offers == {ReliabilityPolicy.RELIABLE} \
-        else ReliabilityPolicy.BEST_EFFORT
+    return ReliabilityPolicy.BEST_EFFORT if ReliabilityPolicy.BEST_EFFORT in offers \
+        else ReliabilityPolicy.RELIABLE
 
 
 def input_profile(reliability: ReliabilityPolicy) -> QoSProfile:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,9 @@ from sparse_seg_ros.ros.outputs import OUTPUTS, Segmented
 from sparse_seg_ros.ros.pixels import to_labels, to_rgb
 from sparse_seg_ros.ros.preview import Preview
 from sparse_seg_ros.ros.stage_times import StageTimes
-from sparse_seg_ros.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.segmenter import Segmenter
 
 WRITTEN = ('mask', 'uncertainty')
 MAX_UNPAIRED = 64

@@ -16,6 +16,7 @@ from sparse_seg_ros.ros.stage_times import StageTimes
 
 WARN_SILENT_SECONDS, ERROR_SILENT_SECONDS = 2.0, 10.0
 ERROR_OVERRUNS = 10
+CLOCKS_DISAGREE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -85,3 +86,14 @@ def memory_status() -> Status:
         values['GPU peak MiB'] = torch.cuda.max_memory_allocated() // 2 ** 20
     resident = values.get('resident MiB', values['peak MiB'])
     return Status('memory', 'OK', f'{resident} MiB resident', values)
+
+
+def age_seconds(now_nanoseconds: int, stamp_nanoseconds: int) -> float | None:
+    """Return the age of an image; None where the two clocks have nothing to do with another."""
+    age = (now_nanoseconds - stamp_nanoseconds) / 1e9
+    return age if 0 <= age <= CLOCKS_DISAGREE_SECONDS else None
+
+
+def describe_age(age: float | None) -> str:
+    """Return the age in words."""
+    return 'n/a' if age is None else f'{age:.4f}'

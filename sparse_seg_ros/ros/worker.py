@@ -14,9 +14,9 @@ from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.newest import Frame, Newest
 from sparse_seg_ros.ros.outputs import Segmented
 from sparse_seg_ros.ros.pixels import to_rgb
+from sparse_seg_ros.ros.statuses import age_seconds, describe_age
 from sparse_seg_ros.segmenter import Segmenter
 
-CLOCKS_DISAGREE_SECONDS = 3600.0
 POLL_SECONDS = 0.2
 THROTTLE_SECONDS = 5.0
 
@@ -115,14 +115,3 @@ class Worker:
             logger.error(text, throttle_duration_sec=THROTTLE_SECONDS)
         else:
             logger.warning(text, throttle_duration_sec=THROTTLE_SECONDS)
-
-
-def age_seconds(now_nanoseconds: int, stamp_nanoseconds: int) -> float | None:
-    """Return the age of an image; None where the two clocks have nothing to do with another."""
-    age = (now_nanoseconds - stamp_nanoseconds) / 1e9
-    return age if 0 <= age <= CLOCKS_DISAGREE_SECONDS else None
-
-
-def describe_age(age: float | None) -> str:
-    """Return the age in words."""
-    return 'n/a' if age is None else f'{age:.4f}'

@@ -15,7 +15,8 @@ from sparse_seg_ros.data.frames import frames
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.data.street import street_frames
 
-REAL = Path(os.environ.get('SPARSE_SEG_DATA', '../shared/data')) / 'camvid'
+CHECKOUT = Path(__file__).resolve().parents[2]
+REAL = Path(os.environ.get('SPARSE_SEG_DATA', CHECKOUT.parent / 'shared/data')) / 'camvid'
 IMAGE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 LABEL = np.arange(48, dtype=np.uint8).reshape(6, 8)
 
@@ -36,7 +37,7 @@ def test_a_split_gives_its_pairs_as_rgb_and_ids(tmp_path):
 
 @pytest.mark.parametrize(('listing', 'words'), [
     ('', "expected \"image label\" on every line, got 'no lines'"),
-    ('image.png\n', 'expected "image label" on every line, got image.png'),
+    ('image.png\n', 'expected "image label" on every line, got \'image.png\''),
 ])
 def test_a_split_without_pairs_is_refused(tmp_path, listing, words):
     with pytest.raises(ValueError) as caught:

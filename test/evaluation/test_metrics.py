@@ -66,7 +66,8 @@ class Green:
 
 
 def test_evaluate_scores_all_frames_in_one_matrix():
-    segment = Segmenter(Green(), LabelSet('two', ('a', 'b'), ((0, 0, 0),) * 2), (100,) * 3, (1,) * 3)
+    labels = LabelSet('two', ('a', 'b'), ((0, 0, 0),) * 2)
+    segment = Segmenter(Green(), labels, (100,) * 3, (1,) * 3)
     dark, bright = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 200, np.uint8)
     zeros, ones = np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
     report = evaluate(segment, [(dark, zeros), (bright, ones), (bright, zeros)])

@@ -51,7 +51,8 @@ def each_method(request):
 @pytest.mark.parametrize('scale', [1.0, 0.5, 0.3])
 def test_outputs_have_the_size_of_the_image(make, size_hw, scale):
     output, _ = run(make(scale), random_images(1, *size_hw))
-    assert output.labels.shape == output.uncertainty.shape == output.confidence.shape         == (1, *size_hw)
+    assert output.labels.shape == output.uncertainty.shape == output.confidence.shape \
+        == (1, *size_hw)
     assert output.labels.dtype == torch.uint8 and output.labels.max() < 11
 
 

@@ -111,6 +111,6 @@ class SparseRefiner(nn.Module):
         expected = (image.shape[0], self.num_classes)
         if logits.dim() != 4 or logits.shape[:2] != expected:
             raise ValueError(
-                f'logits must be {expected + ("h", "w")}, got {tuple(logits.shape)}; '
+                f'logits must be ({expected[0]}, {expected[1]}, h, w), got {tuple(logits.shape)}; '
                 'build the refiner with the num_classes of its low-resolution network'
             )

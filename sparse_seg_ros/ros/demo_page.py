@@ -1,0 +1,146 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The page of the demo: one HTML file with everything in it, and the pictures beside it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import cv2
+import numpy as np
+
+from sparse_seg_ros import pictures
+from sparse_seg_ros.files import PACKAGE
+from sparse_seg_ros.labels import LabelSet
+from sparse_seg_ros.ros.demo_recording import Shown
+
+TEMPLATE = PACKAGE / 'ros' / 'demo_page.html'
+COLUMNS = {'image': 'image', 'overlay': 'classes', 'uncertainty': 'uncertainty',
+           'refined': 'refined pixels'}
+EMBEDDED_WIDTH, SHEET_WIDTH, JPEG_QUALITY = 720, 480, 84
+SUMS = ('segment', 'total')  # of other stages
+STAGES = {
+    'wait': 'in the slot, until the worker is free', 'decode': 'message to array',
+    'upload': 'array to tensor, normalised', 'dense': 'network at low resolution',
+    'select': 'entropy, choice of pixels', 'extract': 'sparse network on the chosen pixels',
+    'ensemble': 'both predictions weighed', 'label': 'labels and uncertainty',
+    'download': 'tensor to array', 'publish': 'arrays to messages, sent',
+    'segment': 'upload to download', 'total': 'callback to publish'}
+
+
+def write_page(folder: Path, picture_folder: Path, numbers: Mapping[str, Any],
+               shown: Sequence[Shown], labels: LabelSet) -> Path:
+    """Write pictures/*.png, contact_sheet.jpg and index.html -> path of the page."""
+    rows = [draw(frame) for frame in shown]
+    for frame, row in zip(shown, rows):
+        for name, picture in row.items():
+            save(picture_folder / f'{frame.stamp}_{name}.png', picture)
+    save(folder / 'contact_sheet.jpg', np.vstack([
+        np.hstack([shrink(picture, SHEET_WIDTH) for picture in row.values()]) for row in rows]))
+    page = folder / 'index.html'
+    page.write_text(Template(TEMPLATE.read_text()).substitute(
+        headline=headline(numbers), model=model_line(numbers['engine']), tiles=tiles(numbers),
+        frames='\n'.join(frame_section(frame, row, picture_folder.name, shown[0].stamp)
+                         for frame, row in zip(shown, rows)),
+        stages=stage_rows(numbers['milliseconds']), legend=legend(labels),
+        topic=escape(numbers['topic']), bag=escape(numbers['bag']),
+        recording=escape(str(folder / 'segmented_bag'))))
+    return page
+
+
+def draw(frame: Shown) -> dict[str, np.ndarray]:
+    """Frame -> (H, W, 3) uint8 RGB per column."""
+    found = frame.pictures
+    dimmed = (found['image'] * 0.25).astype(np.uint8)
+    refined = np.where(found['refined'][..., None] > 0, found['image'], dimmed)
+    return {'image': found['image'], 'overlay': found['overlay'],
+            'uncertainty': pictures.heat(found['uncertainty']), 'refined': refined}
+
+
+def save(path: Path, picture: np.ndarray) -> None:
+    """Write a picture; a full disk is an error in words."""
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise OSError(f'cannot write {path}; is the disk full?')
+
+
+def shrink(picture: np.ndarray, width: int) -> np.ndarray:
+    """(H, W, 3) -> (h, width, 3)."""
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def embed(picture: np.ndarray) -> str:
+    """(H, W, 3) RGB -> data URL of a JPEG, not wider than a column of the page needs."""
+    if picture.shape[1] > EMBEDDED_WIDTH:
+        picture = shrink(picture, EMBEDDED_WIDTH)
+    coded = cv2.imencode('.jpg', cv2.cvtColor(picture, cv2.COLOR_RGB2BGR),
+                         [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    return f'data:image/jpeg;base64,{base64.b64encode(coded).decode()}'
+
+
+def headline(numbers: Mapping[str, Any]) -> str:
+    """Return what was played, in one sentence."""
+    return (f"{numbers['sent']} frames of {escape(numbers['topic'])} at "
+            f"{numbers['rate_hz']:.1f} Hz through the ROS 2 node")
+
+
+def model_line(engine: Mapping[str, str]) -> str:
+    """Return what segmented."""
+    keys = ('model', 'method', 'device', 'precision', 'weights_hash')
+    return ' · '.join(f'{key.replace("_", " ")} <b>{escape(Path(engine[key]).name)}</b>'
+                      for key in keys if key in engine)
+
+
+def tiles(numbers: Mapping[str, Any]) -> str:
+    """Return the numbers to see first."""
+    latency, total = numbers['latency_milliseconds'], numbers['milliseconds']['segment']
+    first = [(f"{numbers['published']} of {numbers['sent']}", 'frames segmented'),
+             (f"{total['p50']:.0f} ms", f"to segment one; p95 {total['p95']:.0f} ms"),
+             (f"{latency['p50']:.0f} ms", f"camera to mask; p95 {latency['p95']:.0f} ms"),
+             (f"{numbers['refined']:.1%}", 'of the pixels refined')]
+    others = ('received', 'superseded', 'stale', 'invalid', 'failed', 'not_received')
+    counts = ' · '.join(f'{numbers[name]} {name.replace("_", " ")}' for name in others)
+    return '\n'.join(f'<div class="tile"><b>{value}</b><span>{about}</span></div>'
+                     for value, about in first) + f'\n<p class="counts">{counts}</p>'
+
+
+def frame_section(frame: Shown, row: Mapping[str, np.ndarray], folder: str, first: int) -> str:
+    """Return the strip of one frame; its pictures lead to the full-size ones."""
+    figures = '\n'.join(
+        f'<figure><a href="{folder}/{frame.stamp}_{name}.png"><img src="{embed(picture)}" '
+        f'alt="{COLUMNS[name]}"></a><figcaption>{COLUMNS[name]}</figcaption></figure>'
+        for name, picture in row.items())
+    height, width = row['image'].shape[:2]
+    about = (f'{width}×{height} · {frame.milliseconds["segment"]:.0f} ms · '
+             f'{frame.refined:.1%} refined')
+    return (f'<section class="frame"><h3>{(frame.stamp - first) / 1e9:+.2f} s '
+            f'<small>{about}</small></h3><div class="strip">{figures}</div></section>')
+
+
+def stage_rows(milliseconds: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the table of stages, each with a bar: solid to the median, faint to p95."""
+    longest = max(ranks['p95'] for stage, ranks in milliseconds.items() if stage not in SUMS)
+    order = [*(stage for stage in STAGES if stage in milliseconds),
+             *(stage for stage in milliseconds if stage not in STAGES)]
+    return '\n'.join(stage_row(stage, milliseconds[stage], longest) for stage in order)
+
+
+def stage_row(stage: str, ranks: Mapping[str, float], longest: float) -> str:
+    """Return one row; sums have no bar."""
+    bar = '' if stage in SUMS else ''.join(
+        f'<i class="{rank}" style="width:{100 * ranks[rank] / max(longest, 1e-9):.1f}%"></i>'
+        for rank in ('p95', 'p50'))
+    return (f'<tr{" class=sum" if stage in SUMS else ""}><th>{escape(stage)}</th>'
+            f'<td>{STAGES.get(stage, "")}</td><td class="bar">{bar}</td>'
+            f'<td>{ranks["p50"]:.1f}</td><td>{ranks["p95"]:.1f}</td></tr>')
+
+
+def legend(labels: LabelSet) -> str:
+    """Return the colour and name of every class."""
+    return '\n'.join(f'<li><i style="background:rgb{color}"></i>{escape(name)}</li>'
+                     for name, color in zip(labels.names, labels.colors))

@@ -1,0 +1,59 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Image messages for tests of the node."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Time
+from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from ros_fakes import make_image
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from sparse_seg_ros.ros.messages import image_message
+
+OLD_STAMP = Time(sec=1700000000, nanosec=123456789)  # far from now: its age is n/a
+
+
+def image(array: np.ndarray | None = None, stamp: Time = OLD_STAMP, encoding: str = 'rgb8',
+          **changed) -> Image:
+    """Return an Image; changed fields make it a bad one."""
+    array = make_image() if array is None else array
+    message = image_message(Image, Header(frame_id='lens', stamp=stamp), array, 'rgb8')
+    message.encoding = encoding
+    for name, value in changed.items():
+        setattr(message, name, value)
+    return message
+
+
+def jpeg(end: int | None = None) -> CompressedImage:
+    """Return a CompressedImage, truncated if an end is given."""
+    data = cv2.imencode('.jpg', make_image()[:, :, ::-1])[1].tobytes()[:end]
+    message = CompressedImage(header=Header(frame_id='lens', stamp=OLD_STAMP), format='jpeg')
+    message.data.frombytes(data)
+    return message
+
+
+def profile(reliability: str) -> QoSProfile:
+    """Return a profile of depth 1."""
+    return QoSProfile(depth=1, reliability=ReliabilityPolicy[reliability])
+
+
+def connect(ros, message_type=Image, topic: str = 'image', reliability: str = 'RELIABLE'):
+    """Return a publisher of the peer that the node listens to."""
+    publisher = ros.peer.create_publisher(
+        message_type, topic, profile(reliability),
+        event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
+    ros.wait(publisher.get_subscription_count, f'a subscription to {topic}')
+    return publisher
+
+
+def serve(ros, node, publisher, message, camera: str = 'camera'):
+    """Publish a message and wait until its outcome is known -> counters."""
+    before = node.newest.counters(camera).settled
+    publisher.publish(message)
+    ros.wait(lambda: node.newest.counters(camera).settled > before, 'the outcome of a frame')
+    return node.newest.counters(camera)

@@ -1,0 +1,58 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Files that launch files use; the launch files themselves where ROS 2 is installed."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sparse_seg_ros.ros.environment import large_image_settings, private_settings
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def test_the_settings_name_a_profile_that_exists_by_the_variable_of_the_distribution(monkeypatch):
+    monkeypatch.setenv('ROS_DISTRO', 'kilted')
+    profile = Path(large_image_settings()['FASTDDS_DEFAULT_PROFILES_FILE'])
+    assert profile == CHECKOUT / 'config' / 'fastdds_large_images.xml'
+    monkeypatch.setenv('ROS_DISTRO', 'humble')
+    assert large_image_settings()['FASTRTPS_DEFAULT_PROFILES_FILE'] == str(profile)
+    assert private_settings(7)['ROS_DOMAIN_ID'] == '7'
+
+
+def test_the_profile_has_large_buffers_and_is_the_default():
+    root = ElementTree.parse(CHECKOUT / 'config' / 'fastdds_large_images.xml')
+    space = '{http://www.eprosima.com}'
+    assert root.find(f'.//{space}segment_size').text == str(64 * 2 ** 20)
+    assert root.find(f'.//{space}receiveBufferSize').text == str(4 * 2 ** 20)
+    assert root.find(f'.//{space}participant').get('is_default_profile') == 'true'
+
+
+def test_rviz_shows_image_overlay_and_uncertainty_on_a_fixed_scale():
+    config = yaml.safe_load((CHECKOUT / 'rviz' / 'seg.rviz').read_text())
+    displays = {each['Name']: each for each in config['Visualization Manager']['Displays']}
+    assert list(displays) == ['Image', 'Overlay', 'Uncertainty']
+    uncertainty = displays['Uncertainty']
+    assert uncertainty['Topic']['Value'] == 'segmentation/uncertainty'
+    assert [uncertainty[key] for key in ('Normalize Range', 'Min Value', 'Max Value')] == [
+        False, 0, 1]
+
+
+@pytest.mark.parametrize('name', ['seg.launch.py', 'replay.launch.py'])
+def test_a_launch_file_describes_its_arguments(name):
+    pytest.importorskip('launch_ros')
+    index = pytest.importorskip('ament_index_python.packages')
+    try:
+        index.get_package_share_directory('sparse_seg_ros')
+    except index.PackageNotFoundError:
+        pytest.skip('sparse_seg_ros is not in the ament index')
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+    source = PythonLaunchDescriptionSource(str(CHECKOUT / 'launch' / name))
+    arguments = {each.name for each in
+                 source.try_get_launch_description_without_context().get_launch_arguments()}
+    assert {'image', 'model', 'device', 'precision', 'params_file', 'image_transport', 'rviz',
+            'log_level'} <= arguments

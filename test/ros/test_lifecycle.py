@@ -1,0 +1,116 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""configure, activate, deactivate, cleanup: through the services, as a launch file would."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from ros_fakes import make_segmenter
+
+pytest.importorskip('rclpy')
+
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from ros_images import connect, image, serve
+
+CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
+DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP
+
+
+def change(ros, number: int) -> bool:
+    return ros.call(ChangeState, 'segmentation/change_state',
+                    transition=Transition(id=number)).success
+
+
+def state(ros) -> str:
+    return ros.call(GetState, 'segmentation/get_state').current_state.label
+
+
+def test_the_gate_opens_and_closes_and_the_model_is_freed(ros):
+    node = ros.segmentation()
+    assert change(ros, CONFIGURE) and state(ros) == 'inactive'
+    publisher = connect(ros)
+    publisher.publish(image())
+    assert change(ros, ACTIVATE) and state(ros) == 'active'
+    counts = serve(ros, node, publisher, image())
+    assert counts.received == counts.published == 1  # the one before was not let in
+    assert change(ros, DEACTIVATE) and node.segmenter is not None
+    assert change(ros, CLEANUP) and node.segmenter is None and not node.cameras
+    assert change(ros, CONFIGURE) and change(ros, ACTIVATE) and state(ros) == 'active'
+    assert serve(ros, node, connect(ros), image()).published == 2
+
+
+ERRORS = [FileNotFoundError('no weights at x.safetensors'), ImportError('no tensorrt'),
+          ValueError('weights have 19 classes'), RuntimeError('out of memory')]
+
+
+@pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
+def test_a_failed_configure_says_why_leaves_unconfigured_and_can_be_retried(ros, error, capfd):
+    results = [error, make_segmenter()]
+
+    def load(config):
+        result = results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    node = ros.segmentation(load)
+    assert not change(ros, CONFIGURE)
+    assert state(ros) == 'unconfigured' == node.state
+    assert f'configure failed: {error}' in capfd.readouterr().err
+    engine = node.diagnostics.collect()[0]
+    assert (engine.level, engine.message) == ('ERROR', f'configure failed: {error}')
+    assert change(ros, CONFIGURE) and state(ros) == 'inactive'
+    assert node.diagnostics.collect()[0].level == 'OK'
+
+
+def test_missing_weights_fail_to_configure(ros, capfd):
+    from sparse_seg_ros.ros.node import load_model
+
+    ros.segmentation(load_model, model='/nowhere/my.safetensors', device='cpu')
+    assert not change(ros, CONFIGURE) and state(ros) == 'unconfigured'
+    assert '/nowhere/my.safetensors' in capfd.readouterr().err
+
+
+def test_services_and_diagnostics_go_on_while_a_model_loads(ros):
+    loading, finish = threading.Event(), threading.Event()
+
+    def load(config):
+        loading.set()
+        finish.wait(20)
+        return make_segmenter()
+
+    node = ros.segmentation(load)
+    health = ros.collect(DiagnosticArray, '/diagnostics')
+    client = ros.peer.create_client(ChangeState, 'segmentation/change_state')
+    ros.wait(client.service_is_ready)
+    future = client.call_async(ChangeState.Request(transition=Transition(id=CONFIGURE)))
+    ros.wait(loading.is_set)
+    assert state(ros) == 'configuring'
+    ros.wait(lambda: any(message.status[0].message == 'loading' for message in health))
+    finish.set()
+    ros.wait(future.done)
+    assert future.result().success and node.state == 'inactive'
+
+
+def test_autostart_off_leaves_the_node_unconfigured(ros):
+    node = ros.segmentation(autostart=False)
+    node.autostart()
+    assert state(ros) == 'unconfigured'
+
+
+def test_deactivating_publishes_the_frame_in_flight_and_keeps_the_counters_exact(ros):
+    node = ros.segmentation(lambda config: make_segmenter(milliseconds=200))
+    node.autostart()
+    publisher = connect(ros)
+    for expected in (1, 2):
+        publisher.publish(image())
+        ros.wait(lambda number=expected: node.newest.counters('camera').received == number)
+        ros.wait(lambda: node.newest.in_flight)
+    node.trigger_deactivate()
+    counts = node.newest.counters('camera')
+    assert counts.waiting == 0 and counts.received == counts.settled == 2
+    assert counts.published >= 1

@@ -1,0 +1,156 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the node publishes for the images of its cameras."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ros_fakes import LABELS, make_image
+
+pytest.importorskip('rclpy')
+
+from diagnostic_msgs.msg import DiagnosticArray
+from ros_images import OLD_STAMP, connect, image, jpeg, serve
+from sensor_msgs.msg import CompressedImage, Image
+
+from sparse_seg_ros.ros.outputs import OUTPUTS
+from sparse_seg_ros.ros.pixels import to_labels, to_rgb
+
+TRUTH = (make_image()[:, :, 1] > 127).astype(np.uint8)
+
+
+def collect_outputs(ros, prefix='segmentation') -> dict[str, list]:
+    return {name: ros.collect(Image, f'{prefix}/{name}', 1) for name in OUTPUTS}
+
+
+def all_matched(node, names=OUTPUTS) -> bool:
+    return all(camera.publishers[name].get_subscription_count()
+               for camera in node.cameras.values() for name in names)
+
+
+def test_every_output_has_the_header_and_size_of_the_image(ros):
+    node, outputs = ros.segmentation(), collect_outputs(ros)
+    timing = ros.collect(DiagnosticArray, 'segmentation/timing')
+    node.autostart()
+    publisher = connect(ros)
+    ros.wait(lambda: all_matched(node) and node.diagnostics.timing.get_subscription_count())
+    publisher.publish(image())
+    ros.wait(lambda: all(outputs.values()) and timing)
+    encodings = {}
+    for name, messages in outputs.items():
+        message, = messages
+        assert (message.header.stamp, message.header.frame_id) == (OLD_STAMP, 'lens')
+        assert (message.height, message.width) == (40, 60)
+        encodings[name] = message.encoding
+    assert encodings == {'mask': 'mono8', 'uncertainty': '32FC1', 'refined': 'mono8',
+                         'confidence': 'mono8', 'color': 'rgb8', 'overlay': 'rgb8'}
+    np.testing.assert_array_equal(to_labels(outputs['mask'][0]), TRUTH)
+    np.testing.assert_array_equal(to_rgb(outputs['color'][0]), LABELS.palette[TRUTH])
+    assert set(np.unique(to_labels(outputs['refined'][0]))) == {0, 255}
+    check_timing(timing[0])
+
+
+def check_timing(message):
+    assert (message.header.stamp, message.header.frame_id) == (OLD_STAMP, 'lens')
+    values = {pair.key: pair.value for pair in message.status[0].values}
+    assert message.status[0].name == 'segmentation: camera timing'
+    assert values['age s'] == 'n/a' and 0 < float(values['refined']) < 1
+    assert float(values['total ms']) >= float(values['segment ms']) >= float(values['dense ms'])
+
+
+def test_lazy_outputs_are_made_only_while_somebody_listens(ros):
+    node = ros.segmentation()
+    node.autostart()
+    camera, config = node.cameras['camera'], node.config
+    assert [name for name in OUTPUTS if camera.wants(name, config)] == ['mask', 'uncertainty']
+    publisher, overlays = connect(ros), ros.collect(Image, 'segmentation/overlay', 1)
+    ros.wait(lambda: camera.wants('overlay', config))
+    serve(ros, node, publisher, image())
+    ros.wait(lambda: overlays)
+
+
+def test_live_parameters_apply_on_the_next_frame(ros):
+    node, outputs = ros.segmentation(), collect_outputs(ros)
+    node.autostart()
+    publisher = connect(ros)
+    ros.wait(lambda: all_matched(node))
+    from rclpy.parameter import Parameter
+    for name, value in (('overlay_alpha', 0.0), ('uncertainty_encoding', 'mono8'),
+                        ('alpha_nats', 6.0)):
+        assert node.set_parameters([Parameter(name, value=value)])[0].successful
+    publisher.publish(image())
+    ros.wait(lambda: all(outputs.values()))
+    np.testing.assert_array_equal(to_rgb(outputs['overlay'][0]), make_image())
+    assert outputs['uncertainty'][0].encoding == 'mono8'
+    assert not to_labels(outputs['refined'][0]).any()
+    node.set_parameters([Parameter('alpha_nats', value=-1.0),
+                         Parameter('publish_uncertainty', value=False)])
+    publisher.publish(image())
+    ros.wait(lambda: len(outputs['refined']) == 2)
+    assert to_labels(outputs['refined'][1]).any()  # the model's own value again
+    assert len(outputs['uncertainty']) == 1
+
+
+BAD = {
+    'unknown encoding': ({'encoding': '16SC1'}, "encoding '16SC1' is not known"),
+    'short data': ({'height': 41}, 'the message was cut short'),
+    'step smaller than width': ({'step': 59}, 'must be at least 180 bytes, got 59'),
+    'zero size': ({'width': 0}, 'must have pixels'),
+}
+
+
+@pytest.mark.parametrize('name', BAD)
+def test_a_bad_image_is_counted_and_logged_and_the_next_good_one_is_served(ros, name, capfd):
+    node = ros.segmentation()
+    node.autostart()
+    publisher = connect(ros)
+    changed, text = BAD[name]
+    assert serve(ros, node, publisher, image(**changed)).invalid == 1
+    counts = serve(ros, node, publisher, image())
+    assert (counts.received, counts.invalid, counts.published) == (2, 1, 1)
+    assert text in capfd.readouterr().err
+
+
+def test_a_truncated_jpeg_is_counted_and_the_next_good_one_is_served(ros, capfd):
+    node = ros.segmentation(image_transport='compressed')
+    node.autostart()
+    publisher = connect(ros, CompressedImage, 'image/compressed')
+    assert serve(ros, node, publisher, jpeg(end=-50)).invalid == 1
+    assert serve(ros, node, publisher, jpeg()).published == 1
+    assert 'is truncated' in capfd.readouterr().err
+
+
+def test_a_frame_on_which_the_model_fails_does_not_stop_the_rest(ros, capfd):
+    node = ros.segmentation()
+    node.autostart()
+    publisher = connect(ros)
+    assert serve(ros, node, publisher, image(np.full((40, 60, 3), 255, np.uint8))).failed == 1
+    assert serve(ros, node, publisher, image()).published == 1
+    assert 'frame failed: RuntimeError: the first pixel is white' in capfd.readouterr().err
+
+
+def test_old_images_are_dropped_as_stale(ros, capfd):
+    from rclpy.duration import Duration
+    node = ros.segmentation(max_age_seconds=5.0)
+    node.autostart()
+    publisher, now = connect(ros), node.get_clock().now()
+    old, fresh = (now - Duration(seconds=9.0)).to_msg(), now.to_msg()
+    assert serve(ros, node, publisher, image(stamp=old)).stale == 1
+    counts = serve(ros, node, publisher, image(stamp=fresh))
+    assert (counts.stale, counts.published) == (1, 1)
+    assert 'older than max_age_seconds 5.0' in capfd.readouterr().err
+
+
+def test_two_cameras_have_namespaces_counters_and_one_model(ros):
+    node = ros.segmentation(cameras=['front', 'rear'])
+    masks = {name: ros.collect(Image, f'{name}/segmentation/mask', 1)
+             for name in ('front', 'rear')}
+    node.autostart()
+    ros.wait(lambda: all_matched(node, ['mask']))
+    for name in masks:
+        serve(ros, node, connect(ros, topic=f'{name}/image'), image(), name)
+    ros.wait(lambda: all(masks.values()))
+    tasks = [status.task for status in node.diagnostics.collect()]
+    assert tasks == ['engine', 'timing', 'memory', 'front input', 'front frames', 'rear input',
+                     'rear frames']

@@ -1,0 +1,91 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters: strict overrides, descriptors, live changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip('rclpy')
+
+from rcl_interfaces.srv import DescribeParameters, SetParameters
+from rclpy.parameter import Parameter
+
+from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.ros.parameters import SETTINGS
+
+NODE_YAML = Path(__file__).parents[2] / 'config' / 'node.yaml'
+
+BAD = [
+    ({'max_age_secnds': 1.0},
+     "unknown parameter 'max_age_secnds'; did you mean 'max_age_seconds'?"),
+    ({'max_age_seconds': 1}, "'max_age_seconds' must be a double, got the integer 1; write 1.0"),
+    ({'overlay_alpha': 1.5}, "parameter 'overlay_alpha' must be at most 1.0, got 1.5"),
+    ({'precision': 'fp8'}, "'precision' must be one of auto, fp32, bf16, fp16; got 'fp8'"),
+    ({'autostart': 'yes'}, "parameter 'autostart' must be bool, got 'yes'"),
+]
+
+
+@pytest.mark.parametrize(('overrides', 'text'), BAD)
+def test_a_bad_override_is_an_error_with_its_cure(ros, overrides, text):
+    with pytest.raises(ValueError) as caught:
+        ros.segmentation(**overrides)
+    assert text in str(caught.value)
+
+
+def test_overrides_become_the_configuration(ros):
+    node = ros.segmentation(cameras=['front', 'rear'], max_age_seconds=2.0, use_sim_time=False)
+    assert node.config == NodeConfig(cameras=('front', 'rear'), max_age_seconds=2.0)
+
+
+def test_an_empty_list_of_cameras_is_one_camera(ros):
+    assert ros.segmentation(cameras=['']).config == NodeConfig()
+
+
+def set_parameter(ros, name, value):
+    request = [Parameter(name, value=value).to_parameter_msg()]
+    return ros.call(SetParameters, 'segmentation/set_parameters', parameters=request).results[0]
+
+
+def test_live_changes_apply_and_bad_ones_are_rejected_with_a_reason(ros):
+    node = ros.segmentation()
+    assert set_parameter(ros, 'overlay_alpha', 0.25).successful
+    assert node.config.overlay_alpha == 0.25
+    for name, value, text in (
+            ('overlay_alpha', 2.0, 'overlay_alpha'), ('max_age_seconds', 1, 'max_age_seconds'),
+            ('uncertainty_encoding', 'mono16', 'must be one of 32FC1, mono8'),
+            ('model', 'other', 'read-only')):
+        result = set_parameter(ros, name, value)
+        assert not result.successful and text in result.reason, result.reason
+    assert node.config == NodeConfig(overlay_alpha=0.25)
+
+
+def test_alpha_is_rejected_for_a_model_without_refinement(ros):
+    from ros_fakes import make_segmenter
+
+    node = ros.segmentation(load=lambda config: make_segmenter(alpha=None))
+    node.trigger_configure()
+    result = set_parameter(ros, 'alpha_nats', 0.5)
+    assert not result.successful and 'needs a model with refinement' in result.reason
+
+
+def test_every_parameter_describes_itself(ros):
+    ros.segmentation()
+    found = ros.call(DescribeParameters, 'segmentation/describe_parameters',
+                     names=list(SETTINGS)).descriptors
+    for descriptor in found:
+        assert descriptor.description
+        assert descriptor.read_only != SETTINGS[descriptor.name].metadata['is_live']
+    ranges = {each.name: each.floating_point_range for each in found}
+    assert ranges['overlay_alpha'][0].to_value == 1.0
+
+
+def test_node_yaml_is_complete_at_the_defaults_and_every_line_is_commented(ros):
+    values = yaml.safe_load(NODE_YAML.read_text())['/**']['ros__parameters']
+    assert set(values) == set(SETTINGS)
+    assert ros.segmentation(**values).config == NodeConfig()
+    lines = NODE_YAML.read_text().partition('ros__parameters:\n')[2].splitlines()
+    assert all('  # ' in line for line in lines)

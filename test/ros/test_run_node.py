@@ -1,0 +1,95 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node as a process: what a launch file starts, feeds and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ros_fakes import make_image
+
+pytest.importorskip('rclpy')
+
+from diagnostic_msgs.msg import DiagnosticArray
+from ros_images import connect, image
+from sensor_msgs.msg import Image
+
+from sparse_seg_ros.ros.environment import large_image_settings, private_settings
+from sparse_seg_ros.ros.pixels import to_labels
+
+LIMIT_SECONDS = 60
+SCRIPT = Path(__file__).with_name('node_process.py')
+
+
+def start(domain: int, *arguments: str, module: str | None = None) -> subprocess.Popen:
+    command = ['-m', module] if module else [str(SCRIPT)]
+    return subprocess.Popen(
+        [sys.executable, *command, '--ros-args', *arguments], stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **private_settings(domain), **large_image_settings()})
+
+
+def end(process: subprocess.Popen, signals: int = 1) -> tuple[int, str]:
+    """Send SIGINT, perhaps twice as ros2 launch does -> exit code and what was logged."""
+    for _ in range(signals):
+        process.send_signal(signal.SIGINT)
+    _, log = process.communicate(timeout=LIMIT_SECONDS)
+    return process.returncode, log
+
+
+def test_a_process_serves_large_images_and_ends_well_on_two_interrupts(ros):
+    process = start(ros.domain)
+    try:
+        masks = ros.collect(Image, 'segmentation/mask', 1)
+        publisher = connect(ros)
+        sent = make_image(1024, 2048)
+
+        def answered():
+            publisher.publish(image(sent))
+            ros.wait_at_most(1.0, lambda: masks)
+            return masks
+
+        ros.wait(answered, 'a mask')
+        np.testing.assert_array_equal(to_labels(masks[0]), sent[:, :, 1] > 127)
+    finally:
+        code, log = end(process, signals=2)
+    assert code == 0 and 'Traceback' not in log, log
+
+
+def test_diagnostics_come_without_any_image(ros):
+    process = start(ros.domain)
+    health = ros.collect(DiagnosticArray, '/diagnostics')
+    try:
+        ros.wait(lambda: health and 'camera input' in health[-1].status[-2].name)
+    finally:
+        code, _ = end(process)
+    tasks = [status.name.partition(': ')[2] for status in health[-1].status]
+    assert code == 0
+    assert tasks == ['engine', 'timing', 'memory', 'camera input', 'camera frames']
+
+
+def test_a_misspelt_parameter_ends_the_process_with_one_clear_line(domain):
+    process = start(domain, '-p', 'alpha_nat:=0.5')
+    _, log = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 1 and 'Traceback' not in log
+    assert "unknown parameter 'alpha_nat'; did you mean 'alpha_nats'?" in log
+
+
+def test_a_missing_model_leaves_the_process_alive_and_unconfigured(ros):
+    from lifecycle_msgs.srv import GetState
+
+    process = start(ros.domain, '-p', 'model:=/nowhere/my.safetensors',
+                    module='sparse_seg_ros.ros.run_node')
+    health = ros.collect(DiagnosticArray, '/diagnostics')
+    try:
+        ros.wait(lambda: health and health[-1].status[0].level == b'\x02', 'the error')
+        state = ros.call(GetState, 'segmentation/get_state').current_state.label
+    finally:
+        code, log = end(process)
+    assert (code, state) == (0, 'unconfigured')
+    assert 'configure failed' in log and '/nowhere/my.safetensors' in log
