@@ -23,7 +23,7 @@ ifdef ROS_DISTRO
 	@echo "ROS 2 $(ROS_DISTRO) is sourced: its packages are used"
 	$(PYTHON) -m venv --system-site-packages $(VENV)
 	$(PIP) install torch safetensors rosbags tqdm pytest ruff
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(PIP) install --no-deps --editable .
 else
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt --editable '.[ros,test]'

@@ -122,5 +122,5 @@ def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str | P
 
 
 def file_hash(path: str | Path) -> str:
-    """First 16 hex digits of a file's sha256."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+    """Return a file's sha256 in hex."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

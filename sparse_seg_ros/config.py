@@ -54,7 +54,7 @@ def check_setting(item: Any, value: Any) -> None:
 
 
 def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> Config:
-    """Build settings of a kind from a mapping; an unknown key is an error that names the nearest."""
+    """Build settings from a mapping; an unknown key is an error that names the nearest."""
     if not isinstance(values, Mapping):
         raise ValueError(f'{source}: expected settings as "name: value" lines, got {values!r}')
     known = {item.name: item for item in fields(kind)}

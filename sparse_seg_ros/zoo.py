@@ -43,7 +43,11 @@ def find_weights(name: str, folder: Path) -> Path:
     zoo = read_yaml(share() / 'models' / 'zoo.yaml')
     if name not in zoo:
         raise ValueError(f'no model {name!r} in models/zoo.yaml; {nearest(name, zoo)}')
-    return share() / 'models' / zoo[name]['file']
+    weights = share() / 'models' / zoo[name]['file']
+    if weights.is_file() and file_hash(weights) != zoo[name]['sha256']:
+        raise ValueError(f'{weights} is not the file that models/zoo.yaml names: its sha256 is '
+                         f"{file_hash(weights)}, not {zoo[name]['sha256']}; copy it again")
+    return weights
 
 
 def own_config(model: Model) -> MethodConfig:
@@ -89,7 +93,7 @@ def choose_device(name: str) -> str:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from None
+        raise ValueError(f'device must be auto, cpu, cuda or cuda:N, got {name!r}') from None
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f'device {name!r} asked for, but torch finds no CUDA here; use cpu or '
                          'install the CUDA build of torch')

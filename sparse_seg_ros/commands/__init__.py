@@ -17,12 +17,13 @@ COMMANDS = {
     'replay': 'segment every frame of a bag, offline, into a new bag',
     'train': 'train a dense network or a refiner',
     'evaluate': 'score models on labelled frames or street scenes',
+    'export': 'pack a trained model for shipping',
     'bench': 'measure speed against named rivals',
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; return 0 only on success, 1 with one line on stderr for what a user can mend."""
+    """Run one verb; return 0 only on success, 1 with a line on stderr for what a user can mend."""
     parser = argparse.ArgumentParser(
         'sparse_seg', description='High-resolution semantic segmentation for ROS 2.')
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')

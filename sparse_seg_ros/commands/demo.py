@@ -56,19 +56,18 @@ def run(args: argparse.Namespace) -> int:
 
 def tell(job, numbers: dict) -> None:
     """Print what happened, where it is, and what to do next."""
+    from sparse_seg_ros.ros.demo_page import next_steps
+
     spent, latency = numbers['milliseconds']['segment'], numbers['latency_milliseconds']
+    steps = '\n'.join(f'# {about}\n{command}' for about, command in next_steps(numbers))
     print(f"""
 {numbers['published']} of {numbers['sent']} frames segmented, {numbers['superseded']} superseded \
 by newer ones, {numbers['not_received']} not received
 {spent['p50']:.0f} ms to segment a frame (p95 {spent['p95']:.0f}), {latency['p50']:.0f} ms from \
 camera to mask (p95 {latency['p95']:.0f}), {numbers['refined']:.1%} of the pixels refined
 
-  page       {numbers['page']}
-  pictures   {job.pictures}, {job.out / 'contact_sheet.jpg'}
-  recording  {job.recording}
+page       {numbers['page']}
+pictures   {job.pictures}, {job.out / 'contact_sheet.jpg'}
+recording  {job.recording}
 
-next
-  with ROS 2 and RViz:  ros2 bag play {job.recording} --loop
-                        rviz2 -d rviz/seg.rviz --ros-args -r image:={numbers['topic']}
-  your own bag:         make demo BAG=path/to/bag
-  every frame, offline: sparse_seg replay {numbers['bag']} -o segmented --preview pictures""")
+{steps}""")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay -> exit code, 0 only if frames were segmented."""
+    """Replay -> exit code, 0 only if frames were segmented and the bag was whole."""
     from tqdm import tqdm
 
     from sparse_seg_ros.config import NodeConfig
@@ -50,7 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     print_report(report)
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=1) + '\n')
-    return 0 if report['frames'] else 1
+    if report['damage']:
+        print(f"sparse_seg replay: {report['damage']}", file=sys.stderr)
+    return 1 if report['damage'] or not report['frames'] else 0
 
 
 def print_report(report: dict) -> None:

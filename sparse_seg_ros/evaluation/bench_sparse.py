@@ -3,8 +3,9 @@
 """
 Speed of sparse convolution against its rivals, interleaved in one run so that ratios hold.
 
-At 12 % of 1024x2048, along the class boundaries of a street frame: the submanifold 3x3 against oneDNN's dense
-convolution of the whole image and spconv's CPU wheel, then the whole six-stage extractor against the same.
+At 12 % of 1024x2048, along the class boundaries of a street frame: the submanifold 3x3 against
+oneDNN's dense convolution of the whole image and spconv's CPU wheel, then the whole six-stage
+extractor.
 """
 
 from __future__ import annotations
@@ -33,18 +34,27 @@ DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: float = 0.12) -> dict:
     """Print the tables of convolutions and of the extractor, and return their figures."""
     selected = street_selection(size_hw, density)
-    print(f'{density:.0%} of {size_hw[0]}x{size_hw[1]}, median of {repeats}, {torch.get_num_threads()} threads')
+    threads = torch.get_num_threads()
+    print(f'{density:.0%} of {size_hw[0]}x{size_hw[1]}, median of {repeats}, {threads} threads')
     if not has_spconv():
         print('spconv is not installed: no comparison with it (pip install spconv "cumm<0.8")')
     with torch.inference_mode():
-        convolutions = [time_convolution(selected, c, name, repeats) for name in DTYPES for c in CHANNELS]
+        convolutions = [
+            time_convolution(selected, c, name, repeats) for name in DTYPES for c in CHANNELS
+        ]
         extractors = [time_extractor(selected, name, repeats) for name in DTYPES]
-    return {**machine(), 'size_hw': list(size_hw), 'density': density, 'repeats': repeats,
-            'convolutions': convolutions, 'extractors': extractors}
+    return {
+        **machine(),
+        'size_hw': list(size_hw),
+        'density': density,
+        'repeats': repeats,
+        'convolutions': convolutions,
+        'extractors': extractors,
+    }
 
 
 def street_selection(size_hw: tuple[int, int], density: float) -> Tensor:
-    """(1, H, W) bool: the 2x2 blocks nearest to a class boundary of a street frame, as a 2x selector picks."""
+    """(1, H, W) bool: the 2x2 blocks nearest to a class boundary, as a 2x selector picks them."""
     label = Street(seed=7, size_hw=size_hw).frame(0).label[::2, ::2]
     is_inside = np.ones(label.shape, np.uint8)
     is_inside[:, 1:] &= label[:, 1:] == label[:, :-1]
@@ -58,7 +68,7 @@ def street_selection(size_hw: tuple[int, int], density: float) -> Tensor:
 
 
 def time_convolution(selected: Tensor, channels: int, precision: str, repeats: int) -> dict:
-    """Time one submanifold 3x3, print its row and return it; neighbour tables are ready, as within a network."""
+    """Time one submanifold 3x3 with its tables ready, as within a network; print and return it."""
     level, dtype = Level(selected), DTYPES[precision]
     x = SparseTensor(torch.randn(len(level), channels, dtype=dtype), level)
     kernel = torch.randn(9, channels, channels, dtype=dtype)
@@ -73,18 +83,24 @@ def time_convolution(selected: Tensor, channels: int, precision: str, repeats: i
     if has_spconv() and dtype == torch.float32:
         rivals['spconv'] = spconv_convolution(x, kernel)
     seconds = interleaved(rivals, repeats)
-    seconds['dense'] = min(seconds['dense'], seconds.pop('dense_last'))  # whichever layout is faster
+    seconds['dense'] = min(
+        seconds['dense'], seconds.pop('dense_last')
+    )  # whichever layout is faster
     macs = count_neighbours(selected) * channels**2
     return print_row(f'conv 3x3 {channels:4} {precision}', seconds, macs)
 
 
 def time_extractor(selected: Tensor, precision: str, repeats: int) -> dict:
-    """Time the six-stage extractor with the building of its tables, print its row and return it."""
+    """Time the six-stage extractor and the building of its tables; print and return it."""
     refiner = SparseRefiner().eval()
     extractor = refiner.extractor.to(DTYPES[precision])
     pixels = torch.randn(int(selected.sum()), 3, dtype=DTYPES[precision])
     rivals = {'sparse': lambda: extractor(SparseTensor(pixels, Level(selected)))}
-    return print_row(f'extractor {precision}', interleaved(rivals, repeats), count_macs(refiner, selected)['extract'])
+    return print_row(
+        f'extractor {precision}',
+        interleaved(rivals, repeats),
+        count_macs(refiner, selected)['extract'],
+    )
 
 
 def interleaved(rivals: dict[str, Callable], repeats: int) -> dict[str, float]:
@@ -101,13 +117,21 @@ def clocked(call: Callable) -> float:
 
 
 def print_row(name: str, seconds: dict[str, float], macs: int) -> dict:
-    """Print one line: seconds of each, GFLOP/s of ours on the pairs that exist, and rivals' times over ours."""
+    """Print one line: our time and GFLOP/s on the pairs that exist, rivals' times over ours."""
     ours = seconds['sparse']
-    row = {'name': name, 'seconds': seconds, 'gflops': 2e-9 * macs / ours,
-           'ratio': {rival: spent / ours for rival, spent in seconds.items() if rival != 'sparse'}}
-    print(f'{name:20} {1e3 * ours:8.1f} ms {row["gflops"]:6.0f} GFLOP/s ',
-          *(f'| {ratio:5.2f}x faster than {rival} ({1e3 * seconds[rival]:.0f} ms)'
-            for rival, ratio in row['ratio'].items()))
+    row = {
+        'name': name,
+        'seconds': seconds,
+        'gflops': 2e-9 * macs / ours,
+        'ratio': {rival: spent / ours for rival, spent in seconds.items() if rival != 'sparse'},
+    }
+    print(
+        f'{name:20} {1e3 * ours:8.1f} ms {row["gflops"]:6.0f} GFLOP/s ',
+        *(
+            f'| {ratio:5.2f}x faster than {rival} ({1e3 * seconds[rival]:.0f} ms)'
+            for rival, ratio in row['ratio'].items()
+        ),
+    )
     return row
 
 
@@ -123,6 +147,7 @@ def has_spconv() -> bool:
 def spconv_convolution(x: SparseTensor, kernel: Tensor) -> Callable:
     """Return the same convolution by spconv's CPU wheel, on one thread: it races on more."""
     import spconv.pytorch as spconv
+
     channels = kernel.shape[1]
     layer = spconv.SubMConv2d(channels, channels, 3, bias=False, indice_key='level')
     layer.weight.data = kernel.view(3, 3, channels, channels).permute(3, 1, 0, 2).contiguous()

@@ -50,7 +50,7 @@ def enlarge(values: Tensor, size_hw: torch.Size) -> Tensor:
 
 
 def read_logits(logits: Tensor, wants_confidence: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-    """(B, C, ...) logits -> labels uint8, entropy / ln C, and the labels' probability if wanted."""
+    """(B, C, ...) logits -> labels uint8, entropy / ln C, and confidence if it is wanted."""
     log_p = logits.log_softmax(1)
     p = log_p.exp()
     uncertainty = (-(p * log_p).sum(1) / math.log(logits.shape[1])).clamp(0, 1)

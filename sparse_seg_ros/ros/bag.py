@@ -13,6 +13,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import apsw
@@ -27,6 +28,8 @@ from rosbags.rosbag2 import (
 )
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
+
+from sparse_seg_ros.ros.mcap_tail import copy_complete, is_cut_short
 
 if sys.version_info >= (3, 14):
     from compression.zstd import ZstdError
@@ -46,6 +49,10 @@ class BagError(ValueError):
     """A bag that cannot be read or written, in words a user can act on."""
 
 
+class BagDamageError(BagError):
+    """A bag that breaks off; what came before was read."""
+
+
 class Bag:
     """A recording to read: `with Bag(path) as bag: for message in bag.messages(): ...`."""
 
@@ -56,15 +63,24 @@ class Bag:
                                     'or .db3 file')
 
     def __enter__(self) -> Bag:
+        self.cut_short = self.find_cut_short()
         try:
-            self.reader = Reader(self.path)
-            self.reader.open()
+            with TemporaryDirectory() as folder:  # the file stays readable while it is open
+                self.reader = Reader(copy_complete(self.cut_short, Path(folder))
+                                     if self.cut_short else self.path)
+                self.reader.open()
         except DAMAGE as error:
             raise BagError(f'cannot read bag {self.path}: {error} {self.cure()}') from None
         return self
 
     def __exit__(self, *error: object) -> None:
         self.reader.close()
+
+    def find_cut_short(self) -> Path | None:
+        """Return the file of the bag that lacks its end; only MCAP can be read up to there."""
+        files = list(self.path.glob('*.mcap')) if self.path.is_dir() else [self.path]
+        return next((file for file in files if file.suffix == '.mcap' and is_cut_short(file)),
+                    None) if len(files) == 1 else None
 
     def cure(self) -> str:
         """Say what to do about a bag that cannot be opened."""
@@ -92,15 +108,22 @@ class Bag:
         return next(each for each in images if topic is None or each.topic == topic)
 
     def messages(self) -> Iterator[tuple[Connection, int, bytes]]:
-        """Yield (connection, log time in nanoseconds, bytes) in time order."""
+        """
+        Yield (connection, log time in nanoseconds, bytes) in time order.
+
+        Raises BagDamageError where a damaged bag breaks off, after all that could be read.
+        """
         number = 0
         try:
             for connection, nanoseconds, raw in self.reader.messages():
                 yield connection, nanoseconds, raw
                 number += 1
         except DAMAGE as error:
-            raise BagError(f'bag {self.path} is damaged after {number} messages: {error}; what '
-                           'came before was used') from None
+            raise BagDamageError(f'bag {self.path} is damaged after {number} messages: {error}; '
+                                 'what came before was used') from None
+        if self.cut_short:
+            raise BagDamageError(f'bag {self.path} was cut short: {self.cut_short.name} has no '
+                                 f'end after {number} messages; these were used')
 
     def images(self, connection: Connection) -> Iterator[tuple[int, Any]]:
         """Yield (log time in nanoseconds, message) of one topic."""

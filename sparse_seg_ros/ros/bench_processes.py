@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -62,10 +63,24 @@ class BenchCamera:
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self.hear_health, 10)
         self.node.create_subscription(Image, 'segmentation/mask', lambda mask: None, 1)
         self.publisher = self.node.create_publisher(Image, 'image', QoSProfile(
-            depth=10, reliability=ReliabilityPolicy[case.reliability.upper()]))
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        threading.Thread(target=self.executor.spin, daemon=True).start()
+            depth=10, reliability=ReliabilityPolicy[case.reliability.upper()]),
+            event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
+        self.stopping = threading.Event()
+        self.listener = threading.Thread(target=self.listen)
+        self.listener.start()
+
+    def listen(self) -> None:
+        """Hear the node until stopped; runs in a thread."""
+        executor = SingleThreadedExecutor()
+        executor.add_node(self.node)
+        while not self.stopping.is_set():
+            executor.spin_once(timeout_sec=0.1)
+        executor.shutdown()
+
+    def close(self) -> None:
+        """End the thread."""
+        self.stopping.set()
+        self.listener.join()
 
     def hear_timing(self, message: DiagnosticArray) -> None:
         """Keep the times of one frame under its stamp."""
@@ -143,11 +158,14 @@ def main() -> int:
         return run_node(['--ros-args', '-p', 'max_age_seconds:=0.0', '--log-level', 'warn'],
                         lambda config: load_fixed_time(case.method_milliseconds))
     rclpy.init()
-    result.write_text(json.dumps(BenchCamera(case).run()))
+    camera = BenchCamera(case)
+    try:
+        result.write_text(json.dumps(camera.run()))
+    finally:
+        camera.close()
+        rclpy.shutdown()
     return 0
 
 
 if __name__ == '__main__':
-    code = main()
-    sys.stdout.flush()
-    sys.exit(code)
+    sys.exit(main())

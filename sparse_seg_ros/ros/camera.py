@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -42,6 +43,7 @@ class Camera:
         self.arrivals = deque(maxlen=30)
         self.last_seconds = time.monotonic()
         self.looks = 'n/a'
+        self.changing = threading.Lock()
         self.subscription = self.subscribe()
 
     def subscribe(self) -> Any:
@@ -56,11 +58,12 @@ class Camera:
     def match_publishers(self) -> None:
         """Subscribe anew if the publishers offer another reliability than subscribed with."""
         publishers = self.find_publishers()
-        if not publishers or qos.wanted_reliability(self.setting, publishers) \
-                == self.profile.reliability:
-            return
-        self.node.destroy_subscription(self.subscription)
-        self.subscription = self.subscribe()
+        with self.changing:
+            if not publishers or self.subscription is None or self.profile.reliability \
+                    == qos.wanted_reliability(self.setting, publishers):
+                return
+            self.node.destroy_subscription(self.subscription)
+            self.subscription = self.subscribe()
         self.node.get_logger().info(
             f'{self.topic}: subscribed {qos.NAMES[self.profile.reliability]}, as published')
 
@@ -106,6 +109,8 @@ class Camera:
 
     def destroy(self) -> None:
         """Undo all subscriptions and publishers."""
-        self.node.destroy_subscription(self.subscription)
+        with self.changing:
+            self.node.destroy_subscription(self.subscription)
+            self.subscription = None
         for publisher in self.publishers.values():
             self.node.destroy_publisher(publisher)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -47,7 +48,7 @@ class ChildProcess:
         """Raise ChildProcessError, with the last lines of the log, if the process has ended."""
         code = self.process.poll()
         if code is not None:
-            raise ChildProcessError(f'the {self.name} ended by itself with exit code {code}; '
+            raise ChildProcessError(f'the {self.name} ended by itself with {describe(code)}; '
                                     f'its last words in {self.log}:\n{self.last_lines()}')
 
     def wait(self, seconds: float) -> bool:
@@ -62,3 +63,10 @@ class ChildProcess:
         """Return the end of the log, indented."""
         lines = self.log.read_text(errors='replace').splitlines() if self.log else []
         return '\n'.join(f'    {line}' for line in lines[-LAST_LINES:]) or '    (nothing)'
+
+
+def describe(code: int) -> str:
+    """Return code of a process, below 0 a signal -> words."""
+    if code == -signal.SIGKILL:
+        return 'SIGKILL, as when memory runs out'
+    return f'exit code {code}' if code >= 0 else signal.Signals(-code).name

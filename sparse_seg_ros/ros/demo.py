@@ -24,12 +24,12 @@ from tqdm import tqdm
 
 from sparse_seg_ros.data.street import Street
 from sparse_seg_ros.ros import bag as bags
-from sparse_seg_ros.ros.child_process import ChildProcess
+from sparse_seg_ros.ros.child_process import ChildProcess, describe
 from sparse_seg_ros.ros.demo_page import write_page
 from sparse_seg_ros.ros.demo_recording import Recording
 from sparse_seg_ros.ros.environment import large_image_settings, private_settings
 from sparse_seg_ros.ros.stage_times import StageTimes
-from sparse_seg_ros.ros.street_bag import write_street_bag
+from sparse_seg_ros.ros.street_bag import LABEL_TOPIC, write_street_bag
 from sparse_seg_ros.zoo import load
 
 FRAMES_SHOWN = 5
@@ -86,7 +86,12 @@ def run_demo(job: DemoJob, say: Callable[[str], None] = print) -> dict[str, Any]
     if not recording.complete:
         raise ValueError(f'no frame came back: {words(played["counters"])}; the end of {job.log}:'
                          f'\n{last_words(job.log)}')
-    numbers = summarise(played, recording, bag, topic)
+    if len(played['stamps']) < played['sent']:
+        say(f'{played["sent"]} images have only {len(played["stamps"])} different stamps; '
+            'pictures and times show one image of each')
+    numbers = {'bag': str(bag), 'topic': topic, 'recording': str(job.recording),
+               'labels': None if job.bag else LABEL_TOPIC,
+               **summarise(played, recording)}
     shown = recording.read(spread(recording.complete, FRAMES_SHOWN))
     page = write_page(job.out, job.pictures, numbers, shown, labels)
     return {**numbers, 'page': str(page)}
@@ -109,7 +114,11 @@ def clear(job: DemoJob) -> None:
                              'move it, or choose another folder with --out')
         if folder.exists():
             shutil.rmtree(folder)
-    job.pictures.mkdir(parents=True)
+    try:
+        job.pictures.mkdir(parents=True)
+    except OSError as error:
+        raise ValueError(f'cannot write to {job.out}: {error.strerror}; choose a folder that you '
+                         'may write to with --out') from None
 
 
 def render(job: DemoJob, say: Callable[[str], None]) -> Path:
@@ -149,7 +158,7 @@ def play(job: DemoJob, bag: Path, topic: str, is_compressed: bool) -> dict[str, 
         while not player.wait(LOOK_SECONDS):
             node.check_alive()
     told = json.loads(result.read_text()) if result.exists() else {
-        'error': f'the player ended with exit code {player.process.returncode}'}
+        'error': f'the player ended with {describe(player.process.returncode)}'}
     if 'error' in told:
         raise ChildProcessError(f'{told["error"]}; the end of {job.log}:\n{node.last_lines()}')
     return told
@@ -165,15 +174,14 @@ def node_arguments(job: DemoJob, topic: str, is_compressed: bool) -> list[str]:
         word for name, value in parameters.items() for word in ('-p', f'{name}:={value}'))]
 
 
-def summarise(played: dict[str, Any], recording: Recording, bag: Path, topic: str
-              ) -> dict[str, Any]:
+def summarise(played: dict[str, Any], recording: Recording) -> dict[str, Any]:
     """Return all numbers of the page."""
     times = StageTimes(capacity=None)
     for milliseconds in recording.milliseconds.values():
         times.add(milliseconds)
     latency = played['latency_milliseconds']
     return {
-        'bag': str(bag), 'topic': topic, 'engine': played['engine'], 'sent': played['sent'],
+        'engine': played['engine'], 'sent': played['sent'],
         'not_received': played['sent'] - played['counters']['received'],
         **{name: count for name, count in played['counters'].items() if name != 'waiting'},
         'recorded': len(recording.complete),

@@ -48,8 +48,8 @@ def write_page(folder: Path, picture_folder: Path, numbers: Mapping[str, Any],
         frames='\n'.join(frame_section(frame, row, picture_folder.name, shown[0].stamp)
                          for frame, row in zip(shown, rows)),
         stages=stage_rows(numbers['milliseconds']), legend=legend(labels),
-        topic=escape(numbers['topic']), bag=escape(numbers['bag']),
-        recording=escape(str(folder / 'segmented_bag'))))
+        next=escape('\n\n'.join(f'# {about}\n{command}'
+                                for about, command in next_steps(numbers)))))
     return page
 
 
@@ -142,5 +142,23 @@ def stage_row(stage: str, ranks: Mapping[str, float], longest: float) -> str:
 
 def legend(labels: LabelSet) -> str:
     """Return the colour and name of every class."""
-    return '\n'.join(f'<li><i style="background:rgb{color}"></i>{escape(name)}</li>'
-                     for name, color in zip(labels.names, labels.colors))
+    names = [escape(name.replace('_', ' ')) for name in labels.names]
+    return '\n'.join(f'<li><i style="background:rgb{color}"></i>{name}</li>'
+                     for name, color in zip(names, labels.colors))
+
+
+def next_steps(numbers: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (what for, command) of what to do after the demo."""
+    topic = numbers['topic'].removesuffix('/compressed')
+    is_raw = topic == numbers['topic']
+    labels = f' --labels {numbers["labels"]}' if numbers['labels'] else ''
+    remap = f' --ros-args -r image:={topic}' if is_raw else ''
+    transport = '' if is_raw else ' image_transport:=compressed'
+    return [
+        ('the same with a bag of your camera', 'make demo BAG=path/to/bag'),
+        ('every frame of a bag, offline',
+         f'sparse_seg replay {numbers["bag"]} -o segmented --preview pictures{labels}'),
+        ('with ROS 2: look at this recording in RViz',
+         f'ros2 bag play {numbers["recording"]} --loop\nrviz2 -d rviz/seg.rviz{remap}'),
+        ('with ROS 2: your camera, live',
+         f'ros2 launch sparse_seg_ros seg.launch.py image:={topic}{transport} rviz:=true')]

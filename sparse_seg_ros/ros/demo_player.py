@@ -23,6 +23,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 from tqdm import tqdm
 
@@ -191,7 +192,7 @@ def read_frames(bag: bags.Bag, topic: str, count: int) -> Iterator[tuple[int, by
 
 def play(job: PlayJob) -> dict[str, Any]:
     """Play one job in this process."""
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # a signal ends this process
     try:
         with bags.Bag(job.bag) as bag, bags.BagWriter(job.recording) as out:
             images = bag.choose_image_topic(job.topic)
@@ -211,6 +212,8 @@ def main() -> int:
         told = play(job)
     except (ValueError, OSError) as error:
         told = {'error': str(error)}
+    except KeyboardInterrupt:
+        return 130
     result.write_text(json.dumps(told))
     return 1 if 'error' in told else 0
 

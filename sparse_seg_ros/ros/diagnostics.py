@@ -57,8 +57,8 @@ class Diagnostics:
 
     def collect(self) -> list[statuses.Status]:
         """Return one status per task of ROS.md."""
-        node = self.node
-        description = node.segmenter.description if node.segmenter else {}
+        node, segmenter = self.node, self.node.segmenter  # may go while we look
+        description = segmenter.description if segmenter else {}
         found = [statuses.engine_status(node.state, description, node.error),
                  statuses.timing_status(self.times, node.config.budget_milliseconds),
                  statuses.memory_status()]

@@ -82,22 +82,29 @@ class Replay:
         self.preview = Preview(job.preview, segmenter.labels) if job.preview else None
 
     def run(self, progress: Callable[[Iterable, int], Iterable]) -> dict[str, Any]:
-        """Replay all of the bag -> report; a damaged bag raises after all that could be read."""
+        """Replay all of the bag -> report, its 'damage' None or why the bag broke off."""
         start = time.perf_counter()
         with bags.Bag(self.job.bag) as bag:
             images = bag.choose_image_topic(self.job.topic, self.job.labels)
             if self.job.labels:
                 bag.choose_image_topic(self.job.labels)
             self.base = base_topic(images.topic)
-            total = sum(each.msgcount for each in bag.reader.connections)
-            try:
-                with bags.BagWriter(self.job.output, self.job.storage) as out:
-                    for message in progress(bag.messages(), total):
-                        self.add(out, images.topic, *message)
-            finally:
-                if self.preview:
-                    self.preview.close()
-        return self.report(images.topic, time.perf_counter() - start)
+            with bags.BagWriter(self.job.output, self.job.storage) as out:
+                damage = self.add_all(out, images.topic, bag, progress)
+        if self.preview:
+            self.preview.close()
+        return {**self.report(images.topic, time.perf_counter() - start), 'damage': damage}
+
+    def add_all(self, out: bags.BagWriter, image_topic: str, bag: bags.Bag,
+                progress: Callable[[Iterable, int], Iterable]) -> str | None:
+        """Take in every message of the bag -> why it broke off, if it did."""
+        total = sum(each.msgcount for each in bag.reader.connections)
+        try:
+            for message in progress(bag.messages(), total):
+                self.add(out, image_topic, *message)
+        except bags.BagDamageError as damage:
+            return str(damage)
+        return None
 
     def add(self, out: bags.BagWriter, image_topic: str, connection: Any, nanoseconds: int,
             raw: bytes) -> None:

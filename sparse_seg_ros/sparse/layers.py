@@ -3,8 +3,9 @@
 """
 Layers of sparse networks. They own the weights; the tensor's backend does the arithmetic.
 
-One canonical layout, so one checkpoint runs on all backends: 3x3 kernels are (9, Cin, Cout) with
-`W[o, i, dy, dx] = kernel[dy + 3 * dx, i, o]`, 1x1 kernels (Cin, Cout), as published by SparseRefine.
+One canonical layout, that of SparseRefine's release, so one checkpoint runs on all backends:
+3x3 kernels are (9, Cin, Cout) with `W[o, i, dy, dx] = kernel[dy + 3 * dx, i, o]`, 1x1 kernels
+(Cin, Cout).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sparse_seg_ros.sparse.tensor import SparseTensor
 
 
 class Conv(nn.Module):
-    """3x3 without bias: submanifold for stride 1; for stride 2, to the next coarser level, padding 0."""
+    """3x3 without bias: submanifold for stride 1, to the next coarser level for stride 2."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1):
         super().__init__()
@@ -31,7 +32,7 @@ class Conv(nn.Module):
 
 
 class InverseConv(nn.Module):
-    """Transposed 3x3, stride 2, without bias: back to the sites the strided convolution came from."""
+    """Transposed 3x3, stride 2, without bias: back to where the strided convolution came from."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
@@ -58,7 +59,8 @@ class NormReLU(nn.BatchNorm1d):
     """
     Batch norm over the active pixels, then ReLU.
 
-    Fewer than two pixels have no variance: then the running statistics are used in training too, and left alone.
+    Fewer than two pixels have no variance: then the running statistics are used in training, too,
+    and left alone.
     """
 
     def forward(self, x: SparseTensor) -> SparseTensor:
@@ -70,8 +72,14 @@ class NormReLU(nn.BatchNorm1d):
         if is_training:
             self.num_batches_tracked.add_(1)
         return F.batch_norm(
-            features, self.running_mean, self.running_var, self.weight, self.bias,
-            is_training, self.momentum, self.eps,
+            features,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            is_training,
+            self.momentum,
+            self.eps,
         )
 
 

@@ -3,9 +3,9 @@
 """
 Active pixels of a batch of images, and who neighbours whom.
 
-A `Level` builds the tables its convolutions need when first asked, and every layer of that level shares them.
-Neighbours come from one dense int32 index map of the image, not from hash tables. A missing neighbour points at row N,
-one past the last: backends keep a row of zeros there.
+A `Level` builds the tables its convolutions need when first asked, and every layer of that level
+shares them. Neighbours come from one dense int32 index map of the image, not from hash tables. A
+missing neighbour points at row N, one past the last: backends keep a row of zeros there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor
 from sparse_seg_ros.sparse.pairs import Pairs, Part
 
 ALL_NINE = tuple(range(9))  # kernel index = dy + 3 * dx
+STEPS_BY_PARITY = ((0, 2), (1,))  # dy for which y - dy is even, so twice a coarser row
 
 
 class Level:
@@ -74,22 +75,23 @@ class Level:
         """Pairs of the strided 3x3 convolution to `coarser`; the adjoint comes back to here."""
         batch, y, x = self.coarser.sites.unbind(1)
         there = Part(self._table(self._positions(batch, 2 * y, 2 * x), ALL_NINE), ALL_NINE)
-        back = tuple(self._reached_from_coarser(odd_y, odd_x) for odd_y in (0, 1) for odd_x in (0, 1))
+        parity = self.sites[:, 1] % 2 * 2 + self.sites[:, 2] % 2
+        back = tuple(self._reached(parity == 2 * y + x, y, x) for y in (0, 1) for x in (0, 1))
         return Pairs((there,), back, len(self), len(self.coarser))
 
-    def _reached_from_coarser(self, odd_y: int, odd_x: int) -> Part:
-        """Pair the sites of one row and column parity: (y - dy) must be even to be a coarse row."""
-        is_member = (self.sites[:, 1] % 2 == odd_y) & (self.sites[:, 2] % 2 == odd_x)
+    def _reached(self, is_member: Tensor, odd_y: int, odd_x: int) -> Part:
+        """Pair the sites of one parity with the coarser ones, through the kernels that fit it."""
         rows = is_member.nonzero().squeeze(1)
         batch, y, x = self.sites[rows].unbind(1)
-        steps = [(dy, dx) for dx in ((1,) if odd_x else (0, 2)) for dy in ((1,) if odd_y else (0, 2))]
+        steps = [(dy, dx) for dx in STEPS_BY_PARITY[odd_x] for dy in STEPS_BY_PARITY[odd_y]]
         corners = self.coarser._positions(batch, y // 2, x // 2)
         offsets = [-(dy // 2) * self.coarser._pitch - dx // 2 for dy, dx in steps]
-        return Part(self.coarser._look_up(corners, offsets), tuple(dy + 3 * dx for dy, dx in steps), rows)
+        kernels = tuple(dy + 3 * dx for dy, dx in steps)
+        return Part(self.coarser._look_up(corners, offsets), kernels, rows)
 
     @cached_property
     def _index_map(self) -> Tensor:
-        """(B * (H + 2) * (W + 2),) int32 row of each pixel, N where inactive; the border is inactive."""
+        """(B * (H + 2) * (W + 2),) int32 row of each pixel, N where inactive as the border is."""
         batch, height, width = self.mask.shape
         size = batch * (height + 2) * (width + 2)
         index_map = torch.full((size,), len(self), dtype=torch.int32, device=self.mask.device)

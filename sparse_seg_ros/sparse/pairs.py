@@ -14,7 +14,7 @@ class Part:
     """
     Outputs that share one list of kernel indices.
 
-    table: (n, K) int32 input row per output and kernel, or the number of inputs where there is none.
+    table: (n, K) int32 input row per output and kernel; the number of inputs where there is none.
     kernels: K kernel indices, dy + 3 * dx each.
     rows: (n,) int64 output rows, or None for all of them in order.
     """
@@ -29,7 +29,8 @@ class Pairs:
     """
     All pairs of one convolution, grouped by output in `parts`, and by input in `adjoint_parts`.
 
-    A convolution multiplies along `parts`; its gradient, and its transposed convolution, along `adjoint_parts`.
+    A convolution multiplies along `parts`; its gradient, and its transposed convolution, along
+    `adjoint_parts`.
     """
 
     parts: tuple[Part, ...]

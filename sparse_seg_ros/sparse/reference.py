@@ -3,8 +3,9 @@
 """
 Sparse convolution in plain torch: the definition of correct, and the default on CPU.
 
-Neighbours are gathered in blocks that stay in the cache and multiplied at once. Any device, any float type, forward
-and backward; under autocast, features and weights are cast like those of `conv2d`.
+Neighbours are gathered in blocks that stay in the cache and multiplied at once. Any device, any
+float type, forward and backward; under autocast, features and weights are cast like those of
+`conv2d`.
 """
 
 from __future__ import annotations
@@ -27,20 +28,21 @@ BLOCK_BYTES = {  # of gathered features
     'cuda': 1 << 30,  # as few launches as memory allows
 }
 SMALLEST_BLOCK = 1024  # rows: fewer leave the matrix product waiting for its weights
-ROUNDING = 256  # rows
 ONEDNN_WIDTH = 8192  # columns above which a float32 product goes to MKL
 
 
 def conv(x: SparseTensor, weight: Tensor, stride: int = 1) -> SparseTensor:
-    """(N, Cin) at level l, (9, Cin, Cout) -> (N, Cout) at l for stride 1, (M, Cout) at l + 1 for 2."""
+    """(N, Cin), (9, Cin, Cout) -> (N, Cout) at the same level, or (M, Cout) at the coarser one."""
     if stride not in (1, 2):
         raise ValueError(f'stride must be 1 or 2, got {stride}')
-    level, pairs = (x.level, x.level.neighbours) if stride == 1 else (x.level.coarser, x.level.down)
+    level, pairs = (
+        (x.level, x.level.neighbours) if stride == 1 else (x.level.coarser, x.level.down)
+    )
     return x.at(level, _Convolution.apply(x.features, weight, pairs))
 
 
 def inverse_conv(x: SparseTensor, weight: Tensor, like: Level) -> SparseTensor:
-    """(M, Cin) at `like.coarser`, (9, Cin, Cout) -> (N, Cout) at `like`: transposed 3x3, stride 2."""
+    """(M, Cin) at `like.coarser`, (9, Cin, Cout) -> (N, Cout) at `like`: transposed, stride 2."""
     if x.level is not like.coarser:
         raise ValueError('x must be at like.coarser, the level that conv(..., stride=2) went to')
     return x.at(like, _Convolution.apply(x.features, weight, like.down.adjoint))
@@ -52,14 +54,15 @@ class _Convolution(torch.autograd.Function):
         dtype = _compute_dtype(features)
         ctx.pairs, ctx.dtypes = pairs, (features.dtype, weight.dtype)
         padded, weight = pad(features, dtype), weight.to(dtype)
-        ctx.save_for_backward(padded, weight)
+        ctx.save_for_backward(features if features.dtype == dtype else padded, weight)
         return _multiply(padded, weight, pairs)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        padded, weight = ctx.saved_tensors
-        grads = _multiply_back(padded, weight, pad(grad, weight.dtype), ctx.pairs, ctx.needs_input_grad)
-        return *(grad if grad is None else grad.to(dtype) for grad, dtype in zip(grads, ctx.dtypes)), None
+        features, weight = ctx.saved_tensors
+        padded_grad = pad(grad, weight.dtype)
+        grads = _multiply_back(features, weight, padded_grad, ctx.pairs, ctx.needs_input_grad)
+        return *(g if g is None else g.to(dtype) for g, dtype in zip(grads, ctx.dtypes)), None
 
 
 def _compute_dtype(features: Tensor) -> torch.dtype:
@@ -70,7 +73,7 @@ def _compute_dtype(features: Tensor) -> torch.dtype:
 
 
 def pad(features: Tensor, dtype: torch.dtype) -> Tensor:
-    """(N, C) -> (round_up(N + 1), C): ends in rows of zeros, where missing neighbours are looked up."""
+    """(N, C) -> (round_up(N + 1), C): ends in zeros, where missing neighbours are looked up."""
     return pad_to(features, round_up(len(features) + 1), dtype)
 
 
@@ -83,35 +86,45 @@ def pad_to(features: Tensor, rows: int, dtype: torch.dtype | None = None) -> Ten
 
 
 def round_up(rows: int) -> int:
-    """Next multiple of 256: oneDNN compiles a kernel for each new shape, so there should be few shapes."""
-    return max(1, -(-rows // ROUNDING)) * ROUNDING
+    """Next multiple of 64, of 256 from 2048 on: oneDNN compiles for each shape, so have few."""
+    step = 64 if rows < 2048 else 256
+    return max(1, -(-rows // step)) * step
 
 
 def _multiply(padded: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
     """(> N, Cin), (9, Cin, Cout) -> (outputs, Cout)."""
     out = padded.new_empty((round_up(pairs.outputs), weight.shape[2]))
     for part in pairs.parts:
-        matrix = weight[list(part.kernels)].flatten(0, 1)  # (K * Cin, Cout)
+        factor = _factor(_pick(weight, part.kernels).flatten(0, 1))  # (K * Cin, Cout)
         for block in _blocks(padded, part):
-            _put(out, block, matrix)
+            _put(out, block, factor)
     return out[: pairs.outputs]
 
 
-def _multiply_back(padded: Tensor, weight: Tensor, padded_grad: Tensor, pairs: Pairs, is_needed: tuple[bool, ...]):
-    """Gather the outputs' gradient once per block of inputs: both gradients are products with it."""
+def _multiply_back(
+    features: Tensor, weight: Tensor, padded_grad: Tensor, pairs: Pairs, needed: tuple[bool, ...]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Gather the outputs' gradient once per block of inputs; both gradients multiply it."""
     _, cin, cout = weight.shape
-    grad = padded.new_empty((round_up(pairs.inputs), cin)) if is_needed[0] else None
-    sums = weight.new_zeros((9, cin, cout), dtype=_sum_dtype(weight)) if is_needed[1] else None
+    grad = weight.new_empty((round_up(pairs.inputs), cin)) if needed[0] else None
+    grad_weight = torch.zeros_like(weight, dtype=_sum_dtype(weight)) if needed[1] else None
     for part in pairs.adjoint_parts:
-        kernels = list(part.kernels)
-        matrix = weight[kernels].transpose(1, 2).flatten(0, 1)  # (K * Cout, Cin)
+        picked = _pick(weight, part.kernels)
+        factor = _factor(picked.transpose(1, 2).flatten(0, 1))  # (K * Cout, Cin)
+        total = 0
         for block in _blocks(padded_grad, part):
-            if grad is not None:
-                _put(grad, block, matrix)
-            if sums is not None:
-                product = _take(padded, block).t() @ block.gathered  # (Cin, K * Cout)
-                sums[kernels] += product.view(cin, len(kernels), cout).transpose(0, 1)
-    return None if grad is None else grad[: pairs.inputs], sums
+            if needed[0]:
+                _put(grad, block, factor)
+            if needed[1]:
+                total += (_take(features, block).t() @ block.gathered).to(grad_weight.dtype)
+        if needed[1] and len(part.table):  # total is (Cin, K * Cout)
+            grad_weight[list(part.kernels)] = total.view(cin, -1, cout).transpose(0, 1)
+    return None if grad is None else grad[: pairs.inputs], grad_weight
+
+
+def _pick(weight: Tensor, kernels: tuple[int, ...]) -> Tensor:
+    """(9, Cin, Cout) -> (K, Cin, Cout), without a copy where all nine are wanted in order."""
+    return weight if kernels == tuple(range(9)) else weight[list(kernels)]
 
 
 def _sum_dtype(weight: Tensor) -> torch.dtype:
@@ -125,7 +138,7 @@ class _Block(NamedTuple):
 
 
 def _blocks(padded: Tensor, part: Part) -> Iterator[_Block]:
-    """Gather the neighbours of some outputs after the other; the last block ends in rows of zeros."""
+    """Gather the neighbours of some outputs after the others; the last block ends in zeros."""
     count, kernels = part.table.shape
     channels = padded.shape[1]
     rows = min(_block_rows(padded, kernels * channels), round_up(count))
@@ -135,7 +148,9 @@ def _blocks(padded: Tensor, part: Part) -> Iterator[_Block]:
         used = round_up(len(neighbours) // kernels)
         torch.index_select(padded, 0, neighbours, out=buffer[: len(neighbours)])
         buffer[len(neighbours) : used * kernels] = 0
-        outputs = slice(start, start + used) if part.rows is None else part.rows[start : start + rows]
+        outputs = (
+            slice(start, start + used) if part.rows is None else part.rows[start : start + rows]
+        )
         yield _Block(outputs, buffer[: used * kernels].view(used, kernels * channels))
 
 
@@ -144,26 +159,38 @@ def _block_rows(padded: Tensor, width: int) -> int:
     return max(SMALLEST_BLOCK, round_up(block_bytes // (width * padded.element_size())))
 
 
-def _take(padded: Tensor, block: _Block) -> Tensor:
-    """Features at the block's rows, as many as it has gathered."""
-    if isinstance(block.rows, slice):
-        return padded[block.rows]
-    return pad_to(padded[block.rows], len(block.gathered))
+def _take(features: Tensor, block: _Block) -> Tensor:
+    """Features at the block's rows, then zeros: as many rows as it has gathered."""
+    taken, count = features[block.rows], len(block.gathered)
+    return taken if len(taken) == count else pad_to(taken, count)
 
 
-def _put(out: Tensor, block: _Block, matrix: Tensor):
-    """Write gathered @ matrix to the block's rows."""
+def _put(out: Tensor, block: _Block, factor: Tensor):
+    """Write gathered @ factor to the block's rows."""
     if isinstance(block.rows, slice):
-        _product(block.gathered, matrix, out=out[block.rows])
+        _product(block.gathered, factor, out=out[block.rows])
     else:
-        out.index_copy_(0, block.rows, _product(block.gathered, matrix)[: len(block.rows)])
+        out.index_copy_(0, block.rows, _product(block.gathered, factor)[: len(block.rows)])
 
 
-def _product(gathered: Tensor, matrix: Tensor, out: Tensor | None = None) -> Tensor:
-    """(n, K), (K, Cout) -> (n, Cout), in float32 on CPU as a 1x1 convolution: oneDNN beats MKL by up to a third."""
+def _factor(matrix: Tensor) -> Tensor:
+    """
+    (K, Cout) -> a right-hand side of `_product`, laid out once for all blocks.
+
+    Float32 on CPU goes to oneDNN as a 1x1 convolution, (Cout, K, 1, 1): it beats MKL by up to a
+    third, but for very wide matrices, which it lays out anew for each block.
+    """
+    width = len(matrix)
+    if matrix.device.type != 'cpu' or matrix.dtype != torch.float32 or width > ONEDNN_WIDTH:
+        return matrix
+    return matrix.t().contiguous().view(-1, width, 1, 1)
+
+
+def _product(gathered: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
+    """(n, K) times a factor -> (n, Cout)."""
+    if factor.dim() == 2:
+        return torch.mm(gathered, factor, out=out)
     count, width = gathered.shape
-    if gathered.device.type != 'cpu' or gathered.dtype != torch.float32 or width > ONEDNN_WIDTH:
-        return torch.mm(gathered, matrix, out=out)
     image = gathered.view(1, count, 1, width).permute(0, 3, 1, 2)  # (1, K, n, 1), channels last
-    product = F.conv2d(image, matrix.t().contiguous().view(-1, width, 1, 1)).permute(0, 2, 3, 1).view(count, -1)
+    product = F.conv2d(image, factor).permute(0, 2, 3, 1).view(count, -1)
     return product if out is None else out.copy_(product)

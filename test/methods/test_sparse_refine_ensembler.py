@@ -40,7 +40,12 @@ def test_it_starts_with_gradients_for_both_predictions_and_the_gate():
     coarse, refined = (logits.requires_grad_() for logits in two_logits(11))
     ensembler = Ensembler(11)
     ensembler(coarse, refined).square().sum().backward()
-    for grad in (coarse.grad, refined.grad, ensembler.gate[2].weight.grad, ensembler.fuse[2].weight.grad):
+    for grad in (
+        coarse.grad,
+        refined.grad,
+        ensembler.gate[2].weight.grad,
+        ensembler.fuse[2].weight.grad,
+    ):
         assert grad.abs().max() > 0
 
 

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import dense_masked
+import dense_oracle
 import pytest
+import spconv_oracle
 import torch
-import with_spconv
 
 from sparse_seg_ros.methods.sparse_refine.extractor import Extractor
 from sparse_seg_ros.sparse.level import Level
@@ -36,8 +36,10 @@ def test_extractor_and_all_its_gradients_equal_dense_convolution(mask, is_traini
     mask, extractor = MASKS[mask](), some_extractor(is_training)
     pixels = torch.randn(int(mask.sum()), 3, dtype=torch.float64, requires_grad=True)
     got = extractor(SparseTensor(pixels, Level(mask))).features
-    dense = dense_masked.extract(dense_masked.scatter(pixels, mask), mask[:, None].double(), extractor)
-    want = dense_masked.gather(dense, mask)
+    dense = dense_oracle.extract(
+        dense_oracle.scatter(pixels, mask), mask[:, None].double(), extractor
+    )
+    want = dense_oracle.gather(dense, mask)
     torch.testing.assert_close(got, want)
     parameters, grad = [pixels, *extractor.parameters()], torch.randn_like(want)
     got_grads = torch.autograd.grad(got, parameters, grad, materialize_grads=True)
@@ -51,7 +53,9 @@ def test_almost_nothing_selected(count, is_training):
     mask = torch.zeros(1, 40, 50, dtype=torch.bool)
     mask[0, 17, 31] = bool(count)
     extractor = some_extractor(is_training)
-    features = extractor(SparseTensor(torch.ones(count, 3, dtype=torch.float64), Level(mask))).features
+    features = extractor(
+        SparseTensor(torch.ones(count, 3, dtype=torch.float64), Level(mask))
+    ).features
     features.sum().backward()
     assert features.shape == (count, 4)
     assert all(parameter.grad.isfinite().all() for parameter in extractor.parameters())
@@ -62,8 +66,10 @@ def test_an_image_gets_the_same_features_alone_and_in_a_batch():
     pixels = torch.randn(int(mask.sum()), 3, dtype=torch.float64)
     together = extractor(SparseTensor(pixels, Level(mask))).features
     first = int(mask[0].sum())
-    alone = [extractor(SparseTensor(part, Level(mask[i : i + 1]))).features
-             for i, part in enumerate((pixels[:first], pixels[first:]))]
+    alone = [
+        extractor(SparseTensor(part, Level(mask[i : i + 1]))).features
+        for i, part in enumerate((pixels[:first], pixels[first:]))
+    ]
     torch.testing.assert_close(together, torch.cat(alone))
 
 
@@ -73,13 +79,17 @@ def test_an_image_must_leave_a_pixel_at_the_coarsest_stage(stages, side):
     mask = torch.ones(1, side, side + 9, dtype=torch.bool)
     extractor(SparseTensor(torch.zeros(mask.numel(), 3), Level(mask)))
     small = mask[:, 1:]
-    message = f'at least {side} px on its short side for {stages} stages, got {side - 1}x{side + 9}'
+    message = (
+        f'at least {side} px on its short side for {stages} stages, got {side - 1}x{side + 9}'
+    )
     with pytest.raises(ValueError, match=message):
         extractor(SparseTensor(torch.zeros(small.numel(), 3), Level(small)))
 
 
-@pytest.mark.parametrize(('planes', 'count'), [
-    ((32, 64, 128, 256, 512, 1024), 79_334_560), ((32, 64, 128, 256, 512), 19_811_488)])
+@pytest.mark.parametrize(
+    ('planes', 'count'),
+    [((32, 64, 128, 256, 512, 1024), 79_334_560), ((32, 64, 128, 256, 512), 19_811_488)],
+)
 def test_it_has_the_published_number_of_parameters(planes, count):
     with torch.device('meta'):
         extractor = Extractor(3, planes)
@@ -97,7 +107,7 @@ def test_six_stages_equal_spconv():
     try:
         sites = mask.nonzero().int().contiguous()
         x = spconv.SparseConvTensor(pixels, sites, list(mask.shape[1:]), len(mask))
-        want = with_spconv.extract(x, extractor).features
+        want = spconv_oracle.extract(x, extractor).features
     finally:
         torch.set_num_threads(threads)
     torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)

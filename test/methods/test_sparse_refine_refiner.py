@@ -64,7 +64,11 @@ def test_every_parameter_gets_a_gradient_once_the_head_is_not_zero():
     image, logits = some_input()
     refiner = scrambled(some_refiner(inputs=('rgb', 'logits')))
     refinement_loss(refiner(image, logits), torch.randint(CLASSES, (2, 30, 44))).backward()
-    idle = [name for name, parameter in refiner.named_parameters() if not parameter.grad.abs().max() > 0]
+    idle = [
+        name
+        for name, parameter in refiner.named_parameters()
+        if not parameter.grad.abs().max() > 0
+    ]
     assert idle == []
 
 
@@ -134,8 +138,10 @@ def test_loss_is_the_cross_entropy_of_both_predictions_at_labelled_selected_pixe
     weights = torch.rand(CLASSES)
     targets = labels[seen.selected].long()
     is_labelled = targets != 255
-    want = sum(F.cross_entropy(y[is_labelled], targets[is_labelled], weights)
-               for y in (seen.refined, seen.ensembled))
+    want = sum(
+        F.cross_entropy(y[is_labelled], targets[is_labelled], weights)
+        for y in (seen.refined, seen.ensembled)
+    )
     torch.testing.assert_close(refinement_loss(seen, labels, weights), want)
 
 
@@ -147,16 +153,23 @@ def test_loss_of_void_is_zero_with_a_gradient():
     assert all(parameter.grad is not None for parameter in refiner.parameters())
 
 
-@pytest.mark.parametrize(('planes', 'parameters', 'macs'), [
-    ((32, 64, 128, 256, 512, 1024), 79_340_456, 1.0475e12),
-    ((32, 64, 128, 256, 512), 19_817_384, 0.8606e12),
-    ((32, 64, 128, 256), 4_932_520, None),
-])
+@pytest.mark.parametrize(
+    ('planes', 'parameters', 'macs'),
+    [
+        ((32, 64, 128, 256, 512, 1024), 79_340_456, 1.0475e12),
+        ((32, 64, 128, 256, 512), 19_817_384, 0.8606e12),
+        ((32, 64, 128, 256), 4_932_520, None),
+    ],
+)
 def test_it_has_the_published_size(planes, parameters, macs):
     with torch.device('meta'):
         refiner = SparseRefiner(19, planes)
     count = lambda module: sum(parameter.numel() for parameter in module.parameters())  # noqa: E731
-    assert (count(refiner), count(refiner.head), count(refiner.ensembler)) == (parameters, 627, 5_269)
+    assert (count(refiner), count(refiner.head), count(refiner.ensembler)) == (
+        parameters,
+        627,
+        5_269,
+    )
     if macs:
         counted = count_macs(refiner, torch.ones(1, 1024, 2048, dtype=torch.bool))
         assert counted['extract'] == pytest.approx(macs, abs=5e7)
@@ -179,9 +192,13 @@ def test_errors_say_what_was_expected_got_and_the_cure():
     refiner = some_refiner()
     with pytest.raises(ValueError, match=r'image must be \(B, 3, H, W\).* got \(2, 4, 30, 44\)'):
         refiner(torch.zeros(2, 4, 30, 44), logits)
-    with pytest.raises(ValueError, match=r'logits must be \(2, 5, h, w\), got \(2, 4, 15, 22\); build'):
+    with pytest.raises(
+        ValueError, match=r'logits must be \(2, 5, h, w\), got \(2, 4, 15, 22\); build'
+    ):
         refiner(image, logits[:, :4])
-    with pytest.raises(ValueError, match='at least 63 px on its short side for 6 stages, got 62x80'):
+    with pytest.raises(
+        ValueError, match='at least 63 px on its short side for 6 stages, got 62x80'
+    ):
         some_refiner(planes=(2,) * 6)(torch.zeros(2, 3, 62, 80), logits)
     with pytest.raises(ValueError, match=r"inputs must be \('rgb',\) or .* got \('depth',\)"):
         some_refiner(inputs=('depth',))

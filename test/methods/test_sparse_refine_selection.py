@@ -44,7 +44,9 @@ def test_selection_is_strict():
 @pytest.mark.parametrize('size', [(8, 12), (4, 6), (7, 11), (13, 9), (16, 31), (3, 5)], ids=str)
 def test_upsample_equals_nearest_interpolation(size):
     values = some_logits(2, 4, 6)
-    assert torch.equal(upsample(values, size), F.interpolate(values[:, None], size, mode='nearest')[:, 0])
+    assert torch.equal(
+        upsample(values, size), F.interpolate(values[:, None], size, mode='nearest')[:, 0]
+    )
 
 
 @pytest.mark.parametrize('size', [(20, 28), (33, 50), (10, 14)], ids=str)

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from ros_bags import image, jpeg, labels, read_bag, write_bag
 
-from sparse_seg_ros.ros.bag import Bag, BagError, BagWriter
+from sparse_seg_ros.ros.bag import Bag, BagDamageError, BagError, BagWriter
 
 BOTH = pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 
@@ -58,15 +59,32 @@ def test_a_missing_bag_is_named(tmp_path):
         Bag(tmp_path / 'nowhere')
 
 
-@BOTH
-@pytest.mark.parametrize('part', [0.02, 0.5, 0.99])
-def test_a_truncated_bag_is_named_with_its_cure(tmp_path, storage, part):
-    path = write_bag(tmp_path / 'bag', {'/front/image': image}, frames=30, storage=storage)
+def truncate(path: Path, part: float) -> None:
     file, = [each for each in path.iterdir() if each.suffix in ('.mcap', '.db3')]
     data = file.read_bytes()
     file.write_bytes(data[:int(len(data) * part)])
+
+
+@pytest.mark.parametrize('part', [0.001, 0.5, 0.99])
+def test_a_truncated_sqlite_bag_is_named_with_its_cure(tmp_path, part):
+    path = write_bag(tmp_path / 'bag', {'/front/image': image}, frames=30, storage='sqlite3')
+    truncate(path, part)
     with pytest.raises(BagError, match='bag .*bag.*(damaged|cut short)'):
         read_bag(path)
+
+
+@pytest.mark.parametrize('has_metadata', [True, False])
+@pytest.mark.parametrize(('part', 'at_least'), [(0.0005, 0), (0.3, 0), (0.9, 144), (0.999, 300)])
+def test_a_truncated_mcap_bag_is_read_up_to_there(tmp_path, part, at_least, has_metadata):
+    path = write_bag(tmp_path / 'bag', {'/front/image': image}, frames=300)
+    truncate(path, part)
+    if not has_metadata:  # as a recorder that was killed leaves it
+        (path / 'metadata.yaml').unlink()
+    times = []
+    with Bag(path) as bag, pytest.raises(BagDamageError, match='bag.mcap has no end after'):
+        for _, nanoseconds, _ in bag.messages():
+            times.append(nanoseconds)
+    assert at_least <= len(times) <= 300 and times == sorted(times)
 
 
 def test_a_folder_without_metadata_says_what_to_give_instead(tmp_path):

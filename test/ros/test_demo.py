@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from sparse_seg_ros.ros import bag as bags
 from sparse_seg_ros.ros import demo
 from sparse_seg_ros.ros.child_process import ChildProcess
 from sparse_seg_ros.ros.demo_recording import ANSWERS, Recording
+from sparse_seg_ros.ros.replay import bag_image
 from sparse_seg_ros.ros.street_bag import IMAGE_TOPIC, LABEL_TOPIC, make_header, write_street_bag
 
 SIZE_HW, FRAMES = (96, 160), 6
@@ -105,6 +107,24 @@ def test_a_missing_model_is_named_before_anything_starts(tmp_path, capsys):
     assert main(['demo', '--model', 'absent.safetensors', '--out', str(tmp_path)]) == 1
     assert 'no weights file absent.safetensors' in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(model, capsys):
+    assert main(['demo', '--model', model, '--out', '/proc/demo']) == 1
+    assert 'cannot write to /proc/demo: ' in capsys.readouterr().err
+
+
+@needs_ros
+def test_images_that_the_node_refuses_are_explained_by_its_log(tmp_path, model, capsys):
+    header = make_header(10 ** 9)
+    with bags.BagWriter(tmp_path / 'bag') as bag:
+        image = bag_image(header, np.zeros(SIZE_HW, np.uint8), 'mono8')
+        bag.write('/image', bags.IMAGE, 10 ** 9, replace(image, encoding='8UC7'))
+    assert main(['demo', '--bag', str(tmp_path / 'bag'), '--model', model,
+                 '--out', str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert 'no frame came back: 1 received' in said and '1 invalid' in said
+    assert "encoding '8UC7' is not known" in said
 
 
 @pytest.mark.parametrize(('option', 'words'), [

@@ -12,9 +12,8 @@ import pytest
 from ros_bags import image, jpeg, labels, read_bag, write_bag
 from ros_fakes import make_image, make_segmenter
 
-from sparse_seg_ros.commands import replay as command
+from sparse_seg_ros.commands import main
 from sparse_seg_ros.config import NodeConfig
-from sparse_seg_ros.ros.bag import BagError
 from sparse_seg_ros.ros.pixels import to_labels
 from sparse_seg_ros.ros.replay import Replay, ReplayJob, base_topic
 
@@ -67,9 +66,22 @@ def test_what_was_read_of_a_damaged_bag_is_kept(tmp_path):
     second_chunk = data.rindex(b'\x28\xb5\x2f\xfd')  # zstd
     data[second_chunk:second_chunk + 4] = bytes(4)
     file.write_bytes(data)
-    with pytest.raises(BagError, match=r'damaged after 1\d\d messages'):
-        replay(path, tmp_path / 'out')
+    report = replay(path, tmp_path / 'out')
+    assert 'is damaged after 1' in report['damage'] and report['damage'].endswith('was used')
     assert 100 < len(read_bag(tmp_path / 'out')['/segmentation/mask']) < 200
+
+
+def test_a_bag_that_was_cut_short_is_replayed_up_to_there_with_exit_code_1(
+        tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('sparse_seg_ros.zoo.load', lambda *arguments: make_segmenter())
+    path = write_bag(tmp_path / 'bag', {'/image': image}, frames=200)
+    file, = path.glob('*.mcap')
+    file.write_bytes(file.read_bytes()[:-4000])
+    assert main(['replay', str(path), '-o', str(tmp_path / 'out')]) == 1
+    printed = capsys.readouterr()
+    frames = len(read_bag(tmp_path / 'out')['/segmentation/mask'])
+    assert 100 < frames < 200 and f'{frames} frames of /image' in printed.out
+    assert f'was cut short: bag.mcap has no end after {frames} messages' in printed.err
 
 
 def test_a_second_replay_replaces_the_outputs_of_the_first(tmp_path):
@@ -105,7 +117,6 @@ def test_the_topic_of_outputs_is_the_namespace_of_the_camera():
 def test_the_command_prints_and_writes_the_numbers(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('sparse_seg_ros.zoo.load', lambda *arguments: make_segmenter())
     path = write_bag(tmp_path / 'bag', {'/front/image': image, '/front/label': labels})
-    from sparse_seg_ros.commands import main
     figures = tmp_path / 'figures.json'
     words = ['replay', str(path), '-o', str(tmp_path / 'out'), '--labels', '/front/label']
     assert main([*words, '--json', str(figures)]) == 0
@@ -114,4 +125,3 @@ def test_the_command_prints_and_writes_the_numbers(tmp_path, monkeypatch, capsys
     assert json.loads(figures.read_text())['frames'] == 3
     assert main(words) == 1
     assert 'exists already' in capsys.readouterr().err
-    assert command.__doc__.count('example')

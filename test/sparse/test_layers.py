@@ -22,7 +22,9 @@ def sparse(count: int, channels: int = 6) -> SparseTensor:
 
 @pytest.mark.parametrize('is_training', [True, False])
 @pytest.mark.parametrize('count', [2, 57])
-def test_norm_relu_is_batch_norm_then_relu_forward_backward_and_in_its_statistics(is_training, count):
+def test_norm_relu_is_batch_norm_then_relu_forward_backward_and_in_its_statistics(
+    is_training, count
+):
     torch.manual_seed(0)
     ours, theirs = NormReLU(6).train(is_training), nn.BatchNorm1d(6).train(is_training)
     for parameter in (ours.weight, ours.bias, ours.running_mean, ours.running_var):
@@ -36,7 +38,8 @@ def test_norm_relu_is_batch_norm_then_relu_forward_backward_and_in_its_statistic
     torch.testing.assert_close(
         torch.autograd.grad(got, (x.features, ours.weight, ours.bias), grad),
         torch.autograd.grad(want, (x.features, theirs.weight, theirs.bias), grad),
-        rtol=1e-4, atol=1e-4,
+        rtol=1e-4,
+        atol=1e-4,
     )
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import dense_masked
+import dense_oracle
 import pytest
 import torch
 
@@ -38,7 +38,7 @@ def test_images_of_a_batch_are_not_neighbours():
 @pytest.mark.parametrize('size', [(3, 3), (7, 8), (10, 13)])
 def test_a_coarser_pixel_is_active_if_any_of_its_nine_inputs_is(size):
     mask = some_mask(2, *size)
-    want = dense_masked.coarser(mask[:, None].float())[:, 0] > 0
+    want = dense_oracle.coarser(mask[:, None].float())[:, 0] > 0
     assert torch.equal(Level(mask).coarser.mask, want)
 
 
@@ -56,7 +56,9 @@ def test_an_empty_level_has_empty_tables():
 
 
 def test_level_refuses_scores():
-    with pytest.raises(ValueError, match=r'mask must be \(B, H, W\) bool, got \(4, 4\) torch.float32'):
+    with pytest.raises(
+        ValueError, match=r'mask must be \(B, H, W\) bool, got \(4, 4\) torch.float32'
+    ):
         Level(torch.zeros(4, 4))
 
 

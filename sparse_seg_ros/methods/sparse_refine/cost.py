@@ -3,7 +3,8 @@
 """
 Multiply-accumulates of a refiner on one selection: only pairs of active pixels count.
 
-The paper's 0.184 T at 11.8 % density is such a count; it depends on the shape of the selection, not only on its size.
+The paper's 0.184 T at 11.8 % density is such a count; it depends on the shape of the selection,
+not only on its size.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from sparse_seg_ros.sparse.level import Level
 
 
 def count_macs(refiner: SparseRefiner, selected: Tensor) -> dict[str, int]:
-    """(B, H, W) bool -> multiply-accumulates of 'extract' and 'ensemble', without norms and activations."""
+    """
+    (B, H, W) bool -> multiply-accumulates of 'extract' (with the head) and 'ensemble'.
+
+    Norms and activations do not count.
+    """
     classes, planes = refiner.num_classes, refiner.extractor.planes
     in_channels, pixels = refiner.extractor.stem.kernel.shape[1], int(selected.sum())
     stem = in_channels * planes[0] * count_neighbours(selected)
@@ -29,7 +34,7 @@ def count_macs(refiner: SparseRefiner, selected: Tensor) -> dict[str, int]:
 
 
 def count_neighbours(mask: Tensor) -> int:
-    """(B, H, W) bool -> pairs of active pixels at most one step apart, each pixel with itself included."""
+    """(B, H, W) bool -> pairs of active pixels at most one step apart, themselves included."""
     right = mask[:, :, 1:] & mask[:, :, :-1]
     below = mask[:, 1:] & mask[:, :-1]
     diagonal = mask[:, 1:, 1:] & mask[:, :-1, :-1]
@@ -46,7 +51,7 @@ def count_strided(mask: Tensor) -> int:
 
 
 def _count_stages(level: Level, planes: tuple[int, ...]) -> int:
-    """Count the U-Net from this level down: nine 3x3 and two 1x1 of c^2 here, the way there and back, and the rest."""
+    """Count from this level down: nine 3x3 and two 1x1 of c^2 here, there and back, the rest."""
     width = planes[0]
     neighbours = count_neighbours(level.mask)
     if len(planes) == 1:

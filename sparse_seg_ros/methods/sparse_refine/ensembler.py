@@ -1,10 +1,11 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Gated ensembler: weighs two predictions of a pixel by what they say and how sure they are (SparseRefine, section 3.3).
+Gated ensembler: weighs two predictions of a pixel by what they say and how sure they are.
 
-As released, not as in Eq. 1: the weights are a softmax over the two predictions and the fused logits have no residual.
-Different from the release: it starts as the identity on the coarse logits, see `start_as_identity`.
+SparseRefine, section 3.3, as released and not as in Eq. 1: the weights are a softmax over the two
+predictions, and the fused logits have no residual. Different from the release: it starts as the
+identity on the coarse logits, see `start_as_identity`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ INITIAL_COARSE_WEIGHT = 0.9  # near 1, and far enough from it for the gate to le
 
 
 class Ensembler(nn.Module):
-    """y = fuse(w1 * coarse + w2 * refined) with (w1, w2) = softmax(gate(both, and their entropies))."""
+    """y = fuse(w1 * coarse + w2 * refined), (w1, w2) = softmax(gate(both and their entropies))."""
 
     def __init__(self, num_classes: int):
         super().__init__()
@@ -41,24 +42,29 @@ class Ensembler(nn.Module):
     @torch.no_grad()
     def start_as_identity(self, num_classes: int):
         """
-        Make the output the coarse logits as long as the refined ones are zero, which they start as.
+        Make the output the coarse logits while the refined ones are zero, which they start as.
 
-        The gate begins constant at (0.9, 0.1): near the coarse prediction, not so near that its softmax has no gradient.
-        The fusing layers begin as x -> x / 0.9, written relu(x) - relu(-x); that takes two hidden units per class,
-        so it exists up to 32 classes. Beyond, the start is random as in the release.
+        The gate begins constant at (0.9, 0.1): near the coarse prediction, not so near that its
+        softmax has no gradient. The fusing layers begin as x -> x / 0.9, written relu(x) -
+        relu(-x). That takes two hidden units per class, so it exists up to 32 classes. Beyond,
+        the start is random as in the release.
         """
         self.gate[2].weight.zero_()
-        self.gate[2].bias.copy_(torch.tensor([INITIAL_COARSE_WEIGHT, 1 - INITIAL_COARSE_WEIGHT]).log())
+        self.gate[2].bias.copy_(
+            torch.tensor([INITIAL_COARSE_WEIGHT, 1 - INITIAL_COARSE_WEIGHT]).log()
+        )
         identity = torch.eye(num_classes)
         first, last = self.fuse[0], self.fuse[2]
         first.weight[: 2 * num_classes] = torch.cat((identity, -identity))
         first.bias[: 2 * num_classes] = 0
         last.weight.zero_()
-        last.weight[:, : 2 * num_classes] = torch.cat((identity, -identity), 1) / INITIAL_COARSE_WEIGHT
+        last.weight[:, : 2 * num_classes] = (
+            torch.cat((identity, -identity), 1) / INITIAL_COARSE_WEIGHT
+        )
         last.bias.zero_()
 
 
 def _describe(logits: Tensor) -> Tensor:
-    """(N, C) logits -> (C + 1, N): probabilities, then entropy in nats. Pixels come last: many times faster on CPU."""
+    """(N, C) logits -> (C + 1, N): probabilities and entropy; pixels last is far faster on CPU."""
     by_class = logits.t()[None]  # (1, C, N)
     return torch.cat((by_class.softmax(dim=1)[0], entropy(by_class)))

@@ -1,10 +1,11 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Sparse feature extractor: a pre-activation U-Net over the selected pixels (SparseRefine, section 3.2).
+Sparse feature extractor: a pre-activation U-Net over the selected pixels.
 
-Modules are created in the order of the published checkpoint's keys. Differences from the release: it names modules by
-position, and convolves in 3-D with a flat axis.
+SparseRefine, section 3.2. Modules are created in the order of the published checkpoint's keys, so
+that these map one to one, in order. The release names modules by position, and convolves in 3-D
+with a flat axis.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from sparse_seg_ros.sparse.tensor import SparseTensor
 class Extractor(nn.Module):
     """Stem, U-Net and tail: features of the selected pixels in the context of the others."""
 
-    def __init__(self, in_channels: int = 3, planes: tuple[int, ...] = (32, 64, 128, 256, 512, 1024)):
+    def __init__(
+        self, in_channels: int = 3, planes: tuple[int, ...] = (32, 64, 128, 256, 512, 1024)
+    ):
         super().__init__()
         self.planes = tuple(planes)
         self.stem = Conv(in_channels, planes[0])
@@ -33,11 +36,12 @@ class Extractor(nn.Module):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """(N, Cin) -> (N, planes[0])."""
-        if min(x.level.mask.shape[1:]) < self.smallest_side:
-            height, width = x.level.mask.shape[1:]
+        height, width = x.level.mask.shape[1:]
+        if min(height, width) < self.smallest_side:
             raise ValueError(
                 f'image must be at least {self.smallest_side} px on its short side for '
-                f'{len(self.planes)} stages, got {height}x{width}; use larger images or fewer planes'
+                f'{len(self.planes)} stages, got {height}x{width}; '
+                'use larger images or fewer planes'
             )
         return self.tail(self.stages(self.stem(x)))
 
@@ -85,7 +89,9 @@ class ResBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
-        self.shortcut = Pointwise(in_channels, out_channels) if in_channels != out_channels else nn.Identity()
+        self.shortcut = (
+            Pointwise(in_channels, out_channels) if in_channels != out_channels else nn.Identity()
+        )
         self.norm1 = NormReLU(in_channels)
         self.conv1 = Conv(in_channels, out_channels)
         self.norm2 = NormReLU(out_channels)

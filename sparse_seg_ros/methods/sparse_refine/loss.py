@@ -12,11 +12,14 @@ from sparse_seg_ros.methods.sparse_refine.refiner import Refinement
 IGNORED = 255
 
 
-def refinement_loss(output: Refinement, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
+def refinement_loss(
+    output: Refinement, labels: Tensor, class_weights: Tensor | None = None
+) -> Tensor:
     """
-    (B, H, W) labels -> scalar: CE(refined) + CE(ensembled), the mean over the selected pixels that have a label.
+    (B, H, W) labels -> scalar: CE(refined) + CE(ensembled), each a mean over selected pixels.
 
-    Zero, with a gradient of zero, if there is none. Label 255 is ignored. class_weights: (C,) or None.
+    Label 255 is ignored. Zero, with a gradient of zero, if nothing is left. class_weights: (C,)
+    or None.
     """
     targets = labels.flatten()[output.level.flat].long()
     return sum(

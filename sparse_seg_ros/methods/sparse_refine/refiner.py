@@ -1,10 +1,11 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Sparse refiner: looks again, at full resolution, at the pixels a low-resolution network is unsure of (SparseRefine).
+Sparse refiner: a second look, at full resolution, at what a low-resolution network is unsure of.
 
-Different from the release: the selection is made on the low-resolution grid (the same pixels), the head starts at
-zero, so training starts from the low-resolution prediction, and probabilities may join the input (Table 5c).
+SparseRefine, section 3. Different from the release: the selection is made on the low-resolution
+grid (the same pixels), the head starts at zero, so that training starts from the low-resolution
+prediction, and probabilities may join the input (Table 5c).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sparse_seg_ros.sparse.tensor import SparseTensor
 
 @dataclass(frozen=True)
 class Refinement:
-    """What a refiner says about the selected pixels, in row-major (b, y, x) order; logits are (N, C)."""
+    """What a refiner says about the selected pixels, in row-major order; logits are (N, C)."""
 
     level: Level
     coarse: Tensor
@@ -47,8 +48,9 @@ class Refinement:
         size_hw = self.selected.shape[1:]
         logits = nn.functional.interpolate(self.low_resolution, size=size_hw, mode='nearest')
         batch, y, x = self.sites.unbind(1)
-        pixels = logits.movedim(1, -1).contiguous().index_put((batch, y, x), self.ensembled.to(logits.dtype))
-        return pixels.movedim(-1, 1)
+        pixels = logits.movedim(1, -1).contiguous()  # (B, H, W, C)
+        ensembled = self.ensembled.to(logits.dtype)
+        return pixels.index_put((batch, y, x), ensembled).movedim(-1, 1)
 
 
 class SparseRefiner(nn.Module):
@@ -65,7 +67,7 @@ class SparseRefiner(nn.Module):
         Build a refiner.
 
         alpha: entropy in nats above which a pixel is refined.
-        inputs: ('rgb',) or ('rgb', 'logits'): the latter adds the low-resolution class probabilities.
+        inputs: ('rgb',) or ('rgb', 'logits'): the latter adds the low-resolution probabilities.
         """
         super().__init__()
         inputs = tuple(inputs)
@@ -79,7 +81,11 @@ class SparseRefiner(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, image: Tensor, logits: Tensor, clock=nullcontext) -> Refinement:
-        """(B, 3, H, W) normalised image, (B, C, h, w) low-resolution logits -> refinement of the unsure pixels."""
+        """
+        (B, 3, H, W) normalised, (B, C, h, w) low-resolution logits -> refined unsure pixels.
+
+        clock: called with 'select', 'extract' and 'ensemble', returns a context to time each in.
+        """
         self._check(image, logits)
         with clock('select'):
             level = Level(upsample(select(logits, self.alpha), image.shape[2:]))
@@ -107,7 +113,9 @@ class SparseRefiner(nn.Module):
 
     def _check(self, image: Tensor, logits: Tensor):
         if image.dim() != 4 or image.shape[1] != 3:
-            raise ValueError(f'image must be (B, 3, H, W) normalised RGB, got {tuple(image.shape)}')
+            raise ValueError(
+                f'image must be (B, 3, H, W) normalised RGB, got {tuple(image.shape)}'
+            )
         expected = (image.shape[0], self.num_classes)
         if logits.dim() != 4 or logits.shape[:2] != expected:
             raise ValueError(

@@ -1,10 +1,11 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Selection of the pixels to refine: those the low-resolution network is unsure of (SparseRefine, section 3.1).
+Selection of the pixels to refine: those the low-resolution network is unsure of.
 
-The release upsamples the logits to full size by nearest neighbour, then takes the entropy. Entropy is per pixel, so
-taking it at the low resolution and upsampling the decision is the same selection, exactly, at any scale.
+SparseRefine, section 3.1. The release upsamples the logits to full size by nearest neighbour, then
+takes the entropy. Entropy is per pixel, so taking it at the low resolution and upsampling the
+decision is the same selection, exactly, at any scale.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ LOG_FLOOR = math.log(1e-5)
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """(B, C, H, W) logits -> (B, H, W) entropy in nats, from 0 (sure) to ln C; any trailing axes."""
+    """(B, C, ...) logits -> (B, ...) entropy in nats, from 0 (sure) to ln C (no idea)."""
     log_p = logits.log_softmax(dim=1)
     return -(log_p.exp() * log_p.clamp_min(LOG_FLOOR)).sum(dim=1)
 
@@ -30,7 +31,7 @@ def select(logits: Tensor, alpha: float) -> Tensor:
 
 
 def nearest_rows(low: int, full: int, device: torch.device) -> Tensor:
-    """Sizes -> (full,) int64 source of each pixel along one axis, as in `F.interpolate(mode='nearest')`."""
+    """Sizes of one axis -> (full,) int64 source of each pixel, as `F.interpolate` has it."""
     source = torch.arange(low, dtype=torch.float32, device=device)[None, None]
     return F.interpolate(source, size=full, mode='nearest').flatten().long()
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The extractor's evaluation written for spconv: a second oracle, and one with its own idea of sparsity."""
+"""The extractor's evaluation written for spconv: an oracle with its own idea of sparsity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def weight(kernel: Tensor) -> nn.Parameter:
 
 def layer(kind: str, kernel: Tensor, key: str, **options):
     import spconv.pytorch as spconv
-    made = getattr(spconv, kind)(kernel.shape[1], kernel.shape[2], 3, bias=False, indice_key=key, **options)
+
+    made = getattr(spconv, kind)(
+        kernel.shape[1], kernel.shape[2], 3, bias=False, indice_key=key, **options
+    )
     made.weight = weight(kernel)
     return made
 
@@ -27,7 +30,9 @@ def submanifold(x, conv, depth: int):
 
 
 def norm_relu(x, norm):
-    y = F.batch_norm(x.features, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=1e-5)
+    y = F.batch_norm(
+        x.features, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=1e-5
+    )
     return x.replace_feature(y.relu())
 
 

@@ -3,7 +3,8 @@
 """
 The oracle of the sparse tests: ordinary dense convolutions, with the inactive pixels set to zero.
 
-x is (B, C, H, W), mask is (B, 1, H, W) of the same float type. It shares no arithmetic with `sparse_seg_ros.sparse`.
+x is (B, C, H, W), mask is (B, 1, H, W) of the same float type. It shares no arithmetic with
+`sparse_seg_ros.sparse`.
 """
 
 from __future__ import annotations
