@@ -1,9 +1,9 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Pack a trained model for shipping: half-size weights, with its test scores in the card.
 
-example: sparse_seg export runs/refiner/model.safetensors -o models/demo.safetensors \\
+example: sparse_seg export runs/refiner/model.safetensors -o models/demo.safetensors \
              --scores bench/results/camvid_test.json --row refined
 """
 

@@ -181,13 +181,16 @@ def paced(frames: Iterator[tuple[int, bytes]], rate: float) -> Iterator[tuple[in
 
 
 def read_frames(bag: bags.Bag, topic: str, count: int) -> Iterator[tuple[int, bytes]]:
-    """Yield (log time in nanoseconds, bytes) of the first images of a topic."""
-    for connection, nanoseconds, raw in bag.messages():
-        if connection.topic == topic:
-            yield nanoseconds, bytes(raw)
-            count -= 1
-        if count <= 0:
-            return
+    """Yield (log time in nanoseconds, bytes) of the first images; a damaged bag ends earlier."""
+    try:
+        for connection, nanoseconds, raw in bag.messages():
+            if connection.topic == topic:
+                yield nanoseconds, bytes(raw)
+                count -= 1
+            if count <= 0:
+                return
+    except bags.BagDamageError as damage:
+        tqdm.write(str(damage), file=sys.stderr)
 
 
 def play(job: PlayJob) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from sparse_seg_ros.ros import with_cv_bridge
+
 JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 PNG_START, PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
 
@@ -45,6 +47,10 @@ def to_rgb(message: Any) -> np.ndarray:
     """Image or CompressedImage message -> (H, W, 3) uint8 RGB, writable; a view if it can be."""
     if hasattr(message, 'format'):
         return decode_compressed(message.data, message.format)
+    if message.encoding not in ENCODINGS:
+        converted = with_cv_bridge.convert(message)
+        if converted is not None:
+            return converted
     rows = image_rows(message)
     conversion = ENCODINGS[message.encoding][2]
     if message.encoding == 'mono16':

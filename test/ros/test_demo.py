@@ -92,6 +92,20 @@ def test_the_rendered_bag_holds_the_street_and_its_labels_at_its_stamps(tmp_path
     assert np.array_equal(labels[1][2].data, street.frame(1).label.ravel())
 
 
+@needs_ros
+def test_of_a_bag_that_was_cut_short_the_beginning_is_played(tmp_path, capsys):
+    from sparse_seg_ros.ros.demo_player import read_frames
+
+    write_street_bag(tmp_path / 'bag', Street(7, (200, 300)), 8)
+    whole = (tmp_path / 'bag/bag.mcap').read_bytes()
+    (tmp_path / 'cut.mcap').write_bytes(whole[:len(whole) * 3 // 4])
+    with bags.Bag(tmp_path / 'cut.mcap') as bag:
+        assert 0 < len(list(read_frames(bag, IMAGE_TOPIC, 8))) < 8
+        assert 'was cut short' in capsys.readouterr().err
+        assert len(list(read_frames(bag, IMAGE_TOPIC, 1))) == 1
+        assert capsys.readouterr().err == ''
+
+
 def test_a_missing_bag_and_one_without_images_are_named(tmp_path, model, capsys):
     assert main(['demo', '--bag', 'absent.mcap', '--model', model, '--out', str(tmp_path)]) == 1
     assert 'no bag absent.mcap; give a rosbag2 folder' in capsys.readouterr().err

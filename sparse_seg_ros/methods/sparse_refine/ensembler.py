@@ -22,7 +22,8 @@ INITIAL_COARSE_WEIGHT = 0.9  # near 1, and far enough from it for the gate to le
 class Ensembler(nn.Module):
     """y = fuse(w1 * coarse + w2 * refined), (w1, w2) = softmax(gate(both and their entropies))."""
 
-    def __init__(self, num_classes: int):
+    def __init__(self, num_classes: int, starts_from_equals: bool = False):
+        """Start as the identity on coarse; starts_from_equals: refined starts equal to it."""
         super().__init__()
         self.gate = nn.Sequential(
             nn.Linear(2 * (num_classes + 1), HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, 2)
@@ -31,7 +32,7 @@ class Ensembler(nn.Module):
             nn.Linear(num_classes, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, num_classes)
         )
         if 2 * num_classes <= HIDDEN:
-            self.start_as_identity(num_classes)
+            self.start_as_identity(num_classes, starts_from_equals)
 
     def forward(self, coarse: Tensor, refined: Tensor) -> Tensor:
         """(N, C) logits of both -> (N, C) logits."""
@@ -40,27 +41,26 @@ class Ensembler(nn.Module):
         return self.fuse(weights[:, :1] * coarse + weights[:, 1:] * refined)
 
     @torch.no_grad()
-    def start_as_identity(self, num_classes: int):
+    def start_as_identity(self, num_classes: int, starts_from_equals: bool):
         """
-        Make the output the coarse logits while the refined ones are zero, which they start as.
+        Make the output the coarse logits, whatever training will add.
 
-        The gate begins constant at (0.9, 0.1): near the coarse prediction, not so near that its
-        softmax has no gradient. The fusing layers begin as x -> x / 0.9, written relu(x) -
-        relu(-x). That takes two hidden units per class, so it exists up to 32 classes. Beyond,
-        the start is random as in the release.
+        A refined prediction that starts as the coarse one is given half the weight. One that
+        starts at zero is given 0.1 (not less: the softmax must have a gradient), and the fusing
+        layers begin as x -> x / 0.9 to make up for it, written relu(x) - relu(-x). That takes two
+        hidden units per class, so it exists up to 32 classes. Beyond, the start is random as in
+        the release.
         """
+        coarse_weight = 0.5 if starts_from_equals else INITIAL_COARSE_WEIGHT
+        gain = 1.0 if starts_from_equals else 1 / INITIAL_COARSE_WEIGHT
         self.gate[2].weight.zero_()
-        self.gate[2].bias.copy_(
-            torch.tensor([INITIAL_COARSE_WEIGHT, 1 - INITIAL_COARSE_WEIGHT]).log()
-        )
+        self.gate[2].bias.copy_(torch.tensor([coarse_weight, 1 - coarse_weight]).log())
         identity = torch.eye(num_classes)
         first, last = self.fuse[0], self.fuse[2]
         first.weight[: 2 * num_classes] = torch.cat((identity, -identity))
         first.bias[: 2 * num_classes] = 0
         last.weight.zero_()
-        last.weight[:, : 2 * num_classes] = (
-            torch.cat((identity, -identity), 1) / INITIAL_COARSE_WEIGHT
-        )
+        last.weight[:, : 2 * num_classes] = torch.cat((identity, -identity), 1) * gain
         last.bias.zero_()
 
 

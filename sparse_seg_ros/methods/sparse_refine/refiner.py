@@ -5,7 +5,8 @@ Sparse refiner: a second look, at full resolution, at what a low-resolution netw
 
 SparseRefine, section 3. Different from the release: the selection is made on the low-resolution
 grid (the same pixels), the head starts at zero, so that training starts from the low-resolution
-prediction, and probabilities may join the input (Table 5c).
+prediction, and probabilities may join the input (Table 5c). With them the head predicts a
+correction of the low-resolution logits: a short training then learns edges, not classes.
 """
 
 from __future__ import annotations
@@ -67,16 +68,18 @@ class SparseRefiner(nn.Module):
         Build a refiner.
 
         alpha: entropy in nats above which a pixel is refined.
-        inputs: ('rgb',) or ('rgb', 'logits'): the latter adds the low-resolution probabilities.
+        inputs: ('rgb',) as released, or ('rgb', 'logits'): the latter adds the low-resolution
+        probabilities to what the extractor sees, and their logits to what the head says.
         """
         super().__init__()
         inputs = tuple(inputs)
         if inputs not in (('rgb',), ('rgb', 'logits')):
             raise ValueError(f"inputs must be ('rgb',) or ('rgb', 'logits'), got {inputs}")
         self.num_classes, self.alpha, self.inputs = num_classes, alpha, inputs
-        self.extractor = Extractor(3 + num_classes * ('logits' in inputs), planes)
+        self.corrects = 'logits' in inputs
+        self.extractor = Extractor(3 + num_classes * self.corrects, planes)
         self.head = nn.Linear(planes[0], num_classes)
-        self.ensembler = Ensembler(num_classes)
+        self.ensembler = Ensembler(num_classes, starts_from_equals=self.corrects)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -93,6 +96,8 @@ class SparseRefiner(nn.Module):
         with clock('extract'):
             features = self.extractor(self._input(image, level, coarse)).features  # (N, planes[0])
             refined = self.head(features)  # (N, C)
+            if self.corrects:
+                refined = coarse + refined
         with clock('ensemble'):
             ensembled = self.ensembler(coarse, refined)
         return Refinement(level, coarse, refined, ensembled, logits)
@@ -107,7 +112,7 @@ class SparseRefiner(nn.Module):
     def _input(self, image: Tensor, level: Level, coarse: Tensor) -> SparseTensor:
         batch, y, x = level.sites.unbind(1)
         features = image.movedim(1, -1)[batch, y, x]  # (N, 3)
-        if 'logits' in self.inputs:
+        if self.corrects:
             features = torch.cat((features, coarse.t().softmax(dim=0).t()), dim=1)  # (N, 3 + C)
         return SparseTensor(features, level)
 
