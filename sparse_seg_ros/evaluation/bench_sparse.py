@@ -80,12 +80,10 @@ def time_convolution(selected: Tensor, channels: int, precision: str, repeats: i
         'dense': lambda: F.conv2d(image, weight, padding=1),
         'dense_last': lambda: F.conv2d(image_last, weight, padding=1),
     }
-    if has_spconv() and dtype == torch.float32:
-        rivals['spconv'] = spconv_convolution(x, kernel)
+    if has_spconv():
+        rivals['spconv fp32'] = spconv_convolution(level, kernel.float())
     seconds = interleaved(rivals, repeats)
-    seconds['dense'] = min(
-        seconds['dense'], seconds.pop('dense_last')
-    )  # whichever layout is faster
+    seconds['dense'] = min(seconds['dense'], seconds.pop('dense_last'))  # the faster layout
     macs = count_neighbours(selected) * channels**2
     return print_row(f'conv 3x3 {channels:4} {precision}', seconds, macs)
 
@@ -136,7 +134,7 @@ def print_row(name: str, seconds: dict[str, float], macs: int) -> dict:
 
 
 def has_spconv() -> bool:
-    """Tell whether spconv is installed."""
+    """Tell whether spconv can be imported."""
     try:
         import spconv.pytorch  # noqa: F401
     except ImportError:
@@ -144,22 +142,25 @@ def has_spconv() -> bool:
     return True
 
 
-def spconv_convolution(x: SparseTensor, kernel: Tensor) -> Callable:
-    """Return the same convolution by spconv's CPU wheel, on one thread: it races on more."""
+def spconv_convolution(level: Level, kernel: Tensor) -> Callable:
+    """
+    (9, C, C) -> a call of the same convolution by spconv's CPU wheel, with its tables ready.
+
+    It has no bf16, and one thread: it races on more.
+    """
     import spconv.pytorch as spconv
 
-    channels = kernel.shape[1]
+    channels, (batch, *size_hw) = kernel.shape[1], level.mask.shape
     layer = spconv.SubMConv2d(channels, channels, 3, bias=False, indice_key='level')
     layer.weight.data = kernel.view(3, 3, channels, channels).permute(3, 1, 0, 2).contiguous()
-    sites = x.level.sites.int().contiguous()
-    mask = x.level.mask
-    theirs = spconv.SparseConvTensor(x.features, sites, list(mask.shape[1:]), len(mask))
-    threads = torch.get_num_threads()
+    features = torch.randn(len(level), channels)
+    x = spconv.SparseConvTensor(features, level.sites.int().contiguous(), size_hw, batch)
 
     def call():
+        threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            return layer(theirs)
+            return layer(x)
         finally:
             torch.set_num_threads(threads)
 

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import base64
+import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -157,8 +160,15 @@ def next_steps(numbers: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ('the same with a bag of your camera', 'make demo BAG=path/to/bag'),
         ('every frame of a bag, offline',
-         f'sparse_seg replay {numbers["bag"]} -o segmented --preview pictures{labels}'),
+         f'{program()} replay {numbers["bag"]} -o segmented --preview pictures{labels}'),
         ('with ROS 2: look at this recording in RViz',
          f'ros2 bag play {numbers["recording"]} --loop\nrviz2 -d rviz/seg.rviz{remap}'),
         ('with ROS 2: your camera, live',
          f'ros2 launch sparse_seg_ros seg.launch.py image:={topic}{transport} rviz:=true')]
+
+
+def program() -> str:
+    """Return how `sparse_seg` is called from here: from a .venv by its Python."""
+    if shutil.which('sparse_seg'):
+        return 'sparse_seg'
+    return f'{os.path.relpath(sys.executable)} -m sparse_seg_ros'

