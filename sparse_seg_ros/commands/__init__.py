@@ -12,6 +12,8 @@ import argparse
 import importlib
 import sys
 
+from sparse_seg_ros.memory import keep_freed_memory
+
 COMMANDS = {
     'demo': 'play a street (or your bag) through the real node and show what it sees',
     'replay': 'segment every frame of a bag, offline, into a new bag',
@@ -35,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         module.add_arguments(verb_parser)
         verb_parser.set_defaults(run=module.run)
     args = parser.parse_args(words)
+    keep_freed_memory()
     try:
         return args.run(args)
     except (ValueError, OSError, ImportError) as error:

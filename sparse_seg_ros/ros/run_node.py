@@ -14,6 +14,8 @@ import rclpy
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from sparse_seg_ros.memory import keep_freed_memory
+
 if TYPE_CHECKING:
     from sparse_seg_ros.ros.node import SegmentationNode
 
@@ -29,6 +31,7 @@ def main(arguments: Sequence[str] | None = None,
     The signal may come several times, as under `ros2 launch`. `load` makes the segmenter from
     the parameters; None loads the model they name.
     """
+    keep_freed_memory()
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
