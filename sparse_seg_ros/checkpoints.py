@@ -72,6 +72,7 @@ def save_model(model: Model, path: str | Path, dtype: torch.dtype = torch.float3
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix('.part')
     save_file(tensors, part, {'card': json.dumps(asdict(model.card))})
+    part.chmod(0o644)  # safetensors makes it private
     part.rename(path)
 
 
