@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from sparse_seg_ros.data.augmentation import Augmentation
 
 Batch = tuple[Tensor, Tensor]
+AHEAD = 4  # batches made before they are needed
 
 
 class Batches:
@@ -34,28 +35,24 @@ class Batches:
         return len(self.items) // self.batch_size
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of one epoch, prepared ahead of need."""
-        ready: queue.Queue = queue.Queue(maxsize=4)
-        thread = threading.Thread(target=self.fill, args=(ready, number), daemon=True)
-        thread.start()
-        for _ in range(len(self)):
-            batch = ready.get()
-            if isinstance(batch, Exception):
-                raise batch
-            yield batch
+        """Yield the batches of one epoch, some prepared ahead; an error in a frame is raised."""
+        order = np.random.default_rng((self.seed, number)).permutation(len(self.items))
+        ahead: deque[Future] = deque()
+        with ThreadPoolExecutor(1) as maker:
+            for index in range(len(self)):
+                chosen = order[index * self.batch_size:(index + 1) * self.batch_size]
+                ahead.append(maker.submit(self.batch, chosen, (self.seed, number, index)))
+                if len(ahead) > AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
 
-    def fill(self, ready: queue.Queue, number: int) -> None:
-        """Put the batches of an epoch into a queue; an error goes there too."""
-        random = np.random.default_rng((self.seed, number))
-        order = random.permutation(len(self.items))
-        try:
-            for start in range(0, len(self) * self.batch_size, self.batch_size):
-                views = [self.view(self.items[i], random)
-                         for i in order[start:start + self.batch_size]]
-                images, labels = (np.stack(arrays) for arrays in zip(*views))
-                ready.put((torch.from_numpy(images).movedim(-1, 1), torch.from_numpy(labels)))
-        except (ValueError, OSError) as error:
-            ready.put(error)
+    def batch(self, chosen: np.ndarray, seed: tuple[int, ...]) -> Batch:
+        """Indices of items -> their augmented views as one batch."""
+        random = np.random.default_rng(seed)
+        images, labels = (np.stack(arrays) for arrays in zip(
+            *(self.view(self.items[item], random) for item in chosen)))
+        return torch.from_numpy(images).movedim(-1, 1), torch.from_numpy(labels)
 
     def view(self, item: tuple[int, int], random: np.random.Generator) -> tuple:
         """One augmented (image, label)."""
