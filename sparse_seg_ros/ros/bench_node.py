@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from sparse_seg_ros.evaluation.tables import machine
 from sparse_seg_ros.ros.environment import large_image_settings, private_settings
 from sparse_seg_ros.ros.newest import OUTCOMES
 
@@ -48,10 +49,11 @@ OVERLOAD = Case(240, 320, 'reliable', frames=1000, rate_hz=100.0, method_millise
 
 
 def run(frames: int = 200, has_overload: bool = True) -> dict[str, Any]:
-    """Run and print all cases -> {'cases': [...], 'overload': {...}}, times in milliseconds."""
+    """Run and print all cases -> machine, 'cases' and 'overload'; times in milliseconds."""
     print(HEADING)
     cases = [show(measure(replace(case, frames=frames))) for case in CASES]
-    return {'cases': cases, **({'overload': show(measure(OVERLOAD))} if has_overload else {})}
+    return {**machine(), 'cases': cases,
+            **({'overload': show(measure(OVERLOAD))} if has_overload else {})}
 
 
 def show(found: dict[str, Any]) -> dict[str, Any]:
