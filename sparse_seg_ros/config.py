@@ -97,6 +97,8 @@ class MethodConfig(Settings):
     scale: float = setting(0.5, 'dense stage size / image size', at_least=0.05, at_most=1.0)
     alpha_nats: float = setting(-1.0, 'refine pixels above this entropy; below 0: the value '
                                 'calibrated with the weights', at_least=-1.0, at_most=6.0)
+    budget: float = setting(1.0, 'refine at most this fraction of the pixels, the most uncertain',
+                            at_least=0.0, at_most=1.0)
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,9 @@ class NodeConfig(Settings):
                                      at_least=0.0, is_live=True)
     alpha_nats: float = setting(-1.0, 'entropy above which a pixel is refined; below 0: the '
                                 "model's own value", at_least=-1.0, at_most=6.0, is_live=True)
+    budget: float = setting(-1.0, 'refine at most this fraction of the pixels, the most uncertain; '
+                            "below 0: the model's own value", at_least=-1.0, at_most=1.0,
+                            is_live=True)
     budget_milliseconds: float = setting(100.0, 'time a frame may take before the timing status '
                                          'warns', at_least=1.0, is_live=True)
     publish_uncertainty: bool = setting(True, 'publish segmentation/uncertainty', is_live=True)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Protocol
 
@@ -20,9 +21,15 @@ PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float
 
 
 class Method(Protocol):
-    """How a frame is segmented; alpha is the entropy threshold in nats, None without one."""
+    """
+    How a frame is segmented.
+
+    alpha: entropy in nats above which a pixel is refined; budget: largest fraction of an image
+    that is refined; both None without refinement.
+    """
 
     alpha: float | None
+    budget: float | None
 
     def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, its stages timed by the clock."""
@@ -53,11 +60,24 @@ class Segmenter:
 
     @alpha.setter
     def alpha(self, nats: float) -> None:
-        if self.method.alpha is None:
-            raise ValueError('alpha needs a method with refinement; this model runs dense')
-        if not 0 <= nats <= 6:
-            raise ValueError(f'alpha must be from 0 to 6 nats, got {nats}')
-        self.method.alpha = nats
+        self.limit('alpha', nats, most=math.log(len(self.labels)), unit=' nats')
+
+    @property
+    def budget(self) -> float | None:
+        """Largest fraction of an image that is refined; None for methods without refinement."""
+        return self.method.budget
+
+    @budget.setter
+    def budget(self, fraction: float) -> None:
+        self.limit('budget', fraction, most=1.0)
+
+    def limit(self, name: str, value: float, most: float, unit: str = '') -> None:
+        """Set a limit of the refinement within its range."""
+        if getattr(self.method, name) is None:
+            raise ValueError(f'{name} needs a method with refinement; this model runs dense')
+        if not 0 <= value <= most:
+            raise ValueError(f'{name} must be from 0 to {most:.3g}{unit}, got {value}')
+        setattr(self.method, name, value)
 
     def __call__(self, image: np.ndarray, wants_confidence: bool = False) -> Prediction:
         check_image(image)

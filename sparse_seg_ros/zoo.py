@@ -70,11 +70,13 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
                          "'method: dense' or train one with `sparse_seg train`")
     else:
         method = SparseRefine(model.network, model.refiner, config.scale)
-        if config.alpha_nats >= 0:
-            method.alpha = config.alpha_nats
-    return Segmenter(method, label_set(model), model.card.mean, model.card.std,
-                     device=device, precision=precision,
-                     description={'method': config.method, 'backend': 'torch', **description})
+        method.budget = config.budget
+    segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
+                        device=device, precision=precision,
+                        description={'method': config.method, 'backend': 'torch', **description})
+    if config.alpha_nats >= 0:
+        segment.alpha = config.alpha_nats
+    return segment
 
 
 def label_set(model: Model) -> LabelSet:

@@ -21,6 +21,7 @@ class Reddish:
 
     def __init__(self, alpha=None):
         self.alpha, self.given = alpha, None
+        self.budget = None if alpha is None else 1.0
 
     def __call__(self, images, clock, wants_confidence):
         self.given = images
@@ -85,10 +86,20 @@ def test_alpha_reaches_the_method_within_its_range_only():
     segment = make(alpha=0.3)
     segment.alpha = 0.5
     assert segment.alpha == segment.method.alpha == 0.5
-    with pytest.raises(ValueError, match='alpha must be from 0 to 6 nats, got 7'):
-        segment.alpha = 7
+    with pytest.raises(ValueError, match='alpha must be from 0 to 0.693 nats, got 0.7'):
+        segment.alpha = 0.7
     with pytest.raises(ValueError, match='alpha needs a method with refinement'):
         make().alpha = 0.5
+
+
+def test_budget_reaches_the_method_within_its_range_only():
+    segment = make(alpha=0.3)
+    segment.budget = 0.25
+    assert segment.budget == segment.method.budget == 0.25
+    with pytest.raises(ValueError, match='budget must be from 0 to 1, got -0.1'):
+        segment.budget = -0.1
+    with pytest.raises(ValueError, match='budget needs a method with refinement'):
+        make().budget = 0.5
 
 
 def test_the_description_names_device_and_precision():

@@ -18,7 +18,7 @@ from sparse_seg_ros.timing import Stopwatch
 class Dense:
     """Logits at scale x image size; labels and entropy go to full size by nearest neighbour."""
 
-    alpha = None
+    alpha = budget = None
 
     def __init__(self, network: nn.Module, scale: float = 1.0):
         self.network, self.scale = network, scale

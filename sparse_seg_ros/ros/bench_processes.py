@@ -32,7 +32,7 @@ class FixedTime:
     """A method that takes a fixed time and no processor: thresholds for labels, then sleep."""
 
     def __init__(self, milliseconds: float):
-        self.alpha, self.milliseconds = None, milliseconds
+        self.alpha, self.budget, self.milliseconds = None, None, milliseconds
 
     def __call__(self, images: Any, clock: Any, wants_confidence: bool) -> Any:
         """(1, 3, H, W) -> MethodOutput."""

@@ -10,6 +10,7 @@ stores them.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -117,7 +118,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         self.get_logger().info(f'loading model {self.config.model!r} on {self.config.device}')
         try:
             self.segmenter = self.load(self.config)
-            self.check_alpha(self.config)
+            self.check_limits(self.config)
             self.warm_up()
             self.make_topics()
         except BaseException:
@@ -170,15 +171,21 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         """Check live changes; the next frame uses them."""
         try:
             config = parameters.changed(self.config, changes)
-            self.check_alpha(config)
+            self.check_limits(config)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self.config = config
         return SetParametersResult(successful=True)
 
-    def check_alpha(self, config: NodeConfig) -> None:
-        """Raise ValueError for an entropy threshold on a model that has none."""
-        if config.alpha_nats >= 0 and self.segmenter is not None \
-                and self.segmenter.alpha is None:
-            raise ValueError(f'alpha_nats {config.alpha_nats} needs a model with refinement; '
-                             f'{self.config.model!r} runs dense, set it to -1.0')
+    def check_limits(self, config: NodeConfig) -> None:
+        """Raise ValueError for a limit of the refinement that the model cannot have."""
+        if self.segmenter is None:
+            return
+        for name, asked in (('alpha_nats', config.alpha_nats), ('budget', config.budget)):
+            if asked >= 0 and self.segmenter.alpha is None:
+                raise ValueError(f'{name} {asked} needs a model with refinement; '
+                                 f'{self.config.model!r} runs dense, set it to -1.0')
+        largest = math.log(len(self.segmenter.labels))
+        if config.alpha_nats > largest:
+            raise ValueError(f'alpha_nats {config.alpha_nats} is above {largest:.3g}, the largest '
+                             f'entropy of {len(self.segmenter.labels)} classes')

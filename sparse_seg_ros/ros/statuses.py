@@ -62,7 +62,8 @@ def timing_status(times: StageTimes, budget_milliseconds: float) -> Status:
                       f'p95 {total:.0f} ms of {budget_milliseconds:.0f} ms', values)
     level = 'WARN' if times.overruns < ERROR_OVERRUNS else 'ERROR'
     return Status('timing', level, f'{times.overruns} frames in a row took longer than '
-                  f'{budget_milliseconds:.0f} ms; raise alpha_nats or use a smaller model', values)
+                  f'{budget_milliseconds:.0f} ms; lower budget, raise alpha_nats or '
+                  'use a smaller model', values)
 
 
 def engine_status(state: str, description: Mapping[str, str], error: str) -> Status:

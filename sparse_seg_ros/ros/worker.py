@@ -33,7 +33,7 @@ class Worker:
                  config: Callable[[], NodeConfig], on_frame: Callable[..., None]):
         self.segmenter, self.newest, self.cameras = segmenter, newest, cameras
         self.config, self.on_frame = config, on_frame
-        self.model_alpha = segmenter.alpha
+        self.own_limits = {'alpha': segmenter.alpha, 'budget': segmenter.budget}
         self.ages: dict[str, float | None] = dict.fromkeys(cameras)
         self.node = next(iter(cameras.values())).node
         self.stopping = threading.Event()
@@ -76,7 +76,7 @@ class Worker:
     def segment(self, frame: Frame, image: Any, started: float, config: NodeConfig) -> None:
         """Segment an image and publish all that is wanted of it, with its times."""
         camera, decoded = self.cameras[frame.camera], time.monotonic()
-        self.apply_alpha(config)
+        self.apply_limits(config)
         seen = self.segmenter(image, wants_confidence=camera.wants('confidence', config))
         segmented = time.monotonic()
         camera.publish(frame.message.header,
@@ -89,11 +89,12 @@ class Worker:
         self.on_frame(camera, frame.message, stages, {
             'age s': describe_age(self.ages[frame.camera]), 'refined': round(seen.density, 5)})
 
-    def apply_alpha(self, config: NodeConfig) -> None:
-        """Set the entropy threshold of the configuration, or the model's own below 0."""
-        wanted = self.model_alpha if config.alpha_nats < 0 else config.alpha_nats
-        if wanted != self.segmenter.alpha:
-            self.segmenter.alpha = wanted
+    def apply_limits(self, config: NodeConfig) -> None:
+        """Set threshold and budget of the configuration, or the model's own below 0."""
+        for name, asked in (('alpha', config.alpha_nats), ('budget', config.budget)):
+            wanted = self.own_limits[name] if asked < 0 else asked
+            if wanted != getattr(self.segmenter, name):
+                setattr(self.segmenter, name, wanted)
 
     def is_stale(self, frame: Frame, config: NodeConfig) -> bool:
         """Tell whether an image is too old to be of use, and log the cure."""

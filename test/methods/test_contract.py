@@ -96,7 +96,7 @@ def test_refinement_changes_refined_pixels_only():
 
 def test_a_threshold_that_nothing_exceeds_gives_the_dense_result():
     images = random_images(1, 64, 96)
-    method = make_sparse_refine(alpha=6.0)
+    method = make_sparse_refine(alpha=2.4)
     refined, _ = run(method, images)
     dense, _ = run(Dense(method.network, method.scale), images)
     assert not refined.refined.any()
@@ -107,3 +107,10 @@ def test_a_threshold_that_nothing_exceeds_gives_the_dense_result():
 def test_a_threshold_of_zero_refines_everything():
     output, _ = run(make_sparse_refine(alpha=0.0), random_images(1, 64, 96))
     assert output.refined.all()
+
+
+def test_a_budget_alone_refines_exactly_as_much_on_every_image():
+    method = make_sparse_refine(alpha=0.0)
+    method.budget = 0.25
+    output, _ = run(method, random_images(3, 64, 96))
+    assert (output.refined.flatten(1).sum(1) == 64 * 96 // 4).all()

@@ -10,7 +10,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sparse_seg_ros.methods.sparse_refine.selection import entropy, select, upsample
+from sparse_seg_ros.methods.sparse_refine.selection import (
+    count_affordable,
+    entropy,
+    highest,
+    select,
+    upsample,
+)
 
 
 def some_logits(*shape) -> torch.Tensor:
@@ -54,3 +60,37 @@ def test_select_then_upsample_equals_upsample_then_select(size):
     logits = some_logits(2, 7, 10, 14)
     full = select(F.interpolate(logits, size, mode='nearest'), 0.8)
     assert torch.equal(upsample(select(logits, 0.8), size), full)
+
+
+@pytest.mark.parametrize('count', [0, 1, 17, 69, 70])
+def test_highest_are_those_that_a_stable_sort_puts_first(count):
+    scores = (some_logits(3, 7, 10) * 2).round()  # many are equal
+    expected = torch.zeros(3, 70, dtype=torch.bool)
+    order = scores.flatten(1).sort(dim=1, descending=True, stable=True).indices
+    expected.scatter_(1, order[:, :count], True)
+    assert torch.equal(highest(scores, count), expected.view(3, 7, 10))
+
+
+def test_a_budget_keeps_the_most_uncertain_of_those_above_alpha():
+    logits = some_logits(2, 5, 8, 9)
+    above = select(logits, 0.5)
+    kept = select(logits, 0.5, 10)
+    assert (kept.flatten(1).sum(1) == 10).all() and not (kept & ~above).any()
+    for image in range(2):
+        nats = entropy(logits)[image]
+        assert nats[kept[image]].min() >= nats[above[image] & ~kept[image]].max()
+
+
+def test_equal_logits_never_exceed_the_budget():
+    assert select(torch.zeros(2, 4, 6, 6), 0.1, 11).sum() == 22
+
+
+@pytest.mark.parametrize('budget', [0.0, 0.01, 0.12, 0.5, 1.0])
+@pytest.mark.parametrize('low', [(8, 12), (7, 11), (24, 36)], ids=str)
+def test_affordable_pixels_never_cover_more_than_the_budget(budget, low):
+    full = (24, 36)
+    count = count_affordable(budget, low, full)
+    chosen = highest(some_logits(1, *low), count)
+    assert upsample(chosen, full).sum() <= budget * 24 * 36
+    if low == (8, 12):
+        assert (count + 1) * 9 > budget * 24 * 36 or count == 96

@@ -13,6 +13,7 @@ from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.segmenter import Segmenter
 
+LN_2 = 0.6931
 LABELS = LabelSet('two', ('dark', 'bright'), ((10, 20, 30), (200, 100, 50)))
 
 
@@ -21,6 +22,7 @@ class Brightness:
 
     def __init__(self, alpha: float | None = 0.3, milliseconds: float = 0.0):
         self.alpha, self.milliseconds = alpha, milliseconds
+        self.budget = None if alpha is None else 1.0
 
     def __call__(self, images, clock, wants_confidence):
         """(1, 3, H, W) in -1..1 -> MethodOutput."""
@@ -30,7 +32,7 @@ class Brightness:
                 raise RuntimeError('the first pixel is white')
             level = images[:, 1]  # green, (1, H, W)
             uncertainty = (1 - level.abs()).clamp(0, 1)
-            refined = None if self.alpha is None else uncertainty > self.alpha
+            refined = None if self.alpha is None else uncertainty * LN_2 > self.alpha
         return MethodOutput((level > 0).to(torch.uint8), uncertainty, refined,
                             1 - uncertainty / 2 if wants_confidence else None)
 

@@ -77,7 +77,7 @@ def test_live_parameters_apply_on_the_next_frame(ros):
     ros.wait(lambda: all_matched(node))
     from rclpy.parameter import Parameter
     for name, value in (('overlay_alpha', 0.0), ('uncertainty_encoding', 'mono8'),
-                        ('alpha_nats', 6.0)):
+                        ('alpha_nats', 0.6931)):
         assert node.set_parameters([Parameter(name, value=value)])[0].successful
     publisher.publish(image())
     ros.wait(lambda: all(outputs.values()))

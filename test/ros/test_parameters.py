@@ -63,13 +63,22 @@ def test_live_changes_apply_and_bad_ones_are_rejected_with_a_reason(ros):
     assert node.config == NodeConfig(overlay_alpha=0.25)
 
 
-def test_alpha_is_rejected_for_a_model_without_refinement(ros):
+@pytest.mark.parametrize('name', ['alpha_nats', 'budget'])
+def test_a_limit_is_rejected_for_a_model_without_refinement(ros, name):
     from ros_fakes import make_segmenter
 
     node = ros.segmentation(load=lambda config: make_segmenter(alpha=None))
     node.trigger_configure()
-    result = set_parameter(ros, 'alpha_nats', 0.5)
+    result = set_parameter(ros, name, 0.5)
     assert not result.successful and 'needs a model with refinement' in result.reason
+
+
+def test_a_threshold_above_the_largest_entropy_of_the_classes_is_rejected(ros):
+    node = ros.segmentation()
+    node.trigger_configure()
+    result = set_parameter(ros, 'alpha_nats', 0.7)
+    assert not result.successful
+    assert 'is above 0.693, the largest entropy of 2 classes' in result.reason
 
 
 def test_every_parameter_describes_itself(ros):

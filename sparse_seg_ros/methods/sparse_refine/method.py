@@ -32,6 +32,15 @@ class SparseRefine:
     def alpha(self, nats: float) -> None:
         self.refiner.alpha = nats
 
+    @property
+    def budget(self) -> float:
+        """Largest fraction of an image that is refined."""
+        return self.refiner.budget
+
+    @budget.setter
+    def budget(self, fraction: float) -> None:
+        self.refiner.budget = fraction
+
     def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, refined where the entropy is above alpha."""
         with clock('dense'):

@@ -19,7 +19,12 @@ from torch import Tensor, nn
 
 from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
 from sparse_seg_ros.methods.sparse_refine.extractor import Extractor
-from sparse_seg_ros.methods.sparse_refine.selection import nearest_rows, select, upsample
+from sparse_seg_ros.methods.sparse_refine.selection import (
+    count_affordable,
+    nearest_rows,
+    select,
+    upsample,
+)
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
 
@@ -63,6 +68,7 @@ class SparseRefiner(nn.Module):
         planes: tuple[int, ...] = (32, 64, 128, 256, 512, 1024),
         alpha: float = 0.3,
         inputs: tuple[str, ...] = ('rgb',),
+        budget: float = 1.0,
     ):
         """
         Build a refiner.
@@ -70,12 +76,14 @@ class SparseRefiner(nn.Module):
         alpha: entropy in nats above which a pixel is refined.
         inputs: ('rgb',) as released, or ('rgb', 'logits'): the latter adds the low-resolution
         probabilities to what the extractor sees, and their logits to what the head says.
+        budget: at most this fraction of an image is refined, where it is most uncertain.
         """
         super().__init__()
         inputs = tuple(inputs)
         if inputs not in (('rgb',), ('rgb', 'logits')):
             raise ValueError(f"inputs must be ('rgb',) or ('rgb', 'logits'), got {inputs}")
         self.num_classes, self.alpha, self.inputs = num_classes, alpha, inputs
+        self.budget = budget
         self.corrects = 'logits' in inputs
         self.extractor = Extractor(3 + num_classes * self.corrects, planes)
         self.head = nn.Linear(planes[0], num_classes)
@@ -91,7 +99,9 @@ class SparseRefiner(nn.Module):
         """
         self._check(image, logits)
         with clock('select'):
-            level = Level(upsample(select(logits, self.alpha), image.shape[2:]))
+            count = count_affordable(self.budget, logits.shape[2:], image.shape[2:]) \
+                if self.budget < 1 else None
+            level = Level(upsample(select(logits, self.alpha, count), image.shape[2:]))
             coarse = self._coarse(level, logits)  # (N, C)
         with clock('extract'):
             features = self.extractor(self._input(image, level, coarse)).features  # (N, planes[0])

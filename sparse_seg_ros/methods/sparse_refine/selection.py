@@ -5,7 +5,8 @@ Selection of the pixels to refine: those the low-resolution network is unsure of
 
 SparseRefine, section 3.1. The release upsamples the logits to full size by nearest neighbour, then
 takes the entropy. Entropy is per pixel, so taking it at the low resolution and upsampling the
-decision is the same selection, exactly, at any scale.
+decision is the same selection, exactly, at any scale. Not in the release: a budget of pixels per
+image, which bounds what a frame may cost and, alone, makes every shape static.
 """
 
 from __future__ import annotations
@@ -30,12 +31,41 @@ def entropy_of(log_p: Tensor) -> Tensor:
     return -(log_p.exp() * log_p.clamp_min(LOG_FLOOR)).sum(dim=1)
 
 
-def select(logits: Tensor, alpha: float) -> Tensor:
-    """(B, C, h, w) logits -> (B, h, w) bool: entropy above alpha nats."""
-    rows = logits.shape[2]
-    if logits.device.type == 'cpu':  # in bands that stay in the cache: four times faster
-        rows = max(1, BAND_VALUES // (logits.shape[1] * logits.shape[3]))
-    return torch.cat([entropy(band) > alpha for band in logits.split(rows, dim=2)], dim=1)
+def entropy_map(logits: Tensor) -> Tensor:
+    """(B, C, h, w) logits -> (B, h, w) entropy in nats, on a CPU four times faster than in one."""
+    if logits.device.type != 'cpu':
+        return entropy(logits)
+    rows = max(1, BAND_VALUES // (logits.shape[1] * logits.shape[3]))  # stay in the cache
+    return torch.cat([entropy(band) for band in logits.split(rows, dim=2)], dim=1)
+
+
+def select(logits: Tensor, alpha: float, count: int | None = None) -> Tensor:
+    """
+    (B, C, h, w) logits -> (B, h, w) bool: entropy above alpha nats.
+
+    count: at most so many of each image, the most uncertain.
+    """
+    nats = entropy_map(logits)
+    if count is None or count >= nats[0].numel():
+        return nats > alpha
+    return (nats > alpha) & highest(nats, count)
+
+
+def highest(scores: Tensor, count: int) -> Tensor:
+    """(B, h, w) -> (B, h, w) bool: the `count` highest of each image; of equals, the first."""
+    flat = scores.flatten(1)
+    if count == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    threshold = flat.kthvalue(flat.shape[1] - count + 1, dim=1, keepdim=True).values
+    above, equal = flat > threshold, flat == threshold
+    free = count - above.sum(1, keepdim=True)
+    return (above | equal & (equal.cumsum(1) <= free)).view_as(scores)
+
+
+def count_affordable(budget: float, low_hw: torch.Size, full_hw: torch.Size) -> int:
+    """Fraction of the full-size pixels -> how many low-resolution ones may be refined for it."""
+    covered = [math.ceil(full / low) for low, full in zip(low_hw, full_hw)]
+    return min(math.floor(budget * math.prod(full_hw)) // math.prod(covered), math.prod(low_hw))
 
 
 def nearest_rows(low: int, full: int, device: torch.device) -> Tensor:
