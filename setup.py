@@ -45,8 +45,9 @@ setup(
     extras_require={
         # Real rclpy over real DDS without a ROS install; never beside one.
         'ros': [f'{wheel}; {ON_PC}' for wheel in ROS_WHEELS],
+        'plot': ['matplotlib'],
         # spconv is a second opinion for the tests of the sparse convolution and a rival in bench.
-        'test': ['pytest', 'ruff', f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}'],
+        'test': ['matplotlib', 'pytest', 'ruff', f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}'],
     },
     entry_points={'console_scripts': [
         f'segmentation_node = {NAME}.ros.run_node:main',

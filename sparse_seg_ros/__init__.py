@@ -17,6 +17,7 @@ _HOME = {
     'LabelSet': 'labels', 'load_labels': 'labels',
     'frames': 'data.frames', 'Street': 'data.street', 'street_frames': 'data.street',
     'evaluate': 'evaluation.evaluate', 'Report': 'evaluation.evaluate',
+    'calibrate': 'evaluation.calibration',
     'train': 'training.loop',
 }
 __all__ = ['__version__', *_HOME]

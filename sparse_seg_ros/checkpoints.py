@@ -35,6 +35,7 @@ class ModelCard:
     planes: tuple[int, ...] = ()               # of the refiner; empty = none
     inputs: tuple[str, ...] = ('rgb',)         # of the refiner
     alpha_nats: float | None = None            # calibrated with these weights
+    temperature: float = 1.0                   # likewise; divides the logits
     training: dict = field(default_factory=dict)
     scores: dict = field(default_factory=dict)
 

@@ -70,6 +70,16 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> 
         raise ValueError(f'{source}: {error}') from None
 
 
+def to_yaml(settings: Settings, notes: Mapping[str, str]) -> str:
+    """Settings -> a complete YAML, each line with its note or else with what the setting is."""
+    lines = []
+    for item in fields(settings):
+        value = yaml.safe_dump(getattr(settings, item.name), default_flow_style=True)
+        value = value.removesuffix('...\n').strip()
+        lines.append(f"{item.name}: {value}  # {notes.get(item.name, item.metadata['about'])}\n")
+    return ''.join(lines)
+
+
 def nearest(name: str, known: Any) -> str:
     """Return the end of an error sentence: what was probably meant, or what there is."""
     close = difflib.get_close_matches(name, list(known), n=1)
@@ -99,6 +109,9 @@ class MethodConfig(Settings):
                                 'calibrated with the weights', at_least=-1.0, at_most=6.0)
     budget: float = setting(1.0, 'refine at most this fraction of the pixels, the most uncertain',
                             at_least=0.0, at_most=1.0)
+    temperature: float = setting(0.0, 'logits are divided by it before they become probabilities; '
+                                 '0: the value calibrated with the weights', at_least=0.0,
+                                 at_most=20.0)
 
 
 @dataclass(frozen=True)
@@ -118,9 +131,9 @@ class NodeConfig(Settings):
                                      at_least=0.0, is_live=True)
     alpha_nats: float = setting(-1.0, 'entropy above which a pixel is refined; below 0: the '
                                 "model's own value", at_least=-1.0, at_most=6.0, is_live=True)
-    budget: float = setting(-1.0, 'refine at most this fraction of the pixels, the most uncertain; '
-                            "below 0: the model's own value", at_least=-1.0, at_most=1.0,
-                            is_live=True)
+    budget: float = setting(-1.0, 'refine at most this fraction of the pixels, where most '
+                            "uncertain; below 0: the model's own value", at_least=-1.0,
+                            at_most=1.0, is_live=True)
     budget_milliseconds: float = setting(100.0, 'time a frame may take before the timing status '
                                          'warns', at_least=1.0, is_live=True)
     publish_uncertainty: bool = setting(True, 'publish segmentation/uncertainty', is_live=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -25,14 +26,22 @@ class Method(Protocol):
     How a frame is segmented.
 
     alpha: entropy in nats above which a pixel is refined; budget: largest fraction of an image
-    that is refined; both None without refinement.
+    that is refined; both None without refinement. temperature divides the logits before they
+    become probabilities.
     """
 
     alpha: float | None
     budget: float | None
+    temperature: float
 
     def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, its stages timed by the clock."""
+
+    def coarse_logits(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
+
+    def full_logits(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, C, H, W) of every pixel. Large: for calibration only."""
 
 
 class Segmenter:
@@ -92,6 +101,31 @@ class Segmenter:
                           ('labels', 'uncertainty', 'refined', 'confidence')}
         total = (time.perf_counter() - start) * 1e3
         return Prediction(**arrays, milliseconds={**clock.milliseconds, 'total': total})
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before they become uncertainty and confidence."""
+        return self.method.temperature
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        if not 0 < value <= 20:
+            raise ValueError(f'temperature must be above 0 and at most 20, got {value}')
+        self.method.temperature = value
+
+    def coarse_logits(self, image: np.ndarray) -> Tensor:
+        """(H, W, 3) uint8 RGB -> (1, C, h, w) logits of the dense stage, before temperature."""
+        return self.read(image, self.method.coarse_logits)
+
+    def full_logits(self, image: np.ndarray) -> Tensor:
+        """(H, W, 3) uint8 RGB -> (1, C, H, W) logits of every pixel, before temperature."""
+        return self.read(image, self.method.full_logits)
+
+    def read(self, image: np.ndarray, make: Callable[[Tensor], Tensor]) -> Tensor:
+        """Check and normalise an image -> what `make` makes of it, without gradients."""
+        check_image(image)
+        with torch.inference_mode(), self.arithmetic():
+            return make(self.normalise(image)).float()
 
     def arithmetic(self) -> torch.autocast:
         """Return the autocast context of this segmenter's precision."""

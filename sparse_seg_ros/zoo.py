@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,17 +24,21 @@ def load(name: str | Path = 'demo', device: str = 'auto', precision: str = 'auto
 
     Raises FileNotFoundError for missing files and ValueError for what does not fit together.
     """
+    model, config, weights = find_model(name)
+    return assemble(model, config, device, precision, {
+        'model': str(name), 'weights': weights.name, 'weights_hash': file_hash(weights)})
+
+
+def find_model(name: str | Path) -> tuple[Model, MethodConfig, Path]:
+    """Zoo name, method YAML or .safetensors file -> model, its settings, its weights file."""
     path = Path(name)
     if path.suffix in ('.yaml', '.yml'):
         config = from_mapping(MethodConfig, read_yaml(path), str(path))
         weights = find_weights(config.weights, path.parent)
-    else:
-        weights = find_weights(str(name), Path())
-        config = None
+        return load_model(weights), config, weights
+    weights = find_weights(str(name), Path())
     model = load_model(weights)
-    config = config or own_config(model)
-    return assemble(model, config, device, precision, {
-        'model': str(name), 'weights': weights.name, 'weights_hash': file_hash(weights)})
+    return model, replace(own_config(model), weights=str(name)), weights
 
 
 def find_weights(name: str, folder: Path) -> Path:
@@ -63,13 +68,14 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
     precision = choose_precision(precision, device)
     for part in model.parts().values():
         part.to(device, memory_format=torch.channels_last)
+    temperature = config.temperature or model.card.temperature
     if config.method == 'dense':
-        method = Dense(model.network, config.scale)
+        method = Dense(model.network, config.scale, temperature)
     elif model.refiner is None:
         raise ValueError(f'{description.get("weights", "these weights")} hold no refiner; use '
                          "'method: dense' or train one with `sparse_seg train`")
     else:
-        method = SparseRefine(model.network, model.refiner, config.scale)
+        method = SparseRefine(model.network, model.refiner, config.scale, temperature)
         method.budget = config.budget
     segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
                         device=device, precision=precision,

@@ -18,6 +18,7 @@ COMMANDS = {
     'demo': 'play a street (or your bag) through the real node and show what it sees',
     'replay': 'segment every frame of a bag, offline, into a new bag',
     'train': 'train a dense network or a refiner',
+    'calibrate': 'fit entropy threshold and temperature to labelled frames',
     'evaluate': 'score models on labelled frames or street scenes',
     'export': 'pack a trained model for shipping',
     'bench': 'measure speed against named rivals',

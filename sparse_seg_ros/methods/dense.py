@@ -20,15 +20,24 @@ class Dense:
 
     alpha = budget = None
 
-    def __init__(self, network: nn.Module, scale: float = 1.0):
-        self.network, self.scale = network, scale
+    def __init__(self, network: nn.Module, scale: float = 1.0, temperature: float = 1.0):
+        self.network, self.scale, self.temperature = network, scale, temperature
+
+    def coarse_logits(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, C, h, w)."""
+        return run_padded(self.network, shrink(images, self.scale)).float()
+
+    def full_logits(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, C, H, W). Large: for calibration only."""
+        return F.interpolate(self.coarse_logits(images), images.shape[-2:], mode='nearest')
 
     def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput without refined pixels."""
         with clock('dense'):
-            logits = run_padded(self.network, shrink(images, self.scale)).float()
+            logits = self.coarse_logits(images)
         with clock('label'):
-            labels, uncertainty, confidence = read_logits(logits, wants_confidence)
+            labels, uncertainty, confidence = read_logits(
+                logits / self.temperature, wants_confidence)
             size = images.shape[-2:]
             return MethodOutput(enlarge(labels, size), enlarge(uncertainty, size), None,
                                 None if confidence is None else enlarge(confidence, size))

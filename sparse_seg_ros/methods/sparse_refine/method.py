@@ -20,8 +20,10 @@ from sparse_seg_ros.timing import Stopwatch
 class SparseRefine:
     """A network over the shrunken image and a SparseRefiner over what it is unsure of."""
 
-    def __init__(self, network: nn.Module, refiner: nn.Module, scale: float = 0.5):
-        self.network, self.refiner, self.scale = network, refiner, scale
+    def __init__(self, network: nn.Module, refiner: nn.Module, scale: float = 0.5,
+                 temperature: float = 1.0):
+        self.network, self.refiner = network, refiner
+        self.scale, self.temperature = scale, temperature
 
     @property
     def alpha(self) -> float:
@@ -41,15 +43,23 @@ class SparseRefine:
     def budget(self, fraction: float) -> None:
         self.refiner.budget = fraction
 
+    def coarse_logits(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
+        return run_padded(self.network, shrink(images, self.scale)).float()
+
+    def full_logits(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, C, H, W), refined. Large: for calibration only."""
+        return self.refiner(images, self.coarse_logits(images)).full()
+
     def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, refined where the entropy is above alpha."""
         with clock('dense'):
-            logits = run_padded(self.network, shrink(images, self.scale)).float()
+            logits = self.coarse_logits(images)
         seen = self.refiner(images, logits, clock)
         with clock('label'):
-            low = read_logits(logits, wants_confidence)
+            low = read_logits(logits / self.temperature, wants_confidence)
             by_class = seen.ensembled.float().t()[None]  # (1, C, N): far faster on CPU than (N, C)
-            high = read_logits(by_class, wants_confidence)
+            high = read_logits(by_class / self.temperature, wants_confidence)
             labels, uncertainty, confidence = (
                 None if coarse is None else
                 enlarge(coarse, images.shape[-2:]).masked_scatter(seen.selected, fine)

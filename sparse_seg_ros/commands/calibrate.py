@@ -1,0 +1,140 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Fit entropy threshold and temperature to labelled frames, without training.
+
+The threshold decides what is refined: choose it to find most errors (--recall), for a fraction
+of the image (--density), or for the time of a frame on this machine (--milliseconds).
+
+examples:
+  sparse_seg calibrate --model runs/refiner/model.safetensors --frames my_robot/val \
+      --recall 0.8 -o config/my_robot.yaml --plot curve.png --check my_robot/test
+  sparse_seg calibrate --street 50 --milliseconds 500 -o config/fast.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+CALIBRATION_STREETS = 2001  # seed; training and evaluation render others
+CHECKED_STREETS = 1001
+TABLE_NATS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument('--model', default='demo', help='zoo name, method YAML or weights file')
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument('--frames', metavar='FOLDER/SPLIT', help='labelled frames on disk')
+    source.add_argument('--street', type=int, metavar='N', help='N rendered 1024x2048 scenes')
+    goal = parser.add_mutually_exclusive_group()
+    goal.add_argument('--recall', type=float, help='fraction of errors to find (default: 0.8)')
+    goal.add_argument('--density', type=float, help='largest mean fraction of pixels to refine')
+    goal.add_argument('--milliseconds', type=float, help='time of a frame, on this machine')
+    goal.add_argument('--alpha', type=float, help='keep this threshold in nats, measure only it')
+    parser.add_argument('-o', '--out', metavar='YAML', help='method YAML to write')
+    parser.add_argument('--plot', metavar='PNG', help='curves to draw; needs matplotlib')
+    parser.add_argument('--check', metavar='SPLIT', nargs='?', const='', help='measure the result '
+                        'on other frames: a FOLDER/SPLIT, or as many other scenes')
+    parser.add_argument('--device', default='auto')
+    parser.add_argument('--precision', default='auto')
+    parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Calibrate, print what was found, and write what was asked for."""
+    from sparse_seg_ros.evaluation import calibration
+    from sparse_seg_ros.zoo import load
+    segment = load(args.model, args.device, args.precision)
+    frames = labelled(args.frames, args.street, CALIBRATION_STREETS)
+    curve = calibration.selection_curve(segment, frames)
+    print(table(curve), end='\n\n')
+    point = None
+    if segment.alpha is not None:
+        point = calibration.choose_threshold(segment, curve, chosen_goal(args), frames)
+        print(f'alpha {segment.alpha:.3g} nats: {describe(point)}')
+    segment.temperature = calibration.best_temperature(segment, frames)
+    print(f'temperature {segment.temperature:.3g}')
+    trust = {'calibrated': calibration.measure_trust(segment, frames)}
+    if args.check is not None:
+        others = labelled(args.check, args.street, CHECKED_STREETS)
+        trust['checked'] = calibration.measure_trust(segment, others)
+    for name, measured in trust.items():
+        print(f'{name} on {describe_trust(measured)}')
+    write(args, segment, curve, point, trust)
+    return 0
+
+
+def labelled(split: str | None, count: int | None, seed: int) -> list:
+    """Return frames that can be gone through more than once."""
+    from sparse_seg_ros.data.frames import frames
+    from sparse_seg_ros.data.street import street_frames
+    return frames(split) if split else list(street_frames(seed, count, (1024, 2048)))
+
+
+def chosen_goal(args: argparse.Namespace):
+    """Return the goal that was asked for."""
+    from sparse_seg_ros.evaluation.calibration import Goal
+    asked = {kind: getattr(args, kind) for kind in ('recall', 'density', 'milliseconds', 'alpha')}
+    return next((Goal(kind, value) for kind, value in asked.items() if value is not None), Goal())
+
+
+def table(curve) -> str:
+    """Return what a few thresholds select, as the paper's Table A1."""
+    lines = ['| alpha (nats) | density | recall | precision |', '| ---: | ---: | ---: | ---: |']
+    for point in map(curve.at, TABLE_NATS):
+        lines.append(f'| {point.alpha_nats:.3f} | {100 * point.density:.1f} | '
+                     f'{100 * point.recall:.1f} | {100 * point.precision:.1f} |')
+    return '\n'.join(lines)
+
+
+def describe(point) -> str:
+    """Return a threshold's effect in words."""
+    return (f'density {100 * point.density:.1f} %, recall {100 * point.recall:.1f} %, '
+            f'precision {100 * point.precision:.1f} %')
+
+
+def describe_trust(trust) -> str:
+    """Return one line of figures."""
+    selection = f'{describe(trust.selection)}, ' if trust.selection else ''
+    return (f'{trust.frames} frames: {selection}AUROC {trust.auroc:.3f}, calibration error '
+            f'{trust.calibration_error_before:.3f} before and {trust.calibration_error:.3f} after')
+
+
+def write(args: argparse.Namespace, segment, curve, point, trust: dict) -> None:
+    """Write method YAML, plot and figures where they were asked for."""
+    from sparse_seg_ros.evaluation.tables import machine
+    if args.out:
+        Path(args.out).write_text(method_yaml(args, segment, point))
+        print(f'method written to {args.out}; use it as a model: --model {args.out}')
+    if args.plot:
+        from sparse_seg_ros.evaluation.plots import plot_selection
+        plot_selection(curve, point, args.plot)
+    if args.json:
+        figures = {'model': args.model, **machine(), 'alpha_nats': segment.alpha,
+                   'temperature': segment.temperature,
+                   **{name: asdict(measured) for name, measured in trust.items()},
+                   'curve': [asdict(curve.at(nats)) for nats in TABLE_NATS]}
+        Path(args.json).write_text(json.dumps(figures, indent=1) + '\n')
+
+
+def method_yaml(args: argparse.Namespace, segment, point) -> str:
+    """Return a complete method YAML with the calibrated values and where they come from."""
+    from dataclasses import replace
+
+    from sparse_seg_ros.config import to_yaml
+    from sparse_seg_ros.zoo import find_model
+    _, config, weights = find_model(args.model)
+    if Path(config.weights).suffix:
+        config = replace(config, weights=os.path.relpath(weights, Path(args.out).parent))
+    source = Path(args.frames).name if args.frames else f'{args.street} rendered streets'
+    notes = {'temperature': f'divides the logits; fitted to {source}'}
+    if point is not None:
+        config = replace(config, alpha_nats=math.floor(segment.alpha * 1e4) / 1e4)
+        notes['alpha_nats'] = f'nats; on {source}: {describe(point)}'
+    return to_yaml(replace(config, temperature=round(segment.temperature, 4)), notes)

@@ -1,0 +1,158 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Fit a segmenter to labelled frames without training: entropy threshold, then temperature.
+
+SparseRefine, appendix A2: the threshold is read off the curve of recall over density. The
+temperature, Guo et al. 2017, makes the probabilities of the refined result true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from sparse_seg_ros.evaluation.uncertainty import (
+    Point,
+    UncertaintyCurve,
+    calibration_error,
+    fit_temperature,
+)
+from sparse_seg_ros.labels import VOID
+from sparse_seg_ros.methods.dense import enlarge
+from sparse_seg_ros.methods.sparse_refine.selection import entropy_map
+from sparse_seg_ros.segmenter import Segmenter
+
+Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
+SAMPLES = 4096  # pixels per frame for the temperature
+TIMED_FRAMES = 5
+
+
+class Goal(NamedTuple):
+    """What the threshold is chosen for: 'recall', 'density', 'milliseconds' or 'alpha'."""
+
+    kind: str = 'recall'
+    value: float = 0.8
+
+
+@dataclass(frozen=True)
+class Trust:
+    """
+    How far uncertainty can be trusted on a set of frames.
+
+    selection: threshold, density, recall and precision of what would be refined, None where
+    nothing can be; auroc: of the final uncertainty against the final errors; errors of
+    calibration before and after dividing by the temperature.
+    """
+
+    frames: int
+    selection: Point | None
+    auroc: float
+    calibration_error_before: float
+    calibration_error: float
+
+
+def calibrate(segment: Segmenter, frames: Pairs, recall: float = 0.8) -> Segmenter:
+    """Set threshold and temperature of a segmenter from labelled frames, and return it."""
+    if segment.alpha is not None:
+        choose_threshold(segment, selection_curve(segment, frames), Goal('recall', recall), frames)
+    segment.temperature = best_temperature(segment, frames)
+    return segment
+
+
+def choose_threshold(segment: Segmenter, curve: UncertaintyCurve, goal: Goal,
+                     frames: Pairs) -> Point:
+    """Set the threshold that meets the goal -> what it selects."""
+    if goal.kind != 'milliseconds':
+        point = {'recall': curve.for_recall, 'density': curve.for_density,
+                 'alpha': curve.at}[goal.kind](goal.value)
+        segment.alpha = goal.value if goal.kind == 'alpha' else point.alpha_nats
+        return point
+    points = curve.points()
+    low, high = 0, len(points) - 1  # points[high] is known to be fast enough
+    if measure_milliseconds(segment, points[high], frames) > goal.value:
+        raise ValueError(f'without any refinement a frame takes longer than {goal.value} ms here; '
+                         'use a smaller network or scale')
+    while high - low > len(points) // 100:
+        middle = (low + high) // 2
+        fits = measure_milliseconds(segment, points[middle], frames) <= goal.value
+        low, high = (low, middle) if fits else (middle, high)
+    segment.alpha = points[high].alpha_nats
+    return points[high]
+
+
+def measure_milliseconds(segment: Segmenter, point: Point, frames: Pairs) -> float:
+    """Median time of a frame at a threshold, over a few frames."""
+    segment.alpha = point.alpha_nats
+    indices = np.linspace(0, len(frames) - 1, TIMED_FRAMES).round().astype(int)
+    return float(np.median([segment(frames[index][0]).milliseconds['total']
+                            for index in indices]))
+
+
+def selection_curve(segment: Segmenter, frames: Pairs) -> UncertaintyCurve:
+    """Measure entropy against errors of the dense stage, at full size."""
+    curve = UncertaintyCurve(len(segment.labels))
+    for image, label in tqdm(frames, 'errors of the dense stage', leave=False):
+        add_errors(curve, segment.coarse_logits(image), label)
+    return curve
+
+
+def measure_trust(segment: Segmenter, frames: Pairs) -> Trust:
+    """Measure selection, uncertainty and calibration of a segmenter as it is set."""
+    coarse, final = (UncertaintyCurve(len(segment.labels)) for _ in range(2))
+    samples = Samples()
+    for image, label in tqdm(frames, 'errors of both stages', leave=False):
+        add_errors(coarse, segment.coarse_logits(image), label)
+        logits = segment.full_logits(image)
+        add_errors(final, logits / segment.temperature, label)
+        samples.add(logits, label)
+    return Trust(len(frames), coarse.at(segment.alpha) if segment.alpha is not None else None,
+                 final.auroc(), calibration_error(*samples.joined()),
+                 calibration_error(*samples.joined(), segment.temperature))
+
+
+def best_temperature(segment: Segmenter, frames: Pairs) -> float:
+    """Fit the temperature of the final probabilities."""
+    samples = Samples()
+    for image, label in tqdm(frames, 'final probabilities', leave=False):
+        samples.add(segment.full_logits(image), label)
+    return fit_temperature(*samples.joined())
+
+
+class Samples:
+    """Final logits and true ids of random labelled pixels, the same in every run."""
+
+    def __init__(self):
+        self.random = np.random.default_rng(0)
+        self.logits, self.ids = [], []
+
+    def add(self, logits: Tensor, label: np.ndarray) -> None:
+        """Sample a frame: (1, C, H, W) logits before temperature, (H, W) ids."""
+        known = np.flatnonzero(label != VOID)
+        if len(known):
+            chosen = self.random.choice(known, SAMPLES)
+            self.logits.append(logits.cpu()[0].flatten(1)[:, torch.from_numpy(chosen)].t())
+            self.ids.append(torch.from_numpy(label.ravel()[chosen]))
+
+    def joined(self) -> tuple[Tensor, Tensor]:
+        """Return (N, C) logits and (N,) ids of all frames."""
+        if not self.ids:
+            raise ValueError('no labelled pixels to calibrate on')
+        return torch.cat(self.logits), torch.cat(self.ids)
+
+
+def add_errors(curve: UncertaintyCurve, logits: Tensor, label: np.ndarray) -> None:
+    """Count the labelled pixels of one frame, (1, C, h, w) logits at any size."""
+    nats = enlarge(entropy_map(logits), label.shape)[0].cpu().numpy()
+    predicted = enlarge(logits.argmax(1).to(torch.uint8), label.shape)[0].cpu().numpy()
+    known = label != VOID
+    if known.any() and label[known].max() >= logits.shape[1]:
+        raise ValueError(f'labels must be below {logits.shape[1]} or {VOID} for void, got '
+                         f'{label[known].max()}; does the label set match?')
+    curve.add(nats[known], (predicted != label)[known])

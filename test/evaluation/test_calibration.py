@@ -1,0 +1,103 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Calibration of a small model on rendered streets, as a function and as a command."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from tiny import tiny_model
+
+import sparse_seg_ros as ss
+from sparse_seg_ros.checkpoints import save_model
+from sparse_seg_ros.commands import main
+from sparse_seg_ros.evaluation.calibration import (
+    Goal,
+    choose_threshold,
+    measure_trust,
+    selection_curve,
+)
+
+
+@pytest.fixture(name='frames', scope='module')
+def some_frames():
+    return list(ss.street_frames(7, 3, (96, 128)))
+
+
+@pytest.fixture(name='weights', scope='module')
+def some_weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp('model') / 'tiny.safetensors'
+    model = tiny_model()
+    model.network.head.weight.data *= 30  # or else every pixel is equally unsure
+    save_model(model, path)
+    return path
+
+
+def test_the_threshold_finds_the_errors_that_were_asked_for(weights, frames):
+    segment = ss.calibrate(ss.load(weights, 'cpu', 'fp32'), frames, recall=0.7)
+    trust = measure_trust(segment, frames)
+    assert trust.selection.recall == pytest.approx(0.7, abs=0.02)
+    assert trust.calibration_error < trust.calibration_error_before
+    refined = np.mean([segment(image).density for image, _ in frames])
+    assert refined == pytest.approx(trust.selection.density, abs=0.02)
+
+
+def test_a_time_that_is_never_reached_gives_the_threshold_that_refines_least(weights, frames):
+    segment = ss.load(weights, 'cpu', 'fp32')
+    curve = selection_curve(segment, frames)
+    fast = choose_threshold(segment, curve, Goal('milliseconds', 1e6), frames)
+    assert fast.density > 0.95
+    with pytest.raises(ValueError, match='without any refinement a frame takes longer than 0.001'):
+        choose_threshold(segment, curve, Goal('milliseconds', 0.001), frames)
+
+
+def test_labels_beyond_the_classes_are_refused(weights, frames):
+    wrong = [(image, np.full_like(label, 11)) for image, label in frames]
+    with pytest.raises(ValueError, match='labels must be below 11 or 255 for void, got 11'):
+        ss.calibrate(ss.load(weights, 'cpu', 'fp32'), wrong)
+
+
+def test_frames_without_labels_are_refused(weights, frames):
+    void = [(image, np.full_like(label, 255)) for image, label in frames]
+    with pytest.raises(ValueError, match='no labelled pixels to calibrate on'):
+        ss.calibrate(ss.load(weights, 'cpu', 'fp32'), void)
+
+
+def test_a_dense_model_gets_a_temperature_only(tmp_path, frames):
+    save_model(tiny_model(refines=False), tmp_path / 'dense.safetensors')
+    segment = ss.calibrate(ss.load(tmp_path / 'dense.safetensors', 'cpu', 'fp32'), frames)
+    assert segment.alpha is None and segment.temperature != 1
+
+
+def write_split(folder, frames):
+    import cv2
+    folder.mkdir()
+    for index, (image, label) in enumerate(frames):
+        cv2.imwrite(str(folder / f'{index}.png'), image[..., ::-1])
+        cv2.imwrite(str(folder / f'{index}_label.png'), label)
+    lines = [f'{index}.png {index}_label.png' for index in range(len(frames))]
+    (folder / 'val.txt').write_text('\n'.join(lines))
+    return folder / 'val'
+
+
+def test_the_command_writes_a_method_that_runs_as_calibrated(weights, frames, tmp_path, capsys):
+    split = write_split(tmp_path / 'data', frames)
+    method, plot, figures = (tmp_path / name for name in ('my.yaml', 'my.png', 'my.json'))
+    assert main(['calibrate', '--model', str(weights), '--frames', str(split), '--check',
+                 str(split), '--density', '0.3', '-o', str(method), '--plot', str(plot),
+                 '--json', str(figures), '--device', 'cpu', '--precision', 'fp32']) == 0
+    printed = capsys.readouterr().out
+    assert '| alpha (nats) | density | recall | precision |' in printed
+    segment, found = ss.load(method), json.loads(figures.read_text())
+    assert segment.alpha == pytest.approx(found['alpha_nats'], abs=1e-4)
+    assert segment.temperature == pytest.approx(found['temperature'], abs=1e-4)
+    assert found['checked']['selection']['density'] <= 0.3
+    assert f"alpha {found['alpha_nats']:.3g} nats: density" in printed
+    assert plot.read_bytes().startswith(b'\x89PNG')
+
+
+def test_the_command_names_a_missing_split(weights, capsys):
+    assert main(['calibrate', '--model', str(weights), '--frames', 'nowhere/val']) == 1
+    assert 'no split file nowhere/val.txt' in capsys.readouterr().err
