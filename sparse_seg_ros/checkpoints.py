@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -83,13 +84,7 @@ def load_model(path: str | Path) -> Model:
     if not path.is_file():
         raise FileNotFoundError(f'no weights file {path}; train one with `sparse_seg train`, or '
                                 'give a name from models/zoo.yaml')
-    try:
-        with safe_open(path, 'pt') as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
-    except SafetensorError as error:
-        raise ValueError(f'{path}: not a complete safetensors file ({error}); '
-                         'copy it again') from None
+    tensors, metadata = read_safetensors(path)
     if 'card' not in metadata:
         raise ValueError(f'{path}: has no model card in its metadata; save it with '
                          'sparse_seg_ros.checkpoints.save_model')
@@ -101,6 +96,62 @@ def load_model(path: str | Path) -> Model:
     return model
 
 
+def load(module: nn.Module, path: str | Path) -> None:
+    """
+    Fill a module from a torch or safetensors file in its own key layout or in the released one.
+
+    Wrappers ('state_dict', 'model', 'module.') are taken off. A missing, unexpected or wrongly
+    shaped tensor raises ValueError and is named as the file names it.
+    """
+    tensors, own = read_tensors(Path(path)), released_keys(module)
+    if tensors.keys() & own.values() - own.keys():
+        own = {key: key for key in own.values()}
+    load_strictly(module, tensors, path, own)
+
+
+def save(module: nn.Module, path: str | Path) -> None:
+    """Write a module's tensors as safetensors in the released key layout."""
+    own, tensors = released_keys(module), module.state_dict()
+    save_file({released: tensors[key].contiguous() for released, key in own.items()}, path)
+
+
+def released_keys(module: nn.Module) -> dict[str, str]:
+    """Released name of every tensor -> its own name; the same without `module.released_name`."""
+    released_name = getattr(module, 'released_name', str)
+    return {released_name(key): key for key in module.state_dict()}
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Torch or safetensors file -> its tensors by name, without wrappers."""
+    if not path.is_file():
+        raise FileNotFoundError(f'no weights file {path}')
+    if path.suffix == '.safetensors':
+        tensors, _ = read_safetensors(path)
+    else:
+        try:
+            tensors = torch.load(path, map_location='cpu', weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            reason = str(error).partition('\n')[0]
+            raise ValueError(f'{path}: not a file of plain tensors ({reason}); save the '
+                             'state_dict alone') from None
+    for wrapper in ('state_dict', 'model'):
+        if isinstance(tensors, dict) and isinstance(tensors.get(wrapper), dict):
+            tensors = tensors[wrapper]
+    if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
+        raise ValueError(f'{path}: holds no tensors by name; save module.state_dict()')
+    return {key.removeprefix('module.'): tensor for key, tensor in tensors.items()}
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Safetensors file -> tensors, metadata; ValueError if it is damaged."""
+    try:
+        with safe_open(path, 'pt') as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f'{path}: not a complete safetensors file ({error}); '
+                         'copy it again') from None
+
+
 def read_card(text: str) -> ModelCard:
     """JSON of a card -> ModelCard, its lists as tuples again."""
     values = json.loads(text)
@@ -108,19 +159,27 @@ def read_card(text: str) -> ModelCard:
                         for key, value in values.items()})
 
 
-def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str | Path) -> None:
-    """Fill a module; a missing, unexpected or wrongly shaped tensor raises and is named."""
-    expected = module.state_dict()
+def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str | Path,
+                  names: dict[str, str] | None = None) -> None:
+    """
+    Fill a module; a missing, unexpected or wrongly shaped tensor raises and is named.
+
+    names: name in `tensors` -> name in the module, where they differ.
+    """
+    own_tensors = module.state_dict()
+    names = names or {key: key for key in own_tensors}
+    expected = {name: own_tensors[key] for name, key in names.items()}
     for key in tensors.keys() - expected.keys():
         raise ValueError(f'{source}: unexpected tensor {key!r}; {nearest(key, expected)}')
     for key, own in expected.items():
         if key not in tensors:
-            raise ValueError(f'{source}: tensor {key!r} is missing')
+            raise ValueError(f'{source}: tensor {key!r} is missing; '
+                             f'{nearest(key, tensors.keys() - expected.keys())}')
         if own.shape != tensors[key].shape:
             raise ValueError(f'{source}: {key!r} must be {tuple(own.shape)}, got '
                              f'{tuple(tensors[key].shape)}; were the weights trained for other '
                              'classes or planes?')
-    module.load_state_dict(tensors)
+    module.load_state_dict({names[name]: tensor for name, tensor in tensors.items()})
 
 
 def file_hash(path: str | Path) -> str:

@@ -25,6 +25,8 @@ class TrainConfig(Settings):
     split: str = setting('', "labelled frames, 'folder/train'; empty = none")
     scales: tuple = setting((0.6, 1.6), 'range of random resizing of those frames')
     street_frames: int = setting(0, 'rendered street scenes beside them', at_least=0)
+    street_seed: int = setting(1, 'of those scenes: a refiner learns more from scenes that its '
+                               'frozen network has not seen', at_least=0)
     street_size_hw: tuple = setting((1024, 2048), 'size at which streets are rendered')
     street_scales: tuple = setting((0.4, 1.1), 'range of random resizing of those scenes')
     validation: str = setting('', "labelled frames to score, 'folder/val'; empty = none")

@@ -15,8 +15,6 @@ from sparse_seg_ros.data.frames import Frames, frames
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.training.config import TrainConfig
 
-TRAINING_STREETS = 1  # seed; held-out scenes use others
-
 
 def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]:
     """Return (frames, augmentation) of every source that the run names."""
@@ -26,7 +24,7 @@ def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]
                         Augmentation(config.crop_hw, config.scales)))
     if config.street_frames:
         streets = RenderedStreet(config.cache, config.street_frames, config.street_size_hw,
-                                 TRAINING_STREETS)
+                                 config.street_seed)
         sources.append((streets, Augmentation(config.crop_hw, config.street_scales)))
     if not sources:
         raise ValueError("nothing to train on: set 'split', 'street_frames' or both")

@@ -74,7 +74,8 @@ def test_auroc_is_the_fraction_of_pairs_in_the_right_order():
 
 
 def drawn(logits):
-    return torch.multinomial(logits.softmax(1), 1, generator=torch.Generator().manual_seed(1))[:, 0]
+    generator = torch.Generator().manual_seed(1)
+    return torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
 
 
 def test_calibration_error_is_near_zero_when_labels_are_drawn_from_the_probabilities():

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
 from sparse_seg_ros.methods.sparse_refine.extractor import Extractor
+from sparse_seg_ros.methods.sparse_refine.released import released_name
 from sparse_seg_ros.methods.sparse_refine.selection import (
     count_affordable,
     nearest_rows,
@@ -61,6 +62,8 @@ class Refinement:
 
 class SparseRefiner(nn.Module):
     """Selection, extractor, head and ensembler."""
+
+    released_name = staticmethod(released_name)  # of its tensors, for checkpoints.load and save
 
     def __init__(
         self,
