@@ -46,4 +46,4 @@ def read_scores(path: str, row: str) -> tuple[str, dict]:
     if row not in figures['rows']:
         raise ValueError(f"{path} has no row {row!r}; it has {', '.join(figures['rows'])}")
     return figures['frames'], {name: figures['rows'][row][name]
-                               for name in ('mean_iou', 'iou', 'density')}
+                               for name in ('mean_iou', 'small_mean_iou', 'iou', 'density')}

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
+from sparse_seg_ros.evaluation.small_objects import SmallObjects
 from sparse_seg_ros.segmenter import Segmenter
 
 
@@ -19,13 +20,15 @@ class Report:
     """
     Scores over a set of frames.
 
-    iou: per class name, in [0, 1]; density: mean fraction of refined pixels; milliseconds: median
-    per stage.
+    iou: per class seen, in [0, 1]; small_iou: the same of the objects that cover few pixels;
+    density: mean fraction of refined pixels; milliseconds: median per stage.
     """
 
     frames: int
     mean_iou: float
+    small_mean_iou: float
     iou: dict[str, float]
+    small_iou: dict[str, float]
     accuracy: float
     density: float
     milliseconds: dict[str, float]
@@ -33,17 +36,20 @@ class Report:
 
 def evaluate(segment: Segmenter, frames: Iterable[tuple[np.ndarray, np.ndarray]]) -> Report:
     """Segment every (image, label) pair -> Report."""
-    matrix = ConfusionMatrix(len(segment.labels))
+    matrix, small = ConfusionMatrix(len(segment.labels)), SmallObjects(len(segment.labels))
     densities, times = [], []
     for image, label in tqdm(frames, 'evaluating', leave=False):
         seen = segment(image)
         matrix.add(seen.labels, label)
+        small.add(seen.labels, label)
         densities.append(seen.density)
         times.append(seen.milliseconds)
     if not times:
         raise ValueError('no frames to evaluate')
     stages = {stage: round(float(np.median([time[stage] for time in times])), 3)
               for stage in times[0]}
-    iou = {name: round(float(score), 4) for name, score in zip(segment.labels.names, matrix.iou())}
-    return Report(len(times), matrix.mean_iou(), iou, matrix.accuracy(),
-                  float(np.mean(densities)), stages)
+    iou, small_iou = ({name: round(float(score), 4) for name, score in
+                       zip(segment.labels.names, scores.iou()) if np.isfinite(score)}
+                      for scores in (matrix, small))
+    return Report(len(times), matrix.mean_iou(), small.mean_iou(), iou, small_iou,
+                  matrix.accuracy(), float(np.mean(densities)), stages)

@@ -14,12 +14,15 @@ from sparse_seg_ros.files import PACKAGE
 
 
 def markdown(reports: dict[str, Report]) -> str:
-    """Name -> Report, all of the same classes -> a markdown table, one row each."""
+    """Name -> Report on the same frames -> a markdown table: one row each, one of small objects."""
     classes = list(next(iter(reports.values())).iou)
     head = ['model', 'mIoU', *classes, 'density', 'ms']
-    rows = [[name, percent(report.mean_iou), *(percent(report.iou[c]) for c in classes),
+    rows = [[name, percent(report.mean_iou), *percents(report.iou, classes),
              percent(report.density), f"{report.milliseconds['total']:.0f}"]
             for name, report in reports.items()]
+    rows += [[f'{name}, small objects', percent(report.small_mean_iou),
+              *percents(report.small_iou, classes), '', '']
+             for name, report in reports.items()]
     lines = [head, ['---'] + ['---:'] * (len(head) - 1), *rows]
     return '\n'.join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -27,6 +30,11 @@ def markdown(reports: dict[str, Report]) -> str:
 def percent(fraction: float) -> str:
     """0.123 -> '12.3'."""
     return f'{100 * fraction:.1f}'
+
+
+def percents(scores: dict[str, float], classes: list[str]) -> list[str]:
+    """Return one cell per class, '-' for those without a score."""
+    return [percent(scores[name]) if name in scores else '-' for name in classes]
 
 
 def record(reports: dict[str, Report], **about: object) -> dict:
