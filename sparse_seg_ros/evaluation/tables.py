@@ -14,7 +14,7 @@ from sparse_seg_ros.files import PACKAGE
 
 
 def markdown(reports: dict[str, Report]) -> str:
-    """Name -> Report on the same frames -> a markdown table: one row each, one of small objects."""
+    """Name -> Report on the same frames -> markdown: a row each, and one of small objects."""
     classes = list(next(iter(reports.values())).iou)
     head = ['model', 'mIoU', *classes, 'density', 'ms']
     rows = [[name, percent(report.mean_iou), *percents(report.iou, classes),

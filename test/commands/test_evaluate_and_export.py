@@ -1,0 +1,57 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Scores go from `evaluate` into the card of an exported model, calibration too."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tiny import tiny_model
+
+from sparse_seg_ros.checkpoints import load_model, save_model
+from sparse_seg_ros.commands import main
+
+
+@pytest.fixture(name='run')
+def trained_run(tmp_path):
+    save_model(tiny_model(), tmp_path / 'model.safetensors')
+    return tmp_path
+
+
+def evaluate(run, *options):
+    return main(['evaluate', '--model', f'refined={run}/model.safetensors', '--street', '2',
+                 '--size', '96x128', '--device', 'cpu', '--precision', 'fp32', *options])
+
+
+def test_a_table_shows_every_class_and_the_small_objects(run, capsys):
+    assert evaluate(run) == 0
+    head, _, row, small = capsys.readouterr().out.strip().splitlines()
+    assert head.startswith('| model | mIoU | sky |') and head.endswith('| density | ms |')
+    assert row.startswith('| refined |') and small.startswith('| refined, small objects |')
+    assert len({line.count('|') for line in (head, row, small)}) == 1
+
+
+def test_an_exported_model_carries_scores_and_calibration(run):
+    (run / 'method.yaml').write_text('weights: model.safetensors\nalpha_nats: 0.25\n'
+                                     'temperature: 1.5\n')
+    assert evaluate(run, '--json', str(run / 'scores.json')) == 0
+    assert main(['export', f'{run}/model.safetensors', '-o', f'{run}/out.safetensors',
+                 '--scores', f'{run}/scores.json', '--calibration', f'{run}/method.yaml']) == 0
+    card = load_model(run / 'out.safetensors').card
+    assert (card.alpha_nats, card.temperature) == (0.25, 1.5)
+    row = json.loads((run / 'scores.json').read_text())['rows']['refined']
+    assert card.scores['2 streets 96x128']['mean_iou'] == row['mean_iou']
+
+
+def test_a_row_that_is_not_there_is_named(run, capsys):
+    (run / 'scores.json').write_text('{"frames": "x", "rows": {"half": {}}}')
+    assert main(['export', f'{run}/model.safetensors', '-o', f'{run}/out.safetensors',
+                 '--scores', f'{run}/scores.json']) == 1
+    assert "has no row 'refined'; it has half" in capsys.readouterr().err
+
+
+def test_a_size_must_be_height_and_width(run, capsys):
+    assert main(['evaluate', '--street', '1', '--size', '96', '--model',
+                 f'{run}/model.safetensors']) == 1
+    assert '--size must be HxW, like 1024x2048' in capsys.readouterr().err
