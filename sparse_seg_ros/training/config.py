@@ -22,14 +22,16 @@ class TrainConfig(Settings):
     planes: tuple = setting((16, 32, 64, 128), 'channels of the refiner per stage')
     inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel')
     alpha_nats: float = setting(0.3, 'refine pixels above this entropy', at_least=0.0)
-    split: str = setting('', "labelled frames, 'folder/train'; empty = none")
+    splits: tuple = setting((), "labelled frames, such as 'folder/train'; named twice, seen twice")
     scales: tuple = setting((0.6, 1.6), 'range of random resizing of those frames')
     street_frames: int = setting(0, 'rendered street scenes beside them', at_least=0)
     street_seed: int = setting(1, 'of those scenes: a refiner learns more from scenes that its '
                                'frozen network has not seen', at_least=0)
     street_size_hw: tuple = setting((1024, 2048), 'size at which streets are rendered')
     street_scales: tuple = setting((0.4, 1.1), 'range of random resizing of those scenes')
-    validation: str = setting('', "labelled frames to score, 'folder/val'; empty = none")
+    validation: str = setting('', "labelled frames to score, 'folder/val'; empty = streets")
+    validation_streets: int = setting(0, 'rendered scenes to score, others than the trained',
+                                      at_least=0)
     crop_hw: tuple = setting((360, 480), 'size of a training view, pixels')
     epochs: int = setting(60, 'passes over all frames', at_least=1)
     batch_size: int = setting(8, 'views per step', at_least=1)

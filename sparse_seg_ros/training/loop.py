@@ -69,8 +69,8 @@ def start_model(config: TrainConfig) -> Model:
     card = ModelCard(network, labels.names, labels.name, kind.mean, kind.std, config.scale,
                      config.planes if is_refiner else (), config.inputs,
                      config.alpha_nats if is_refiner else None,
-                     {**(start.card.training if start else {}),
-                      config.stage: plain(asdict(config))})
+                     training={**(start.card.training if start else {}),
+                               config.stage: plain(asdict(config))})
     model = build_model(card)
     if start:
         model.network.load_state_dict(start.network.state_dict())

@@ -11,29 +11,35 @@ import torch
 from torch import Tensor
 
 from sparse_seg_ros.data.augmentation import Augmentation
-from sparse_seg_ros.data.frames import Frames, frames
+from sparse_seg_ros.data.frames import frames
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.training.config import TrainConfig
+
+VALIDATION_STREETS = 3001  # seed; training and evaluation use others
 
 
 def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]:
     """Return (frames, augmentation) of every source that the run names."""
     sources: list[tuple[Sequence, Augmentation]] = []
-    if config.split:
-        sources.append((list(frames(config.split)),
-                        Augmentation(config.crop_hw, config.scales)))
+    for split in config.splits:
+        sources.append((list(frames(split)), Augmentation(config.crop_hw, config.scales)))
     if config.street_frames:
         streets = RenderedStreet(config.cache, config.street_frames, config.street_size_hw,
                                  config.street_seed)
         sources.append((streets, Augmentation(config.crop_hw, config.street_scales)))
     if not sources:
-        raise ValueError("nothing to train on: set 'split', 'street_frames' or both")
+        raise ValueError("nothing to train on: set 'splits', 'street_frames' or both")
     return sources
 
 
-def validation_frames(config: TrainConfig) -> Frames | None:
+def validation_frames(config: TrainConfig) -> Sequence | None:
     """Return the frames to score while training, if the run names any."""
-    return frames(config.validation) if config.validation else None
+    if config.validation:
+        return frames(config.validation)
+    if config.validation_streets:
+        return RenderedStreet(config.cache, config.validation_streets, config.street_size_hw,
+                              VALIDATION_STREETS)
+    return None
 
 
 def class_weights(sources: list[tuple[Sequence, Augmentation]], num_classes: int,

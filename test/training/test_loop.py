@@ -90,7 +90,7 @@ def test_labelled_frames_are_scored_while_training(tmp_path, config):
         cv2.imwrite(str(tmp_path / f'{number}.jpg'), image[..., ::-1])
         cv2.imwrite(str(tmp_path / f'{number}.png'), label)
     (tmp_path / 'val.txt').write_text('0.jpg 0.png\n1.jpg 1.png\n')
-    config = replace(config, split=str(tmp_path / 'val'), validation=str(tmp_path / 'val'),
+    config = replace(config, splits=(str(tmp_path / 'val'),), validation=str(tmp_path / 'val'),
                      street_frames=0, epochs=1)
     train(config, tmp_path / 'run')
     scores = json.loads((tmp_path / 'run/metrics.jsonl').read_text())
@@ -100,7 +100,7 @@ def test_labelled_frames_are_scored_while_training(tmp_path, config):
 def test_a_run_that_can_not_start_says_what_is_missing(tmp_path, config):
     with pytest.raises(ValueError, match="a refiner needs 'start_from'"):
         train(replace(config, stage='refiner'), tmp_path)
-    with pytest.raises(ValueError, match="nothing to train on: set 'split', 'street_frames'"):
+    with pytest.raises(ValueError, match="nothing to train on: set 'splits', 'street_frames'"):
         train(replace(config, street_frames=0), tmp_path)
 
 
@@ -109,7 +109,7 @@ def test_labels_beyond_the_classes_stop_a_run(tmp_path, config):
     cv2.imwrite(str(tmp_path / '1.png'), np.full((64, 96), 12, np.uint8))
     (tmp_path / 'train.txt').write_text('0.png 1.png\n' * 4)
     with pytest.raises(ValueError, match='labels must be below 11 or 255, got 12; does the label'):
-        train(replace(config, split=str(tmp_path / 'train')), tmp_path / 'run')
+        train(replace(config, splits=(str(tmp_path / 'train'),)), tmp_path / 'run')
 
 
 def test_the_learning_rate_rises_for_an_epoch_and_falls_to_zero():
