@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.methods.reading import read_logits
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.timing import Stopwatch
 
@@ -37,7 +36,7 @@ class Dense:
             logits = self.coarse_logits(images)
         with clock('label'):
             labels, uncertainty, confidence = read_logits(
-                logits / self.temperature, wants_confidence)
+                logits, self.temperature, wants_confidence)
             size = images.shape[-2:]
             return MethodOutput(enlarge(labels, size), enlarge(uncertainty, size), None,
                                 None if confidence is None else enlarge(confidence, size))
@@ -56,12 +55,3 @@ def enlarge(values: Tensor, size_hw: torch.Size) -> Tensor:
     if values.shape[1:] == size_hw:
         return values
     return F.interpolate(values.unsqueeze(1), size=size_hw, mode='nearest').squeeze(1)
-
-
-def read_logits(logits: Tensor, wants_confidence: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-    """(B, C, ...) logits -> labels uint8, entropy / ln C, and confidence if it is wanted."""
-    log_p = logits.log_softmax(1)
-    p = log_p.exp()
-    uncertainty = (-(p * log_p).sum(1) / math.log(logits.shape[1])).clamp(0, 1)
-    best, labels = p.max(1)
-    return labels.to(torch.uint8), uncertainty, best if wants_confidence else None

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sparse_seg_ros.methods.dense import enlarge, read_logits, shrink
+from sparse_seg_ros.methods.dense import enlarge, shrink
 from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.methods.reading import read_logits
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.timing import Stopwatch
 
@@ -57,11 +58,17 @@ class SparseRefine:
             logits = self.coarse_logits(images)
         seen = self.refiner(images, logits, clock)
         with clock('label'):
-            low = read_logits(logits / self.temperature, wants_confidence)
+            low = read_logits(logits, self.temperature, wants_confidence)
             by_class = seen.ensembled.float().t()[None]  # (1, C, N): far faster on CPU than (N, C)
-            high = read_logits(by_class / self.temperature, wants_confidence)
+            high = read_logits(by_class, self.temperature, wants_confidence)
             labels, uncertainty, confidence = (
                 None if coarse is None else
-                enlarge(coarse, images.shape[-2:]).masked_scatter(seen.selected, fine)
+                overwrite(enlarge(coarse, images.shape[-2:]), seen.level.flat, fine)
                 for coarse, fine in zip(low, high))
         return MethodOutput(labels, uncertainty, seen.selected, confidence)
+
+
+def overwrite(values: Tensor, positions: Tensor, fine: Tensor) -> Tensor:
+    """(B, H, W), (N,) flat positions, (1, N) -> values, with fine written to the positions."""
+    values.view(-1)[positions] = fine[0]
+    return values

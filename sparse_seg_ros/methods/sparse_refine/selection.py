@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sparse_seg_ros.methods.reading import bands
+
 LOG_FLOOR = math.log(1e-5)
-BAND_VALUES = 1 << 18  # 1 MiB of float32
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -33,10 +34,7 @@ def entropy_of(log_p: Tensor) -> Tensor:
 
 def entropy_map(logits: Tensor) -> Tensor:
     """(B, C, h, w) logits -> (B, h, w) entropy in nats, on a CPU four times faster than in one."""
-    if logits.device.type != 'cpu':
-        return entropy(logits)
-    rows = max(1, BAND_VALUES // (logits.shape[1] * logits.shape[3]))  # stay in the cache
-    return torch.cat([entropy(band) for band in logits.split(rows, dim=2)], dim=1)
+    return torch.cat([entropy(band) for band in bands(logits)], dim=1)
 
 
 def select(logits: Tensor, alpha: float, count: int | None = None) -> Tensor:

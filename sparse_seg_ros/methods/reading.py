@@ -1,0 +1,39 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From logits to labels, uncertainty and confidence, in bands that stay in a CPU's cache."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+BAND_VALUES = 1 << 18  # 1 MiB of float32
+
+
+def bands(logits: Tensor) -> Iterator[Tensor]:
+    """(B, C, n, ...) -> parts along n; on a CPU several passes over a small part are faster."""
+    length = logits.shape[2]
+    if logits.device.type == 'cpu':
+        length = max(1, BAND_VALUES * length // max(1, logits.numel()))
+    yield from logits.split(length, dim=2)
+
+
+def read_logits(logits: Tensor, temperature: float,
+                wants_confidence: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    """(B, C, n, ...) logits -> labels uint8, entropy / ln C, and confidence if it is wanted."""
+    labels, uncertainty, confidence = (
+        torch.cat(parts, dim=1) for parts in zip(*(read(band / temperature)
+                                                   for band in bands(logits))))
+    return labels, uncertainty, confidence if wants_confidence else None
+
+
+def read(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, C, ...) logits -> labels uint8, entropy / ln C, probability of the label."""
+    log_p = logits.log_softmax(1)
+    p = log_p.exp()
+    best, labels = p.max(1)
+    entropy = -(p.mul_(log_p)).sum(1)
+    return labels.to(torch.uint8), (entropy / math.log(logits.shape[1])).clamp_(0, 1), best
