@@ -19,6 +19,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 # Reliability of the input is the parameter 'reliability': an override would pin it.
 INPUT_OVERRIDES = QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH))
 
+INPUT_DEPTH = 5
 NAMES = {ReliabilityPolicy.RELIABLE: 'reliable', ReliabilityPolicy.BEST_EFFORT: 'best effort'}
 PROFILE_CURE = ('Fast DDS as installed loses best-effort images above 0.5 MB: start camera and '
                 'node with FASTDDS_DEFAULT_PROFILES_FILE (Humble: FASTRTPS_...) set to '
@@ -53,8 +54,13 @@ def wanted_reliability(setting: str, publishers: Sequence[Any]) -> ReliabilityPo
 
 
 def input_profile(reliability: ReliabilityPolicy) -> QoSProfile:
-    """Return the profile of the image subscription: a deeper queue would only add latency."""
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=reliability)
+    """
+    Return the profile of the image subscription.
+
+    The callback only stores the frame, so a few waiting in the queue add no latency, and a frame
+    that a newer one replaces is counted: with a queue of one DDS overwrites it unseen.
+    """
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=INPUT_DEPTH, reliability=reliability)
 
 
 def why_silent(topic: str, subscribed: QoSProfile, publishers: Sequence[Any]) -> str:

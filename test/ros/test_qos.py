@@ -38,6 +38,16 @@ def test_auto_reliability_returns_to_reliable_when_the_best_effort_publisher_lea
     assert serve(ros, node, publisher, image()).published == 1
 
 
+def test_frames_that_arrive_while_the_node_is_busy_are_counted(ros):
+    node = ros.segmentation()
+    node.autostart()
+    publisher = connect(ros)
+    for _ in range(4):
+        publisher.publish(image())  # nobody spins the node meanwhile
+    counts = node.newest.counts['camera']
+    ros.wait(lambda: counts.received == counts.settled == 4)
+
+
 def silence(node, monkeypatch) -> str:
     camera = node.cameras['camera']
     monkeypatch.setattr(camera, 'last_seconds', camera.last_seconds - 5)
