@@ -26,7 +26,7 @@ ROWS = (
     ('pictures', 'data', 'networks', 'sparse', 'engines'),
     ('methods',),
     ('checkpoints', 'segmenter', 'zoo'),
-    ('training', 'evaluation', 'export'),
+    ('training', 'evaluation', 'doctor'),
     ('__init__',),
     ('ros', 'commands', '__main__'),
 )

@@ -22,6 +22,7 @@ COMMANDS = {
     'evaluate': 'score models on labelled frames or street scenes',
     'export': 'pack a trained model for shipping',
     'bench': 'measure speed against named rivals',
+    'doctor': 'say what this machine has and how to add what is missing',
 }
 
 

@@ -1,0 +1,35 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Say what this machine has, what that allows, and how to add what is missing.
+
+example: sparse_seg doctor --json doctor.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+SIGNS = {True: 'ok', False: '--', None: '  '}
+NEEDED = ('python', 'torch', 'demo model')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument('--json', metavar='FILE', help='write the findings there, too')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print all findings; fail where nothing can work without what is missing."""
+    from sparse_seg_ros.doctor import examine
+    findings = examine()
+    for finding in findings:
+        print(f'{SIGNS[finding.is_fine]}  {finding.name:<13} {finding.detail}')
+        if finding.is_fine is False:
+            print(f"{'':<18}-> {finding.cure}")
+    if args.json:
+        Path(args.json).write_text(json.dumps([asdict(f) for f in findings], indent=1) + '\n')
+    return int(any(finding.is_fine is False for finding in findings if finding.name in NEEDED))
