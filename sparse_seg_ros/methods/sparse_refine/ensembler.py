@@ -17,7 +17,7 @@ from sparse_seg_ros.methods.sparse_refine.selection import entropy_of
 
 HIDDEN = 64
 CPU_BLOCK = 8192  # pixels at a time, so that they stay in the cache: twice as fast
-INITIAL_COARSE_WEIGHT = 0.9  # near 1, and far enough from it for the gate to learn
+INITIAL_WEIGHT = 0.9  # near 1, and far enough from it for the gate to learn
 
 
 class Ensembler(nn.Module):
@@ -52,14 +52,14 @@ class Ensembler(nn.Module):
         """
         Make the output the coarse logits, whatever training will add.
 
-        A refined prediction that starts as the coarse one is given half the weight. One that
+        A refined prediction that starts as the coarse one is given 0.9 of the weight. One that
         starts at zero is given 0.1 (not less: the softmax must have a gradient), and the fusing
         layers begin as x -> x / 0.9 to make up for it, written relu(x) - relu(-x). That takes two
         hidden units per class, so it exists up to 32 classes. Beyond, the start is random as in
         the release.
         """
-        coarse_weight = 0.5 if starts_from_equals else INITIAL_COARSE_WEIGHT
-        gain = 1.0 if starts_from_equals else 1 / INITIAL_COARSE_WEIGHT
+        coarse_weight = 1 - INITIAL_WEIGHT if starts_from_equals else INITIAL_WEIGHT
+        gain = 1.0 if starts_from_equals else 1 / INITIAL_WEIGHT
         self.gate[2].weight.zero_()
         self.gate[2].bias.copy_(torch.tensor([coarse_weight, 1 - coarse_weight]).log())
         identity = torch.eye(num_classes)
