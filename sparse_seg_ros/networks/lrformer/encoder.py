@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from sparse_seg_ros.networks.images import check_images
 from sparse_seg_ros.networks.lrformer.attention import PYRAMID, LowResolutionAttention
 from sparse_seg_ros.networks.lrformer.block import Block, ChannelNorm, depthwise
 from sparse_seg_ros.networks.lrformer.released import backbone_name
@@ -28,6 +29,7 @@ class Encoder(nn.Module):
             self.stages[2].blocks[number].pre_norm = nn.BatchNorm2d(variant.widths[2])
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        check_images(images)
         x, features = images, []
         for stage in self.stages:
             x = stage(x)
