@@ -209,8 +209,8 @@ def test_a_dropped_path_leaves_out_whole_images_and_keeps_the_mean():
     torch.manual_seed(0)
     block = Block(torch.nn.Identity(), 2, 1, ChannelNorm, False, drop_path=0.25)
     change = torch.ones(4000, 2, 3, 3)
-    kept = block.shrink(change, None)
+    kept = block.weigh(change, None)
     assert torch.equal(kept, kept[:, :1, :1, :1].expand_as(kept))
     assert kept.unique().tolist() == pytest.approx([0, 1 / 0.75])
     assert kept.mean().item() == pytest.approx(1, abs=0.03)
-    assert block.eval().shrink(change, None) is change
+    assert block.eval().weigh(change, None) is change

@@ -36,11 +36,11 @@ class Block(nn.Module):
         """(B, C, H, W) -> (B, C, H, W); convs: for the attention's pyramid, if any."""
         x = self.pre_norm(x)
         x = x + self.cpe(x)
-        x = x + self.shrink(self.attn(self.norm1(x), convs), self.layer_scale_1)
-        return x + self.shrink(self.mlp(self.norm2(x)), self.layer_scale_2)
+        x = x + self.weigh(self.attn(self.norm1(x), convs), self.layer_scale_1)
+        return x + self.weigh(self.mlp(self.norm2(x)), self.layer_scale_2)
 
-    def shrink(self, change: Tensor, scale: nn.Parameter | None) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W) by the layer scale and, in training, the dropped paths."""
+    def weigh(self, change: Tensor, scale: nn.Parameter | None) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W), times layer scale and, in training, 0 for some images."""
         if scale is not None:
             change = change * scale[:, None, None]
         if self.training and self.drop_path:

@@ -65,8 +65,10 @@ class Stem(nn.Module):
         super().__init__()
         half = width // 2
         self.conv1 = nn.Sequential(
+            # (B, C/2, H/2, W/2)
             nn.Conv2d(3, half, 3, stride=2, padding=1), nn.BatchNorm2d(half), nn.GELU(),
             nn.Conv2d(half, half, 3, padding=1), nn.BatchNorm2d(half), nn.GELU(),
+            # (B, C, H/4, W/4)
             nn.Conv2d(half, width, 3, stride=2, padding=1), nn.BatchNorm2d(width), nn.GELU(),
             nn.Conv2d(width, width, 3, padding=1))
         self.norm = ChannelNorm(width)

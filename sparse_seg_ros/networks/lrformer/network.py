@@ -3,8 +3,8 @@
 """
 LRFormer: encoder and decoder, in five sizes.
 
-"Low-Resolution Self-Attention for Semantic Segmentation", Wu et al., section 3. Results and
-published names of tensors are those of the release; fresh weights are drawn as torch does.
+"Low-Resolution Self-Attention for Semantic Segmentation", Wu et al., section 3. It reads
+the release's weights and computes what the release does; fresh weights are drawn as torch does.
 """
 
 from __future__ import annotations
