@@ -9,6 +9,14 @@ import torch
 
 from sparse_seg_ros.checkpoints import Model, ModelCard, build_model
 from sparse_seg_ros.data.street import CLASSES, street_frames
+from sparse_seg_ros.networks.lrformer.network import LRFormer
+from sparse_seg_ros.networks.lrformer.variants import Variant
+
+
+class TinyLRFormer(LRFormer):
+    """LRFormer with every kind of layer, and few channels."""
+
+    variant = Variant((4, 8, 20, 32), (1, 2, 2, 1), 16, drop_path=0.3, normed_blocks=(1,))
 
 
 def tiny_model(refines: bool = True, seed: int = 0, **card) -> Model:

@@ -1,6 +1,11 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Dense networks: (B, 3, H, W) normalised images -> (B, C, H, W) logits."""
+"""
+Dense networks: (B, 3, H, W) normalised images -> (B, C, H / stride, W / stride) logits.
+
+A network declares `stride`, the `multiple` that H and W must be of, and the `mean` and `std` that
+its images are normalised with, of RGB in 0..255.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +14,44 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.networks.compact import Compact
+from sparse_seg_ros.networks.images import check_images
+from sparse_seg_ros.networks.lrformer.network import (
+    LRFormerB,
+    LRFormerL,
+    LRFormerS,
+    LRFormerT,
+    LRFormerXL,
+)
 
-NETWORKS = {'compact': Compact}
+NETWORKS = {
+    'compact': Compact,
+    'lrformer_t': LRFormerT,
+    'lrformer_s': LRFormerS,
+    'lrformer_b': LRFormerB,
+    'lrformer_l': LRFormerL,
+    'lrformer_xl': LRFormerXL,
+}
 
 
 def build_network(name: str, num_classes: int) -> nn.Module:
-    """Name in NETWORKS -> a network with random weights; it declares multiple, mean and std."""
+    """Name in NETWORKS -> a network with random weights."""
     if name not in NETWORKS:
         raise ValueError(f'unknown network {name!r}; {nearest(name, NETWORKS)}')
+    if num_classes < 2:
+        raise ValueError(f'num_classes must be at least 2, got {num_classes}; '
+                         'the background counts as one')
     return NETWORKS[name](num_classes)
 
 
 def run_padded(network: nn.Module, images: Tensor) -> Tensor:
-    """(B, 3, h, w) of any size -> (B, C, h, w) logits: padded to the multiple, cropped again."""
+    """(B, 3, h, w) of any size -> (B, C, h, w): padded to the multiple, enlarged and cropped."""
+    check_images(images)
     height, width = images.shape[-2:]
     down, right = -height % network.multiple, -width % network.multiple
     if down or right:
         images = F.pad(images, (0, right, 0, down), mode='replicate')
-    return network(images)[..., :height, :width]
+    logits = network(images)
+    if network.stride > 1:
+        logits = F.interpolate(logits, size=images.shape[-2:], mode='bilinear',
+                               align_corners=False)
+    return logits[..., :height, :width]

@@ -43,7 +43,7 @@ class Block(nn.Module):
 class Compact(nn.Module):
     """(B, 3, H, W) normalised -> (B, C, H, W) logits; H and W must be multiples of 16."""
 
-    stride, multiple = 2, 16
+    stride, multiple = 1, 16
     mean, std = MEAN, STD
 
     def __init__(self, num_classes: int):
