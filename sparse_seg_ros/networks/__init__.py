@@ -9,8 +9,15 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.networks.compact import Compact
+from sparse_seg_ros.networks.vit.segmenter_vit import (
+    SegmenterBase,
+    SegmenterLarge,
+    SegmenterSmall,
+    SegmenterTiny,
+)
 
-NETWORKS = {'compact': Compact}
+NETWORKS = {'compact': Compact, 'segmenter_t': SegmenterTiny, 'segmenter_s': SegmenterSmall,
+            'segmenter_b': SegmenterBase, 'segmenter_l': SegmenterLarge}
 
 
 def build_network(name: str, num_classes: int) -> nn.Module:
