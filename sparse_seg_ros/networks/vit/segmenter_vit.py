@@ -38,6 +38,9 @@ class SegmenterViT(nn.Module):
         super().__init__()
         if decoder not in DECODERS:
             raise ValueError(f'unknown decoder {decoder!r}; {nearest(decoder, DECODERS)}')
+        if image_size % patch_size:
+            raise ValueError(f'image_size must be a multiple of patch_size {patch_size}, got '
+                             f'{image_size}; images of other sizes are padded')
         if dim % heads:
             raise ValueError(f'heads must divide dim, got {heads} heads and dim {dim}')
         self.num_classes = num_classes
