@@ -12,6 +12,7 @@ Different from the release: grids need not be square.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -59,7 +60,13 @@ def merge_global(tokens: Tokens, threshold: Threshold) -> Tokens:
 
 
 def adaptive_threshold(best: Tensor, layer: int) -> Tensor:
-    """(B, A) best similarities -> (B, 1): their mean + standard deviation / layer, as released."""
+    """
+    (B, A) best similarities -> (B, 1): their mean + standard deviation / layer, as released.
+
+    Fewer than two have no deviation: infinite, so that nothing merges.
+    """
+    if best.shape[1] < 2:
+        return best.new_full((len(best), 1), math.inf)
     return best.mean(1, keepdim=True) + best.std(1, keepdim=True) / layer
 
 
@@ -91,7 +98,8 @@ def window_of_patches(grid_hw: tuple[int, int], window: tuple[int, int],
 def rank_candidates(similarity: Tensor, threshold: float | Tensor) -> tuple[Tensor, int]:
     """(B, n) -> (B, n) rank by descending similarity, and how many of all images merge."""
     count = int((similarity >= threshold).sum(1).min())
-    return similarity.argsort(1, descending=True, stable=True).argsort(1), count
+    order = similarity.argsort(dim=1, descending=True, stable=True)  # (B, n)
+    return order.argsort(dim=1), count
 
 
 def merge(tokens: Tokens, places: Tensor, gone: int) -> Tokens:
