@@ -17,6 +17,7 @@ from functools import partial
 
 from torch import nn
 
+from sparse_seg_ros.config import nearest
 from sparse_seg_ros.methods.algm.merging import adaptive_threshold, merge_global, merge_local
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 
@@ -36,10 +37,9 @@ def apply(net: nn.Module, layers: tuple[int, int] = (1, 5), threshold: float = 0
     window: rows and columns of patches; `net.multiple` grows so that it divides every image.
     """
     segmenter = expect_segmenter(net)
-    check(len(segmenter.encoder.blocks), layers, threshold, window)
-    for name, value, known in (('rule', rule, RULES), ('batch_rule', batch_rule, BATCH_RULES)):
-        if value not in known:
-            raise ValueError(f'{name} must be one of {known}, got {value!r}')
+    check_numbers(layers, threshold, window, depth=len(segmenter.encoder.blocks))
+    check_choice('rule', rule, RULES)
+    check_choice('batch_rule', batch_rule, BATCH_RULES)
     adaptive = partial(adaptive_threshold, layer=layers[1])
     segmenter.encoder.merges = {
         layers[0]: partial(merge_local, window=window, threshold=threshold),
@@ -72,14 +72,21 @@ def expect_segmenter(net: nn.Module) -> SegmenterViT:
     return net
 
 
-def check(depth: int, layers: tuple[int, int], threshold: float, window: tuple[int, int]) -> None:
-    """Raise ValueError unless the settings fit a network of some depth."""
+def check_numbers(layers: tuple[int, int], threshold: float, window: tuple[int, int],
+                  depth: int) -> None:
+    """Raise ValueError unless the settings fit a network of so many blocks."""
     if not (len(layers) == 2 and 1 <= layers[0] < layers[1] <= depth):
         raise ValueError(f'layers must be (local, global) with 1 <= local < global <= {depth}, '
                          f'the blocks of this network, got {layers}; the paper takes (1, 5)')
     if not -1 <= threshold <= 1:
-        raise ValueError(f'threshold is a cosine similarity and must be in [-1, 1], got '
+        raise ValueError('threshold must be a cosine similarity in [-1, 1], got '
                          f'{threshold}; the paper takes 0.88 for ViT-S on ADE20K')
     if not (len(window) == 2 and min(window) >= 1 and math.prod(window) >= 2):
-        raise ValueError('window must be (rows, columns) of at least two patches, got '
+        raise ValueError('window must be (rows, columns) of two patches or more, got '
                          f'{window}; the paper takes (2, 2)')
+
+
+def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise ValueError, naming the nearest, unless the value is known."""
+    if value not in known:
+        raise ValueError(f'unknown {name} {value!r}; {nearest(value, known)}')
