@@ -3,8 +3,8 @@
 """
 A network over overlapping square windows of an image, where its logits are averaged.
 
-For networks trained on squares: Strudel et al., "Segmenter", section 4.1. Different from there:
-an image smaller than the window is padded, not enlarged.
+For networks trained on squares, as Segmenter is evaluated: Strudel et al., "Segmenter". Different
+from there: an image smaller than the window is padded, not enlarged.
 """
 
 from __future__ import annotations

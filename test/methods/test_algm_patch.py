@@ -37,7 +37,7 @@ def draw_images(batch=3, height=128, width=96, seed=0):
     return images + loudness * torch.randn(images.shape, generator=generator, dtype=torch.float64)
 
 
-@pytest.fixture(name='network', params=['linear', 'mask'])
+@pytest.fixture(name='network', params=['linear', 'mask', 'mla'])
 def network_with_decoder(request):
     return draw_network(request.param)
 
@@ -153,7 +153,7 @@ def test_any_grid_window_and_threshold_merges_whole_groups(seed):
         together = network(images)
         counts = algm.token_counts(network)
         for image, row, want in zip(images, counts, together):
-            tokens, alone = network.encoder(image[None])
+            (tokens,), alone = network.encoder(image[None], 1)
             assert alone == row and row[-1] == tokens.values.shape[1]
             assert tokens.sizes.sum() == 1 + rows * columns
             assert set(tokens.groups[0].tolist()) == set(range(row[-1]))

@@ -191,6 +191,7 @@ def test_gradients_reach_all_but_the_head_of_the_pre_training():
     ((64, 16, 64, 2, 4, 5, 'masks'), "unknown decoder 'masks'; did you mean 'mask'?"),
     ((64, 16, 64, 2, 5, 5), 'heads must divide dim, got 5 heads and dim 64'),
     ((64, 16, 96, 2, 4, 5), "dim must be a multiple of 64 for decoder 'mask', got 96; take"),
+    ((64, 16, 64, 6, 4, 5, 'mla'), "depth must be a multiple of 4 for decoder 'mla', got 6; take"),
     ((60, 16, 64, 2, 4, 5), 'image_size must be a multiple of patch_size 16, got 60'),
 ])
 def test_settings_that_do_not_fit_are_refused(settings, text):

@@ -3,8 +3,8 @@
 """
 Decoders of Segmenter: Tokens -> (B, C, rows, columns) logits, one per patch.
 
-Strudel et al., "Segmenter", sections 3.2 and 3.3; names of tensors as released. Merged tokens are
-decoded once, and their logits given to all patches they stand for.
+Strudel et al., "Segmenter", section 3.2; names of tensors as released. Merged tokens are decoded
+once, and their logits given to all patches they stand for.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ DROPOUT = 0.1
 class LinearDecoder(nn.Module):
     """Each token is classified by itself."""
 
+    streams = 1  # of tokens that it takes from the encoder
+
     def __init__(self, dim: int, num_classes: int):
         super().__init__()
         self.head = nn.Linear(dim, num_classes)
@@ -34,6 +36,8 @@ class LinearDecoder(nn.Module):
 
 class MaskTransformer(nn.Module):
     """Class embeddings join the tokens for two blocks; logits are their cosines, normalised."""
+
+    streams = 1
 
     def __init__(self, dim: int, num_classes: int):
         if dim % HEAD_WIDTH:
@@ -61,6 +65,3 @@ class MaskTransformer(nn.Module):
         patches = F.normalize(patches @ self.proj_patch, dim=-1)
         classes = F.normalize(classes @ self.proj_classes, dim=-1)
         return tokens.to_grid(self.mask_norm(patches @ classes.mT))  # from (B, T - 1, C)
-
-
-DECODERS = {'linear': LinearDecoder, 'mask': MaskTransformer}

@@ -53,16 +53,22 @@ class VisionTransformer(nn.Module):
         self.merges: dict[int, Callable[[Tokens], Tokens]] = {}
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
-    def forward(self, images: Tensor) -> tuple[Tokens, list[int]]:
-        """(B, 3, H, W) -> tokens, and how many of them entered the perceptron of each block."""
-        tokens, counts = self.embed(images), []
+    def forward(self, images: Tensor, streams: int) -> tuple[list[Tokens], list[int]]:
+        """
+        (B, 3, H, W) -> Tokens by stream, and how many of them entered each block's perceptron.
+
+        streams: equal parts of the depth, the tokens after each of which are asked for.
+        """
+        tokens, seen, counts = self.embed(images), [], []
         for layer, block in enumerate(self.blocks, start=1):
             tokens = tokens.map(block.attend)
             if layer in self.merges:
                 tokens = self.merges[layer](tokens)
             counts.append(tokens.values.shape[1])
             tokens = tokens.map(block.digest)
-        return tokens.map(self.norm), counts
+            if layer % (len(self.blocks) // streams) == 0:
+                seen.append(tokens.map(self.norm))
+        return seen, counts
 
     def embed(self, images: Tensor) -> Tokens:
         """(B, 3, H, W) -> one token per patch after the class token, each knowing its place."""

@@ -4,7 +4,8 @@
 Segmenter: a plain vision transformer and a decoder of its tokens.
 
 Strudel et al., "Segmenter: Transformer for Semantic Segmentation", section 3. Published weights
-load unchanged with `checkpoints.load`. Named variants are as published, for patches of 16.
+load unchanged with `checkpoints.load`. Named variants are as published, for patches of 16. The
+decoders of SETR may take the place of Segmenter's.
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparse_seg_ros.config import nearest
-from sparse_seg_ros.networks.vit.decoders import DECODERS
+from sparse_seg_ros.networks.vit.decoders import LinearDecoder, MaskTransformer
 from sparse_seg_ros.networks.vit.encoder import VisionTransformer
+from sparse_seg_ros.networks.vit.setr import AggregatingDecoder, NaiveDecoder, ProgressiveDecoder
+
+DECODERS = {'linear': LinearDecoder, 'mask': MaskTransformer, 'naive': NaiveDecoder,
+            'pup': ProgressiveDecoder, 'mla': AggregatingDecoder}
 
 
 class SegmenterViT(nn.Module):
@@ -33,7 +38,7 @@ class SegmenterViT(nn.Module):
         Build a network with random weights.
 
         image_size: side of the square images whose positions are learnt; others are interpolated.
-        decoder: 'mask' or 'linear'.
+        decoder: 'mask' or 'linear' of Segmenter, 'naive', 'pup' or 'mla' of SETR.
         """
         super().__init__()
         if decoder not in DECODERS:
@@ -43,6 +48,9 @@ class SegmenterViT(nn.Module):
                              f'{image_size}; images of other sizes are padded')
         if dim % heads:
             raise ValueError(f'heads must divide dim, got {heads} heads and dim {dim}')
+        if depth % DECODERS[decoder].streams:
+            raise ValueError(f'depth must be a multiple of {DECODERS[decoder].streams} for '
+                             f'decoder {decoder!r}, got {depth}; take another decoder or depth')
         self.num_classes = num_classes
         self.stride = self.multiple = patch_size
         self.encoder = VisionTransformer(image_size, patch_size, dim, depth, heads)
@@ -52,9 +60,10 @@ class SegmenterViT(nn.Module):
         self.apply(initialise)
 
     def forward(self, images: Tensor) -> Tensor:
-        encoded = [self.encoder(part) for part in images.split(self.images_at_once(len(images)))]
-        self.token_counts = [counts for tokens, counts in encoded for _ in tokens.values]
-        logits = torch.cat([self.decoder(tokens) for tokens, _ in encoded])  # (B, C, h, w)
+        parts = images.split(self.images_at_once(len(images)))
+        encoded = [self.encoder(part, self.decoder.streams) for part in parts]
+        self.token_counts = [counts for part, (_, counts) in zip(parts, encoded) for _ in part]
+        logits = torch.cat([self.decoder(*streams) for streams, _ in encoded])  # (B, C, h, w)
         return F.interpolate(logits, size=images.shape[2:], mode='bilinear', align_corners=False)
 
     def images_at_once(self, batch_size: int) -> int:
