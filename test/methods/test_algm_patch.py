@@ -13,10 +13,12 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.methods import algm
 from sparse_seg_ros.methods.algm.merging import merge_global, merge_local
+from sparse_seg_ros.methods.algm.patch import RULES
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.compact import Compact
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
+from sparse_seg_ros.networks.vit.tokens import Tokens
 from sparse_seg_ros.timing import Stopwatch
 
 CLASSES, DEPTH = 5, 4
@@ -126,6 +128,25 @@ def test_above_similarity_one_the_output_stays(network):
     assert algm.token_counts(network) == [[1 + 8 * 6] * DEPTH] * 3
 
 
+@pytest.mark.parametrize('decoder', ['linear', 'mask'])
+def test_tokens_merge_after_attention_and_come_back_after_the_decoder(decoder):
+    network, image = draw_network(decoder), draw_images(1)
+    encoder, x, groups = network.encoder, network.encoder.embed(image).values, None
+    for layer, block in enumerate(encoder.blocks, start=1):
+        x = x + block.attn(block.norm1(x))
+        if layer in LAYERS:
+            tokens = Tokens(x, (8, 6), groups)
+            tokens = merge_local(tokens, (2, 2), 0.5) if layer == 1 else merge_global(tokens, 0.5)
+            x, groups = tokens.values, tokens.groups
+        x = x + block.mlp(block.norm2(x))
+    line = Tokens(encoder.norm(x), (1, x.shape[1] - 1))  # as if it were a grid without merging
+    logits = network.decoder(line)[0, :, 0]  # (C, T - 1)
+    patches = torch.stack([logits[:, token - 1] for token in groups[0, 1:].tolist()], 1)
+    want = F.interpolate(patches.view(1, CLASSES, 8, 6), (128, 96), mode='bilinear')
+    algm.apply(network, LAYERS, threshold=0.5, rule='fixed')
+    torch.testing.assert_close(network(image), want, atol=1e-9, rtol=0)
+
+
 @pytest.mark.parametrize('rule', ['adaptive', 'fixed'])
 def test_merging_identical_tokens_leaves_the_output(rule):
     """The decoder is linear: its other kind weighs class embeddings against the tokens left."""
@@ -148,7 +169,7 @@ def test_any_grid_window_and_threshold_merges_whole_groups(seed):
     rows, columns = (chance.randint(1, 3) * side for side in window)
     images = draw_images(chance.randint(1, 2), 16 * rows, 16 * columns, seed)
     layers = tuple(sorted(chance.sample(range(1, DEPTH + 1), 2)))
-    algm.apply(network, layers, chance.uniform(-1, 1), chance.choice(algm.patch.RULES), window)
+    algm.apply(network, layers, chance.uniform(-1, 1), chance.choice(RULES), window)
     with torch.inference_mode():
         together = network(images)
         counts = algm.token_counts(network)

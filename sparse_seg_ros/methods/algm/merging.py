@@ -3,11 +3,12 @@
 """
 Merging of tokens: in windows of the image (CLAP), and of best matches anywhere (GBM).
 
-ALGM, section 3.3, in the order of tokens of the release. Both return Tokens that remember which
-patches each stands for; `Tokens.to_grid` undoes them. Similarities only choose what merges: they
-carry no gradient, values do. All images of a batch merge as many tokens as the one with the
+ALGM, section 3.3, with the order of tokens of the release. Both return Tokens that remember
+which patches each stands for; `Tokens.to_grid` undoes them. Similarities only choose what merges:
+they carry no gradient, values do. All images of a batch merge as many tokens as the one with the
 fewest to merge, the most similar first, as the paper trains; a batch of one merges all it can.
-Different from the release: grids need not be square.
+Different from the release: grids need not be square. Different from the paper: a similarity equal
+to the threshold merges, as released, and global averages are weighted by size.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def merge_local(tokens: Tokens, window: tuple[int, int], threshold: float) -> To
     """
     similarity = window_similarity(tokens, window)  # (B, W)
     rank, count = rank_candidates(similarity, threshold)
-    rank = rank[:, window_of_patches(tokens.grid_hw, window, rank.device)]  # (B, N)
+    rank = rank[:, window_of_patches(tokens.grid_hw, window, rank.device)]  # (B, N): its window's
     stays = rank >= count
     places = torch.where(stays, count + stays.cumsum(1), 1 + rank)
     patches_gone = count * (window[0] * window[1] - 1)
@@ -90,8 +91,8 @@ def window_similarity(tokens: Tokens, window: tuple[int, int]) -> Tensor:
 def window_of_patches(grid_hw: tuple[int, int], window: tuple[int, int],
                       device: torch.device) -> Tensor:
     """(N,) window of each patch, both in raster order."""
-    row, column = (torch.arange(side, device=device) // length
-                   for side, length in zip(grid_hw, window))
+    row = torch.arange(grid_hw[0], device=device) // window[0]
+    column = torch.arange(grid_hw[1], device=device) // window[1]
     return (row[:, None] * (grid_hw[1] // window[1]) + column).flatten()
 
 
@@ -105,7 +106,7 @@ def rank_candidates(similarity: Tensor, threshold: float | Tensor) -> tuple[Tens
 def merge(tokens: Tokens, places: Tensor, gone: int) -> Tokens:
     """Average, weighted by size, the tokens sent to one place; places (B, T) are T - gone."""
     values, sizes = tokens.values, tokens.sizes
-    total = torch.zeros_like(sizes[:, gone:]).scatter_add(1, places, sizes)
+    total = torch.zeros_like(sizes[:, gone:]).scatter_add(1, places, sizes)  # (B, T - gone)
     share = sizes.double() / total.gather(1, places)  # (B, T); exactly 1 where nothing merges
     shared = values * share.to(values.dtype).unsqueeze(2)
     merged = torch.zeros_like(values[:, gone:]).scatter_add(

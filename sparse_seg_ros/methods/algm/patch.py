@@ -4,10 +4,10 @@
 Token merging put into a Segmenter, and taken out again.
 
 ALGM, section 3.3: between attention and perceptron, locally in one layer and globally in a later
-one. No parameters: weights stay as they are. In evaluation each image of a batch is processed by
-itself, so that no result depends on the others; in training as well, unless batch_rule is
-'shared': then all images of a batch keep as many tokens as the one that keeps most, as the paper
-trains.
+one. No parameters: weights stay as they are; attention is not weighted by size. In evaluation
+each image of a batch is processed by itself, so that no result depends on the others; in training
+as well, unless batch_rule is 'shared': then all images of a batch keep as many tokens as the one
+that keeps most, as the paper trains.
 """
 
 from __future__ import annotations

@@ -72,7 +72,6 @@ class SegmenterViT(nn.Module):
         return batch_size if goes_together else 1
 
 
-@torch.no_grad()
 def initialise(module: nn.Module) -> None:
     """Draw the weights of a linear layer as Segmenter does."""
     if isinstance(module, nn.Linear):
