@@ -11,12 +11,20 @@ from sparse_seg_ros.checkpoints import Model, ModelCard, build_model
 from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.networks.lrformer.network import LRFormer
 from sparse_seg_ros.networks.lrformer.variants import Variant
+from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 
 
 class TinyLRFormer(LRFormer):
     """LRFormer with every kind of layer, and few channels."""
 
     variant = Variant((4, 8, 20, 32), (1, 2, 2, 1), 16, drop_path=0.3, normed_blocks=(1,))
+
+
+class TinySegmenter(SegmenterViT):
+    """Segmenter with two blocks and few channels."""
+
+    def __init__(self, num_classes: int):
+        super().__init__(64, 16, 16, 2, 2, num_classes)
 
 
 def tiny_model(refines: bool = True, seed: int = 0, **card) -> Model:

@@ -22,6 +22,12 @@ from sparse_seg_ros.networks.lrformer.network import (
     LRFormerT,
     LRFormerXL,
 )
+from sparse_seg_ros.networks.vit.segmenter_vit import (
+    SegmenterBase,
+    SegmenterLarge,
+    SegmenterSmall,
+    SegmenterTiny,
+)
 
 NETWORKS = {
     'compact': Compact,
@@ -30,6 +36,10 @@ NETWORKS = {
     'lrformer_b': LRFormerB,
     'lrformer_l': LRFormerL,
     'lrformer_xl': LRFormerXL,
+    'segmenter_t': SegmenterTiny,
+    'segmenter_s': SegmenterSmall,
+    'segmenter_b': SegmenterBase,
+    'segmenter_l': SegmenterLarge,
 }
 
 

@@ -1,0 +1,121 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Merging of tokens: in windows of the image (CLAP), and of best matches anywhere (GBM).
+
+ALGM, section 3.3, with the order of tokens of the release. Both return Tokens that remember
+which patches each stands for; `Tokens.to_grid` undoes them. Similarities only choose what merges:
+they carry no gradient, values do. All images of a batch merge as many tokens as the one with the
+fewest to merge, the most similar first, as the paper trains; a batch of one merges all it can.
+Different from the release: grids need not be square. Different from the paper: a similarity equal
+to the threshold merges, as released, and global averages are weighted by size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sparse_seg_ros.networks.vit.tokens import Tokens
+
+Threshold = float | Callable[[Tensor], Tensor]
+
+
+def merge_local(tokens: Tokens, window: tuple[int, int], threshold: float) -> Tokens:
+    """
+    Average the tokens of each window whose mean cosine similarity reaches the threshold.
+
+    tokens: nothing merged yet. window: rows and columns of patches; it must divide the grid.
+    Order after: class token, merged windows by descending similarity, other tokens as they were.
+    """
+    similarity = window_similarity(tokens, window)  # (B, W)
+    rank, count = rank_candidates(similarity, threshold)
+    rank = rank[:, window_of_patches(tokens.grid_hw, window, rank.device)]  # (B, N): its window's
+    stays = rank >= count
+    places = torch.where(stays, count + stays.cumsum(1), 1 + rank)
+    patches_gone = count * (window[0] * window[1] - 1)
+    return merge(tokens, F.pad(places, (1, 0)), patches_gone)
+
+
+def merge_global(tokens: Tokens, threshold: Threshold) -> Tokens:
+    """
+    Average each even token into its most similar odd one where that reaches the threshold.
+
+    The class token, at 0, takes no part. Averages are weighted by size. Order after: class token,
+    even tokens that did not merge, all odd ones. threshold: a cosine similarity, or a function
+    from the best ones (B, A) of the even tokens to it, such as adaptive_threshold.
+    """
+    unit = unit_rows(tokens.values)
+    best, match = (unit[:, 2::2] @ unit[:, 1::2].mT).max(2)  # (B, A)
+    rank, count = rank_candidates(best, threshold(best) if callable(threshold) else threshold)
+    stays = rank >= count
+    first_odd = 1 + rank.shape[1] - count
+    places = torch.zeros_like(tokens.values[..., 0], dtype=torch.int64)  # (B, T)
+    places[:, 1::2] = first_odd + torch.arange(places.shape[1] // 2, device=places.device)
+    places[:, 2::2] = torch.where(stays, stays.cumsum(1), first_odd + match)
+    return merge(tokens, places, count)
+
+
+def adaptive_threshold(best: Tensor, layer: int) -> Tensor:
+    """
+    (B, A) best similarities -> (B, 1): their mean + standard deviation / layer, as released.
+
+    Fewer than two have no deviation: infinite, so that nothing merges.
+    """
+    if best.shape[1] < 2:
+        return best.new_full((len(best), 1), math.inf)
+    return best.mean(1, keepdim=True) + best.std(1, keepdim=True) / layer
+
+
+def window_similarity(tokens: Tokens, window: tuple[int, int]) -> Tensor:
+    """
+    (B, W) mean cosine similarity of the pairs in each window, windows in raster order.
+
+    From the sum of k unit vectors: its squared length is k plus the similarities of all pairs.
+    """
+    (rows, columns), (height, width) = tokens.grid_hw, window
+    if rows % height or columns % width:
+        raise ValueError(f'window {window} must divide the grid of patches, got {rows} x '
+                         f'{columns}; pad the image, or take another window')
+    unit = unit_rows(tokens.values[:, 1:])
+    unit = unit.unflatten(1, (rows // height, height, columns // width, width))
+    count = height * width
+    squared_length = unit.sum((2, 4)).square().sum(-1).flatten(1)  # (B, W)
+    return (squared_length - count) / (count * (count - 1))
+
+
+def window_of_patches(grid_hw: tuple[int, int], window: tuple[int, int],
+                      device: torch.device) -> Tensor:
+    """(N,) window of each patch, both in raster order."""
+    row = torch.arange(grid_hw[0], device=device) // window[0]
+    column = torch.arange(grid_hw[1], device=device) // window[1]
+    return (row[:, None] * (grid_hw[1] // window[1]) + column).flatten()
+
+
+def rank_candidates(similarity: Tensor, threshold: float | Tensor) -> tuple[Tensor, int]:
+    """(B, n) -> (B, n) rank by descending similarity, and how many of all images merge."""
+    count = int((similarity >= threshold).sum(1).min())
+    order = similarity.argsort(dim=1, descending=True, stable=True)  # (B, n)
+    return order.argsort(dim=1), count
+
+
+def merge(tokens: Tokens, places: Tensor, gone: int) -> Tokens:
+    """Average, weighted by size, the tokens sent to one place; places (B, T) are T - gone."""
+    values, sizes = tokens.values, tokens.sizes
+    total = torch.zeros_like(sizes[:, gone:]).scatter_add(1, places, sizes)  # (B, T - gone)
+    share = sizes.double() / total.gather(1, places)  # (B, T); exactly 1 where nothing merges
+    shared = values * share.to(values.dtype).unsqueeze(2)
+    merged = torch.zeros_like(values[:, gone:]).scatter_add(
+        1, places.unsqueeze(2).expand_as(values), shared)
+    groups = places if tokens.groups is None else places.gather(1, tokens.groups)
+    return Tokens(merged, tokens.grid_hw, groups)
+
+
+def unit_rows(values: Tensor) -> Tensor:
+    """(B, T, d) -> the same of length 1, at least in single precision, without gradient."""
+    precision = torch.promote_types(values.dtype, torch.float32)
+    return F.normalize(values.detach().to(precision), dim=2)

@@ -1,0 +1,63 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Transformer block: attention, then a two-layer perceptron, each normalised before and added.
+
+Dosovitskiy et al., "An Image is Worth 16x16 Words", section 3.1, with the names of timm. Different
+from Segmenter's release: no stochastic depth.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    """Every token looks at all: (B, T, d) -> (B, T, d)."""
+
+    def __init__(self, dim: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        qkv = self.qkv(x).unflatten(2, (3, self.heads, -1))  # (B, T, 3, heads, d / heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, T, d / heads) each
+        dropout = self.dropout if self.training else 0.0
+        seen = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        return F.dropout(self.proj(seen.transpose(1, 2).flatten(2)), dropout)
+
+
+class Perceptron(nn.Module):
+    """Every token by itself, through a layer four times as wide: (B, T, d) -> (B, T, d)."""
+
+    def __init__(self, dim: int, dropout: float):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.fc2(self.dropout(F.gelu(self.fc1(x)))))
+
+
+class Block(nn.Module):
+    """(B, T, d) -> (B, T, d), in two halves, between which an encoder may merge tokens."""
+
+    def __init__(self, dim: int, heads: int, dropout: float = 0.0):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.attn = Attention(dim, heads, dropout)
+        self.mlp = Perceptron(dim, dropout)
+
+    def attend(self, x: Tensor) -> Tensor:
+        """Take the first half: tokens exchange what they know."""
+        return x + self.attn(self.norm1(x))
+
+    def digest(self, x: Tensor) -> Tensor:
+        """Take the second half: each token works on what it got."""
+        return x + self.mlp(self.norm2(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.digest(self.attend(x))

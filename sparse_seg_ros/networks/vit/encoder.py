@@ -1,0 +1,92 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Plain vision transformer: an image cut into patches, each a token, through equal blocks.
+
+Dosovitskiy et al., "An Image is Worth 16x16 Words", section 3.1; names of tensors as in timm and
+Segmenter. Grids of any shape: the positional embedding is interpolated, bilinearly as Segmenter
+does. The 1000-way head of the pre-training is kept, unused, as in the published checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparse_seg_ros.networks.vit.block import Block
+from sparse_seg_ros.networks.vit.tokens import Tokens
+
+PRETRAINING_CLASSES = 1000
+
+
+class PatchEmbedding(nn.Module):
+    """(B, 3, H, W) -> (B, d, H / patch, W / patch)."""
+
+    def __init__(self, patch_size: int, dim: int):
+        super().__init__()
+        self.proj = nn.Conv2d(3, dim, patch_size, patch_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.proj(images)
+
+
+class VisionTransformer(nn.Module):
+    """
+    (B, 3, H, W) normalised -> Tokens.
+
+    merges: layer, from 1, -> what merges tokens between its attention and its perceptron.
+    """
+
+    def __init__(self, image_size: int, patch_size: int, dim: int, depth: int, heads: int):
+        super().__init__()
+        self.patch_size = patch_size
+        self.grid_hw = (image_size // patch_size,) * 2  # of pos_embed
+        self.patch_embed = PatchEmbedding(patch_size, dim)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.pos_embed = nn.Parameter(torch.empty(1, 1 + self.grid_hw[0] ** 2, dim))
+        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(dim)
+        self.head = nn.Linear(dim, PRETRAINING_CLASSES)
+        self.merges: dict[int, Callable[[Tokens], Tokens]] = {}
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    def forward(self, images: Tensor, streams: int) -> tuple[list[Tokens], list[int]]:
+        """
+        (B, 3, H, W) -> Tokens by stream, and how many of them entered each block's perceptron.
+
+        streams: equal parts of the depth, the tokens after each of which are asked for.
+        """
+        tokens, seen, counts = self.embed(images), [], []
+        for layer, block in enumerate(self.blocks, start=1):
+            tokens = tokens.map(block.attend)
+            if layer in self.merges:
+                tokens = self.merges[layer](tokens)
+            counts.append(tokens.values.shape[1])
+            tokens = tokens.map(block.digest)
+            if layer % (len(self.blocks) // streams) == 0:
+                seen.append(tokens.map(self.norm))
+        return seen, counts
+
+    def embed(self, images: Tensor) -> Tokens:
+        """(B, 3, H, W) -> one token per patch after the class token, each knowing its place."""
+        height, width = images.shape[2:]
+        if height % self.patch_size or width % self.patch_size:
+            raise ValueError(f'height and width must be multiples of {self.patch_size}, got '
+                             f'{height} x {width}; pad the image')
+        patches = self.patch_embed(images)  # (B, d, h, w)
+        grid_hw = tuple(patches.shape[2:])
+        first = self.cls_token.expand(len(images), -1, -1)
+        values = torch.cat((first, patches.flatten(2).mT), 1)  # (B, 1 + N, d)
+        return Tokens(values + self.positions(grid_hw), grid_hw)
+
+    def positions(self, grid_hw: tuple[int, int]) -> Tensor:
+        """Return the positional embedding for any grid, (1, 1 + N, d)."""
+        if grid_hw == self.grid_hw:
+            return self.pos_embed
+        first, patches = self.pos_embed[:, :1], self.pos_embed[:, 1:]
+        patches = F.interpolate(patches.mT.unflatten(2, self.grid_hw), size=grid_hw,
+                                mode='bilinear', align_corners=False)  # (1, d, h, w)
+        return torch.cat((first, patches.flatten(2).mT), 1)

@@ -1,0 +1,108 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Segmenter: a plain vision transformer and a decoder of its tokens.
+
+Strudel et al., "Segmenter: Transformer for Semantic Segmentation", section 3. Published weights
+load unchanged with `checkpoints.load`. Named variants are as published, for patches of 16. The
+decoders of SETR may take the place of Segmenter's.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparse_seg_ros.config import nearest
+from sparse_seg_ros.networks.vit.decoders import LinearDecoder, MaskTransformer
+from sparse_seg_ros.networks.vit.encoder import VisionTransformer
+from sparse_seg_ros.networks.vit.setr import AggregatingDecoder, NaiveDecoder, ProgressiveDecoder
+
+DECODERS = {'linear': LinearDecoder, 'mask': MaskTransformer, 'naive': NaiveDecoder,
+            'pup': ProgressiveDecoder, 'mla': AggregatingDecoder}
+
+
+class SegmenterViT(nn.Module):
+    """
+    (B, 3, H, W) normalised -> (B, C, H, W) logits; H and W must be multiples of `multiple`.
+
+    token_counts: of the last batch, for each image the tokens entering each block's perceptron.
+    """
+
+    stride, multiple = 1, 16
+    mean = std = (127.5, 127.5, 127.5)  # of RGB in 0..255
+
+    def __init__(self, image_size: int, patch_size: int, dim: int, depth: int, heads: int,
+                 num_classes: int, decoder: str = 'mask'):
+        """
+        Build a network with random weights.
+
+        image_size: side of the square images whose positions are learnt; others are interpolated.
+        decoder: 'mask' or 'linear' of Segmenter, 'naive', 'pup' or 'mla' of SETR.
+        """
+        super().__init__()
+        if decoder not in DECODERS:
+            raise ValueError(f'unknown decoder {decoder!r}; {nearest(decoder, DECODERS)}')
+        if image_size % patch_size:
+            raise ValueError(f'image_size must be a multiple of patch_size {patch_size}, got '
+                             f'{image_size}; images of other sizes are padded')
+        if dim % heads:
+            raise ValueError(f'heads must divide dim, got {heads} heads and dim {dim}')
+        if depth % DECODERS[decoder].streams:
+            raise ValueError(f'depth must be a multiple of {DECODERS[decoder].streams} for '
+                             f'decoder {decoder!r}, got {depth}; take another decoder or depth')
+        self.num_classes = num_classes
+        self.multiple = patch_size
+        self.encoder = VisionTransformer(image_size, patch_size, dim, depth, heads)
+        self.decoder = DECODERS[decoder](dim, num_classes)
+        self.shares_count = False  # in training, all images of a batch merge as many tokens
+        self.token_counts: list[list[int]] = []
+        self.apply(initialise)
+
+    def forward(self, images: Tensor) -> Tensor:
+        parts = images.split(self.images_at_once(len(images)))
+        encoded = [self.encoder(part, self.decoder.streams) for part in parts]
+        self.token_counts = [counts for part, (_, counts) in zip(parts, encoded) for _ in part]
+        logits = torch.cat([self.decoder(*streams) for streams, _ in encoded])  # (B, C, h, w)
+        return F.interpolate(logits, size=images.shape[2:], mode='bilinear', align_corners=False)
+
+    def images_at_once(self, batch_size: int) -> int:
+        """Where tokens merge, each image keeps another number of them and goes by itself."""
+        goes_together = not self.encoder.merges or self.training and self.shares_count
+        return batch_size if goes_together else 1
+
+
+def initialise(module: nn.Module) -> None:
+    """Draw the weights of a linear layer as Segmenter does."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
+
+
+class SegmenterTiny(SegmenterViT):
+    """Segmenter with ViT-Ti/16: 6.9 M parameters, 12.6 GMACs at 512 x 512."""
+
+    def __init__(self, num_classes: int, decoder: str = 'mask', image_size: int = 512):
+        super().__init__(image_size, 16, 192, 12, 3, num_classes, decoder)
+
+
+class SegmenterSmall(SegmenterViT):
+    """Segmenter with ViT-S/16: 26 M parameters, 38.4 GMACs at 512 x 512."""
+
+    def __init__(self, num_classes: int, decoder: str = 'mask', image_size: int = 512):
+        super().__init__(image_size, 16, 384, 12, 6, num_classes, decoder)
+
+
+class SegmenterBase(SegmenterViT):
+    """Segmenter with ViT-B/16: 103 M parameters, 129 GMACs at 512 x 512."""
+
+    def __init__(self, num_classes: int, decoder: str = 'mask', image_size: int = 512):
+        super().__init__(image_size, 16, 768, 12, 12, num_classes, decoder)
+
+
+class SegmenterLarge(SegmenterViT):
+    """Segmenter with ViT-L/16: 334 M parameters, 671 GMACs at 640 x 640."""
+
+    def __init__(self, num_classes: int, decoder: str = 'mask', image_size: int = 640):
+        super().__init__(image_size, 16, 1024, 24, 16, num_classes, decoder)

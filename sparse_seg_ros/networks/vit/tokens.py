@@ -1,0 +1,54 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Tokens of a vision transformer, and which patches of the image each of them stands for.
+
+At first every patch is a token of its own. A method may merge tokens inside the encoder: there
+are fewer values then, and `groups` says where each patch went. Decoders work on the tokens there
+are, and `to_grid` gives every patch the result of its token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """
+    values (B, T, d), the class token first; grid_hw: rows and columns of patches.
+
+    groups (B, 1 + N): index in values of the class token's token, 0, and of the token of each of
+    the N patches in raster order; None while each is its own.
+    """
+
+    values: Tensor
+    grid_hw: tuple[int, int]
+    groups: Tensor | None = None
+
+    @property
+    def sizes(self) -> Tensor:
+        """(B, T) int64: how many patches each token stands for; 1 for the class token."""
+        ones = torch.ones_like(self.values[..., 0], dtype=torch.int64)
+        if self.groups is None:
+            return ones
+        return torch.zeros_like(ones).scatter_add(1, self.groups, torch.ones_like(self.groups))
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Tokens:
+        """Replace the values by function(values), as many."""
+        return replace(self, values=function(self.values))
+
+    def to_grid(self, results: Tensor) -> Tensor:
+        """(B, T - 1, c), a row for each token but the class token -> (B, c, rows, columns)."""
+        if self.groups is not None:
+            results = unmerge(results, self.groups[:, 1:] - 1)  # (B, N, c)
+        return results.mT.unflatten(2, self.grid_hw)
+
+
+def unmerge(results: Tensor, groups: Tensor) -> Tensor:
+    """(B, T, c) by token, (B, N) token of each patch -> (B, N, c) by patch."""
+    return results.gather(1, groups.unsqueeze(2).expand(-1, -1, results.shape[2]))
