@@ -24,7 +24,7 @@ class TinySegmenter(SegmenterViT):
     """Segmenter with two blocks and few channels."""
 
     def __init__(self, num_classes: int):
-        super().__init__(64, 16, 16, 2, 2, num_classes)
+        super().__init__(64, 16, 64, 2, 2, num_classes)
 
 
 def tiny_model(refines: bool = True, seed: int = 0, **card) -> Model:

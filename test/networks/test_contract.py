@@ -14,7 +14,7 @@ from sparse_seg_ros.networks import NETWORKS, build_network, run_padded
 from sparse_seg_ros.networks.compact import Compact
 
 CLASSES = 5
-QUICK = {'compact': Compact, 'lrformer': TinyLRFormer, 'segmenter': TinySegmenter}  # one of each kind, to compute with
+QUICK = {'compact': Compact, 'lrformer': TinyLRFormer, 'segmenter': TinySegmenter}  # to compute
 
 
 @pytest.fixture(name='network', params=QUICK.values(), ids=QUICK)
