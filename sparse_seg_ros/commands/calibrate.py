@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Fit entropy threshold and temperature to labelled frames, without training.
 
 The threshold decides what is refined: choose it to find most errors (--recall), for a fraction
@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from sparse_seg_ros.zoo import load
     segment = load(args.model, args.device, args.precision)
     frames = labelled(args.frames, args.street, CALIBRATION_STREETS)
+    others = None if args.check is None else labelled(args.check, args.street, CHECKED_STREETS)
     curve = calibration.selection_curve(segment, frames)
     print(table(curve), end='\n\n')
     point = None
@@ -61,8 +62,7 @@ def run(args: argparse.Namespace) -> int:
     segment.temperature = calibration.best_temperature(segment, frames)
     print(f'temperature {segment.temperature:.3g}')
     trust = {'calibrated': calibration.measure_trust(segment, frames)}
-    if args.check is not None:
-        others = labelled(args.check, args.street, CHECKED_STREETS)
+    if others is not None:
         trust['checked'] = calibration.measure_trust(segment, others)
     for name, measured in trust.items():
         print(f'{name} on {describe_trust(measured)}')
@@ -74,6 +74,9 @@ def labelled(split: str | None, count: int | None, seed: int) -> list:
     """Return frames that can be gone through more than once."""
     from sparse_seg_ros.data.frames import frames
     from sparse_seg_ros.data.street import street_frames
+    if not split and not count:
+        raise ValueError('--check without a name measures other scenes, which needs --street; '
+                         'name a FOLDER/SPLIT')
     return frames(split) if split else list(street_frames(seed, count, (1024, 2048)))
 
 

@@ -101,3 +101,17 @@ def test_the_command_writes_a_method_that_runs_as_calibrated(weights, frames, tm
 def test_the_command_names_a_missing_split(weights, capsys):
     assert main(['calibrate', '--model', str(weights), '--frames', 'nowhere/val']) == 1
     assert 'no split file nowhere/val.txt' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('kind', ['recall', 'density'])
+def test_a_goal_must_be_a_fraction(weights, frames, kind):
+    segment = ss.load(weights, 'cpu', 'fp32')
+    curve = selection_curve(segment, frames)
+    with pytest.raises(ValueError, match=f'{kind} must be a fraction above 0 and at most 1, got'):
+        choose_threshold(segment, curve, Goal(kind, 80), frames)
+
+
+def test_other_scenes_to_check_need_scenes(weights, frames, tmp_path, capsys):
+    split = write_split(tmp_path / 'data', frames)
+    assert main(['calibrate', '--model', str(weights), '--frames', str(split), '--check']) == 1
+    assert '--check without a name measures other scenes' in capsys.readouterr().err
