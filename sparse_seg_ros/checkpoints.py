@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.networks import build_network
+from sparse_seg_ros.networks.features import count_features
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class ModelCard:
     inputs: tuple[str, ...] = ('rgb',)         # of the refiner
     alpha_nats: float | None = None            # calibrated with these weights
     temperature: float = 1.0                   # likewise; divides the logits
+    selector: str = 'entropy'                  # of the refiner, as the next two
+    extractor: str = 'unet'
+    ensembler: str = 'gated'
     training: dict = field(default_factory=dict)
     scores: dict = field(default_factory=dict)
 
@@ -57,12 +61,16 @@ class Model:
 
 def build_model(card: ModelCard) -> Model:
     """Card -> the model it describes, with fresh weights, in evaluation mode."""
+    from sparse_seg_ros.methods.sparse_refine.parts import Parts
     from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
     network = build_network(card.network, len(card.classes)).eval()
     if not card.planes:
         return Model(card, network)
-    refiner = SparseRefiner(len(card.classes), card.planes, card.alpha_nats, card.inputs).eval()
-    return Model(card, network, refiner)
+    channels = count_features(network) if 'features' in card.inputs else 0
+    refiner = SparseRefiner(
+        len(card.classes), card.planes, card.alpha_nats, card.inputs,
+        parts=Parts(card.selector, card.extractor, card.ensembler, channels))
+    return Model(card, network, refiner.eval())
 
 
 def save_model(model: Model, path: str | Path, dtype: torch.dtype = torch.float32) -> None:

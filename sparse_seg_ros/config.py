@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 
 import yaml
 
+SELECTORS = ('entropy', 'random', 'magnitude', 'learnable', 'oracle')
+ENSEMBLERS = ('gated', 'direct', 'entropy', 'oracle')
+
 Config = TypeVar('Config', bound='Settings')
 
 
@@ -107,6 +110,10 @@ class MethodConfig(Settings):
     scale: float = setting(0.5, 'dense stage size / image size', at_least=0.05, at_most=1.0)
     alpha_nats: float = setting(-1.0, 'refine pixels above this entropy; below 0: the value '
                                 'calibrated with the weights', at_least=-1.0, at_most=6.0)
+    selector: str = setting('auto', 'what alpha is a score of; all but the entropy from 0 to 1; '
+                            'auto: as with the weights', choices=('auto', *SELECTORS))
+    ensembler: str = setting('auto', 'how both predictions of a pixel become one; auto: as with '
+                             'the weights', choices=('auto', *ENSEMBLERS))
     budget: float = setting(1.0, 'refine at most this fraction of the pixels, the most uncertain',
                             at_least=0.0, at_most=1.0)
     temperature: float = setting(0.0, 'logits are divided by it before they become probabilities; '

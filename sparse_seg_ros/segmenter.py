@@ -64,12 +64,15 @@ class Segmenter:
 
     @property
     def alpha(self) -> float | None:
-        """Entropy in nats above which pixels are refined; None for methods without refinement."""
+        """Entropy in nats, or score of another selector, above which pixels are refined, or None."""
         return self.method.alpha
 
     @alpha.setter
     def alpha(self, nats: float) -> None:
-        self.limit('alpha', nats, most=math.log(len(self.labels)), unit=' nats')
+        if getattr(self.method, 'selector', 'entropy') == 'entropy':
+            self.limit('alpha', nats, most=math.log(len(self.labels)), unit=' nats')
+        else:
+            self.limit('alpha', nats, most=self.method.most_alpha)
 
     @property
     def budget(self) -> float | None:

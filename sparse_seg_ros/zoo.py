@@ -75,7 +75,12 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
         raise ValueError(f'{description.get("weights", "these weights")} hold no refiner; use '
                          "'method: dense' or train one with `sparse_seg train`")
     else:
-        method = SparseRefine(model.network, model.refiner, config.scale, temperature)
+        refiner = model.refiner.with_parts(config.selector, config.ensembler)
+        if refiner.parts.selector != model.card.selector and config.alpha_nats < 0:
+            raise ValueError(f'selector {config.selector!r} needs its own alpha_nats, from 0 to '
+                             f'{refiner.selector.most:.3g}: that of the weights belongs to '
+                             f'{model.card.selector!r}')
+        method = SparseRefine(model.network, refiner, config.scale, temperature)
         method.budget = config.budget
     segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
                         device=device, precision=precision,

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
@@ -39,7 +41,7 @@ def evaluate(segment: Segmenter, frames: Iterable[tuple[np.ndarray, np.ndarray]]
     matrix, small = ConfusionMatrix(len(segment.labels)), SmallObjects(len(segment.labels))
     densities, times = [], []
     for image, label in tqdm(frames, 'evaluating', leave=False):
-        seen = segment(image)
+        seen = told(segment, label)(image)
         matrix.add(seen.labels, label)
         small.add(seen.labels, label)
         densities.append(seen.density)
@@ -53,3 +55,14 @@ def evaluate(segment: Segmenter, frames: Iterable[tuple[np.ndarray, np.ndarray]]
                       for scores in (matrix, small))
     return Report(len(times), matrix.mean_iou(), small.mean_iou(), iou, small_iou,
                   matrix.accuracy(), float(np.mean(densities)), stages)
+
+
+def told(segment: Segmenter, label: np.ndarray) -> Segmenter:
+    """Return the segmenter; one with an oracle as a copy that knows the (H, W) ids to come."""
+    refiner = getattr(segment.method, 'refiner', None)
+    if not getattr(refiner, 'needs_labels', False):
+        return segment
+    segment, method = copy(segment), copy(segment.method)
+    method.truth = torch.from_numpy(label)[None].to(segment.device)
+    segment.method = method
+    return segment

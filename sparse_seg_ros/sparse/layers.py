@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sparse_seg_ros.processes import count_processes, sum_over_processes
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
 
@@ -60,7 +61,7 @@ class NormReLU(nn.BatchNorm1d):
     Batch norm over the active pixels, then ReLU.
 
     Fewer than two pixels have no variance: then the running statistics are used in training, too,
-    and left alone.
+    and left alone. In a training of several processes, the statistics are of all their pixels.
     """
 
     def forward(self, x: SparseTensor) -> SparseTensor:
@@ -68,6 +69,8 @@ class NormReLU(nn.BatchNorm1d):
         return x.with_features(F.relu(self._normalise(x.features), inplace=True))
 
     def _normalise(self, features: Tensor) -> Tensor:
+        if self.training and count_processes() > 1:
+            return self._normalise_together(features)
         is_training = self.training and len(features) > 1
         if is_training:
             self.num_batches_tracked.add_(1)
@@ -81,6 +84,28 @@ class NormReLU(nn.BatchNorm1d):
             self.momentum,
             self.eps,
         )
+
+    def _normalise_together(self, features: Tensor) -> Tensor:
+        values = features.float()
+        count = values.new_full((1,), len(values))
+        count, *sums = sum_over_processes(
+            torch.cat((count, values.sum(0), values.square().sum(0)))
+        ).split((1, self.num_features, self.num_features))
+        mean, square = (total / count.clamp_min(1) for total in sums)
+        variance = (square - mean.square()).clamp_min(0)
+        if count > 1:
+            self._follow(mean.detach(), variance.detach() * count / (count - 1))
+        else:
+            mean, variance = self.running_mean, self.running_var
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return ((values - mean) * scale + self.bias).to(features.dtype)
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor):
+        """Move the running statistics towards those of a batch."""
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
 
 
 def he_normal(count: int, in_channels: int, out_channels: int) -> Tensor:

@@ -9,9 +9,9 @@ not only on its size.
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from sparse_seg_ros.methods.sparse_refine.ensembler import HIDDEN
+from sparse_seg_ros.methods.sparse_refine.pointnet import PointNet
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.sparse.level import Level
 
@@ -22,15 +22,23 @@ def count_macs(refiner: SparseRefiner, selected: Tensor) -> dict[str, int]:
 
     Norms and activations do not count.
     """
-    classes, planes = refiner.num_classes, refiner.extractor.planes
-    in_channels, pixels = refiner.extractor.stem.kernel.shape[1], int(selected.sum())
-    stem = in_channels * planes[0] * count_neighbours(selected)
-    head = planes[0] * classes * pixels
-    gate, fuse = 2 * (classes + 1) + 2, 2 * classes  # per hidden unit
+    pixels, extractor = int(selected.sum()), refiner.extractor
+    if isinstance(extractor, PointNet):
+        per_image = extractor.join_whole.kernel.numel()
+        extract = (_count_weights(extractor) - per_image) * pixels + per_image * len(selected)
+    else:
+        in_channels, planes = extractor.stem.kernel.shape[1], extractor.planes
+        stem = in_channels * planes[0] * count_neighbours(selected)
+        extract = stem + _count_stages(Level(selected), planes)
     return {
-        'extract': stem + _count_stages(Level(selected), planes) + head,
-        'ensemble': (gate + fuse) * HIDDEN * pixels,
+        'extract': extract + _count_weights(refiner.head) * pixels,
+        'ensemble': _count_weights(refiner.ensembler) * pixels,
     }
+
+
+def _count_weights(module: nn.Module) -> int:
+    """Count what each pixel is multiplied with in layers that see it by itself."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.ndim == 2)
 
 
 def count_neighbours(mask: Tensor) -> int:

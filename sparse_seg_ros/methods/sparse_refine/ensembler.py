@@ -23,6 +23,8 @@ INITIAL_WEIGHT = 0.9  # near 1, and far enough from it for the gate to learn
 class Ensembler(nn.Module):
     """y = fuse(w1 * coarse + w2 * refined), (w1, w2) = softmax(gate(both and their entropies))."""
 
+    needs_labels = False
+
     def __init__(self, num_classes: int, starts_from_equals: bool = False):
         """Start as the identity on coarse; starts_from_equals: refined starts equal to it."""
         super().__init__()
@@ -35,8 +37,8 @@ class Ensembler(nn.Module):
         if 2 * num_classes <= HIDDEN:
             self.start_as_identity(num_classes, starts_from_equals)
 
-    def forward(self, coarse: Tensor, refined: Tensor) -> Tensor:
-        """(N, C) logits of both -> (N, C) logits."""
+    def forward(self, coarse: Tensor, refined: Tensor, targets: Tensor | None = None) -> Tensor:
+        """(N, C) logits of both -> (N, C) logits; targets are for ensemblers that know them."""
         if coarse.device.type != 'cpu':
             return self._ensemble(coarse, refined)
         blocks = zip(coarse.split(CPU_BLOCK), refined.split(CPU_BLOCK))

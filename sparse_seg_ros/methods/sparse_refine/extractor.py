@@ -24,7 +24,7 @@ class Extractor(nn.Module):
         self, in_channels: int = 3, planes: tuple[int, ...] = (32, 64, 128, 256, 512, 1024)
     ):
         super().__init__()
-        self.planes = tuple(planes)
+        self.planes, self.width = tuple(planes), planes[0]
         self.stem = Conv(in_channels, planes[0])
         self.stages = Stage(self.planes)
         self.tail = NormReLU(planes[0])

@@ -1,15 +1,22 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training loss of the refiner: cross-entropy of both predictions at the selected pixels."""
+"""
+Training losses: cross-entropy of both predictions at the selected pixels; the selector's own.
+
+Means are over the pixels of all processes, so that a training in several of them has the loss and
+the gradients of one with the whole batch.
+"""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sparse_seg_ros.labels import VOID
 from sparse_seg_ros.methods.sparse_refine.refiner import Refinement
-
-IGNORED = 255
+from sparse_seg_ros.methods.sparse_refine.selectors import find_errors
+from sparse_seg_ros.processes import mean_over_processes
 
 
 def refinement_loss(
@@ -19,17 +26,38 @@ def refinement_loss(
     (B, H, W) labels -> scalar: CE(refined) + CE(ensembled), each a mean over selected pixels.
 
     Label 255 is ignored. Zero, with a gradient of zero, if nothing is left. class_weights: (C,)
-    or None.
+    or None. A selector that learns adds a loss of its own.
     """
     targets = labels.flatten()[output.level.flat].long()
-    return sum(
-        _cross_entropy(logits.float(), targets, class_weights)
-        for logits in (output.refined, output.ensembled)
+    loss = sum(
+        mean_cross_entropy(logits.float().t()[None], targets[None], class_weights)
+        for logits in (output.refined, output.ensembled)  # (1, C, N): many times faster on CPU
     )
+    if output.scores.requires_grad:
+        loss = loss + selection_loss(output.scores, output.low_resolution, labels)
+    return loss
 
 
-def _cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor | None) -> Tensor:
-    if not (targets != IGNORED).any():
-        return logits.sum() * 0
-    by_class = logits.t()[None]  # (1, C, N): many times faster on CPU than (N, C)
-    return F.cross_entropy(by_class, targets[None], class_weights, ignore_index=IGNORED)
+def mean_cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor | None) -> Tensor:
+    """(B, C, ...) logits, (B, ...) ids -> weighted mean over what is not void; 0 without any."""
+    known = targets[targets != VOID]
+    weights = torch.ones_like(known, dtype=torch.float32) if class_weights is None else class_weights[known]
+    total = F.cross_entropy(logits, targets, class_weights, ignore_index=VOID, reduction='sum')
+    return total / positive(mean_over_processes(weights.sum()))
+
+
+def selection_loss(scores: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """(B, h, w) probabilities -> their cross entropy with the errors that each pixel covers."""
+    known = (labels != VOID).float()
+    errors = find_errors(logits, labels).float()
+    size = scores.shape[1:]
+    known, errors = (F.interpolate(part[:, None], size, mode='area')[:, 0]
+                     for part in (known, errors))  # (B, h, w) fractions
+    share = errors / positive(known)
+    losses = F.binary_cross_entropy_with_logits(scores.logit(1e-6), share, reduction='none')
+    return (losses * known).sum() / positive(mean_over_processes(known.sum()))
+
+
+def positive(values: Tensor) -> Tensor:
+    """Replace 0 by 1, to divide by."""
+    return values.where(values > 0, values.new_ones(()))

@@ -15,6 +15,7 @@ from sparse_seg_ros.methods.dense import enlarge, shrink
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.reading import read_logits
 from sparse_seg_ros.networks import run_padded
+from sparse_seg_ros.networks.features import Features, run_with_features
 from sparse_seg_ros.timing import Stopwatch
 
 
@@ -25,10 +26,21 @@ class SparseRefine:
                  temperature: float = 1.0):
         self.network, self.refiner = network, refiner
         self.scale, self.temperature = scale, temperature
+        self.truth: Tensor | None = None  # (B, H, W) ids of the images to come, for oracles
+
+    @property
+    def selector(self) -> str:
+        """Name of what alpha is a score of."""
+        return self.refiner.parts.selector
+
+    @property
+    def most_alpha(self) -> float:
+        """Score that nothing exceeds: ln C nats for the entropy, 1 for other selectors."""
+        return self.refiner.selector.most
 
     @property
     def alpha(self) -> float:
-        """Entropy in nats above which a pixel is refined."""
+        """Score of the selector above which a pixel is refined; by default entropy in nats."""
         return self.refiner.alpha
 
     @alpha.setter
@@ -48,15 +60,23 @@ class SparseRefine:
         """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
         return run_padded(self.network, shrink(images, self.scale)).float()
 
+    def coarse(self, images: Tensor) -> tuple[Tensor, Features | None]:
+        """(B, 3, H, W) normalised -> (B, C, h, w), and last features where they are needed."""
+        if not self.refiner.needs_features:
+            return self.coarse_logits(images), None
+        logits, features = run_with_features(self.network, shrink(images, self.scale))
+        return logits.float(), features
+
     def full_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W), refined. Large: for calibration only."""
-        return self.refiner(images, self.coarse_logits(images)).full()
+        logits, features = self.coarse(images)
+        return self.refiner(images, logits, features=features, labels=self.truth).full()
 
     def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
-        """(B, 3, H, W) normalised -> MethodOutput, refined where the entropy is above alpha."""
+        """(B, 3, H, W) normalised -> MethodOutput, refined where the score is above alpha."""
         with clock('dense'):
-            logits = self.coarse_logits(images)
-        seen = self.refiner(images, logits, clock)
+            logits, features = self.coarse(images)
+        seen = self.refiner(images, logits, clock, features, self.truth)
         with clock('label'):
             low = read_logits(logits, self.temperature, wants_confidence)
             by_class = seen.ensembled.float().t()[None]  # (1, C, N): far faster on CPU than (N, C)

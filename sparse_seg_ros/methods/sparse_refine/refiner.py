@@ -5,20 +5,22 @@ Sparse refiner: a second look, at full resolution, at what a low-resolution netw
 
 SparseRefine, section 3. Different from the release: the selection is made on the low-resolution
 grid (the same pixels), the head starts at zero, so that training starts from the low-resolution
-prediction, and probabilities may join the input (Table 5c). With them the head predicts a
-correction of the low-resolution logits: a short training then learns edges, not classes.
+prediction, and probabilities and features may join the input (Table 5c). With probabilities the
+head predicts a correction of the low-resolution logits: a short training then learns edges, not
+classes. So it does where the ensembler is 'direct', whose start would else erase the prediction.
+The paper's row 'direct' is a refiner of RGB, trained gated, evaluated with `ensembler: direct`.
 """
 
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
-from sparse_seg_ros.methods.sparse_refine.extractor import Extractor
+from sparse_seg_ros.methods.sparse_refine.parts import EXTRACTORS, Parts, check_inputs
 from sparse_seg_ros.methods.sparse_refine.released import released_name
 from sparse_seg_ros.methods.sparse_refine.selection import (
     count_affordable,
@@ -26,6 +28,8 @@ from sparse_seg_ros.methods.sparse_refine.selection import (
     select,
     upsample,
 )
+from sparse_seg_ros.methods.sparse_refine.selectors import Scene
+from sparse_seg_ros.networks.features import Features
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
 
@@ -39,6 +43,7 @@ class Refinement:
     refined: Tensor
     ensembled: Tensor
     low_resolution: Tensor  # (B, C, h, w) logits
+    scores: Tensor  # (B, h, w) of the selector
 
     @property
     def selected(self) -> Tensor:
@@ -72,64 +77,112 @@ class SparseRefiner(nn.Module):
         alpha: float = 0.3,
         inputs: tuple[str, ...] = ('rgb',),
         budget: float = 1.0,
+        parts: Parts = Parts(),  # noqa: B008 frozen
     ):
         """
         Build a refiner.
 
-        alpha: entropy in nats above which a pixel is refined.
-        inputs: ('rgb',) as released, or ('rgb', 'logits'): the latter adds the low-resolution
-        probabilities to what the extractor sees, and their logits to what the head says.
+        alpha: score of the selector above which a pixel is refined: entropy in nats by default.
+        inputs: ('rgb',) as released; with 'logits', the low-resolution probabilities join what
+        the extractor sees, and their logits what the head says; with 'features', the network's
+        last ones join.
         budget: at most this fraction of an image is refined, where it is most uncertain.
         """
         super().__init__()
-        inputs = tuple(inputs)
-        if inputs not in (('rgb',), ('rgb', 'logits')):
-            raise ValueError(f"inputs must be ('rgb',) or ('rgb', 'logits'), got {inputs}")
-        self.num_classes, self.alpha, self.inputs = num_classes, alpha, inputs
-        self.budget = budget
-        self.corrects = 'logits' in inputs
-        self.extractor = Extractor(3 + num_classes * self.corrects, planes)
-        self.head = nn.Linear(planes[0], num_classes)
-        self.ensembler = Ensembler(num_classes, starts_from_equals=self.corrects)
+        self.num_classes, self.alpha, self.inputs = num_classes, alpha, check_inputs(inputs)
+        self.budget, self.parts = budget, parts
+        self.corrects = 'logits' in self.inputs or parts.ensembler == 'direct'
+        self.selector = parts.build_selector(num_classes)
+        self.extractor = EXTRACTORS[parts.extractor](self.count_channels(), planes)
+        self.head = nn.Linear(self.extractor.width, num_classes)
+        self.ensembler = parts.build_ensembler(num_classes, starts_from_equals=self.corrects)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        self.check_alpha()
 
-    def forward(self, image: Tensor, logits: Tensor, clock=nullcontext) -> Refinement:
+    def count_channels(self) -> int:
+        """Return how many numbers the extractor is given per pixel."""
+        channels = {'rgb': 3, 'logits': self.num_classes, 'features': self.parts.feature_channels}
+        return sum(channels[name] for name in self.inputs)
+
+    @property
+    def needs_features(self) -> bool:
+        """True if it must be called with the network's last features."""
+        return 'features' in self.inputs or self.selector.needs_features
+
+    @property
+    def needs_labels(self) -> bool:
+        """True if one of its parts is an oracle, which must be told the labels."""
+        return self.selector.needs_labels or self.ensembler.needs_labels
+
+    def forward(self, image: Tensor, logits: Tensor, clock=nullcontext,
+                features: Features | None = None, labels: Tensor | None = None) -> Refinement:
         """
         (B, 3, H, W) normalised, (B, C, h, w) low-resolution logits -> refined unsure pixels.
 
         clock: called with 'select', 'extract' and 'ensemble', returns a context to time each in.
+        features, labels (B, H, W): where `needs_features` and `needs_labels` say so.
         """
-        self._check(image, logits)
+        scene = Scene(image, logits, features, labels)
+        self._check(scene)
         with clock('select'):
-            count = count_affordable(self.budget, logits.shape[2:], image.shape[2:]) \
+            scores = self.selector(scene)  # (B, h, w)
+            count = count_affordable(self.budget, scores.shape[1:], image.shape[2:]) \
                 if self.budget < 1 else None
-            level = Level(upsample(select(logits, self.alpha, count), image.shape[2:]))
-            coarse = self._coarse(level, logits)  # (N, C)
+            level = Level(upsample(select(scores, self.alpha, count), image.shape[2:]))
+            low = low_pixels(level, logits)
+            coarse = logits.movedim(1, -1)[low]  # (N, C)
         with clock('extract'):
-            features = self.extractor(self._input(image, level, coarse)).features  # (N, planes[0])
-            refined = self.head(features)  # (N, C)
+            given = SparseTensor(self._input(scene, level, low, coarse), level)
+            refined = self.head(self.extractor(given).features)  # (N, C)
             if self.corrects:
                 refined = coarse + refined
         with clock('ensemble'):
-            ensembled = self.ensembler(coarse, refined)
-        return Refinement(level, coarse, refined, ensembled, logits)
+            targets = None if labels is None else labels.flatten()[level.flat].long()
+            ensembled = self.ensembler(coarse, refined, targets)
+        return Refinement(level, coarse, refined, ensembled, logits, scores)
 
-    def _coarse(self, level: Level, logits: Tensor) -> Tensor:
-        """Low-resolution logits at the selected pixels, (N, C)."""
-        batch, y, x = level.sites.unbind(1)
-        y = nearest_rows(logits.shape[2], level.mask.shape[1], logits.device)[y]
-        x = nearest_rows(logits.shape[3], level.mask.shape[2], logits.device)[x]
-        return logits.movedim(1, -1)[batch, y, x]
+    def _input(self, scene: Scene, level: Level, low: tuple[Tensor, ...], coarse: Tensor) -> Tensor:
+        """(N, Cin) what the extractor is given of the selected pixels."""
+        given = [scene.image.movedim(1, -1)[level.sites.unbind(1)]]  # (N, 3)
+        if 'logits' in self.inputs:
+            given.append(coarse.t().softmax(dim=0).t())  # (N, C)
+        if 'features' in self.inputs:
+            given.append(scene.features.at(*low).to(given[0].dtype))  # (N, F)
+        return given[0] if len(given) == 1 else torch.cat(given, dim=1)
 
-    def _input(self, image: Tensor, level: Level, coarse: Tensor) -> SparseTensor:
-        batch, y, x = level.sites.unbind(1)
-        features = image.movedim(1, -1)[batch, y, x]  # (N, 3)
-        if self.corrects:
-            features = torch.cat((features, coarse.t().softmax(dim=0).t()), dim=1)  # (N, 3 + C)
-        return SparseTensor(features, level)
+    def with_parts(self, selector: str = 'auto', ensembler: str = 'auto') -> SparseRefiner:
+        """
+        Return itself, or a copy with another selector or ensembler; 'auto' is the own one.
 
-    def _check(self, image: Tensor, logits: Tensor):
+        Only parts without weights can take another's place. A copy keeps alpha, which has another
+        meaning for another selector: set it.
+        """
+        asked = {'selector': selector, 'ensembler': ensembler}
+        changes = {kind: name for kind, name in asked.items()
+                   if name not in ('auto', getattr(self.parts, kind))}
+        if not changes:
+            return self
+        twin = deepcopy(self)
+        twin.parts = replace(self.parts, **changes)
+        for kind, name in changes.items():
+            part = twin.parts.build_selector(self.num_classes) if kind == 'selector' \
+                else twin.parts.build_ensembler(self.num_classes, self.corrects)
+            if part.state_dict():
+                raise ValueError(f'{kind} {name!r} has weights of its own, and these were trained '
+                                 f'with {getattr(self.parts, kind)!r}; train a refiner with it')
+            setattr(twin, kind, part.eval())
+        return twin
+
+    def check_alpha(self) -> None:
+        """Raise ValueError unless alpha is in the range of the selector's scores."""
+        if not 0 <= self.alpha <= self.selector.most:
+            raise ValueError(f'alpha must be from 0 to {self.selector.most:.3g} for selector '
+                             f'{self.parts.selector!r} and {self.num_classes} classes, got '
+                             f'{self.alpha}')
+
+    def _check(self, scene: Scene):
+        image, logits = scene.image, scene.logits
         if image.dim() != 4 or image.shape[1] != 3:
             raise ValueError(
                 f'image must be (B, 3, H, W) normalised RGB, got {tuple(image.shape)}'
@@ -140,3 +193,17 @@ class SparseRefiner(nn.Module):
                 f'logits must be ({expected[0]}, {expected[1]}, h, w), got {tuple(logits.shape)}; '
                 'build the refiner with the num_classes of its low-resolution network'
             )
+        if self.needs_features and scene.features is None:
+            raise ValueError("this refiner needs the network's last features; take logits and "
+                             'features from networks.features.run_with_features')
+        if self.needs_labels and scene.labels is None:
+            raise ValueError('an oracle needs the labels of the image; it is for training and '
+                             '`sparse_seg evaluate` only')
+
+
+def low_pixels(level: Level, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Active pixels -> (N,) batch, y and x of the nearest pixel of (B, C, h, w) logits."""
+    batch, y, x = level.sites.unbind(1)
+    y = nearest_rows(logits.shape[2], level.mask.shape[1], logits.device)[y]
+    x = nearest_rows(logits.shape[3], level.mask.shape[2], logits.device)[x]
+    return batch, y, x

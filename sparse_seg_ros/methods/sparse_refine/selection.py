@@ -37,16 +37,15 @@ def entropy_map(logits: Tensor) -> Tensor:
     return torch.cat([entropy(band) for band in bands(logits)], dim=1)
 
 
-def select(logits: Tensor, alpha: float, count: int | None = None) -> Tensor:
+def select(scores: Tensor, alpha: float, count: int | None = None) -> Tensor:
     """
-    (B, C, h, w) logits -> (B, h, w) bool: entropy above alpha nats.
+    (B, h, w) scores of a selector -> (B, h, w) bool: above alpha.
 
-    count: at most so many of each image, the most uncertain.
+    count: at most so many of each image, the highest.
     """
-    nats = entropy_map(logits)
-    if count is None or count >= nats[0].numel():
-        return nats > alpha
-    return (nats > alpha) & highest(nats, count)
+    if count is None or count >= scores[0].numel():
+        return scores > alpha
+    return (scores > alpha) & highest(scores, count)
 
 
 def highest(scores: Tensor, count: int) -> Tensor:

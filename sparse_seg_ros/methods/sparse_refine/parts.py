@@ -1,0 +1,68 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The parts that a refiner can be built of, by the names of SparseRefine's Table 5."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from sparse_seg_ros.config import nearest
+from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
+from sparse_seg_ros.methods.sparse_refine.extractor import Extractor
+from sparse_seg_ros.methods.sparse_refine.plain_ensemblers import Direct, LowerEntropy, Oracle
+from sparse_seg_ros.methods.sparse_refine.pointnet import PointNet
+from sparse_seg_ros.methods.sparse_refine.selectors import (
+    EntropySelector,
+    LearnableSelector,
+    MagnitudeSelector,
+    OracleSelector,
+    RandomSelector,
+    Selector,
+)
+
+SELECTORS = {'entropy': EntropySelector, 'random': RandomSelector, 'magnitude': MagnitudeSelector,
+             'learnable': LearnableSelector, 'oracle': OracleSelector}
+EXTRACTORS = {'unet': Extractor, 'pointnet': PointNet}
+ENSEMBLERS = {'gated': Ensembler, 'direct': Direct, 'entropy': LowerEntropy, 'oracle': Oracle}
+TABLES = {'selector': SELECTORS, 'extractor': EXTRACTORS, 'ensembler': ENSEMBLERS}
+INPUTS = (('rgb',), ('rgb', 'logits'), ('rgb', 'features'), ('rgb', 'logits', 'features'))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """
+    Names of a refiner's parts; an unknown one raises ValueError.
+
+    feature_channels: of the network's last features, needed where they are an input.
+    """
+
+    selector: str = 'entropy'
+    extractor: str = 'unet'
+    ensembler: str = 'gated'
+    feature_channels: int = 0
+
+    def __post_init__(self):
+        for kind, table in TABLES.items():
+            name = getattr(self, kind)
+            if name not in table:
+                raise ValueError(f"{kind} must be one of {', '.join(table)}; got {name!r}; "
+                                 f'{nearest(name, table)}')
+
+    def build_selector(self, num_classes: int) -> Selector:
+        """Build the selector, untrained."""
+        return SELECTORS[self.selector](num_classes)
+
+    def build_ensembler(self, num_classes: int, starts_from_equals: bool) -> nn.Module:
+        """Build the ensembler, untrained; starts_from_equals: the refined logits do."""
+        kind = ENSEMBLERS[self.ensembler]
+        return kind(num_classes, starts_from_equals) if kind is Ensembler else kind()
+
+
+def check_inputs(inputs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the inputs; ValueError unless they are one of INPUTS."""
+    if tuple(inputs) not in INPUTS:
+        raise ValueError(f"inputs must be one of {', '.join(map(str, INPUTS))}; got "
+                         f'{tuple(inputs)}')
+    return tuple(inputs)

@@ -1,0 +1,41 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Ensemblers without weights, SparseRefine's Table 5e: one of the two predictions of a pixel wins.
+
+Each is (N, C) coarse and refined logits, (N,) true ids where it needs them -> (N, C) logits.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from sparse_seg_ros.methods.sparse_refine.selection import entropy
+
+
+class Direct(nn.Module):
+    """The refined prediction, always."""
+
+    needs_labels = False
+
+    def forward(self, coarse: Tensor, refined: Tensor, targets: Tensor | None = None) -> Tensor:
+        return refined
+
+
+class LowerEntropy(nn.Module):
+    """The surer of the two; of equals the coarse one."""
+
+    needs_labels = False
+
+    def forward(self, coarse: Tensor, refined: Tensor, targets: Tensor | None = None) -> Tensor:
+        return torch.where((entropy(refined) < entropy(coarse))[:, None], refined, coarse)
+
+
+class Oracle(nn.Module):
+    """The refined prediction where it is right, else the coarse one."""
+
+    needs_labels = True
+
+    def forward(self, coarse: Tensor, refined: Tensor, targets: Tensor | None = None) -> Tensor:
+        return torch.where((refined.argmax(1) == targets)[:, None], refined, coarse)
