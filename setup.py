@@ -46,8 +46,10 @@ setup(
         # Real rclpy over real DDS without a ROS install; never beside one.
         'ros': [f'{wheel}; {ON_PC}' for wheel in ROS_WHEELS],
         'plot': ['matplotlib'],
+        'curves': ['tensorboard'],  # of a training
         # spconv is a second opinion for the tests of the sparse convolution and a rival in bench.
-        'test': ['matplotlib', 'pytest', 'ruff', f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}'],
+        'test': ['matplotlib', 'tensorboard', 'pytest', 'ruff', f'spconv; {ON_PC}',
+                 f'cumm<0.8; {ON_PC}'],
     },
     entry_points={'console_scripts': [
         f'segmentation_node = {NAME}.ros.run_node:main',

@@ -8,8 +8,33 @@ In a single process nothing is sent and every function is the identity.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
 import torch.distributed as dist
 from torch import Tensor
+
+PATIENCE = timedelta(hours=3)  # of the others, while the first renders scenes or scores a model
+
+
+@contextmanager
+def joined(device: str) -> Iterator[str]:
+    """Join the other processes where torchrun started this one; give the device to use in it."""
+    if int(os.environ.get('WORLD_SIZE', 1)) == 1:
+        yield device
+        return
+    is_cuda = torch.device(device).type == 'cuda'
+    if is_cuda:
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    dist.init_process_group('nccl' if is_cuda else 'gloo', timeout=PATIENCE)
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
 
 
 def count_processes() -> int:
@@ -20,6 +45,16 @@ def count_processes() -> int:
 def own_rank() -> int:
     """Return the number of this process, from 0 up."""
     return dist.get_rank() if count_processes() > 1 else 0
+
+
+@contextmanager
+def first_alone() -> Iterator[None]:
+    """Let the first process do something, then all others: they find what it wrote."""
+    if own_rank() > 0:
+        dist.barrier()
+    yield
+    if own_rank() == 0 and count_processes() > 1:
+        dist.barrier()
 
 
 def sum_over_processes(values: Tensor) -> Tensor:

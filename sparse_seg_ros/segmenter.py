@@ -64,7 +64,7 @@ class Segmenter:
 
     @property
     def alpha(self) -> float | None:
-        """Entropy in nats, or score of another selector, above which pixels are refined, or None."""
+        """Entropy in nats above which pixels are refined; None for methods without refinement."""
         return self.method.alpha
 
     @alpha.setter

@@ -11,14 +11,22 @@ import numpy as np
 
 from sparse_seg_ros.labels import VOID
 
+TRIES = 10  # windows drawn before one is taken as it is
+
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Resize by scales[0]..scales[1], crop to crop_hw, flip, and change colours by `jitter`."""
+    """
+    Resize by scales[0]..scales[1], crop to crop_hw, flip, and change colours by `jitter`.
+
+    largest_share: of the labelled pixels of a crop that one class may cover; another window of
+    the same size is drawn otherwise, ten times at most. 1 takes the first.
+    """
 
     crop_hw: tuple[int, int]
     scales: tuple[float, float]
     jitter: float = 0.3
+    largest_share: float = 1.0
 
     def __call__(self, image: np.ndarray, label: np.ndarray,
                  random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -33,14 +41,30 @@ class Augmentation:
         """Cut a window of crop_hw / scale pixels and resize it; what is outside becomes void."""
         scale = np.exp(random.uniform(*np.log(self.scales)))
         window = [max(1, round(side / scale)) for side in self.crop_hw]
-        top, left = (random.integers(min(0, have - want), max(0, have - want) + 1)
-                     for have, want in zip(label.shape, window))
+        top, left = self.place(label, window, random)
         image = cut(image, top, left, window, fill=110)
         label = cut(label, top, left, window, fill=VOID)
         size = self.crop_hw[::-1]
         shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         return (cv2.resize(image, size, interpolation=shrinking),
                 cv2.resize(label, size, interpolation=cv2.INTER_NEAREST))
+
+    def place(self, label: np.ndarray, window: list[int],
+              random: np.random.Generator) -> tuple[int, int]:
+        """Draw where a window of a frame begins: its top row and left column."""
+        for _ in range(TRIES):
+            top, left = (random.integers(min(0, have - want), max(0, have - want) + 1)
+                         for have, want in zip(label.shape, window))
+            if self.largest_share >= 1 or \
+                    share_of_largest(cut(label, top, left, window, VOID)) <= self.largest_share:
+                break
+        return top, left
+
+
+def share_of_largest(label: np.ndarray) -> float:
+    """(H, W) ids -> fraction of the labelled pixels in the class that has most; 0 without any."""
+    counts = np.bincount(label.ravel(), minlength=VOID + 1)[:VOID]
+    return counts.max() / max(1, counts.sum())
 
 
 def cut(array: np.ndarray, top: int, left: int, size: list[int], fill: int) -> np.ndarray:

@@ -23,11 +23,19 @@ class Batches:
     Epochs of (images (B, 3, H, W) uint8, labels (B, H, W) uint8) from augmented sources.
 
     Each epoch shows every frame of every source once, in an order and with views that depend on
-    (seed, epoch) alone, so that a resumed run sees what an unbroken one would have seen.
+    (seed, epoch) alone, so that a resumed run sees what an unbroken one would have seen. Of
+    several processes each is given its part of the same batches.
     """
 
-    def __init__(self, sources: list[tuple[Sequence, Augmentation]], batch_size: int, seed: int):
+    def __init__(self, sources: list[tuple[Sequence, Augmentation]], batch_size: int, seed: int,
+                 rank: int = 0, processes: int = 1):
+        """batch_size: over all processes, which share it equally; rank: which of them this is."""
+        if batch_size % processes:
+            raise ValueError(f'batch_size must be a multiple of the {processes} processes, got '
+                             f'{batch_size}')
         self.sources, self.batch_size, self.seed = sources, batch_size, seed
+        share = batch_size // processes
+        self.own = range(rank * share, (rank + 1) * share)  # places in a batch
         self.items = [(source, index) for source in range(len(sources))
                       for index in range(len(sources[source][0]))]
 
@@ -40,18 +48,18 @@ class Batches:
         ahead: deque[Future] = deque()
         with ThreadPoolExecutor(1) as maker:
             for index in range(len(self)):
-                chosen = order[index * self.batch_size:(index + 1) * self.batch_size]
-                ahead.append(maker.submit(self.batch, chosen, (self.seed, number, index)))
+                places = [index * self.batch_size + own for own in self.own]
+                views = [(order[place], (self.seed, number, place)) for place in places]
+                ahead.append(maker.submit(self.batch, views))
                 if len(ahead) > AHEAD:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
 
-    def batch(self, chosen: np.ndarray, seed: tuple[int, ...]) -> Batch:
-        """Indices of items -> their augmented views as one batch."""
-        random = np.random.default_rng(seed)
+    def batch(self, views: list[tuple[int, tuple[int, ...]]]) -> Batch:
+        """(item, seed) of each view -> the augmented views as one batch."""
         images, labels = (np.stack(arrays) for arrays in zip(
-            *(self.view(self.items[item], random) for item in chosen)))
+            *(self.view(self.items[item], np.random.default_rng(seed)) for item, seed in views)))
         return torch.from_numpy(images).movedim(-1, 1), torch.from_numpy(labels)
 
     def view(self, item: tuple[int, int], random: np.random.Generator) -> tuple:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparse_seg_ros.config import Settings, setting
+from sparse_seg_ros.config import ENSEMBLERS, SELECTORS, Settings, setting
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,12 @@ class TrainConfig(Settings):
     scale: float = setting(0.5, 'network input size / image size', at_least=0.05, at_most=1.0)
     planes: tuple = setting((16, 32, 64, 128), 'channels of the refiner per stage')
     inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel')
-    alpha_nats: float = setting(0.3, 'refine pixels above this entropy', at_least=0.0)
+    selector: str = setting('entropy', 'what alpha is a score of', choices=SELECTORS)
+    extractor: str = setting('unet', 'kind of extractor', choices=('unet', 'pointnet'))
+    ensembler: str = setting('gated', 'how both predictions of a pixel become one',
+                             choices=tuple(name for name in ENSEMBLERS if name != 'oracle'))
+    alpha_nats: float = setting(0.3, 'refine pixels above this entropy, or score of another '
+                                'selector', at_least=0.0)
     splits: tuple = setting((), "labelled frames, such as 'folder/train'; named twice, seen twice")
     scales: tuple = setting((0.6, 1.6), 'range of random resizing of those frames')
     street_frames: int = setting(0, 'rendered street scenes beside them', at_least=0)
@@ -33,8 +38,10 @@ class TrainConfig(Settings):
     validation_streets: int = setting(0, 'rendered scenes to score, others than the trained',
                                       at_least=0)
     crop_hw: tuple = setting((360, 480), 'size of a training view, pixels')
+    largest_share: float = setting(1.0, 'of a view that one class may cover, where another window '
+                                   'can be found', at_least=0.0, at_most=1.0)
     epochs: int = setting(60, 'passes over all frames', at_least=1)
-    batch_size: int = setting(8, 'views per step', at_least=1)
+    batch_size: int = setting(8, 'views per step, over all processes', at_least=1)
     learning_rate: float = setting(1e-3, 'highest, after the warm-up', at_least=0.0)
     weight_decay: float = setting(0.05, 'of AdamW; none on norms and biases', at_least=0.0)
     balance: float = setting(0.5, 'class weight = (median frequency / frequency) ** balance',

@@ -3,58 +3,71 @@
 """
 The training loop, as one story: read, resume, step, average, score, save.
 
-A run folder holds config.yaml, metrics.jsonl, last.pt (to resume) and model.safetensors (the
-averaged weights, to use).
+A run folder holds what record.py writes, last.pt (to resume) and model.safetensors (the averaged
+weights, to use). Started by `torchrun`, several processes share every batch, and the first one
+scores and writes. Batch norms see the whole batch in the refiner; in a dense network on CUDA, too,
+but on a CPU only the share of their process.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import time
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from sparse_seg_ros.checkpoints import Model, ModelCard, build_model, load_model, save_model
+from sparse_seg_ros.checkpoints import (
+    Model,
+    ModelCard,
+    build_model,
+    load_model,
+    load_strictly,
+    save_model,
+)
 from sparse_seg_ros.data.batches import Batches
 from sparse_seg_ros.evaluation.evaluate import evaluate
 from sparse_seg_ros.labels import load_labels
 from sparse_seg_ros.networks import NETWORKS
+from sparse_seg_ros.processes import (
+    count_processes,
+    first_alone,
+    joined,
+    mean_over_processes,
+    own_rank,
+)
 from sparse_seg_ros.segmenter import PRECISIONS
 from sparse_seg_ros.training.config import TrainConfig
-from sparse_seg_ros.training.objectives import OBJECTIVES
+from sparse_seg_ros.training.objectives import OBJECTIVES, DenseObjective
+from sparse_seg_ros.training.record import Record, plain, preview
 from sparse_seg_ros.training.sources import class_weights, training_sources, validation_frames
 from sparse_seg_ros.zoo import assemble, own_config
 
 
 def train(config: TrainConfig, folder: str | Path, device: str = 'cpu') -> Path:
-    """Run or resume the training in a folder -> path of its model file."""
+    """Run or resume the training in a folder, or a process's part -> path of its model file."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / 'config.yaml').write_text(yaml.safe_dump(plain(asdict(config))))
-    torch.manual_seed(config.seed)
-    sources = training_sources(config)
-    model = start_model(config)
-    weights = class_weights(sources, len(model.card.classes), config.balance)
-    run = Run(config, model, OBJECTIVES[config.stage](model, weights).to(device), folder)
-    run.resume()
-    batches = Batches(sources, config.batch_size, config.seed)
-    for epoch in range(run.epoch, config.epochs):
-        run.train_epoch(batches, epoch)
-        run.finish_epoch(epoch)
+    with joined(device) as own_device:
+        record = Record(folder, config) if own_rank() == 0 else None
+        torch.manual_seed(config.seed)
+        with first_alone():
+            sources = training_sources(config)
+        model = start_model(config)
+        for part in model.parts().values():
+            part.to(own_device)
+        weights = class_weights(sources, len(model.card.classes), config.balance)
+        run = Run(config, model, OBJECTIVES[config.stage](model, weights).to(own_device), folder)
+        run.resume()
+        batches = Batches(sources, config.batch_size, config.seed, own_rank(), count_processes())
+        for epoch in range(run.epoch, config.epochs):
+            run.train_epoch(batches, epoch)
+            if record is not None:
+                run.finish_epoch(epoch, record)
     return folder / 'model.safetensors'
-
-
-def plain(values: dict) -> dict:
-    """Turn tuples into lists, for YAML."""
-    return {key: list(value) if isinstance(value, tuple) else value
-            for key, value in values.items()}
 
 
 def start_model(config: TrainConfig) -> Model:
@@ -68,14 +81,15 @@ def start_model(config: TrainConfig) -> Model:
     is_refiner = config.stage == 'refiner'
     card = ModelCard(network, labels.names, labels.name, kind.mean, kind.std, config.scale,
                      config.planes if is_refiner else (), config.inputs,
-                     config.alpha_nats if is_refiner else None,
+                     config.alpha_nats if is_refiner else None, selector=config.selector,
+                     extractor=config.extractor, ensembler=config.ensembler,
                      training={**(start.card.training if start else {}),
                                config.stage: plain(asdict(config))})
     model = build_model(card)
     if start:
-        model.network.load_state_dict(start.network.state_dict())
-        if model.refiner is not None and start.refiner is not None:
-            model.refiner.load_state_dict(start.refiner.state_dict())
+        for name, part in model.parts().items():
+            if name in start.parts():
+                load_strictly(part, start.parts()[name].state_dict(), config.start_from)
     return model
 
 
@@ -86,11 +100,13 @@ class Run:
         self.config, self.model, self.objective, self.folder = config, model, objective, folder
         self.device = objective.class_weights.device
         objective.trained.to(memory_format=torch.channels_last)
+        self.shared = share(objective)
         self.average = AveragedModel(
             objective.trained, multi_avg_fn=get_ema_multi_avg_fn(config.averaging),
             use_buffers=True)
         self.optimizer = torch.optim.AdamW(decay_groups(objective.trained, config.weight_decay),
                                            lr=config.learning_rate)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == 'fp16')
         self.epoch, self.loss = 0, math.nan
 
     def resume(self) -> None:
@@ -102,19 +118,20 @@ class Run:
         self.objective.trained.load_state_dict(state['trained'])
         self.average.load_state_dict(state['average'])
         self.optimizer.load_state_dict(state['optimizer'])
+        self.scaler.load_state_dict(state.get('scaler', {}))
         torch.set_rng_state(state['random'].cpu())
         self.epoch = state['epoch']
 
     def train_epoch(self, batches: Batches, epoch: int) -> None:
         """One pass; leaves the mean loss in self.loss."""
-        self.objective.train()
+        self.shared.train()
         total = torch.zeros((), device=self.device)
         progress = tqdm(batches.epoch(epoch), f'epoch {epoch + 1}/{self.config.epochs}',
-                        len(batches), leave=False)
+                        len(batches), leave=False, disable=own_rank() > 0)
         for step, (images, labels) in enumerate(progress):
             rate = learning_rate(self.config, epoch * len(batches) + step, len(batches))
             total += self.step(images, labels, rate)
-        self.loss = float(total) / len(batches)
+        self.loss = float(mean_over_processes(total)) / len(batches)
 
     def step(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
         """One step of the optimiser on (B, 3, H, W) uint8 and (B, H, W) uint8 -> its loss."""
@@ -124,30 +141,31 @@ class Run:
         images = (images.to(self.device).float() - mean) / std
         with torch.autocast(self.device.type, PRECISIONS[self.config.precision],
                             enabled=self.config.precision != 'fp32'):
-            loss = self.objective(images, labels.to(self.device))
+            loss = self.shared(images, labels.to(self.device))
         for group in self.optimizer.param_groups:
             group['lr'] = rate
         self.optimizer.zero_grad()
-        loss.backward()
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.objective.trained.parameters(), 5.0)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.average.update_parameters(self.objective.trained)
         return loss.detach()
 
-    def finish_epoch(self, epoch: int) -> None:
+    def finish_epoch(self, epoch: int, record: Record) -> None:
         """Save what is needed to resume, and score the averaged weights when it is time."""
         is_last = epoch + 1 == self.config.epochs
-        metrics = {'epoch': epoch + 1, 'loss': round(self.loss, 5), 'time': round(time.time())}
+        metrics = {'loss': round(self.loss, 5), 'rate': self.optimizer.param_groups[0]['lr']}
         if is_last or (epoch + 1) % self.config.validate_every == 0:
             averaged = self.averaged_model()
-            metrics |= self.score(averaged)
+            metrics |= self.score(averaged, epoch + 1, record)
             save_model(averaged, self.folder / 'model.safetensors')
-        with (self.folder / 'metrics.jsonl').open('a') as file:
-            file.write(json.dumps(metrics) + '\n')
-        tqdm.write(' '.join(f'{key} {value}' for key, value in metrics.items() if key != 'time'))
+        record.add(epoch + 1, metrics)
         torch.save({'trained': self.objective.trained.state_dict(),
                     'average': self.average.state_dict(),
                     'optimizer': self.optimizer.state_dict(),
+                    'scaler': self.scaler.state_dict(),
                     'random': torch.get_rng_state(), 'epoch': epoch + 1},
                    self.folder / 'last.part')
         (self.folder / 'last.part').rename(self.folder / 'last.pt')
@@ -162,14 +180,27 @@ class Run:
                                 else part.state_dict())
         return model
 
-    def score(self, model: Model) -> dict[str, float]:
-        """Score a model on the validation frames; nothing without them."""
+    def score(self, model: Model, epoch: int, record: Record) -> dict[str, float]:
+        """Score a model on the validation frames and show the first; nothing without them."""
         frames = validation_frames(self.config)
         if frames is None:
             return {}
         segment = assemble(model, own_config(model), str(self.device), self.config.precision, {})
         report = evaluate(segment, frames)
+        record.show(epoch, preview(segment, *frames[0]))
         return {'val_miou': round(report.mean_iou, 4), 'density': round(report.density, 4)}
+
+
+def share(objective: nn.Module) -> nn.Module:
+    """Wrap an objective so that all processes learn from all gradients; alone it stays itself."""
+    if count_processes() == 1:
+        return objective
+    is_dense, device = isinstance(objective, DenseObjective), objective.class_weights.device
+    if is_dense and device.type == 'cuda':  # the refiner's own norms add up over processes
+        objective.trained = nn.SyncBatchNorm.convert_sync_batchnorm(objective.trained)
+    return DistributedDataParallel(
+        objective, [device] if device.type == 'cuda' else None,
+        find_unused_parameters=is_dense)  # Segmenter carries a head that it does not use
 
 
 def decay_groups(module: nn.Module, decay: float) -> list[dict]:

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sparse_seg_ros.checkpoints import Model
-from sparse_seg_ros.labels import VOID
 from sparse_seg_ros.methods.dense import shrink
-from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
+from sparse_seg_ros.methods.sparse_refine.loss import mean_cross_entropy, refinement_loss
+from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import run_padded
 
 
@@ -27,7 +26,7 @@ class DenseObjective(nn.Module):
         """(B, 3, H, W) normalised, (B, H, W) ids -> scalar loss."""
         logits = run_padded(self.trained, shrink(images, self.scale)).float()
         labels = sample(labels, logits.shape[-2:])
-        return F.cross_entropy(logits, labels.long(), self.class_weights, ignore_index=VOID)
+        return mean_cross_entropy(logits, labels.long(), self.class_weights)
 
 
 def sample(labels: Tensor, size_hw: torch.Size) -> Tensor:
@@ -49,15 +48,17 @@ class RefinerObjective(nn.Module):
 
     def __init__(self, model: Model, class_weights: Tensor):
         super().__init__()
-        self.trained, self.scale = model.refiner, model.card.scale
-        self.frozen = [model.network.eval().requires_grad_(False)]  # a list hides it from train()
+        self.trained = model.refiner
+        network = model.network.eval().requires_grad_(False)
+        self.method = SparseRefine(network, model.refiner, model.card.scale)  # hidden from train()
         self.register_buffer('class_weights', class_weights)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """(B, 3, H, W) normalised, (B, H, W) ids -> scalar loss."""
         with torch.no_grad():
-            logits = run_padded(self.frozen[0], shrink(images, self.scale)).float()
-        return refinement_loss(self.trained(images, logits), labels, self.class_weights)
+            logits, features = self.method.coarse(images)
+        seen = self.trained(images, logits, features=features, labels=labels)
+        return refinement_loss(seen, labels, self.class_weights)
 
 
 OBJECTIVES = {'dense': DenseObjective, 'refiner': RefinerObjective}

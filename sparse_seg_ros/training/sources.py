@@ -22,14 +22,19 @@ def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]
     """Return (frames, augmentation) of every source that the run names."""
     sources: list[tuple[Sequence, Augmentation]] = []
     for split in config.splits:
-        sources.append((list(frames(split)), Augmentation(config.crop_hw, config.scales)))
+        sources.append((list(frames(split)), augmentation(config, config.scales)))
     if config.street_frames:
         streets = RenderedStreet(config.cache, config.street_frames, config.street_size_hw,
                                  config.street_seed)
-        sources.append((streets, Augmentation(config.crop_hw, config.street_scales)))
+        sources.append((streets, augmentation(config, config.street_scales)))
     if not sources:
         raise ValueError("nothing to train on: set 'splits', 'street_frames' or both")
     return sources
+
+
+def augmentation(config: TrainConfig, scales: tuple[float, float]) -> Augmentation:
+    """Return how the frames of a source are varied."""
+    return Augmentation(config.crop_hw, scales, largest_share=config.largest_share)
 
 
 def validation_frames(config: TrainConfig) -> Sequence | None:

@@ -9,7 +9,6 @@ the gradients of one with the whole batch.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -41,9 +40,10 @@ def refinement_loss(
 def mean_cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor | None) -> Tensor:
     """(B, C, ...) logits, (B, ...) ids -> weighted mean over what is not void; 0 without any."""
     known = targets[targets != VOID]
-    weights = torch.ones_like(known, dtype=torch.float32) if class_weights is None else class_weights[known]
+    if class_weights is None:
+        class_weights = logits.new_ones(logits.shape[1])
     total = F.cross_entropy(logits, targets, class_weights, ignore_index=VOID, reduction='sum')
-    return total / positive(mean_over_processes(weights.sum()))
+    return total / positive(mean_over_processes(class_weights[known].sum()))
 
 
 def selection_loss(scores: Tensor, logits: Tensor, labels: Tensor) -> Tensor:

@@ -49,8 +49,8 @@ class PointNet(nn.Module):
 
 def perceptron(*widths: int) -> nn.Sequential:
     """Build (N, widths[0]) -> (N, widths[-1]), normalised after every layer."""
-    layers = [layer for a, b in zip(widths, widths[1:]) for layer in (Pointwise(a, b), NormReLU(b))]
-    return nn.Sequential(*layers)
+    pairs = zip(widths, widths[1:])
+    return nn.Sequential(*(layer for a, b in pairs for layer in (Pointwise(a, b), NormReLU(b))))
 
 
 def image_maxima(x: SparseTensor) -> Tensor:

@@ -142,7 +142,8 @@ class SparseRefiner(nn.Module):
             ensembled = self.ensembler(coarse, refined, targets)
         return Refinement(level, coarse, refined, ensembled, logits, scores)
 
-    def _input(self, scene: Scene, level: Level, low: tuple[Tensor, ...], coarse: Tensor) -> Tensor:
+    def _input(self, scene: Scene, level: Level, low: tuple[Tensor, ...],
+               coarse: Tensor) -> Tensor:
         """(N, Cin) what the extractor is given of the selected pixels."""
         given = [scene.image.movedim(1, -1)[level.sites.unbind(1)]]  # (N, 3)
         if 'logits' in self.inputs:

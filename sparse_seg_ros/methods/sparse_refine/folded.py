@@ -1,0 +1,19 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A refiner for inference only, with the norms folded that can be."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from sparse_seg_ros.methods.sparse_refine.extractor import ResBlock
+from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
+from sparse_seg_ros.sparse.folding import fold
+
+
+def folded(refiner: SparseRefiner) -> SparseRefiner:
+    """Return a copy in evaluation mode that computes the same; it cannot be trained or saved."""
+    twin = deepcopy(refiner).eval()
+    for block in [module for module in twin.modules() if isinstance(module, ResBlock)]:
+        block.conv1, block.norm2 = fold(block.conv1, block.norm2)
+    return twin
