@@ -47,7 +47,11 @@ def frames(split: str | Path) -> Frames:
     if wrong or not pairs:
         raise ValueError(f'{listing}: expected "image label" on every line, '
                          f'got {" ".join(wrong[0]) if wrong else "no lines"!r}')
-    return Frames([(listing.parent / image, listing.parent / label) for image, label in pairs])
+    paths = [(listing.parent / image, listing.parent / label) for image, label in pairs]
+    for path in (path for pair in paths for path in pair):
+        if not path.is_file():
+            raise FileNotFoundError(f'{listing}: no picture {path}')
+    return Frames(paths)
 
 
 def read_image(path: Path) -> np.ndarray:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from sparse_seg_ros.evaluation.evaluate import told
 from sparse_seg_ros.evaluation.uncertainty import (
     Point,
     UncertaintyCurve,
@@ -98,20 +99,33 @@ def measure_milliseconds(segment: Segmenter, point: Point, frames: Pairs) -> flo
 
 
 def selection_curve(segment: Segmenter, frames: Pairs) -> UncertaintyCurve:
-    """Measure entropy against errors of the dense stage, at full size."""
-    curve = UncertaintyCurve(len(segment.labels))
+    """Measure what alpha is compared with against errors of the dense stage, at full size."""
+    curve = empty_curve(segment)
     for image, label in tqdm(frames, 'errors of the dense stage', leave=False):
-        add_errors(curve, segment.coarse_logits(image), label)
+        add_errors(curve, segment.coarse_logits(image), label, own_scores(segment, image, label))
     return curve
+
+
+def empty_curve(segment: Segmenter) -> UncertaintyCurve:
+    """Return a curve over the range of alpha."""
+    return UncertaintyCurve(len(segment.labels), getattr(segment.method, 'most_alpha', None))
+
+
+def own_scores(segment: Segmenter, image: np.ndarray, label: np.ndarray) -> Tensor | None:
+    """Return the (1, h, w) scores of a selector other than the entropy; None for the entropy."""
+    if getattr(segment.method, 'selector', 'entropy') == 'entropy':
+        return None
+    segment = told(segment, label)
+    return segment.read(image, segment.method.scores)
 
 
 def measure_trust(segment: Segmenter, frames: Pairs) -> Trust:
     """Measure selection, uncertainty and calibration of a segmenter as it is set."""
-    coarse, final = (UncertaintyCurve(len(segment.labels)) for _ in range(2))
+    coarse, final = empty_curve(segment), UncertaintyCurve(len(segment.labels))
     samples = Samples()
     for image, label in tqdm(frames, 'errors of both stages', leave=False):
-        add_errors(coarse, segment.coarse_logits(image), label)
-        logits = segment.full_logits(image)
+        add_errors(coarse, segment.coarse_logits(image), label, own_scores(segment, image, label))
+        logits = told(segment, label).full_logits(image)
         add_errors(final, logits / segment.temperature, label)
         samples.add(logits, label)
     return Trust(len(frames), coarse.at(segment.alpha) if segment.alpha is not None else None,
@@ -123,7 +137,7 @@ def best_temperature(segment: Segmenter, frames: Pairs) -> float:
     """Fit the temperature of the final probabilities."""
     samples = Samples()
     for image, label in tqdm(frames, 'final probabilities', leave=False):
-        samples.add(segment.full_logits(image), label)
+        samples.add(told(segment, label).full_logits(image), label)
     return fit_temperature(*samples.joined())
 
 
@@ -149,9 +163,11 @@ class Samples:
         return torch.cat(self.logits), torch.cat(self.ids)
 
 
-def add_errors(curve: UncertaintyCurve, logits: Tensor, label: np.ndarray) -> None:
-    """Count the labelled pixels of one frame, (1, C, h, w) logits at any size."""
-    nats = enlarge(entropy_map(logits), label.shape)[0].cpu().numpy()
+def add_errors(curve: UncertaintyCurve, logits: Tensor, label: np.ndarray,
+               scores: Tensor | None = None) -> None:
+    """Count the labelled pixels of one frame, (1, C, h, w) logits at any size, by entropy."""
+    scores = entropy_map(logits) if scores is None else scores  # (1, h, w)
+    nats = enlarge(scores, label.shape)[0].cpu().numpy()
     predicted = enlarge(logits.argmax(1).to(torch.uint8), label.shape)[0].cpu().numpy()
     known = label != VOID
     if known.any() and label[known].max() >= logits.shape[1]:

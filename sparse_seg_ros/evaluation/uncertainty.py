@@ -40,8 +40,9 @@ class UncertaintyCurve:
     A bin holds entropies above its lower edge up to its upper one, as a strict threshold has it.
     """
 
-    def __init__(self, num_classes: int):
-        largest = math.log(num_classes)
+    def __init__(self, num_classes: int, largest: float | None = None):
+        """largest: end of the range, where what is counted is a selector's score, not entropy."""
+        largest = math.log(num_classes) if largest is None else largest
         self.edges = np.concatenate([[0.0], np.geomspace(LOWEST_NATS, largest, BINS)])
         self.pixels, self.errors = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparse_seg_ros.data.augmentation import Augmentation, cut, distort
+from sparse_seg_ros.data.augmentation import Augmentation, cut, distort, share_of_largest
 from sparse_seg_ros.labels import VOID
 
 LABEL = np.random.default_rng(0).integers(0, 5, (40, 60), np.uint8)
@@ -62,3 +62,27 @@ def test_distortion_follows_its_definition_in_floating_point():
 
 def test_no_distortion_leaves_the_image_as_it_is():
     assert np.array_equal(distort(IMAGE, 0.0, np.random.default_rng(0)), IMAGE)
+
+
+def test_a_view_with_too_much_of_one_class_is_drawn_again():
+    label = np.zeros((40, 60), np.uint8)
+    label[:, 45:] = 1  # a quarter of the frame
+    label[:20, :10] = VOID  # does not count
+    image = np.repeat(label[..., None], 3, axis=2)
+    views = {limit: [Augmentation((16, 16), (1.0, 1.0), 0.0, limit)(
+        image, label, np.random.default_rng(seed))[1] for seed in range(30)]
+        for limit in (1.0, 0.75)}
+    shares = {limit: [share_of_largest(view) for view in seen] for limit, seen in views.items()}
+    assert np.mean(np.array(shares[1.0]) > 0.75) > 0.5
+    assert np.mean(np.array(shares[0.75]) > 0.75) < 0.35  # ten tries were in vain
+
+
+def test_a_frame_of_one_class_is_taken_after_all():
+    augment = Augmentation((16, 24), (1.0, 1.0), largest_share=0.75)
+    _, label = augment(IMAGE, np.zeros_like(LABEL), np.random.default_rng(0))
+    assert label.shape == (16, 24)
+
+
+def test_the_share_of_the_largest_class_leaves_void_out():
+    assert share_of_largest(np.array([[1, 1, 2, VOID]], np.uint8)) == pytest.approx(2 / 3)
+    assert share_of_largest(np.full((2, 2), VOID, np.uint8)) == 0

@@ -48,3 +48,18 @@ def test_an_error_in_the_thread_is_raised_where_the_batch_is_asked_for():
     batches = Batches([(Broken([None] * 4), WHOLE)], 2, seed=0)
     with pytest.raises(ValueError, match='frame 3 is damaged'):
         list(batches.epoch(0))
+
+
+def test_processes_share_the_same_batches():
+    sources = [(source(9), Augmentation((4, 4), (0.5, 2.0)))]
+    whole = list(Batches(sources, 4, seed=1).epoch(2))
+    parts = [list(Batches(sources, 4, 1, rank, processes=2).epoch(2)) for rank in range(2)]
+    for number, batch in enumerate(whole):
+        for kind in range(2):
+            together = torch.cat([part[number][kind] for part in parts])
+            assert torch.equal(together, batch[kind])
+
+
+def test_a_batch_that_can_not_be_shared_equally_is_refused():
+    with pytest.raises(ValueError, match='batch_size must be a multiple of the 2 proc'):
+        Batches([(source(9), WHOLE)], 3, seed=0, rank=0, processes=2)

@@ -5,12 +5,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 from tiny import tiny_model
 
 from sparse_seg_ros.checkpoints import load_model, save_model
@@ -18,6 +22,7 @@ from sparse_seg_ros.config import read_yaml
 from sparse_seg_ros.data.street import street_frames
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.loop import Run, learning_rate, train
+from sparse_seg_ros.training.record import plain
 
 TINY = TrainConfig(street_frames=4, street_size_hw=(64, 96), street_scales=(0.8, 1.2),
                    crop_hw=(48, 64), planes=(4, 8), batch_size=2, epochs=2, averaging=0.5,
@@ -51,14 +56,17 @@ def assert_same_weights(one, other):
         torch.testing.assert_close(tensor, other[key], rtol=0, atol=0, msg=key)
 
 
-@pytest.mark.parametrize('stage', ['dense', 'refiner'])
+@pytest.mark.parametrize(('stage', 'selector', 'precision'), [
+    ('dense', 'entropy', 'fp32'), ('refiner', 'entropy', 'fp32'), ('refiner', 'random', 'fp32'),
+    ('refiner', 'learnable', 'fp16')])
 def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
-        tmp_path, monkeypatch, config, stage):
+        tmp_path, monkeypatch, config, stage, selector, precision):
     save_model(tiny_model(refines=False), tmp_path / 'start.safetensors')
-    config = replace(config, stage=stage, start_from=str(tmp_path / 'start.safetensors'))
+    config = replace(config, stage=stage, start_from=str(tmp_path / 'start.safetensors'),
+                     epochs=4, alpha_nats=0.04, selector=selector, precision=precision)
     unbroken = train(config, tmp_path / 'unbroken')
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        break_off_before(patch, epoch=1)
+        break_off_before(patch, epoch=2)
         train(config, tmp_path / 'broken')
     assert not (tmp_path / 'broken/model.safetensors').exists()
     torch.rand(7)  # what the process did meanwhile must not matter
@@ -68,6 +76,8 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
 def test_a_run_folder_tells_what_was_done(tmp_path, config):
     train(config, tmp_path)
     assert read_yaml(tmp_path / 'config.yaml')['crop_hw'] == [48, 64]
+    about = json.loads((tmp_path / 'versions.json').read_text())
+    assert about['seed'] == 0 and about['versions']['torch'] == torch.__version__
     lines = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
     assert [line['epoch'] for line in lines] == [1, 2]
     assert all(np.isfinite(line['loss']) for line in lines)
@@ -117,3 +127,67 @@ def test_the_learning_rate_rises_for_an_epoch_and_falls_to_zero():
              for step in range(40)]
     assert np.argmax(rates) in (8, 9) and rates[0] == pytest.approx(0.1)
     assert rates[-1] < 0.01 and all(a > b for a, b in zip(rates[10:], rates[11:]))
+
+
+def test_two_processes_learn_what_one_does(tmp_path, config):
+    save_model(tiny_model(refines=False), tmp_path / 'start.safetensors')
+    config = replace(config, stage='refiner', start_from=str(tmp_path / 'start.safetensors'),
+                     validation_streets=1)
+    alone = train(config, tmp_path / 'alone')
+    (tmp_path / 'run.yaml').write_text(yaml.safe_dump(plain(asdict(config))))
+    done = subprocess.run(
+        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
+         '-m', 'sparse_seg_ros', 'train', '--config', str(tmp_path / 'run.yaml'),
+         '--out', str(tmp_path / 'shared')],
+        capture_output=True, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count('model written to') == 1
+    one, two = ([json.loads(line) for line in (tmp_path / run / 'metrics.jsonl').open()]
+                for run in ('alone', 'shared'))
+    assert len(two) == 2  # only one process writes
+    for name in ('loss', 'val_miou', 'density'):
+        assert [line.get(name) for line in two] == pytest.approx(
+            [line.get(name) for line in one], abs=1e-4), name
+    shared = weights(tmp_path / 'shared/model.safetensors')
+    for key, tensor in weights(alone).items():
+        torch.testing.assert_close(shared[key], tensor, atol=1e-4, rtol=1e-3, msg=key)
+
+
+def test_curves_and_pictures_for_tensorboard(tmp_path, config):
+    accumulator = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
+    train(replace(config, validation_streets=1), tmp_path)
+    events = accumulator.EventAccumulator(str(tmp_path / 'tensorboard'))
+    events.Reload()
+    lines = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()]
+    for name in ('loss', 'rate'):
+        assert [event.value for event in events.Scalars(name)] == pytest.approx(
+            [line[name] for line in lines])
+    assert events.Scalars('val_miou')[0].step == 2
+    picture, = events.Images('labels, truth, uncertainty')
+    assert (picture.height, picture.width) == (64, 3 * 96)
+
+
+def test_without_tensorboard_one_line_says_so(tmp_path, config, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', None)  # as if not installed
+    train(replace(config, epochs=1), tmp_path)
+    assert capsys.readouterr().out.count('no curves for TensorBoard; for them: pip install') == 1
+    assert not (tmp_path / 'tensorboard').exists()
+
+
+def test_a_refiner_of_other_parts_can_be_trained_loaded_and_scored(tmp_path, config):
+    save_model(tiny_model(refines=False), tmp_path / 'start.safetensors')
+    config = replace(
+        config, stage='refiner', start_from=str(tmp_path / 'start.safetensors'), epochs=1,
+        planes=(4, 8, 16), inputs=('rgb', 'logits', 'features'), selector='magnitude',
+        extractor='pointnet', ensembler='entropy', alpha_nats=0.5, validation_streets=1)
+    card = load_model(train(config, tmp_path / 'run')).card
+    assert (card.selector, card.extractor, card.ensembler) == ('magnitude', 'pointnet', 'entropy')
+    assert 0 < json.loads((tmp_path / 'run/metrics.jsonl').read_text())['density'] < 1
+
+
+@pytest.mark.parametrize('change', [{'planes': (4, 16)}, {'extractor': 'pointnet'}])
+def test_a_start_that_does_not_fit_is_named(tmp_path, config, change):
+    save_model(tiny_model(), tmp_path / 'start.safetensors')
+    config = replace(config, stage='refiner', start_from=str(tmp_path / 'start.safetensors'))
+    with pytest.raises(ValueError, match=r"start.safetensors: .*'extractor"):
+        train(replace(config, **change), tmp_path / 'run')

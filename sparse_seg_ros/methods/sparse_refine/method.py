@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sparse_seg_ros.methods.dense import enlarge, shrink
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.reading import read_logits
+from sparse_seg_ros.methods.sparse_refine.selectors import Scene
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.features import Features, run_with_features
 from sparse_seg_ros.timing import Stopwatch
@@ -66,6 +67,11 @@ class SparseRefine:
             return self.coarse_logits(images), None
         logits, features = run_with_features(self.network, shrink(images, self.scale))
         return logits.float(), features
+
+    def scores(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, h, w) what is compared with alpha."""
+        logits, features = self.coarse(images)
+        return self.refiner.selector(Scene(images, logits, features, self.truth))
 
     def full_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W), refined. Large: for calibration only."""
