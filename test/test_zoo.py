@@ -8,12 +8,14 @@ import hashlib
 
 import numpy as np
 import pytest
+import torch
 from tiny import street_image, tiny_model
 
 import sparse_seg_ros as ss
 from sparse_seg_ros import zoo
 from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.config import read_yaml
+from sparse_seg_ros.evaluation.calibration import selection_curve
 from sparse_seg_ros.files import share
 
 ENTRIES = read_yaml(share() / 'models/zoo.yaml') if (share() / 'models/zoo.yaml').exists() else {}
@@ -96,3 +98,33 @@ def test_a_model_that_ships_is_what_the_zoo_says(name):
     assert hashlib.sha256(content).hexdigest() == entry['sha256']
     assert len(content) < 12e6 and entry['licence']
     assert ss.load(name, device='cpu').labels.name == entry['labels']
+
+
+def test_a_method_file_takes_another_selector_with_an_alpha_of_its_own(folder):
+    text = 'method: sparse_refine\nweights: refines.safetensors\nselector: random\n'
+    segment = ss.load(write(folder, f'{text}alpha_nats: 0.9\n'), device='cpu', precision='fp32')
+    assert segment(street_image()).density == pytest.approx(0.1, abs=0.03)
+    with pytest.raises(ValueError, match='alpha must be from 0 to 1, got 1.2'):
+        segment.alpha = 1.2
+    with pytest.raises(ValueError, match="selector 'random' needs its own alpha_nats, from 0 to 1:"
+                                         " that of the weights belongs to 'entropy'"):
+        ss.load(write(folder, text), device='cpu')
+
+
+@pytest.mark.parametrize('part', ['selector', 'ensembler'])
+def test_an_oracle_is_told_the_truth_where_it_is_evaluated_and_nowhere_else(folder, part):
+    path = write(folder, 'method: sparse_refine\nweights: refines.safetensors\nalpha_nats: 0.5\n'
+                         f'{part}: oracle\n')
+    oracle = ss.load(path, device='cpu', precision='fp32')
+    torch.nn.init.normal_(oracle.method.refiner.head.weight)
+    frames = list(ss.street_frames(5, 2, (96, 128)))
+    report = ss.evaluate(oracle, frames)
+    dense = ss.evaluate(ss.load(folder / 'dense.safetensors', 'cpu', 'fp32'), frames)
+    if part == 'selector':
+        assert report.density == pytest.approx(1 - dense.accuracy, abs=1e-3)
+        curve = selection_curve(oracle, frames)
+        assert curve.at(0.5).recall == curve.at(0.5).precision == 1
+    else:
+        assert report.accuracy > dense.accuracy and report.density > 0.9
+    with pytest.raises(ValueError, match='an oracle needs the labels of the image'):
+        oracle(frames[0][0])

@@ -158,8 +158,9 @@ class Run:
         is_last = epoch + 1 == self.config.epochs
         metrics = {'loss': round(self.loss, 5), 'rate': self.optimizer.param_groups[0]['lr']}
         if is_last or (epoch + 1) % self.config.validate_every == 0:
-            averaged = self.averaged_model()
-            metrics |= self.score(averaged, epoch + 1, record)
+            with torch.random.fork_rng([]):  # other processes draw nothing meanwhile
+                averaged = self.averaged_model()
+                metrics |= self.score(averaged, epoch + 1, record)
             save_model(averaged, self.folder / 'model.safetensors')
         record.add(epoch + 1, metrics)
         torch.save({'trained': self.objective.trained.state_dict(),

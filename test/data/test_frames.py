@@ -48,7 +48,7 @@ def test_a_split_without_pairs_is_refused(tmp_path, listing, words):
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='no split file .*absent.txt; it must list'):
         frames(tmp_path / 'absent')
-    with pytest.raises(FileNotFoundError, match='split.txt: no picture .*absent.png'):
+    with pytest.raises(FileNotFoundError, match='test.txt: no picture .*absent.png'):
         frames(write(tmp_path, 'absent.png label.png'))
 
 

@@ -138,7 +138,7 @@ class SparseRefiner(nn.Module):
             if self.corrects:
                 refined = coarse + refined
         with clock('ensemble'):
-            targets = None if labels is None else labels.flatten()[level.flat].long()
+            targets = labels.flatten()[level.flat] if self.ensembler.needs_labels else None
             ensembled = self.ensembler(coarse, refined, targets)
         return Refinement(level, coarse, refined, ensembled, logits, scores)
 
