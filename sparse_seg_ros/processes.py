@@ -59,12 +59,23 @@ def first_alone() -> Iterator[None]:
 
 def sum_over_processes(values: Tensor) -> Tensor:
     """(...) of every process -> their sum, in every process; gradients come back from all."""
-    if count_processes() == 1:
-        return values
-    from torch.distributed.nn.functional import all_reduce  # not in every build of torch
-    return all_reduce(values)
+    return values if count_processes() == 1 else _Sum.apply(values)
 
 
 def mean_over_processes(values: Tensor) -> Tensor:
     """(...) of every process -> their mean, in every process."""
     return sum_over_processes(values) / count_processes()
+
+
+class _Sum(torch.autograd.Function):
+    """Every process has the same sum, so the gradients of all of them count for its values."""
+
+    @staticmethod
+    def forward(ctx, values: Tensor) -> Tensor:
+        total = values.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        return _Sum.forward(ctx, grad)
