@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.networks import build_network
+from sparse_seg_ros.networks.features import count_features
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class ModelCard:
     mean: tuple[float, float, float]           # of RGB in 0..255
     std: tuple[float, float, float]
     scale: float = 1.0                         # dense stage size / image size
+    refined_by: str = 'sparse_refine'          # method that the refiner belongs to
     planes: tuple[int, ...] = ()               # of the refiner; empty = none
+    patch: int = 0                             # side of the refiner's patches, pixels
     inputs: tuple[str, ...] = ('rgb',)         # of the refiner
     alpha_nats: float | None = None            # calibrated with these weights
     temperature: float = 1.0                   # likewise; divides the logits
@@ -57,12 +60,20 @@ class Model:
 
 def build_model(card: ModelCard) -> Model:
     """Card -> the model it describes, with fresh weights, in evaluation mode."""
+    from sparse_seg_ros.methods.patch_refine.refiner import PatchRefiner
+    from sparse_seg_ros.methods.point_rend.head import PointHead
     from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
     network = build_network(card.network, len(card.classes)).eval()
     if not card.planes:
         return Model(card, network)
-    refiner = SparseRefiner(len(card.classes), card.planes, card.alpha_nats, card.inputs).eval()
-    return Model(card, network, refiner)
+    classes = len(card.classes)
+    if card.refined_by == 'point_rend':
+        refiner = PointHead(classes, count_features(network), card.planes)
+    elif card.refined_by == 'patch_refine':
+        refiner = PatchRefiner(classes, card.planes, card.alpha_nats, card.inputs, card.patch)
+    else:
+        refiner = SparseRefiner(classes, card.planes, card.alpha_nats, card.inputs)
+    return Model(card, network, refiner.eval())
 
 
 def save_model(model: Model, path: str | Path, dtype: torch.dtype = torch.float32) -> None:

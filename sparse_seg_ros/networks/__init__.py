@@ -4,7 +4,7 @@
 Dense networks: (B, 3, H, W) normalised images -> (B, C, H / stride, W / stride) logits.
 
 A network declares `stride`, the `multiple` that H and W must be of, and the `mean` and `std` that
-its images are normalised with, of RGB in 0..255.
+its images are normalised with, of RGB in 0..255. It may name its `classifier`, see features.py.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ class Compact(nn.Module):
 
     stride, multiple = 1, 16
     mean, std = MEAN, STD
+    classifier = 'head'
 
     def __init__(self, num_classes: int):
         super().__init__()

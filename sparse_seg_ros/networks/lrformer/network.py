@@ -23,6 +23,7 @@ class LRFormer(nn.Module):
 
     stride, multiple = 8, 32
     mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet, RGB in 0..255
+    classifier = 'decode_head.conv_seg'
     variant: Variant
     released_name = staticmethod(released_name)  # of its tensors, for checkpoints.load and save
 

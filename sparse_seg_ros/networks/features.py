@@ -1,0 +1,68 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The last features of a network: what goes into its classifier.
+
+A network whose classifier is a convolution of a map names it in a class attribute, `classifier`:
+'head', 'decode_head.conv_seg'. The features are read where that module is called, so that networks
+need no second way through them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sparse_seg_ros.networks import NETWORKS, run_padded
+
+
+@dataclass(frozen=True)
+class Features:
+    """
+    Last features of the images that gave (B, C, h, w) logits, at the network's own stride.
+
+    values: (B, F, h', w'). rows: (h,) int64, the row of values nearest to each row of logits;
+    columns: (w,) likewise.
+    """
+
+    values: Tensor
+    rows: Tensor
+    columns: Tensor
+
+    def at(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        """(N,) each, pixels of the logits -> (N, F)."""
+        return self.values.movedim(1, -1)[batch, self.rows[y], self.columns[x]]
+
+    def magnitude(self) -> Tensor:
+        """(B, h, w) L2 norm."""
+        return self.values.float().norm(dim=1)[:, self.rows][:, :, self.columns]
+
+
+def run_with_features(network: nn.Module, images: Tensor) -> tuple[Tensor, Features]:
+    """(B, 3, h, w) normalised -> (B, C, h, w) logits as of `run_padded`, last features."""
+    given = []
+    with classifier_of(network).register_forward_pre_hook(lambda _, args: given.append(args[0])):
+        logits = run_padded(network, images)
+    values, = given
+    rows, columns = (
+        (torch.arange(side, device=values.device) * have).div(
+            side + -side % network.multiple, rounding_mode='floor')
+        for side, have in zip(images.shape[-2:], values.shape[-2:]))
+    return logits, Features(values, rows, columns)
+
+
+def count_features(network: nn.Module) -> int:
+    """Return the number of channels of the last features."""
+    return classifier_of(network).in_channels
+
+
+def classifier_of(network: nn.Module) -> nn.Module:
+    """Return the module that turns features into logits; ValueError if none is declared."""
+    name = getattr(network, 'classifier', None)
+    if name is None:
+        known = ', '.join(name for name, kind in NETWORKS.items() if hasattr(kind, 'classifier'))
+        raise ValueError(f'{type(network).__name__} has no map of last features to give; take '
+                         f'one of {known}, or a selector and inputs without features')
+    return network.get_submodule(name)
