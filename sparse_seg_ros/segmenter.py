@@ -86,8 +86,8 @@ class Segmenter:
     def limit(self, name: str, value: float, most: float, unit: str = '') -> None:
         """Set a limit of the refinement within its range."""
         if getattr(self.method, name) is None:
-            raise ValueError(f'{name} needs a method with refinement; this model runs '
-                             f'{self.description.get("method", "dense")}')
+            raise ValueError(f"{name} is no limit of {self.description.get('method', 'dense')!r}, "
+                             'which this model runs')
         if not 0 <= value <= most:
             raise ValueError(f'{name} must be from 0 to {most:.3g}{unit}, got {value}')
         setattr(self.method, name, value)
