@@ -86,8 +86,8 @@ class Segmenter:
     def limit(self, name: str, value: float, most: float, unit: str = '') -> None:
         """Set a limit of the refinement within its range."""
         if getattr(self.method, name) is None:
-            raise ValueError(f"{name} is no limit of {self.description.get('method', 'dense')!r}, "
-                             'which this model runs')
+            raise ValueError(f'{name} needs a method with refinement that has one; this model '
+                             f"runs {self.description.get('method', 'dense')!r}")
         if not 0 <= value <= most:
             raise ValueError(f'{name} must be from 0 to {most:.3g}{unit}, got {value}')
         setattr(self.method, name, value)

@@ -11,11 +11,9 @@ from torch.nn import functional as F
 from sparse_seg_ros.checkpoints import Model
 from sparse_seg_ros.labels import VOID
 from sparse_seg_ros.methods.dense import shrink
-from sparse_seg_ros.methods.patch_refine.loss import patch_loss
-from sparse_seg_ros.methods.point_rend.loss import point_loss
-from sparse_seg_ros.methods.point_rend.maps import read_maps
 from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
 from sparse_seg_ros.networks import run_padded
+from sparse_seg_ros.training.rivals import PatchObjective, PointObjective
 
 
 class DenseObjective(nn.Module):
@@ -60,29 +58,7 @@ class RefinerObjective(nn.Module):
         """(B, 3, H, W) normalised, (B, H, W) ids -> scalar loss."""
         with torch.no_grad():
             logits = run_padded(self.frozen[0], shrink(images, self.scale)).float()
-        return self.loss(images, logits, labels)
-
-    def loss(self, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        """(B, C, h, w) logits of the frozen network -> scalar loss."""
         return refinement_loss(self.trained(images, logits), labels, self.class_weights)
-
-
-class PatchObjective(RefinerObjective):
-    """The same of the pixels in the chosen patches."""
-
-    def loss(self, images: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        """(B, C, h, w) logits of the frozen network -> scalar loss."""
-        return patch_loss(self.trained(images, logits), labels, self.class_weights)
-
-
-class PointObjective(RefinerObjective):
-    """Cross entropy at random points; the dense network stays frozen."""
-
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised, (B, H, W) ids -> scalar loss."""
-        with torch.no_grad():
-            maps = read_maps(self.frozen[0], shrink(images, self.scale))
-        return point_loss(self.trained, maps, labels, self.class_weights)
 
 
 OBJECTIVES = {'dense': DenseObjective, 'refiner': RefinerObjective,

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,6 +18,13 @@ from sparse_seg_ros.timing import Stopwatch
 
 class PatchRefine(SparseRefine):
     """A network over the shrunken image and a PatchRefiner where that is most unsure."""
+
+    selector = 'patches'  # what alpha is a score of: their mean entropy, not that of pixels
+
+    @property
+    def most_alpha(self) -> float:
+        """Mean entropy that no patch exceeds, ln C nats."""
+        return math.log(self.refiner.num_classes)
 
     def full_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W), refined. Large: for calibration only."""
