@@ -69,9 +69,6 @@ def calibrate(segment: Segmenter, frames: Pairs, recall: float = 0.8) -> Segment
 def choose_threshold(segment: Segmenter, curve: UncertaintyCurve, goal: Goal,
                      frames: Pairs) -> Point:
     """Set the threshold that meets the goal -> what it selects."""
-    if getattr(segment.method, 'selector', 'entropy') != 'entropy':
-        raise ValueError('alpha of this method is no entropy of pixels and cannot be read off '
-                         'their errors; set alpha_nats or budget in its method YAML')
     if goal.kind in ('recall', 'density') and not 0 < goal.value <= 1:
         raise ValueError(f'{goal.kind} must be a fraction above 0 and at most 1, got {goal.value}')
     if goal.kind != 'milliseconds':

@@ -65,12 +65,6 @@ def test_frames_without_labels_are_refused(weights, frames):
         ss.calibrate(ss.load(weights, 'cpu', 'fp32'), void)
 
 
-def test_a_threshold_of_patches_is_not_read_off_pixels(tmp_path, frames):
-    save_model(tiny_model(refined_by='patch_refine', patch=32), tmp_path / 'patches.safetensors')
-    with pytest.raises(ValueError, match='is no entropy of pixels and cannot be read off'):
-        ss.calibrate(ss.load(tmp_path / 'patches.safetensors', 'cpu', 'fp32'), frames[:1])
-
-
 def test_a_dense_model_gets_a_temperature_only(tmp_path, frames):
     save_model(tiny_model(refines=False), tmp_path / 'dense.safetensors')
     segment = ss.calibrate(ss.load(tmp_path / 'dense.safetensors', 'cpu', 'fp32'), frames)

@@ -146,6 +146,16 @@ def test_a_patch_is_refined_by_itself_and_the_rest_stays_dense():
 
 
 @torch.inference_mode()
+def test_a_pixel_is_refined_where_its_score_is_above_the_threshold():
+    method, images = patch_method(alpha=2.2), random(2, 3, 37, 50)
+    scores = method.scores(images)
+    method.alpha = scores.median().item()
+    refined = method(images, Stopwatch(), False).refined
+    assert 0 < refined.sum() < refined.numel() and torch.equal(refined, scores > method.alpha)
+    assert scores.max() <= method.most_alpha
+
+
+@torch.inference_mode()
 def test_labels_are_those_of_the_full_logits():
     method, images = patch_method(alpha=2.2), random(2, 3, 37, 50)
     output = method(images, Stopwatch(), False)

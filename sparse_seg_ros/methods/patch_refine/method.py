@@ -26,6 +26,13 @@ class PatchRefine(SparseRefine):
         """Mean entropy that no patch exceeds, ln C nats."""
         return math.log(self.refiner.num_classes)
 
+    def scores(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, H, W) what is compared with alpha, of each one's patch."""
+        size_hw, side = tuple(images.shape[-2:]), self.refiner.patch
+        means = self.refiner.scores(self.coarse_logits(images), size_hw)
+        spread = means.repeat_interleave(side, 1).repeat_interleave(side, 2)
+        return spread[:, :size_hw[0], :size_hw[1]]
+
     def full_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W), refined. Large: for calibration only."""
         logits = self.coarse_logits(images)

@@ -97,10 +97,13 @@ class PatchRefiner(nn.Module):
 
     def choose(self, logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """(B, C, h, w) -> (B, rows, columns) bool: the patches to refine."""
-        nats = enlarge(entropy_map(logits), size_hw)
         count = int(self.budget * size_hw[0] * size_hw[1]) // self.patch ** 2 \
             if self.budget < 1 else None
-        return choose(mean_per_patch(nats, self.patch), self.alpha, count)
+        return choose(self.scores(logits, size_hw), self.alpha, count)
+
+    def scores(self, logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
+        """(B, C, h, w) -> (B, rows, columns) mean entropy of each patch, nats."""
+        return mean_per_patch(enlarge(entropy_map(logits), size_hw), self.patch)
 
     def refine(self, pixels: Tensor, coarse: Tensor) -> Tensor:
         """(P, 3, S, S) normalised, (P, C, S, S) logits -> (P, C, S, S) logits."""
