@@ -27,7 +27,7 @@ class PatchRefine(SparseRefine):
         return math.log(self.refiner.num_classes)
 
     def scores(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised -> (B, H, W) what is compared with alpha, of each one's patch."""
+        """(B, 3, H, W) normalised -> (B, H, W) what is compared with alpha, of the patch."""
         size_hw, side = tuple(images.shape[-2:]), self.refiner.patch
         means = self.refiner.scores(self.coarse_logits(images), size_hw)
         spread = means.repeat_interleave(side, 1).repeat_interleave(side, 2)
