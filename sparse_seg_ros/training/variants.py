@@ -52,11 +52,11 @@ class Trainings:
 
     def start_of(self, config: TrainConfig) -> str | Path:
         """Return the file that a training starts from: a refiner from a dense network alone."""
-        source = self.model_of(config.start_from)
-        model, _, weights = find_model(source)
+        model, _, weights = find_model(self.model_of(config.start_from))
         if config.stage == 'dense' or model.refiner is None:
             return weights
-        path = self.folder / f'dense_of_{plain_name(str(source))}.safetensors'
+        name = plain_name(config.start_from.removesuffix('.safetensors'))
+        path = self.folder / f'dense_of_{name}.safetensors'
         save_model(Model(replace(model.card, planes=()), model.network), path)
         return path
 

@@ -73,11 +73,11 @@ def test_a_refiner_is_trained_on_the_dense_network_alone(folder):
 
 def test_what_is_trained_is_not_trained_again(folder, capsys):
     trained = (folder / 'out/points/last.pt').stat().st_mtime_ns
-    assert ablate(folder, '--streets', '1', '--size', '32x48',
+    assert ablate(folder, '--streets', '1', '--size', '64x64',
                   '--json', str(folder / 'again.json')) == 1
     assert (folder / 'out/points/last.pt').stat().st_mtime_ns == trained
     figures = json.loads((folder / 'again.json').read_text())
-    assert (figures['streets'], figures['size_hw']) == (1, [32, 48])
+    assert (figures['streets'], figures['size_hw']) == (1, [64, 64])
     said = capsys.readouterr()
     assert '| points |' in said.out and 'sparse_seg ablate: lost failed' in said.err
 
@@ -86,7 +86,7 @@ def test_a_training_with_other_settings_is_not_taken_for_the_same(folder, tmp_pa
     text = (folder / 'plan.yaml').read_text()
     (tmp_path / 'plan.yaml').write_text(text.replace('epochs: 1', 'epochs: 2'))
     assert main(['ablate', str(tmp_path / 'plan.yaml'), '-o', str(folder / 'out'), '--device',
-                 'cpu', '--streets', '1', '--size', '32x48',
+                 'cpu', '--streets', '1', '--size', '64x64',
                  '--json', str(tmp_path / 'other.json')]) == 1
     rows = json.loads((tmp_path / 'other.json').read_text())['rows']
     assert 'was trained with epochs 1, now 2: delete it' in rows['points']['error']
