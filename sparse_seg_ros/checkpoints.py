@@ -34,7 +34,9 @@ class ModelCard:
     mean: tuple[float, float, float]           # of RGB in 0..255
     std: tuple[float, float, float]
     scale: float = 1.0                         # dense stage size / image size
+    refined_by: str = 'sparse_refine'          # method that the refiner belongs to
     planes: tuple[int, ...] = ()               # of the refiner; empty = none
+    patch: int = 0                             # side of the refiner's patches, pixels
     inputs: tuple[str, ...] = ('rgb',)         # of the refiner
     alpha_nats: float | None = None            # calibrated with these weights
     temperature: float = 1.0                   # likewise; divides the logits
@@ -61,15 +63,22 @@ class Model:
 
 def build_model(card: ModelCard) -> Model:
     """Card -> the model it describes, with fresh weights, in evaluation mode."""
+    from sparse_seg_ros.methods.patch_refine.refiner import PatchRefiner
+    from sparse_seg_ros.methods.point_rend.head import PointHead
     from sparse_seg_ros.methods.sparse_refine.parts import Parts
     from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
     network = build_network(card.network, len(card.classes)).eval()
     if not card.planes:
         return Model(card, network)
-    channels = count_features(network) if 'features' in card.inputs else 0
-    refiner = SparseRefiner(
-        len(card.classes), card.planes, card.alpha_nats, card.inputs,
-        parts=Parts(card.selector, card.extractor, card.ensembler, channels))
+    classes = len(card.classes)
+    if card.refined_by == 'point_rend':
+        refiner = PointHead(classes, count_features(network), card.planes)
+    elif card.refined_by == 'patch_refine':
+        refiner = PatchRefiner(classes, card.planes, card.alpha_nats, card.inputs, card.patch)
+    else:
+        channels = count_features(network) if 'features' in card.inputs else 0
+        parts = Parts(card.selector, card.extractor, card.ensembler, channels)
+        refiner = SparseRefiner(classes, card.planes, card.alpha_nats, card.inputs, parts=parts)
     return Model(card, network, refiner.eval())
 
 

@@ -105,7 +105,7 @@ class MethodConfig(Settings):
     """How frames are segmented: one complete YAML per method in config/."""
 
     method: str = setting('sparse_refine', 'what is done with a frame',
-                          choices=('dense', 'sparse_refine'))
+                          choices=('dense', 'sparse_refine', 'point_rend', 'patch_refine'))
     weights: str = setting('demo', 'name in models/zoo.yaml, or path of a .safetensors file')
     scale: float = setting(0.5, 'dense stage size / image size', at_least=0.05, at_most=1.0)
     alpha_nats: float = setting(-1.0, 'refine pixels above this entropy; below 0: the value '
@@ -116,6 +116,8 @@ class MethodConfig(Settings):
                              'the weights', choices=('auto', *ENSEMBLERS))
     budget: float = setting(1.0, 'refine at most this fraction of the pixels, the most uncertain',
                             at_least=0.0, at_most=1.0)
+    points: int = setting(8096, 'of point_rend: predicted anew after each doubling, of 1024x2048 '
+                          'pixels; of other sizes in proportion', at_least=0)
     temperature: float = setting(0.0, 'logits are divided by it before they become probabilities; '
                                  '0: the value calibrated with the weights', at_least=0.0,
                                  at_most=20.0)

@@ -9,6 +9,12 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 
 
+def find_file(name: str | Path) -> Path:
+    """Path as it is; where there is no such file, one that came with the package."""
+    path = Path(name)
+    return path if path.exists() or not (share() / path).is_file() else share() / path
+
+
 def share() -> Path:
     """
     Return the folder that holds config/ and models/.

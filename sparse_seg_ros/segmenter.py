@@ -43,6 +43,9 @@ class Method(Protocol):
     def full_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W) of every pixel. Large: for calibration only."""
 
+    def count_macs(self, size_hw: tuple[int, int], refined: Tensor | None) -> dict[str, int]:
+        """Size of an image, (1, H, W) bool where refined -> multiply-accumulates per stage."""
+
 
 class Segmenter:
     """
@@ -86,7 +89,8 @@ class Segmenter:
     def limit(self, name: str, value: float, most: float, unit: str = '') -> None:
         """Set a limit of the refinement within its range."""
         if getattr(self.method, name) is None:
-            raise ValueError(f'{name} needs a method with refinement; this model runs dense')
+            raise ValueError(f'{name} needs a method with refinement that has one; this model '
+                             f"runs {self.description.get('method', 'dense')!r}")
         if not 0 <= value <= most:
             raise ValueError(f'{name} must be from 0 to {most:.3g}{unit}, got {value}')
         setattr(self.method, name, value)

@@ -8,14 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from sparse_seg_ros.checkpoints import Model, file_hash, load_model
 from sparse_seg_ros.config import MethodConfig, from_mapping, nearest, read_yaml
 from sparse_seg_ros.files import share
 from sparse_seg_ros.labels import LabelSet, load_labels
 from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.patch_refine.method import PatchRefine
+from sparse_seg_ros.methods.point_rend.method import PointRend
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
-from sparse_seg_ros.segmenter import PRECISIONS, Segmenter
+from sparse_seg_ros.segmenter import PRECISIONS, Method, Segmenter
+
+REFINING = {'sparse_refine': SparseRefine, 'point_rend': PointRend, 'patch_refine': PatchRefine}
 
 
 def load(name: str | Path = 'demo', device: str = 'auto', precision: str = 'auto') -> Segmenter:
@@ -57,7 +62,7 @@ def find_weights(name: str, folder: Path) -> Path:
 
 def own_config(model: Model) -> MethodConfig:
     """Return the settings a weights file runs with when no YAML says otherwise."""
-    return MethodConfig(method='dense' if model.refiner is None else 'sparse_refine',
+    return MethodConfig(method='dense' if model.refiner is None else model.card.refined_by,
                         scale=model.card.scale)
 
 
@@ -68,26 +73,44 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
     precision = choose_precision(precision, device)
     for part in model.parts().values():
         part.to(device, memory_format=torch.channels_last)
-    temperature = config.temperature or model.card.temperature
-    if config.method == 'dense':
-        method = Dense(model.network, config.scale, temperature)
-    elif model.refiner is None:
-        raise ValueError(f'{description.get("weights", "these weights")} hold no refiner; use '
-                         "'method: dense' or train one with `sparse_seg train`")
-    else:
-        refiner = model.refiner.with_parts(config.selector, config.ensembler)
-        if refiner.parts.selector != model.card.selector and config.alpha_nats < 0:
-            raise ValueError(f'selector {config.selector!r} needs its own alpha_nats, from 0 to '
-                             f'{refiner.selector.most:.3g}: that of the weights belongs to '
-                             f'{model.card.selector!r}')
-        method = SparseRefine(model.network, refiner, config.scale, temperature)
-        method.budget = config.budget
+    method = build_method(model, config, description.get('weights', 'these weights'))
     segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
                         device=device, precision=precision,
                         description={'method': config.method, 'backend': 'torch', **description})
     if config.alpha_nats >= 0:
         segment.alpha = config.alpha_nats
     return segment
+
+
+def build_method(model: Model, config: MethodConfig, source: str) -> Method:
+    """Put a model's parts under the method that the settings name; source: of the weights."""
+    temperature = config.temperature or model.card.temperature
+    if config.method == 'dense':
+        return Dense(model.network, config.scale, temperature)
+    if model.refiner is None:
+        raise ValueError(f"{source} hold no refiner; use 'method: dense' or train one with "
+                         '`sparse_seg train`')
+    if model.card.refined_by != config.method:
+        raise ValueError(f"{source} were trained for {model.card.refined_by!r}, not for "
+                         f"{config.method!r}; change 'method'")
+    refiner = model.refiner
+    if config.method == 'sparse_refine':
+        refiner = chosen_parts(model, config)
+    method = REFINING[config.method](model.network, refiner, config.scale, temperature)
+    method.budget = config.budget
+    if isinstance(method, PointRend):
+        method.points = config.points
+    return method
+
+
+def chosen_parts(model: Model, config: MethodConfig) -> nn.Module:
+    """Return the refiner with the selector and ensembler that the settings name."""
+    refiner = model.refiner.with_parts(config.selector, config.ensembler)
+    if refiner.parts.selector != model.card.selector and config.alpha_nats < 0:
+        raise ValueError(f'selector {config.selector!r} needs its own alpha_nats, from 0 to '
+                         f'{refiner.selector.most:.3g}: that of the weights belongs to '
+                         f'{model.card.selector!r}')
+    return refiner
 
 
 def label_set(model: Model) -> LabelSet:

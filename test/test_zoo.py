@@ -57,6 +57,28 @@ def test_a_refining_method_on_weights_without_a_refiner_says_what_to_do(folder):
         ss.load(path, device='cpu')
 
 
+@pytest.mark.parametrize('method', ['point_rend', 'patch_refine'])
+def test_a_method_on_weights_of_another_says_what_to_change(folder, method):
+    path = write(folder, f'method: {method}\nweights: refines.safetensors\n')
+    with pytest.raises(ValueError, match=f"were trained for 'sparse_refine', not for '{method}'; "
+                                         "change 'method'"):
+        ss.load(path, device='cpu')
+
+
+def test_a_rival_runs_as_its_card_and_its_file_say(folder):
+    save_model(tiny_model(refined_by='point_rend', planes=(8, 8)), folder / 'points.safetensors')
+    segment = ss.load(write(folder, 'method: point_rend\nweights: points.safetensors\n'
+                                    'points: 4000\nbudget: 0.5\n'), device='cpu')
+    assert (segment.alpha, segment.budget, segment.method.points) == (None, 0.5, 4000)
+    with pytest.raises(ValueError, match="alpha needs .* that has one; this model runs 'point_r"):
+        segment.alpha = 0.3
+    save_model(tiny_model(refined_by='patch_refine', patch=32), folder / 'patches.safetensors')
+    segment = ss.load(folder / 'patches.safetensors', device='cpu')
+    assert (segment.alpha, segment.method.refiner.patch) == (0.3, 32)
+    seen = segment(street_image())
+    assert seen.refined.shape == (96, 128) and seen.labels.max() < 11
+
+
 def test_a_label_set_with_other_classes_is_refused(tmp_path):
     (tmp_path / 'farm.yaml').write_text('classes:\n  crop: [0, 255, 0]\n')
     save_model(tiny_model(labels=str(tmp_path / 'farm.yaml')), tmp_path / 'odd.safetensors')

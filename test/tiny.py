@@ -12,6 +12,7 @@ from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.networks.lrformer.network import LRFormer
 from sparse_seg_ros.networks.lrformer.variants import Variant
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
+from sparse_seg_ros.zoo import find_model
 
 
 class TinyLRFormer(LRFormer):
@@ -39,3 +40,12 @@ def tiny_model(refines: bool = True, seed: int = 0, **card) -> Model:
 def street_image(height: int = 96, width: int = 128, seed: int = 0) -> np.ndarray:
     """Return (H, W, 3) uint8 RGB of a street."""
     return next(street_frames(seed, 1, (height, width)))[0]
+
+
+def demo_and_street(size_hw: tuple[int, int] = (192, 384)) -> tuple:
+    """Return the model that ships, (1, 3, H, W) normalised image of a street, (H, W) its ids."""
+    model, _, _ = find_model('demo')
+    image, label = next(street_frames(5, 1, size_hw))[:2]
+    pixels = torch.from_numpy(image).float()
+    images = (pixels - torch.tensor(model.card.mean)) / torch.tensor(model.card.std)
+    return model, images.movedim(-1, 0)[None], label

@@ -17,9 +17,10 @@ from sparse_seg_ros.memory import keep_freed_memory
 COMMANDS = {
     'demo': 'play a street (or your bag) through the real node and show what it sees',
     'replay': 'segment every frame of a bag, offline, into a new bag',
-    'train': 'train a dense network or a refiner',
+    'train': 'train a dense network, a refiner or a rival of it',
     'calibrate': 'fit entropy threshold and temperature to labelled frames',
     'evaluate': 'score models on labelled frames or street scenes',
+    'ablate': 'compare variants of a method, trained where needed, in one table',
     'export': 'pack a trained model for shipping',
     'bench': 'measure speed against named rivals',
     'doctor': 'say what this machine has and how to add what is missing',

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.evaluation.small_objects import SmallObjects
+from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.segmenter import Segmenter
 
 
@@ -36,8 +37,9 @@ class Report:
     milliseconds: dict[str, float]
 
 
-def evaluate(segment: Segmenter, frames: Iterable[tuple[np.ndarray, np.ndarray]]) -> Report:
-    """Segment every (image, label) pair -> Report."""
+def evaluate(segment: Segmenter, frames: Iterable[tuple[np.ndarray, np.ndarray]],
+             watch: Callable[[np.ndarray, np.ndarray, Prediction], None] | None = None) -> Report:
+    """Segment every (image, label) pair -> Report; watch is shown each with its prediction."""
     matrix, small = ConfusionMatrix(len(segment.labels)), SmallObjects(len(segment.labels))
     densities, times = [], []
     for image, label in tqdm(frames, 'evaluating', leave=False):
@@ -46,6 +48,8 @@ def evaluate(segment: Segmenter, frames: Iterable[tuple[np.ndarray, np.ndarray]]
         small.add(seen.labels, label)
         densities.append(seen.density)
         times.append(seen.milliseconds)
+        if watch is not None:
+            watch(image, label, seen)
     if not times:
         raise ValueError('no frames to evaluate')
     stages = {stage: round(float(np.median([time[stage] for time in times])), 3)

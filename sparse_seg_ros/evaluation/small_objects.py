@@ -1,13 +1,16 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Score of small things: intersection over union of the objects that cover few pixels.
+Score of small things: intersection over union of the objects that cover few pixels; or many.
 
 An object is a connected component of one class in the truth; it is small below a fraction of the
-image. A prediction counts against the small objects as far as it is connected to one of them.
+image. A prediction counts against the small objects as far as it is connected to one of them. The
+larger objects are scored alike, to tell what helps the one or the other.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -15,20 +18,35 @@ import numpy as np
 SMALL_FRACTION = 5e-4  # of the image: 1049 px of 1024x2048, 86 px of 360x480
 
 
-class SmallObjects:
-    """Adds up intersections and unions of small objects per class."""
+def small_components(mask: np.ndarray) -> np.ndarray:
+    """(H, W) bool -> (H, W) bool: its 8-connected components below SMALL_FRACTION of H x W."""
+    _, component, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    is_small = stats[:, cv2.CC_STAT_AREA] < SMALL_FRACTION * mask.size
+    is_small[0] = False  # the background
+    return is_small[component]
 
-    def __init__(self, num_classes: int):
+
+def large_components(mask: np.ndarray) -> np.ndarray:
+    """(H, W) bool -> (H, W) bool: its other components."""
+    return mask & ~small_components(mask)
+
+
+class SmallObjects:
+    """Adds up intersections and unions of small objects per class, or of those chosen."""
+
+    def __init__(self, num_classes: int,
+                 choose: Callable[[np.ndarray], np.ndarray] = small_components):
+        self.choose = choose
         self.hits, self.unions = np.zeros(num_classes), np.zeros(num_classes)
 
     def add(self, predicted: np.ndarray, truth: np.ndarray) -> None:
         """Count two (H, W) uint8 arrays of ids; void truth is left out."""
         for index in range(len(self.hits)):
             true = truth == index
-            small = small_components(true)
+            small = self.choose(true)
             if not small.any():
                 continue
-            claimed = (predicted == index) & (small | ~true)  # larger objects are not at stake
+            claimed = (predicted == index) & (small | ~true)  # other objects are not at stake
             claimed = connected_to(claimed & (truth != 255), small)
             self.hits[index] += np.count_nonzero(claimed & small)
             self.unions[index] += np.count_nonzero(claimed | small)
@@ -42,14 +60,6 @@ class SmallObjects:
         """Mean of iou() over the classes that have small objects; nan without any."""
         scores = self.iou()
         return float(np.nanmean(scores)) if np.isfinite(scores).any() else float('nan')
-
-
-def small_components(mask: np.ndarray) -> np.ndarray:
-    """(H, W) bool -> (H, W) bool: its 8-connected components below SMALL_FRACTION of H x W."""
-    _, component, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    is_small = stats[:, cv2.CC_STAT_AREA] < SMALL_FRACTION * mask.size
-    is_small[0] = False  # the background
-    return is_small[component]
 
 
 def connected_to(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:

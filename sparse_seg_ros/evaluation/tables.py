@@ -23,6 +23,11 @@ def markdown(reports: dict[str, Report]) -> str:
     rows += [[f'{name}, small objects', percent(report.small_mean_iou),
               *percents(report.small_iou, classes), '', '']
              for name, report in reports.items()]
+    return grid(head, rows)
+
+
+def grid(head: list[str], rows: list[list[str]]) -> str:
+    """Cells -> a markdown table, its first column to the left and the others to the right."""
     lines = [head, ['---'] + ['---:'] * (len(head) - 1), *rows]
     return '\n'.join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.reading import read_logits
 from sparse_seg_ros.networks import run_padded
+from sparse_seg_ros.networks.images import shrunk_hw
 from sparse_seg_ros.timing import Stopwatch
 
 
@@ -30,6 +32,10 @@ class Dense:
         """(B, 3, H, W) normalised -> (B, C, H, W). Large: for calibration only."""
         return F.interpolate(self.coarse_logits(images), images.shape[-2:], mode='nearest')
 
+    def count_macs(self, size_hw: tuple[int, int], refined: None) -> dict[str, int]:
+        """Size of an image -> multiply-accumulates per stage."""
+        return {'dense': count_network(self.network, self.scale, size_hw)}
+
     def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput without refined pixels."""
         with clock('dense'):
@@ -46,8 +52,7 @@ def shrink(images: Tensor, scale: float) -> Tensor:
     """(B, 3, H, W) -> (B, 3, round(scale H), round(scale W)), averaging the pixels covered."""
     if scale == 1:
         return images
-    size = [max(1, round(side * scale)) for side in images.shape[-2:]]
-    return F.interpolate(images, size=size, mode='area')
+    return F.interpolate(images, size=shrunk_hw(images.shape[-2:], scale), mode='area')
 
 
 def enlarge(values: Tensor, size_hw: torch.Size) -> Tensor:

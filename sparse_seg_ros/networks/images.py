@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What networks can be given."""
+"""What networks can be given, and at which size."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def check_images(images: Tensor) -> None:
         raise ValueError('images must be (B, 3, H, W) with at least one pixel, got '
                          f'{tuple(images.shape)}; resize or skip empty crops, and add the batch '
                          'dimension to a single image')
+
+
+def shrunk_hw(size_hw: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Size of an image -> the size at which a network sees it."""
+    return tuple(max(1, round(side * scale)) for side in size_hw)

@@ -11,9 +11,10 @@ from sparse_seg_ros.config import ENSEMBLERS, SELECTORS, Settings, setting
 
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """One run: a dense network, or the refiner of a frozen one."""
+    """One run: a dense network, or the refiner of a frozen one, in one of three kinds."""
 
-    stage: str = setting('dense', 'what is trained', choices=('dense', 'refiner'))
+    stage: str = setting('dense', 'what is trained', choices=(
+        'dense', 'refiner', 'point_rend', 'patch_refine'))
     network: str = setting('compact', 'name in NETWORKS; ignored for a refiner')
     labels: str = setting('camvid', 'label set')
     start_from: str = setting('', 'model file: weights to start from; the frozen network of a '
@@ -21,6 +22,7 @@ class TrainConfig(Settings):
     scale: float = setting(0.5, 'network input size / image size', at_least=0.05, at_most=1.0)
     planes: tuple = setting((16, 32, 64, 128), 'channels of the refiner per stage')
     inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel')
+    patch: int = setting(256, 'of patch_refine: side of its patches, pixels', at_least=1)
     selector: str = setting('entropy', 'what alpha is a score of', choices=SELECTORS)
     extractor: str = setting('unet', 'kind of extractor', choices=('unet', 'pointnet'))
     ensembler: str = setting('gated', 'how both predictions of a pixel become one',

@@ -47,6 +47,9 @@ from sparse_seg_ros.training.record import Record, plain, preview
 from sparse_seg_ros.training.sources import class_weights, training_sources, validation_frames
 from sparse_seg_ros.zoo import assemble, own_config
 
+METHODS = {'dense': 'sparse_refine', 'refiner': 'sparse_refine', 'point_rend': 'point_rend',
+           'patch_refine': 'patch_refine'}  # what the stage's model is run by, once it refines
+
 
 def train(config: TrainConfig, folder: str | Path, device: str = 'cpu') -> Path:
     """Run or resume the training in a folder, or a process's part -> path of its model file."""
@@ -73,24 +76,32 @@ def train(config: TrainConfig, folder: str | Path, device: str = 'cpu') -> Path:
 def start_model(config: TrainConfig) -> Model:
     """Build the model to train: fresh, or started from the weights of another run."""
     start = load_model(config.start_from) if config.start_from else None
-    if config.stage == 'refiner' and start is None:
+    is_refiner = config.stage != 'dense'
+    if is_refiner and start is None:
         raise ValueError("a refiner needs 'start_from': the model file of its dense network")
     labels = load_labels(config.labels)
     network = start.card.network if start else config.network
     kind = NETWORKS[network]
-    is_refiner = config.stage == 'refiner'
     card = ModelCard(network, labels.names, labels.name, kind.mean, kind.std, config.scale,
-                     config.planes if is_refiner else (), config.inputs,
-                     config.alpha_nats if is_refiner else None, selector=config.selector,
-                     extractor=config.extractor, ensembler=config.ensembler,
+                     planes=config.planes if is_refiner else (), inputs=config.inputs,
+                     alpha_nats=config.alpha_nats if is_refiner else None,
+                     refined_by=METHODS[config.stage],
+                     patch=config.patch if config.stage == 'patch_refine' else 0,
+                     selector=config.selector, extractor=config.extractor,
+                     ensembler=config.ensembler,
                      training={**(start.card.training if start else {}),
                                config.stage: plain(asdict(config))})
     model = build_model(card)
     if start:
-        for name, part in model.parts().items():
-            if name in start.parts():
-                load_strictly(part, start.parts()[name].state_dict(), config.start_from)
+        load_strictly(model.network, start.network.state_dict(), config.start_from)
+        if goes_on(start.card, card):
+            load_strictly(model.refiner, start.refiner.state_dict(), config.start_from)
     return model
+
+
+def goes_on(start: ModelCard, card: ModelCard) -> bool:
+    """Tell whether a run goes on with the refiner that it starts from: one of the same kind."""
+    return bool(start.planes) and bool(card.planes) and start.refined_by == card.refined_by
 
 
 class Run:

@@ -12,6 +12,7 @@ from sparse_seg_ros.methods.dense import shrink
 from sparse_seg_ros.methods.sparse_refine.loss import mean_cross_entropy, refinement_loss
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import run_padded
+from sparse_seg_ros.training.rivals import PatchObjective, PointObjective
 
 
 class DenseObjective(nn.Module):
@@ -61,4 +62,5 @@ class RefinerObjective(nn.Module):
         return refinement_loss(seen, labels, self.class_weights)
 
 
-OBJECTIVES = {'dense': DenseObjective, 'refiner': RefinerObjective}
+OBJECTIVES = {'dense': DenseObjective, 'refiner': RefinerObjective,
+              'point_rend': PointObjective, 'patch_refine': PatchObjective}

@@ -11,6 +11,8 @@ import torch
 from tiny import tiny_model
 
 from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.patch_refine.method import PatchRefine
+from sparse_seg_ros.methods.point_rend.method import PointRend
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.timing import Stopwatch
 
@@ -29,7 +31,20 @@ def make_sparse_refine(scale=0.5, alpha=2.3):
     return method
 
 
-METHODS = {'dense': make_dense, 'sparse_refine': make_sparse_refine}
+def make_point_rend(scale=0.5):
+    model = tiny_model(refined_by='point_rend', planes=(8, 8))
+    torch.nn.init.normal_(model.refiner.predict.weight)
+    return PointRend(model.network, model.refiner, scale)
+
+
+def make_patch_refine(scale=0.5):
+    model = tiny_model(refined_by='patch_refine', patch=16, alpha_nats=2.3)
+    torch.nn.init.normal_(model.refiner.head.weight)
+    return PatchRefine(model.network, model.refiner, scale)
+
+
+METHODS = {'dense': make_dense, 'sparse_refine': make_sparse_refine,
+           'point_rend': make_point_rend, 'patch_refine': make_patch_refine}
 
 
 def run(method, images, wants_confidence=True):
@@ -79,6 +94,28 @@ def test_stages_are_timed(make):
     _, milliseconds = run(make(), random_images(1, 48, 64))
     assert {'dense', 'label'} <= milliseconds.keys()
     assert all(spent >= 0 for spent in milliseconds.values())
+
+
+def test_multiply_accumulates_are_counted_for_every_stage_that_computes(make):
+    method = make()
+    output, milliseconds = run(method, random_images(1, 48, 64))
+    counted = method.count_macs((48, 64), output.refined)
+    assert counted.keys() == milliseconds.keys() - {'select', 'label'}
+    assert counted['dense'] == sum_of_layers(method.network, random_images(1, 32, 32))
+
+
+def sum_of_layers(network, images):
+    """Multiply-accumulates of the convolutions, from their shapes as they are called."""
+    counts = []
+
+    def add(layer, given, output):
+        counts.append(output[0, 0].numel() * layer.weight.numel())
+    hooks = [layer.register_forward_hook(add) for layer in network.modules()
+             if isinstance(layer, torch.nn.Conv2d)]
+    network(images)
+    for hook in hooks:
+        hook.remove()
+    return sum(counts)
 
 
 def test_refinement_changes_refined_pixels_only():

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from ros_bags import image, jpeg, labels, read_bag, write_bag
 from ros_fakes import make_image, make_segmenter
+from tiny import tiny_model
 
+from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.ros.pixels import to_labels
@@ -125,3 +127,16 @@ def test_the_command_prints_and_writes_the_numbers(tmp_path, monkeypatch, capsys
     assert json.loads(figures.read_text())['frames'] == 3
     assert main(words) == 1
     assert 'exists already' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('method', [{'refined_by': 'point_rend', 'planes': (8, 8)},
+                                    {'refined_by': 'patch_refine', 'patch': 16}],
+                         ids=lambda method: method['refined_by'])
+def test_rivals_of_the_refiner_are_replayed_like_it(tmp_path, method):
+    save_model(tiny_model(**method), tmp_path / 'rival.safetensors')
+    path = write_bag(tmp_path / 'bag', {'/front/image_raw': image}, frames=1)
+    assert main(['replay', str(path), '-o', str(tmp_path / 'out'), '--device', 'cpu', '--model',
+                 str(tmp_path / 'rival.safetensors'), '--json', str(tmp_path / 'n.json')]) == 0
+    numbers = json.loads((tmp_path / 'n.json').read_text())
+    assert numbers['frames'] == 1 and {'dense', 'select', 'extract'} <= set(
+        numbers['milliseconds'])

@@ -17,11 +17,14 @@ import torch
 import yaml
 from tiny import tiny_model
 
+import sparse_seg_ros as ss
 from sparse_seg_ros.checkpoints import load_model, save_model
 from sparse_seg_ros.config import read_yaml
+from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.data.street import street_frames
 from sparse_seg_ros.training.config import TrainConfig
-from sparse_seg_ros.training.loop import Run, learning_rate, train
+from sparse_seg_ros.training.loop import Run, learning_rate, start_model, train
+from sparse_seg_ros.training.objectives import OBJECTIVES
 from sparse_seg_ros.training.record import plain
 
 TINY = TrainConfig(street_frames=4, street_size_hw=(64, 96), street_scales=(0.8, 1.2),
@@ -93,6 +96,41 @@ def test_a_refiner_leaves_its_dense_network_alone(tmp_path, config):
                         {f'network.{key}': value
                          for key, value in model.network.state_dict().items()})
     assert (model.refiner.head.weight != 0).any()
+
+
+RIVALS = {'point_rend': {'planes': (8, 8)},
+          'patch_refine': {'patch': 16, 'alpha_nats': 0.0}}
+
+
+def loss_of(path, stage, config):
+    """Return the loss of a model file on the frames that it was trained with, and nothing else."""
+    frames = RenderedStreet(config.cache, 4, config.street_size_hw, config.street_seed)
+    model = load_model(path)
+    objective = OBJECTIVES[stage](model, torch.ones(11)).eval()
+    torch.manual_seed(0)
+    images = torch.from_numpy(np.array(frames.images)).movedim(-1, 1)
+    mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in (model.card.mean, model.card.std))
+    with torch.no_grad():
+        return objective((images - mean) / std, torch.from_numpy(np.array(frames.labels))).item()
+
+
+@pytest.mark.parametrize('stage', RIVALS)
+def test_a_rival_learns_on_a_frozen_network_and_runs_as_its_card_says(tmp_path, config, stage):
+    start = tmp_path / 'start.safetensors'
+    save_model(tiny_model(refines=False), start)
+    config = replace(config, stage=stage, start_from=str(start), epochs=6, learning_rate=1e-2,
+                     **RIVALS[stage])
+    trained = train(config, tmp_path / 'run')
+    untrained = tmp_path / 'untrained.safetensors'
+    save_model(start_model(config), untrained)
+    assert loss_of(trained, stage, config) < 0.9 * loss_of(untrained, stage, config)
+    frozen = load_model(trained).network.state_dict()
+    assert all(torch.equal(frozen[key.removeprefix('network.')], tensor)
+               for key, tensor in weights(start).items())
+    segment = ss.load(trained, device='cpu', precision='fp32')
+    assert segment.description['method'] == stage
+    seen = segment(next(street_frames(9, 1, (64, 96)))[0])
+    assert seen.refined.any() and {'dense', 'select', 'extract'} <= seen.milliseconds.keys()
 
 
 def test_labelled_frames_are_scored_while_training(tmp_path, config):

@@ -9,11 +9,14 @@ by nearest neighbour, and overwritten at the refined pixels, which is exact.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from sparse_seg_ros.methods.dense import enlarge, shrink
+from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.reading import read_logits
+from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.selectors import Scene
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.features import Features, run_with_features
@@ -84,14 +87,30 @@ class SparseRefine:
             logits, features = self.coarse(images)
         seen = self.refiner(images, logits, clock, features, self.truth)
         with clock('label'):
-            low = read_logits(logits, self.temperature, wants_confidence)
-            by_class = seen.ensembled.float().t()[None]  # (1, C, N): far faster on CPU than (N, C)
-            high = read_logits(by_class, self.temperature, wants_confidence)
-            labels, uncertainty, confidence = (
-                None if coarse is None else
-                overwrite(enlarge(coarse, images.shape[-2:]), seen.level.flat, fine)
-                for coarse, fine in zip(low, high))
+            labels, uncertainty, confidence = read_both(
+                logits, seen.ensembled, seen.level.flat, images.shape[-2:], self.temperature,
+                wants_confidence)
         return MethodOutput(labels, uncertainty, seen.selected, confidence)
+
+    def count_macs(self, size_hw: tuple[int, int], refined: Tensor) -> dict[str, int]:
+        """Size of an image, (B, H, W) bool -> multiply-accumulates per stage."""
+        return {'dense': count_network(self.network, self.scale, size_hw),
+                **count_macs(self.refiner, refined)}
+
+
+def read_both(logits: Tensor, fine: Tensor, positions: Tensor, size_hw: torch.Size,
+              temperature: float, wants_confidence: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    """
+    Labels, uncertainty and confidence, (B, H, W) each: coarse, and fine where that was refined.
+
+    logits (B, C, h, w), fine (N, C), positions (N,) of the fine ones in the flattened (B, H, W).
+    """
+    low = read_logits(logits, temperature, wants_confidence)
+    by_class = fine.float().t()[None]  # (1, C, N): far faster on CPU than (N, C)
+    high = read_logits(by_class, temperature, wants_confidence)
+    return tuple(None if coarse is None else
+                 overwrite(enlarge(coarse, size_hw), positions, refined)
+                 for coarse, refined in zip(low, high))
 
 
 def overwrite(values: Tensor, positions: Tensor, fine: Tensor) -> Tensor:

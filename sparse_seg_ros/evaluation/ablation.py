@@ -1,0 +1,191 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Variants of a method, measured on the same frames: how SparseRefine's tables are drawn again.
+
+A plan is a YAML, see config/ablate. One variant that fails does not stop the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from sparse_seg_ros.config import (
+    MethodConfig,
+    Settings,
+    from_mapping,
+    nearest,
+    read_yaml,
+    setting,
+)
+from sparse_seg_ros.evaluation.evaluate import Report, evaluate
+from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_components
+from sparse_seg_ros.labels import VOID
+from sparse_seg_ros.methods.dense import enlarge
+from sparse_seg_ros.prediction import Prediction
+from sparse_seg_ros.segmenter import Segmenter
+from sparse_seg_ros.zoo import assemble, find_model
+
+Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
+OWN_SETTINGS = ('model', 'train', 'training')
+
+
+@dataclass(frozen=True)
+class Variant:
+    """
+    One row: a model as it is, or one that is trained first, and settings of its method.
+
+    model: zoo name, weights file, method YAML or the name of a variant that is trained before;
+    train: a training YAML, training: what is different from it; method: what is different from
+    the model's own settings.
+    """
+
+    name: str
+    model: str = ''
+    train: str = ''
+    training: Mapping[str, Any] = field(default_factory=dict)
+    method: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Data(Settings):
+    """What a plan is measured on."""
+
+    about: str = setting('', 'what the table shows')
+    data: str = setting('', "labelled frames, 'folder/split'; empty = rendered streets")
+    streets: int = setting(8, 'rendered scenes', at_least=1)
+    size_hw: tuple = setting((512, 1024), 'size of those scenes')
+    seed: int = setting(1001, 'of those scenes; training renders others', at_least=0)
+    baseline: str = setting('', 'variant that gains are counted from; empty = the first')
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Data and the variants by name, in order."""
+
+    data: Data
+    variants: dict[str, Variant]
+
+    @property
+    def baseline(self) -> str:
+        """Name of the variant that gains are counted from."""
+        return self.data.baseline or next(iter(self.variants))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    What was measured of a variant.
+
+    recall: fraction of the dense stage's errors that were refined, None without refinement;
+    macs: multiply-accumulates per stage, mean over the frames; large_iou: of the objects that are
+    not small.
+    """
+
+    report: Report
+    recall: float | None
+    macs: dict[str, float]
+    large_iou: dict[str, float]
+
+
+def read_plan(path: str | Path) -> Plan:
+    """YAML -> Plan; a setting that is not known is named before anything is trained."""
+    content = read_yaml(path)
+    if not isinstance(content, Mapping) or not isinstance(content.get('variants'), Mapping) \
+            or not content['variants']:
+        raise ValueError(f"{path}: has no variants; add 'variants:' and below it lines such as "
+                         "'dense: {model: demo, method: dense}'")
+    data = from_mapping(Data, {key: value for key, value in content.items()
+                               if key not in ('variants', 'training')}, str(path))
+    variants = {str(name): read_variant(str(name), values, content.get('training') or {}, path)
+                for name, values in content['variants'].items()}
+    if data.baseline and data.baseline not in variants:
+        raise ValueError(f'{path}: baseline {data.baseline!r} is no variant; '
+                         f'{nearest(data.baseline, variants)}')
+    return Plan(data, variants)
+
+
+def read_variant(name: str, values: Any, training: Mapping[str, Any],
+                 source: str | Path) -> Variant:
+    """Read one variant; training: what all trainings of the plan have in common."""
+    where = f'{source}: variant {name!r}'
+    if not isinstance(values, Mapping):
+        raise ValueError(f'{where} must be settings such as {{model: demo}}, got {values!r}')
+    known = [*OWN_SETTINGS, *(item.name for item in fields(MethodConfig)
+                              if item.name != 'weights')]
+    for key in values:
+        if key not in known:
+            raise ValueError(f'{where}: unknown setting {key!r}; {nearest(key, known)}')
+    if ('model' in values) == ('train' in values):
+        raise ValueError(f"{where} needs either 'model', what it runs, or 'train', the YAML of a "
+                         'training')
+    method = {key: value for key, value in values.items() if key not in OWN_SETTINGS}
+    from_mapping(MethodConfig, method, where)
+    return Variant(name, str(values.get('model', '')), str(values.get('train', '')),
+                   {**training, **(values.get('training') or {})}, method)
+
+
+def measure_all(plan: Plan, frames: Pairs, find: Callable[[Variant], str | Path], device: str,
+                precision: str) -> Iterator[tuple[str, Outcome | Exception]]:
+    """Yield the outcome of each variant, or why it failed; find: variant -> its model."""
+    for variant in tqdm(plan.variants.values(), 'variants'):
+        try:
+            yield variant.name, measure(variant, find(variant), frames, device, precision)
+        except (ValueError, OSError, ImportError, RuntimeError) as error:
+            yield variant.name, error
+
+
+def measure(variant: Variant, source: str | Path, frames: Pairs, device: str,
+            precision: str) -> Outcome:
+    """Score one variant on the frames."""
+    model, config, weights = find_model(source)
+    config = from_mapping(MethodConfig, {**asdict(config), **variant.method},
+                          f'variant {variant.name!r}')
+    segment = assemble(model, config, device, precision, {'weights': weights.name})
+    watch = Watch(segment)
+    report = evaluate(segment, frames, watch)
+    return Outcome(report, watch.recall(), watch.mean_macs(), watch.large_iou())
+
+
+class Watch:
+    """Looks at every prediction: what was selected, what it cost, how large objects fared."""
+
+    def __init__(self, segment: Segmenter):
+        self.segment = segment
+        self.large = SmallObjects(len(segment.labels), large_components)
+        self.macs: list[dict[str, int]] = []
+        self.errors = self.found = 0
+        self.refines = False
+
+    def __call__(self, image: np.ndarray, label: np.ndarray, seen: Prediction) -> None:
+        """Count one frame."""
+        self.large.add(seen.labels, label)
+        refined = None if seen.refined is None else torch.from_numpy(seen.refined)[None]
+        self.macs.append(self.segment.method.count_macs(label.shape, refined))
+        if seen.refined is not None:
+            coarse = self.segment.coarse_logits(image).argmax(1).to(torch.uint8)
+            is_wrong = (enlarge(coarse, label.shape)[0].cpu().numpy() != label) & (label != VOID)
+            self.errors += np.count_nonzero(is_wrong)
+            self.found += np.count_nonzero(is_wrong & seen.refined)
+            self.refines = True
+
+    def recall(self) -> float | None:
+        """Return the fraction of the dense stage's errors that were refined, if any can be."""
+        return self.found / max(self.errors, 1) if self.refines else None
+
+    def mean_macs(self) -> dict[str, float]:
+        """Return the multiply-accumulates per stage."""
+        return {stage: float(np.mean([macs[stage] for macs in self.macs]))
+                for stage in self.macs[0]}
+
+    def large_iou(self) -> dict[str, float]:
+        """Return the scores of the classes that have large objects."""
+        return {name: round(float(score), 4) for name, score in
+                zip(self.segment.labels.names, self.large.iou()) if np.isfinite(score)}

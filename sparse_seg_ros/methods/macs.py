@@ -1,0 +1,27 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Multiply-accumulates of dense modules: convolutions, linear layers and matrix products."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+from sparse_seg_ros.networks.images import shrunk_hw
+
+
+def count_module(module: nn.Module, *shape: int) -> int:
+    """Count those of a module on one tensor of this shape, without computing anything."""
+    weights = {name: torch.empty_like(tensor, device='meta') for name, tensor in
+               (*module.named_parameters(), *module.named_buffers())}
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        functional_call(module, weights, (torch.empty(shape, device='meta'),))
+    return counter.get_total_flops() // 2
+
+
+def count_network(network: nn.Module, scale: float, size_hw: tuple[int, int]) -> int:
+    """Count those of a network over an image of this size, shrunk and padded as it wants it."""
+    sides = (side + -side % network.multiple for side in shrunk_hw(size_hw, scale))
+    return count_module(network, 1, 3, *sides)

@@ -1,0 +1,66 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a network says of an image that PointRend renders from: features and coarse logits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sparse_seg_ros.methods.point_rend.points import centres, sample_points
+from sparse_seg_ros.networks.features import classifier_of, run_with_features
+
+
+@dataclass(frozen=True)
+class Maps:
+    """
+    Last features (B, F, h, w) of a network, and the (B, C, h, w) logits of its classifier there.
+
+    stride: pixels of the image to a cell of the maps. The image of image_hw was padded to fill
+    them, at the bottom and on the right.
+    """
+
+    features: Tensor
+    coarse: Tensor
+    image_hw: tuple[int, int]
+    stride: int
+
+    def inside(self, points: Tensor) -> Tensor:
+        """(B, N, 2) points of the image -> the same as points of the maps."""
+        covered = [side / (self.stride * cells)
+                   for side, cells in zip(self.image_hw, self.coarse.shape[-2:])]
+        return points * points.new_tensor(covered)
+
+    def at(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N, 2) points of the image -> (B, F, N) features, (B, C, N) coarse logits."""
+        points = self.inside(points)
+        return sample_points(self.features, points), sample_points(self.coarse, points)
+
+    def coarse_at(self, size_hw: tuple[int, int]) -> Tensor:
+        """(B, C, *size_hw): the coarse logits of the image, bilinear at another size."""
+        positions = torch.arange(math.prod(size_hw), device=self.coarse.device)[None]
+        points = self.inside(centres(positions, size_hw)).expand(len(self.coarse), -1, -1)
+        return sample_points(self.coarse, points).unflatten(2, size_hw)
+
+
+def read_maps(network: nn.Module, images: Tensor) -> Maps:
+    """(B, 3, h, w) normalised, any size -> its maps; ValueError if the network gives none."""
+    _, features = run_with_features(network, images)
+    coarse = classifier_of(network)(features.values)
+    image_hw = tuple(images.shape[-2:])
+    stride = (image_hw[0] + -image_hw[0] % network.multiple) // coarse.shape[2]
+    return Maps(features.values.float(), coarse.float(), image_hw, stride)
+
+
+def doublings(image_hw: tuple[int, int], stride: int,
+              full_hw: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return each size that is rendered: twice that of an image's maps, and on up to the full."""
+    size_hw = tuple(math.ceil(side / stride) for side in image_hw)
+    sizes = []
+    while not sizes or size_hw != full_hw:
+        size_hw = tuple(min(2 * side, full) for side, full in zip(size_hw, full_hw))
+        sizes.append(size_hw)
+    return sizes

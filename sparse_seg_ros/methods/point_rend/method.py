@@ -1,0 +1,93 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+PointRend on one frame: the coarse logits doubled in size, again and again, and corrected.
+
+PointRend, section 3.1. After each doubling the points with the smallest lead of the likeliest
+class are predicted anew. It starts from the logits of the network's last features, before the
+network enlarges them. The network only sees the shrunken image, as in SparseRefine's Table 3b.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparse_seg_ros.methods.dense import enlarge, shrink
+from sparse_seg_ros.methods.macs import count_network
+from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.methods.point_rend.maps import doublings, read_maps
+from sparse_seg_ros.methods.point_rend.points import centres, most_doubtful
+from sparse_seg_ros.methods.reading import read_logits
+from sparse_seg_ros.networks import run_padded
+from sparse_seg_ros.networks.images import shrunk_hw
+from sparse_seg_ros.timing import Stopwatch
+
+POINTS = 8096  # predicted anew after each doubling, in the paper, for 1024 x 2048 pixels
+PAPER_PIXELS = 1024 * 2048
+
+
+class PointRend:
+    """A network over the shrunken image, and a PointHead where it is in doubt."""
+
+    alpha = None
+
+    def __init__(self, network: nn.Module, refiner: nn.Module, scale: float = 0.5,
+                 temperature: float = 1.0):
+        self.network, self.refiner = network, refiner
+        self.scale, self.temperature = scale, temperature
+        self.budget, self.points = 1.0, POINTS
+
+    def coarse_logits(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
+        return run_padded(self.network, shrink(images, self.scale)).float()
+
+    def full_logits(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, C, H, W), refined."""
+        return self.render(images, Stopwatch(images.device))[0]
+
+    def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
+        """(B, 3, H, W) normalised -> MethodOutput, refined where the network is in doubt."""
+        logits, refined = self.render(images, clock)
+        with clock('label'):
+            labels, uncertainty, confidence = read_logits(
+                logits, self.temperature, wants_confidence)
+        return MethodOutput(labels, uncertainty, refined, confidence)
+
+    def render(self, images: Tensor, clock: Stopwatch) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) -> (B, C, H, W) logits, (B, H, W) bool: where they were predicted anew."""
+        full_hw = tuple(images.shape[-2:])
+        with clock('dense'):
+            maps = read_maps(self.network, shrink(images, self.scale))
+        sizes = doublings(maps.image_hw, maps.stride, full_hw)
+        logits, refined = None, images.new_zeros(len(images), 1, 1)
+        for step, size_hw in enumerate(sizes):
+            with clock('select'):
+                logits = F.interpolate(logits, size_hw, mode='bilinear') if step else \
+                    maps.coarse_at(size_hw)
+                positions = most_doubtful(logits, self.count(size_hw, full_hw, len(sizes)))
+                refined = enlarge(refined, size_hw).flatten(1).scatter(1, positions, 1.0)
+            with clock('extract'):
+                said = self.refiner(*maps.at(centres(positions, size_hw))).float()  # (B, C, N)
+                places = positions[:, None].expand_as(said)
+                logits = logits.flatten(2).scatter(2, places, said).unflatten(2, size_hw)
+            refined = refined.unflatten(1, size_hw)
+        return logits, refined.bool()
+
+    def count(self, size_hw: tuple[int, int], full_hw: tuple[int, int], steps: int) -> int:
+        """Return how many points are predicted anew at this size, one of so many."""
+        here, full = math.prod(size_hw), math.prod(full_hw)
+        return min(round(self.points * full / PAPER_PIXELS), int(self.budget * here / steps))
+
+    def count_macs(self, size_hw: tuple[int, int], refined: Tensor) -> dict[str, int]:
+        """Size of an image -> multiply-accumulates per stage; they depend on nothing else."""
+        with torch.inference_mode():
+            side, weight = self.network.multiple, next(self.network.parameters())
+            stride = read_maps(self.network, weight.new_zeros(1, 3, side, side)).stride
+        sizes = doublings(shrunk_hw(size_hw, self.scale), stride, size_hw)
+        points = sum(self.count(step_hw, size_hw, len(sizes)) for step_hw in sizes)
+        return {'dense': count_network(self.network, self.scale, size_hw),
+                'extract': points * self.refiner.macs_per_point()}

@@ -1,0 +1,95 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Trainings of an ablation: each in a folder of its own, resumed, and skipped where it is done."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from sparse_seg_ros.checkpoints import Model, save_model
+from sparse_seg_ros.config import from_mapping, read_yaml
+from sparse_seg_ros.evaluation.ablation import Variant
+from sparse_seg_ros.files import find_file
+from sparse_seg_ros.training.config import TrainConfig
+from sparse_seg_ros.training.loop import plain, train
+from sparse_seg_ros.zoo import find_model
+
+
+class Trainings:
+    """The variants' models: files in one folder, trained when they are asked for."""
+
+    def __init__(self, variants: Mapping[str, Variant], folder: str | Path, device: str):
+        """Read every training's settings; one that is not known raises ValueError here."""
+        self.folder, self.device = Path(folder), device
+        self.configs = {name: self.read(variant) for name, variant in variants.items()
+                        if variant.train}
+
+    def read(self, variant: Variant) -> TrainConfig:
+        """Return a variant's training: its YAML with what is different."""
+        content = read_yaml(find_file(variant.train))
+        own = {'cache': str(self.folder / 'cache'), **variant.training}
+        return from_mapping(TrainConfig, {**content, **own}, f'training of {variant.name!r}')
+
+    def find(self, variant: Variant) -> str | Path:
+        """Return a variant's model, after training it if it has one to do."""
+        if not variant.train:
+            return self.model_of(variant.model)
+        config = self.configs[variant.name]
+        if config.start_from:
+            config = replace(config, start_from=str(self.start_of(config)))
+        return train_once(config, self.run_folder(variant.name), self.device)
+
+    def model_of(self, name: str) -> str | Path:
+        """Return the file of the variant trained under this name, or else the name itself."""
+        if name in self.configs:
+            return self.run_folder(name) / 'model.safetensors'
+        return find_file(name)
+
+    def start_of(self, config: TrainConfig) -> str | Path:
+        """Return the file that a training starts from: a refiner from a dense network alone."""
+        model, _, weights = find_model(self.model_of(config.start_from))
+        if config.stage == 'dense' or model.refiner is None:
+            return weights
+        name = plain_name(config.start_from.removesuffix('.safetensors'))
+        path = self.folder / f'dense_of_{name}.safetensors'
+        save_model(Model(replace(model.card, planes=()), model.network), path)
+        return path
+
+    def run_folder(self, name: str) -> Path:
+        """Return the folder that a variant is trained in."""
+        return self.folder / plain_name(name)
+
+
+def train_once(config: TrainConfig, folder: Path, device: str) -> Path:
+    """Train in a folder, go on there, or do nothing where it is done -> the model file."""
+    wanted, kept = plain(asdict(config)), folder / 'config.yaml'
+    if kept.is_file():
+        refuse_others(folder, wanted, read_yaml(kept))
+    done, model = folder / 'metrics.jsonl', folder / 'model.safetensors'
+    if done.is_file() and model.is_file() and last_epoch(done) >= config.epochs:
+        return model
+    return train(config, folder, device)
+
+
+def refuse_others(folder: Path, wanted: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+    """Raise ValueError if a folder holds a training with other settings."""
+    different = [f'{name} {kept.get(name)!r}, now {value!r}' for name, value in wanted.items()
+                 if kept.get(name) != value]
+    if different:
+        raise ValueError(f"{folder} was trained with {'; '.join(different)}: delete it, or name "
+                         'another folder with -o')
+
+
+def last_epoch(metrics: Path) -> int:
+    """Return the last finished epoch of a metrics.jsonl."""
+    return max(json.loads(line)['epoch'] for line in metrics.read_text().splitlines())
+
+
+def plain_name(name: str) -> str:
+    """'PatchRefine (256)' -> 'PatchRefine_256'."""
+    return re.sub(r'[^A-Za-z0-9.-]+', '_', name).strip('_')

@@ -1,0 +1,183 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Plans of variants, what is measured of each, and the tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny import street_image, tiny_model
+
+from sparse_seg_ros.config import read_yaml
+from sparse_seg_ros.data.street import street_frames
+from sparse_seg_ros.evaluation.ablation import Data, Outcome, Plan, Variant, Watch, read_plan
+from sparse_seg_ros.evaluation.ablation_tables import gains_by_size, to_markdown, to_record
+from sparse_seg_ros.evaluation.evaluate import Report
+from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_components
+from sparse_seg_ros.files import share
+from sparse_seg_ros.training.variants import Trainings, plain_name
+from sparse_seg_ros.zoo import assemble, own_config
+
+SHIPPED = sorted((share() / 'config/ablate').glob('*.yaml'))
+
+
+def plan_of(tmp_path, text):
+    (tmp_path / 'plan.yaml').write_text(text)
+    return read_plan(tmp_path / 'plan.yaml')
+
+
+@pytest.mark.parametrize('path', SHIPPED, ids=lambda path: path.stem)
+def test_the_plans_that_ship_can_be_read(tmp_path, path):
+    plan = read_plan(path)
+    trainings = Trainings(plan.variants, tmp_path, 'cpu')
+    assert plan.baseline in plan.variants and len(plan.variants) > 1
+    for name, config in trainings.configs.items():
+        assert config.street_frames <= 200 and config.splits == () and not config.validation, name
+        assert config.start_from == 'demo'
+
+
+def test_variants_of_one_name_are_trained_alike_in_all_plans(tmp_path):
+    seen = {}
+    for path in SHIPPED:
+        for name, config in Trainings(read_plan(path).variants, tmp_path, 'cpu').configs.items():
+            assert seen.setdefault(name, config) == config, (path.stem, name)
+
+
+def test_a_plan_keeps_its_order_and_starts_with_the_baseline(tmp_path):
+    plan = plan_of(tmp_path, 'streets: 3\ntraining: {epochs: 2, splits: []}\nvariants:\n'
+                   '  b: {model: demo, alpha_nats: 0.5}\n'
+                   '  a: {train: config/train/refiner.yaml, training: {epochs: 5}}\n')
+    assert list(plan.variants) == ['b', 'a'] and plan.baseline == 'b' and plan.data.streets == 3
+    assert plan.variants['b'].method == {'alpha_nats': 0.5}
+    config = Trainings(plan.variants, tmp_path, 'cpu').configs['a']
+    assert (config.epochs, config.splits, config.batch_size) == (5, (), 2)
+
+
+@pytest.mark.parametrize(('text', 'message'), [
+    ('about: x\n', r'plan.yaml: has no variants; add .variants:.'),
+    ('variants: {}\n', r'plan.yaml: has no variants'),
+    ('variants: [demo]\n', r'plan.yaml: has no variants'),
+    ('variants: {a: demo}\n', r"variant 'a' must be settings such as \{model: demo\}, got 'demo'"),
+    ('variants: {a: {model: demo, alpha_nat: 1}}\n',
+     r"plan.yaml: variant 'a': unknown setting 'alpha_nat'; did you mean 'alpha_nats'"),
+    ('variants: {a: {model: demo, budget: 2}}\n', r"variant 'a': setting 'budget' must be at mo"),
+    ('variants: {a: {alpha_nats: 1}}\n', r"variant 'a' needs either 'model', .* or 'train'"),
+    ('variants: {a: {model: demo, train: x.yaml}}\n', r"variant 'a' needs either 'model'"),
+    ('street: 3\nvariants: {a: {model: demo}}\n', r"unknown setting 'street'; did you mean 'str"),
+    ('baseline: b\nvariants: {a: {model: demo}}\n', r"baseline 'b' is no variant; known: a"),
+])
+def test_a_plan_that_makes_no_sense_is_refused_in_one_sentence(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        plan_of(tmp_path, text)
+
+
+def test_an_unknown_setting_of_a_training_is_named_before_any_training(tmp_path):
+    plan = plan_of(tmp_path, 'variants: {a: {train: config/train/refiner.yaml, '
+                             'training: {epoch: 1}}}')
+    with pytest.raises(ValueError, match="training of 'a': unknown setting 'epoch'; did you mean"):
+        Trainings(plan.variants, tmp_path, 'cpu')
+
+
+def test_names_become_folders():
+    assert plain_name('PatchRefine (256)') == 'PatchRefine_256'
+    assert plain_name('alpha 0.3') == 'alpha_0.3'
+
+
+def test_recall_and_large_objects_are_counted_over_all_frames():
+    model = tiny_model()
+    segment = assemble(model, own_config(model), 'cpu', 'fp32', {})
+    segment.alpha = 2.39
+    watch, errors, found = Watch(segment), 0, 0
+    large = SmallObjects(11, large_components)
+    for image, label in street_frames(2, 2, (64, 96)):
+        label = label.copy()
+        label[:7] = 255
+        seen = segment(image)
+        watch(image, label, seen)
+        large.add(seen.labels, label)
+        low = segment.coarse_logits(image)[0].argmax(0).numpy()  # (32, 48)
+        for y in range(7, 64):
+            for x in range(96):
+                is_wrong = low[y // 2, x // 2] != label[y, x]
+                errors += is_wrong
+                found += is_wrong and seen.refined[y, x]
+    assert 0 < found < errors and watch.recall() == found / errors
+    assert list(watch.large_iou().values()) == [
+        pytest.approx(score, abs=1e-4) for score in large.iou() if np.isfinite(score)]
+
+
+def test_multiply_accumulates_are_means_over_frames():
+    model = tiny_model()
+    segment = assemble(model, own_config(model), 'cpu', 'fp32', {})
+    watch, image = Watch(segment), street_image(64, 96)
+    costs = []
+    for alpha in (0.0, 2.39):
+        segment.alpha = alpha
+        seen = segment(image)
+        watch(image, np.zeros((64, 96), np.uint8), seen)
+        costs.append(segment.method.count_macs((64, 96), torch.from_numpy(seen.refined)[None]))
+    assert costs[0]['extract'] > costs[1]['extract']
+    assert watch.mean_macs() == {stage: (costs[0][stage] + costs[1][stage]) / 2
+                                 for stage in ('dense', 'extract', 'ensemble')}
+
+
+def outcome(small, large, milliseconds=None, recall=0.8):
+    report = Report(2, 0.5, 0.25, {'car': 0.6, 'sky': 0.4}, small, 0.9, 0.125,
+                    milliseconds or {'dense': 5.0, 'select': 1.0, 'label': 2.0, 'total': 9.0})
+    return Outcome(report, recall, {'dense': 2e9, 'extract': 5e8}, large)
+
+
+BASE = outcome({'car': 0.1, 'sky': 0.2}, {'car': 0.5, 'sky': 0.6}, recall=None)
+BETTER = outcome({'car': 0.2, 'sky': 0.1}, {'car': 0.52, 'sky': 0.7})
+
+
+def test_gains_are_compared_by_size_where_both_gain():
+    gains = gains_by_size(BETTER, BASE)
+    assert gains['car']['factor'] == pytest.approx(5) and gains['sky']['factor'] is None
+    assert gains['sky']['small'] == pytest.approx(-0.1)
+    assert gains['mean']['small'] == pytest.approx(0) and \
+        gains['mean']['large'] == pytest.approx(0.06)
+
+
+def two_rows():
+    variants = {name: Variant(name, 'demo') for name in ('base', 'better', 'broken')}
+    outcomes = {'base': BASE, 'better': BETTER, 'broken': FileNotFoundError('no weights file x')}
+    return Plan(Data(about='a try'), variants), outcomes
+
+
+def test_tables_show_costs_scores_gains_and_failures():
+    text = to_markdown(*two_rows())
+    assert text.startswith('a try (8 streets 512x1024, seed 1001)')
+    assert '| better | 12.5 | 80.0 | 2.00 | 0.50 | 5.0 | 1.0 | 2.0 | 9.0 | 50.0 | 25.0 |' in text
+    assert '| base | 12.5 | - | 2.00 |' in text
+    assert '| broken | failed: no weights file x |' in text
+    assert '+10.0 / +2.0 = 5.0' in text and '-10.0 / +10.0 |' in text
+    for table in text.split('\n\n'):
+        lines = [line for line in table.splitlines() if line.startswith('|')]
+        assert len({line.count('|') for line in lines}) <= 1
+
+
+def test_a_table_of_failures_alone_can_be_drawn():
+    plan, outcomes = two_rows()
+    text = to_markdown(plan, {'broken': outcomes['broken']})
+    assert 'failed: no weights file x' in text
+
+
+def test_the_record_is_json_without_nan():
+    plan, outcomes = two_rows()
+    outcomes['base'] = replace(BASE, report=replace(BASE.report, small_mean_iou=float('nan')))
+    figures = json.loads(json.dumps(to_record(plan, outcomes), allow_nan=False))
+    assert figures['rows']['broken'] == {'error': 'no weights file x'}
+    assert figures['rows']['base']['report']['small_mean_iou'] is None
+    assert figures['rows']['better']['gains']['car']['factor'] == pytest.approx(5)
+    assert figures['variants']['base']['model'] == 'demo' and figures['seed'] == 1001
+
+
+def test_shipped_tables_name_what_a_larger_machine_would_take():
+    for path in SHIPPED:
+        if 'training' in read_yaml(path):
+            assert 'scale_up:' in path.read_text(), path.stem
