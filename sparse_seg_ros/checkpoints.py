@@ -100,10 +100,12 @@ def load(module: nn.Module, path: str | Path) -> None:
     """
     Fill a module from a torch or safetensors file in its own key layout or in the released one.
 
-    Wrappers ('state_dict', 'model', 'module.') are taken off. A missing, unexpected or wrongly
-    shaped tensor raises ValueError and is named as the file names it.
+    Wrappers ('state_dict', 'model', 'module.') are taken off, and what `module.network_tensors`
+    leaves out. A missing, unexpected or wrongly shaped tensor raises ValueError and is named as
+    the file names it.
     """
-    tensors, own = read_tensors(Path(path)), released_keys(module)
+    network_tensors = getattr(module, 'network_tensors', dict)
+    tensors, own = network_tensors(read_tensors(Path(path))), released_keys(module)
     if tensors.keys() & own.values() - own.keys():
         own = {key: key for key in own.values()}
     load_strictly(module, tensors, path, own)
