@@ -16,8 +16,8 @@ def hrnet(images, t):
     x = conv_norm(x, t, 'backbone.conv2', 'backbone.bn2', 2).clamp(min=0)
     for index in range(4):
         x = bottleneck(x, t, f'backbone.layer1.{index}')
-    streams = [conv_norm(x, t, 'backbone.transition1.0.0', 'backbone.transition1.0.1').clamp(min=0)]
-    coarsest = x
+    name, coarsest = 'backbone.transition1.0', x
+    streams = [conv_norm(x, t, f'{name}.0', f'{name}.1').clamp(min=0)]
     for stage, modules in MODULES.items():
         name = f'backbone.transition{stage - 1}.{stage - 1}.0'
         streams.append(conv_norm(coarsest, t, f'{name}.0', f'{name}.1', 2).clamp(min=0))

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Layers of networks written out, on tensors by their published names, and tensors to feed them."""
+"""Layers of networks written out, on tensors by their published names; and such tensors."""
 
 from __future__ import annotations
 

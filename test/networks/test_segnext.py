@@ -98,7 +98,8 @@ def test_more_steps_come_nearer_to_a_map_of_low_rank():
 
 
 def test_an_all_zero_map_stays_zero():
-    assert torch.equal(Factorisation(32).eval()(torch.zeros(1, 32, 2, 3)), torch.zeros(1, 32, 2, 3))
+    nothing = torch.zeros(1, 32, 2, 3)
+    assert torch.equal(Factorisation(32).eval()(nothing), nothing)
 
 
 def test_the_first_bases_are_fixed_after_training_and_drawn_in_training():

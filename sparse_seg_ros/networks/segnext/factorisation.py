@@ -44,7 +44,8 @@ class Factorisation(nn.Module):
     def first_bases(self, count: int) -> Tensor:
         """Number of images -> (B, C, rank), of unit length."""
         if self.training:
-            return F.normalize(torch.rand(count, *self.bases.shape, device=self.bases.device), dim=1)
+            drawn = torch.rand(count, *self.bases.shape, device=self.bases.device)
+            return F.normalize(drawn, dim=1)
         return self.bases.expand(count, -1, -1)
 
 
