@@ -13,6 +13,7 @@ import json
 import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,6 +23,12 @@ from torch import Tensor, nn
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.networks import build_network
 from sparse_seg_ros.networks.features import count_features
+
+LOGGED = (  # what MMEngine keeps of a training in each file, beside the weights
+    'mmengine.logging.history_buffer.HistoryBuffer', 'builtins.getattr',
+    'numpy.ndarray', 'numpy.dtype', 'numpy.core.multiarray._reconstruct',
+    'numpy._core.multiarray._reconstruct', 'numpy.core.multiarray.scalar',
+    'numpy._core.multiarray.scalar')
 
 
 @dataclass(frozen=True)
@@ -117,10 +124,12 @@ def load(module: nn.Module, path: str | Path) -> None:
     """
     Fill a module from a torch or safetensors file in its own key layout or in the released one.
 
-    Wrappers ('state_dict', 'model', 'module.') are taken off. A missing, unexpected or wrongly
-    shaped tensor raises ValueError and is named as the file names it.
+    Wrappers ('state_dict', 'model', 'module.') are taken off, and what `module.network_tensors`
+    leaves out. A missing, unexpected or wrongly shaped tensor raises ValueError and is named as
+    the file names it.
     """
-    tensors, own = read_tensors(Path(path)), released_keys(module)
+    network_tensors = getattr(module, 'network_tensors', dict)
+    tensors, own = network_tensors(read_tensors(Path(path))), released_keys(module)
     if tensors.keys() & own.values() - own.keys():
         own = {key: key for key in own.values()}
     load_strictly(module, tensors, path, own)
@@ -146,7 +155,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         tensors, _ = read_safetensors(path)
     else:
         try:
-            tensors = torch.load(path, map_location='cpu', weights_only=True)
+            with torch.serialization.safe_globals([(Ignored, name) for name in LOGGED]):
+                tensors = torch.load(path, map_location='cpu', weights_only=True)
         except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
             reason = str(error).partition('\n')[0]
             raise ValueError(f'{path}: not a file of plain tensors ({reason}); save the '
@@ -157,6 +167,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
         raise ValueError(f'{path}: holds no tensors by name; save module.state_dict()')
     return {key.removeprefix('module.'): tensor for key, tensor in tensors.items()}
+
+
+class Ignored:
+    """Takes the place of LOGGED in a torch file, so that none of their code runs."""
+
+    def __init__(self, *args: Any):
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -195,8 +215,17 @@ def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str | P
         if own.shape != tensors[key].shape:
             raise ValueError(f'{source}: {key!r} must be {tuple(own.shape)}, got '
                              f'{tuple(tensors[key].shape)}; were the weights trained for other '
-                             'classes or planes?')
+                             f'{likely_cause(module, own.shape, tensors[key].shape)}')
     module.load_state_dict({names[name]: tensor for name, tensor in tensors.items()})
+
+
+def likely_cause(module: nn.Module, own: torch.Size, found: torch.Size) -> str:
+    """Shapes that differ -> the end of a question: what the weights may have been trained for."""
+    classes = getattr(module, 'num_classes', None)
+    if own[:1] == (classes,) and own[1:] == found[1:]:
+        return (f'classes? they seem to be for {found[0]}, the network is for {classes}; build it '
+                f'with num_classes={found[0]}')
+    return 'classes or planes?'
 
 
 def file_hash(path: str | Path) -> str:

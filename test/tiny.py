@@ -9,8 +9,11 @@ import torch
 
 from sparse_seg_ros.checkpoints import Model, ModelCard, build_model
 from sparse_seg_ros.data.street import CLASSES, street_frames
+from sparse_seg_ros.networks.hrnet.network import HRNetFCN
 from sparse_seg_ros.networks.lrformer.network import LRFormer
 from sparse_seg_ros.networks.lrformer.variants import Variant
+from sparse_seg_ros.networks.segnext import variants as segnext
+from sparse_seg_ros.networks.segnext.network import SegNeXt
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 from sparse_seg_ros.zoo import find_model
 
@@ -19,6 +22,18 @@ class TinyLRFormer(LRFormer):
     """LRFormer with every kind of layer, and few channels."""
 
     variant = Variant((4, 8, 20, 32), (1, 2, 2, 1), 16, drop_path=0.3, normed_blocks=(1,))
+
+
+class TinyHRNet(HRNetFCN):
+    """HRNet with all its streams, and few channels."""
+
+    widths = (4, 8, 16, 32)
+
+
+class TinySegNeXt(SegNeXt):
+    """SegNeXt with every kind of layer, and few channels."""
+
+    variant = segnext.Variant((8, 16, 24, 32), (1, 2, 1, 1), 64, drop_path=0.3)
 
 
 class TinySegmenter(SegmenterViT):

@@ -5,6 +5,9 @@ Dense networks: (B, 3, H, W) normalised images -> (B, C, H / stride, W / stride)
 
 A network declares `stride`, the `multiple` that H and W must be of, and the `mean` and `std` that
 its images are normalised with, of RGB in 0..255. It may name its `classifier`, see features.py.
+Where weights of others load into it, it may also declare `released_name` and `network_tensors`,
+which translate their files, and `weights_licence`, what is known of the terms that those weights
+come under.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.networks.compact import Compact
+from sparse_seg_ros.networks.hrnet.network import HRNetW48
 from sparse_seg_ros.networks.images import check_images
 from sparse_seg_ros.networks.lrformer.network import (
     LRFormerB,
@@ -22,6 +26,7 @@ from sparse_seg_ros.networks.lrformer.network import (
     LRFormerT,
     LRFormerXL,
 )
+from sparse_seg_ros.networks.segnext.network import SegNeXtB, SegNeXtL, SegNeXtS, SegNeXtT
 from sparse_seg_ros.networks.vit.segmenter_vit import (
     SegmenterBase,
     SegmenterLarge,
@@ -31,6 +36,7 @@ from sparse_seg_ros.networks.vit.segmenter_vit import (
 
 NETWORKS = {
     'compact': Compact,
+    'hrnet_w48': HRNetW48,
     'lrformer_t': LRFormerT,
     'lrformer_s': LRFormerS,
     'lrformer_b': LRFormerB,
@@ -40,6 +46,10 @@ NETWORKS = {
     'segmenter_s': SegmenterSmall,
     'segmenter_b': SegmenterBase,
     'segmenter_l': SegmenterLarge,
+    'segnext_t': SegNeXtT,
+    'segnext_s': SegNeXtS,
+    'segnext_b': SegNeXtB,
+    'segnext_l': SegNeXtL,
 }
 
 

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
-from tiny import TinyLRFormer, TinySegmenter
+from tiny import TinyHRNet, TinyLRFormer, TinySegmenter, TinySegNeXt
 from torch import nn
 from torch.nn import functional as F
 
@@ -14,7 +16,8 @@ from sparse_seg_ros.networks import NETWORKS, build_network, run_padded
 from sparse_seg_ros.networks.compact import Compact
 
 CLASSES = 5
-QUICK = {'compact': Compact, 'lrformer': TinyLRFormer, 'segmenter': TinySegmenter}  # to compute
+QUICK = {'compact': Compact, 'hrnet': TinyHRNet, 'lrformer': TinyLRFormer,  # to compute
+         'segmenter': TinySegmenter, 'segnext': TinySegNeXt}
 
 
 @pytest.fixture(name='network', params=QUICK.values(), ids=QUICK)
@@ -97,9 +100,11 @@ def test_images_of_another_shape_are_refused(network, shape):
         run_padded(network, torch.zeros(shape))
 
 
-def test_an_empty_image_is_refused_by_lrformer_itself():
-    with pytest.raises(ValueError, match=r'at least one pixel, got \(1, 3, 0, 64\)'):
-        TinyLRFormer(CLASSES)(torch.zeros(1, 3, 0, 64))
+@pytest.mark.parametrize('kind', [TinyHRNet, TinyLRFormer, TinySegNeXt])
+@pytest.mark.parametrize('shape', [(1, 3, 0, 64), (1, 4, 64, 64)], ids=str)
+def test_images_that_do_not_fit_are_refused_by_the_network_itself(kind, shape):
+    with pytest.raises(ValueError, match=re.escape(f'at least one pixel, got {shape}')):
+        kind(CLASSES)(torch.zeros(shape))
 
 
 def test_an_unknown_network_and_too_few_classes_are_refused():

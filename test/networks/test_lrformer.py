@@ -4,19 +4,19 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from pathlib import Path
 
 import lrformer_oracle as oracle
 import pytest
 import torch
+from counting import count_macs, count_parameters, released_shapes, shapes_only
+from layers_oracle import draw
 from safetensors.torch import load_file, save_file
 from tiny import TinyLRFormer
-from torch.utils.flop_counter import FlopCounterMode
 
 from sparse_seg_ros import checkpoints
-from sparse_seg_ros.networks import NETWORKS, build_network
+from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.networks.lrformer import variants
 from sparse_seg_ros.networks.lrformer.attention import grid_size
 from sparse_seg_ros.networks.lrformer.block import Block, ChannelNorm
@@ -26,24 +26,6 @@ DATA = Path(os.environ.get('SPARSE_SEG_DATA', Path(__file__).parents[3] / 'share
 FACTS = DATA.parent / 'facts'
 SIZES = [name for name in NETWORKS if name.startswith('lrformer')]
 CLASSES = 5
-
-
-@functools.cache
-def shapes_only(name, num_classes=150):
-    """Return a network without numbers in it: for what depends on shapes alone."""
-    with torch.device('meta'):
-        return build_network(name, num_classes).eval()
-
-
-def count_parameters(module):
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def count_macs(network, height, width):
-    """Return multiply-adds of convolutions and matrix products, in 1e9: of modules, by name."""
-    with FlopCounterMode(display=False) as counter:
-        network(torch.empty(1, 3, height, width, device='meta'))
-    return {name: sum(flops.values()) / 2e9 for name, flops in counter.get_flop_counts().items()}
 
 
 @pytest.mark.parametrize(('name', 'backbone', 'with_150', 'with_19'), [
@@ -82,32 +64,14 @@ def test_attention_costs_the_same_at_every_size_of_a_square_image():
 def test_keys_and_shapes_are_the_published_ones(name):
     size = name.removeprefix('lrformer_').upper()
     lines = (FACTS / f'lrformer_{size}_state_dict.tsv').read_text().splitlines()
-    tensors = shapes_only(name).state_dict()
-    own = {released: 'x'.join(map(str, tensors[key].shape)) or 'scalar'
-           for released, key in checkpoints.released_keys(shapes_only(name)).items()}
+    own = {released: 'x'.join(map(str, shape)) or 'scalar'
+           for released, shape in released_shapes(shapes_only(name)).items()}
     assert own == dict(line.split('\t') for line in lines)
-
-
-def draw_weights(seed=0):
-    """Return tensors for every published name of a tiny LRFormer, none of them negligible."""
-    generator = torch.Generator().manual_seed(seed)
-    network = TinyLRFormer(CLASSES)
-    tensors = network.state_dict()
-
-    def draw(key, shape):
-        if key.endswith('num_batches_tracked'):
-            return torch.tensor(7)
-        values = torch.randn(shape, generator=generator, dtype=torch.float64)
-        if key.endswith('running_var'):
-            return values.abs() + 0.5
-        return values / max(1, values[0].numel()) ** 0.5 if len(shape) > 1 else 0.5 * values
-    return {released: draw(key, tensors[key].shape)
-            for released, key in checkpoints.released_keys(network).items()}
 
 
 @pytest.fixture(name='weights', scope='module')
 def released_weights():
-    return draw_weights()
+    return draw(released_shapes(TinyLRFormer(CLASSES)))
 
 
 @pytest.fixture(name='network')

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sparse_seg_ros.networks.drop_path import drop_path
+
 
 class Block(nn.Module):
     """(B, C, H, W) -> (B, C, H, W)."""
@@ -44,8 +46,7 @@ class Block(nn.Module):
         if scale is not None:
             change = change * scale[:, None, None]
         if self.training and self.drop_path:
-            kept = F.dropout(change.new_ones(len(change), 1, 1, 1), self.drop_path)
-            change = change * kept
+            change = drop_path(change, self.drop_path)
         return change
 
 
@@ -66,8 +67,8 @@ class FeedForward(nn.Module):
 class ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of each pixel: (B, C, H, W) -> (B, C, H, W)."""
 
-    def __init__(self, width: int):
-        super().__init__(width, eps=1e-6)
+    def __init__(self, width: int, eps: float = 1e-6):
+        super().__init__(width, eps)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)

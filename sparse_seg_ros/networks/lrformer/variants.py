@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sparse_seg_ros.networks.drop_path import growing_shares
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -23,9 +25,7 @@ class Variant:
 
     def drop_paths(self, stage: int) -> list[float]:
         """Number of a stage -> share of the images that each of its blocks leaves out."""
-        first = sum(self.depths[:stage])
-        step = self.drop_path / (sum(self.depths) - 1)
-        return [step * block for block in range(first, first + self.depths[stage])]
+        return growing_shares(self.depths, stage, self.drop_path)
 
 
 T = Variant((48, 96, 240, 384), (2, 2, 6, 3), 256, 0.1)
