@@ -20,7 +20,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sparse_seg_ros.config import nearest
-from sparse_seg_ros.networks import build_network
+from sparse_seg_ros.networks import build_network, pretrained
+
+WRAPPERS = ('model_ema', 'state_dict_ema', 'state_dict', 'model', 'ema_state_dict')
+COUNTERS = ('n_averaged', 'steps')  # that averages of weights keep among them
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class ModelCard:
 
     network: str
     classes: tuple[str, ...]
-    labels: str                                # label set with the classes' colours
+    labels: str                                # label set with the classes' colours; '' = any
     mean: tuple[float, float, float]           # of RGB in 0..255
     std: tuple[float, float, float]
     scale: float = 1.0                         # dense stage size / image size
@@ -39,6 +42,7 @@ class ModelCard:
     temperature: float = 1.0                   # likewise; divides the logits
     training: dict = field(default_factory=dict)
     scores: dict = field(default_factory=dict)
+    network_config: dict = field(default_factory=dict)  # of a network from a Hugging Face folder
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class Model:
 def build_model(card: ModelCard) -> Model:
     """Card -> the model it describes, with fresh weights, in evaluation mode."""
     from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
-    network = build_network(card.network, len(card.classes)).eval()
+    network = (pretrained.from_config(card.network_config) if card.network_config else
+               build_network(card.network, len(card.classes))).eval()
     if not card.planes:
         return Model(card, network)
     refiner = SparseRefiner(len(card.classes), card.planes, card.alpha_nats, card.inputs).eval()
@@ -79,8 +84,10 @@ def save_model(model: Model, path: str | Path, dtype: torch.dtype = torch.float3
 
 
 def load_model(path: str | Path) -> Model:
-    """Model file -> Model on the CPU, in evaluation mode."""
-    path = Path(path)
+    """Model file, Hugging Face folder or 'hf:owner/model' -> Model on the CPU, to be evaluated."""
+    path = pretrained.find_folder(path)
+    if path.is_dir():
+        return read_folder(path)
     if not path.is_file():
         raise FileNotFoundError(f'no weights file {path}; train one with `sparse_seg train`, or '
                                 'give a name from models/zoo.yaml')
@@ -96,11 +103,20 @@ def load_model(path: str | Path) -> Model:
     return model
 
 
+def read_folder(folder: Path) -> Model:
+    """Hugging Face folder -> a model without a refiner."""
+    network = pretrained.from_pretrained(folder)
+    config = pretrained.config_of(network)
+    return Model(ModelCard(config['model_type'], pretrained.classes_of(network), '', network.mean,
+                           network.std, network_config=config), network)
+
+
 def load(module: nn.Module, path: str | Path) -> None:
     """
     Fill a module from a torch or safetensors file in its own key layout or in the released one.
 
-    Wrappers ('state_dict', 'model', 'module.') are taken off. A missing, unexpected or wrongly
+    Wrappers ('state_dict', 'model', 'module.') are taken off; averaged weights ('model_ema') are
+    preferred where a file has both. A missing, unexpected or wrongly
     shaped tensor raises ValueError and is named as the file names it.
     """
     tensors, own = read_tensors(Path(path)), released_keys(module)
@@ -134,12 +150,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             reason = str(error).partition('\n')[0]
             raise ValueError(f'{path}: not a file of plain tensors ({reason}); save the '
                              'state_dict alone') from None
-    for wrapper in ('state_dict', 'model'):
+    for wrapper in WRAPPERS:
         if isinstance(tensors, dict) and isinstance(tensors.get(wrapper), dict):
             tensors = tensors[wrapper]
     if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
         raise ValueError(f'{path}: holds no tensors by name; save module.state_dict()')
-    return {key.removeprefix('module.'): tensor for key, tensor in tensors.items()}
+    return {key.removeprefix('module.'): tensor for key, tensor in tensors.items()
+            if key not in COUNTERS}
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -183,5 +200,8 @@ def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str | P
 
 
 def file_hash(path: str | Path) -> str:
-    """Return a file's sha256 in hex."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    """Return the sha256, in hex, of a file or of the files in a folder."""
+    path, digest = Path(path), hashlib.sha256()
+    for part in sorted(path.glob('*')) if path.is_dir() else [path]:
+        digest.update(part.read_bytes())
+    return digest.hexdigest()

@@ -9,16 +9,18 @@ Nothing is fetched here but by `download`; configurations are written out in ful
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from types import ModuleType
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 OLDEST = (5, 20)  # the first with the names that segformer/released.py translates
 ARCHITECTURES = {'segformer': 'SegformerForSemanticSegmentation',
                  'mask2former': 'Mask2FormerForUniversalSegmentation'}
-FILES = ('*.json', '*.safetensors')  # of a repository on the hub: no pickles, no code
+FILES = ('*.json', '*.safetensors', 'pytorch_model*.bin')  # of a repository: no code
 
 
 def import_transformers() -> ModuleType:
@@ -72,9 +74,14 @@ def read_folder(folder: Path) -> nn.Module:
         raise FileNotFoundError(f'{folder}: no config.json; a Hugging Face folder is written by '
                                 'save_pretrained')
     kind = model_class(json.loads((folder / 'config.json').read_text()), folder)
-    model, report = kind.from_pretrained(
-        folder, dtype=torch.float32, weights_only=True, local_files_only=True,
-        output_loading_info=True)
+    try:
+        model, report = kind.from_pretrained(
+            folder, dtype=torch.float32, weights_only=True, local_files_only=True,
+            output_loading_info=True)
+    except (pickle.UnpicklingError, RuntimeError, SafetensorError) as error:
+        reason = str(error).partition('\n')[0]
+        raise ValueError(f'{folder}: weights that cannot be read ({reason}); save them again as '
+                         'safetensors, with save_pretrained') from None
     if report['missing_keys']:
         raise ValueError(f"{folder}: tensor {min(report['missing_keys'])!r} is missing; save a "
                          f'whole {kind.__name__}')

@@ -64,13 +64,15 @@ def start_model(config: TrainConfig) -> Model:
         raise ValueError("a refiner needs 'start_from': the model file of its dense network")
     labels = load_labels(config.labels)
     network = start.card.network if start else config.network
-    kind = NETWORKS[network]
+    described = start.card if start else NETWORKS[network]
     is_refiner = config.stage == 'refiner'
-    card = ModelCard(network, labels.names, labels.name, kind.mean, kind.std, config.scale,
+    card = ModelCard(network, labels.names, labels.name, described.mean, described.std,
+                     config.scale,
                      config.planes if is_refiner else (), config.inputs,
                      config.alpha_nats if is_refiner else None,
                      training={**(start.card.training if start else {}),
-                               config.stage: plain(asdict(config))})
+                               config.stage: plain(asdict(config))},
+                     network_config=start.card.network_config if start else {})
     model = build_model(card)
     if start:
         model.network.load_state_dict(start.network.state_dict())
