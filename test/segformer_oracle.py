@@ -21,8 +21,8 @@ def released_shapes(widths, depths, num_classes):
     def conv_module(name, before, width):
         shapes[f'{name}.conv.weight'] = (width, before, 1, 1)
         layer(f'{name}.bn', width)
-        shapes |= {f'{name}.bn.running_mean': (width,), f'{name}.bn.running_var': (width,),
-                   f'{name}.bn.num_batches_tracked': ()}
+        shapes[f'{name}.bn.running_mean'] = shapes[f'{name}.bn.running_var'] = (width,)
+        shapes[f'{name}.bn.num_batches_tracked'] = ()
 
     for stage, (width, depth, ratio) in enumerate(zip(widths, depths, RATIOS)):
         first = f'backbone.layers.{stage}'

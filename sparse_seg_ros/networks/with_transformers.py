@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-OLDEST = (5, 20)  # the first with the names that segformer/released.py translates
+OLDEST = (5, 20)  # tried; older ones call the tensors that released.py translates otherwise
 ARCHITECTURES = {'segformer': 'SegformerForSemanticSegmentation',
                  'mask2former': 'Mask2FormerForUniversalSegmentation'}
 FILES = ('*.json', '*.safetensors', 'pytorch_model*.bin')  # of a repository: no code
