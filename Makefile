@@ -22,7 +22,7 @@ $(STAMP): setup.py constraints.txt
 ifdef ROS_DISTRO
 	@echo "ROS 2 $(ROS_DISTRO) is sourced: its packages are used"
 	$(PYTHON) -m venv --system-site-packages $(VENV)
-	$(PIP) install torch safetensors rosbags tqdm matplotlib pytest ruff
+	$(PIP) install torch safetensors rosbags tqdm matplotlib pytest ruff 'transformers>=5.20' scipy
 	$(PIP) install --no-deps --editable .
 else
 	$(PYTHON) -m venv $(VENV)

@@ -14,6 +14,7 @@ DATA_FOLDERS = ('launch', 'config', 'config/labels', 'config/train', 'config/abl
 ROS_WHEELS = [f'ros-{name}' for name in (
     'rclpy', 'rmw-fastrtps-cpp', 'sensor-msgs', 'diagnostic-msgs', 'lifecycle-msgs',
     'rcl-interfaces', 'std-msgs', 'std-srvs')]
+TRANSFORMERS = ['transformers>=5.20', 'scipy']
 ON_PC = "platform_machine == 'x86_64' and python_version < '3.14'"
 
 
@@ -48,8 +49,10 @@ setup(
         'ros': [f'{wheel}; {ON_PC}' for wheel in ROS_WHEELS],
         'plot': ['matplotlib'],
         'curves': ['tensorboard'],  # of a training
+        # SegFormer and Mask2Former; NETWORKS has others that need nothing.
+        'networks': TRANSFORMERS,
         # spconv is a second opinion for the tests of the sparse convolution and a rival in bench.
-        'test': ['matplotlib', 'tensorboard', 'pytest', 'ruff', f'spconv; {ON_PC}',
+        'test': ['matplotlib', 'tensorboard', 'pytest', 'ruff', *TRANSFORMERS, f'spconv; {ON_PC}',
                  f'cumm<0.8; {ON_PC}'],
     },
     entry_points={'console_scripts': [

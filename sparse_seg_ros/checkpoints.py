@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sparse_seg_ros.config import nearest
-from sparse_seg_ros.networks import build_network
+from sparse_seg_ros.networks import build_network, pretrained
 from sparse_seg_ros.networks.features import count_features
 
 LOGGED = (  # what MMEngine keeps of a training in each file, beside the weights
@@ -29,6 +29,8 @@ LOGGED = (  # what MMEngine keeps of a training in each file, beside the weights
     'numpy.ndarray', 'numpy.dtype', 'numpy.core.multiarray._reconstruct',
     'numpy._core.multiarray._reconstruct', 'numpy.core.multiarray.scalar',
     'numpy._core.multiarray.scalar')
+WRAPPERS = ('model_ema', 'state_dict_ema', 'ema_state_dict', 'state_dict', 'model')
+COUNTERS = ('n_averaged', 'steps')  # that averages of weights keep among them
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class ModelCard:
 
     network: str
     classes: tuple[str, ...]
-    labels: str                                # label set with the classes' colours
+    labels: str                                # label set with the classes' colours; '' = any
     mean: tuple[float, float, float]           # of RGB in 0..255
     std: tuple[float, float, float]
     scale: float = 1.0                         # dense stage size / image size
@@ -52,6 +54,7 @@ class ModelCard:
     ensembler: str = 'gated'
     training: dict = field(default_factory=dict)
     scores: dict = field(default_factory=dict)
+    network_config: dict = field(default_factory=dict)  # of a network from a Hugging Face folder
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def build_model(card: ModelCard) -> Model:
     from sparse_seg_ros.methods.point_rend.head import PointHead
     from sparse_seg_ros.methods.sparse_refine.parts import Parts
     from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
-    network = build_network(card.network, len(card.classes)).eval()
+    network = (pretrained.from_config(card.network_config) if card.network_config else
+               build_network(card.network, len(card.classes))).eval()
     if not card.planes:
         return Model(card, network)
     classes = len(card.classes)
@@ -103,8 +107,10 @@ def save_model(model: Model, path: str | Path, dtype: torch.dtype = torch.float3
 
 
 def load_model(path: str | Path) -> Model:
-    """Model file -> Model on the CPU, in evaluation mode."""
-    path = Path(path)
+    """Model file, Hugging Face folder or 'hf:owner/model' -> Model on the CPU, to be evaluated."""
+    path = pretrained.find_folder(path)
+    if path.is_dir():
+        return read_folder(path)
     if not path.is_file():
         raise FileNotFoundError(f'no weights file {path}; train one with `sparse_seg train`, or '
                                 'give a name from models/zoo.yaml')
@@ -120,13 +126,21 @@ def load_model(path: str | Path) -> Model:
     return model
 
 
+def read_folder(folder: Path) -> Model:
+    """Hugging Face folder -> a model without a refiner."""
+    network = pretrained.from_pretrained(folder)
+    config = pretrained.config_of(network)
+    return Model(ModelCard(config['model_type'], pretrained.classes_of(network), '', network.mean,
+                           network.std, network_config=config), network)
+
+
 def load(module: nn.Module, path: str | Path) -> None:
     """
     Fill a module from a torch or safetensors file in its own key layout or in the released one.
 
     Wrappers ('state_dict', 'model', 'module.') are taken off, and what `module.network_tensors`
-    leaves out. A missing, unexpected or wrongly shaped tensor raises ValueError and is named as
-    the file names it.
+    leaves out; averaged weights ('model_ema') are preferred where a file has both. A missing,
+    unexpected or wrongly shaped tensor raises ValueError and is named as the file names it.
     """
     network_tensors = getattr(module, 'network_tensors', dict)
     tensors, own = network_tensors(read_tensors(Path(path))), released_keys(module)
@@ -161,12 +175,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             reason = str(error).partition('\n')[0]
             raise ValueError(f'{path}: not a file of plain tensors ({reason}); save the '
                              'state_dict alone') from None
-    for wrapper in ('state_dict', 'model'):
+    for wrapper in WRAPPERS:
         if isinstance(tensors, dict) and isinstance(tensors.get(wrapper), dict):
             tensors = tensors[wrapper]
     if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
         raise ValueError(f'{path}: holds no tensors by name; save module.state_dict()')
-    return {key.removeprefix('module.'): tensor for key, tensor in tensors.items()}
+    return {key.removeprefix('module.'): tensor for key, tensor in tensors.items()
+            if key not in COUNTERS}
 
 
 class Ignored:
@@ -229,5 +244,8 @@ def likely_cause(module: nn.Module, own: torch.Size, found: torch.Size) -> str:
 
 
 def file_hash(path: str | Path) -> str:
-    """Return a file's sha256 in hex."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    """Return the sha256, in hex, of a file or of the files in a folder."""
+    path, digest = Path(path), hashlib.sha256()
+    for part in sorted(path.glob('*')) if path.is_dir() else [path]:
+        digest.update(part.read_bytes())
+    return digest.hexdigest()

@@ -106,7 +106,8 @@ class MethodConfig(Settings):
 
     method: str = setting('sparse_refine', 'what is done with a frame',
                           choices=('dense', 'sparse_refine', 'point_rend', 'patch_refine'))
-    weights: str = setting('demo', 'name in models/zoo.yaml, or path of a .safetensors file')
+    weights: str = setting('demo', 'name in models/zoo.yaml, path of a .safetensors file or of a '
+                           "Hugging Face folder, or 'hf:owner/model' on its hub")
     scale: float = setting(0.5, 'dense stage size / image size', at_least=0.05, at_most=1.0)
     alpha_nats: float = setting(-1.0, 'refine pixels above this entropy; below 0: the value '
                                 'calibrated with the weights', at_least=-1.0, at_most=6.0)
@@ -127,7 +128,7 @@ class MethodConfig(Settings):
 class NodeConfig(Settings):
     """Parameters of the ROS node, see config/node.yaml."""
 
-    model: str = setting('demo', 'zoo name, method YAML or weights file')
+    model: str = setting('demo', 'zoo name, method YAML, weights file or Hugging Face folder')
     device: str = setting('auto', "torch device: 'cpu', 'cuda', 'cuda:0'; auto = cuda if present")
     precision: str = setting('auto', 'arithmetic of the networks; auto = the fastest safe one',
                              choices=('auto', 'fp32', 'bf16', 'fp16'))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import yaml
 from sparse_seg_ros.files import share
 
 VOID = 255  # unlabelled in every mask of this package
+GOLDEN_RATIO = 0.618034
 
 
 @dataclass(frozen=True)
@@ -61,3 +63,15 @@ def load_labels(name: str | Path) -> LabelSet:
         raise ValueError(f"{path}: expected 'classes:' with 'name: [r, g, b]' lines in id order")
     return LabelSet(path.stem, tuple(map(str, classes)),
                     tuple(tuple(color) for color in classes.values()))
+
+
+def find_labels(names: tuple[str, ...]) -> LabelSet:
+    """Class names in id order -> the known set of just these, else one with colours made up."""
+    for path in sorted((share() / 'config' / 'labels').glob('*.yaml')):
+        labels = load_labels(path)
+        if labels.names == names:
+            return labels
+    hues = (GOLDEN_RATIO * place % 1 for place in range(len(names)))  # neighbours far apart
+    return LabelSet('unnamed', names, tuple(
+        tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.75, 0.95))
+        for hue in hues))

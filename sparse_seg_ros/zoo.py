@@ -13,11 +13,12 @@ from torch import nn
 from sparse_seg_ros.checkpoints import Model, file_hash, load_model
 from sparse_seg_ros.config import MethodConfig, from_mapping, nearest, read_yaml
 from sparse_seg_ros.files import share
-from sparse_seg_ros.labels import LabelSet, load_labels
+from sparse_seg_ros.labels import LabelSet, find_labels, load_labels
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.patch_refine.method import PatchRefine
 from sparse_seg_ros.methods.point_rend.method import PointRend
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
+from sparse_seg_ros.networks.pretrained import HUB, find_folder
 from sparse_seg_ros.segmenter import PRECISIONS, Method, Segmenter
 
 REFINING = {'sparse_refine': SparseRefine, 'point_rend': PointRend, 'patch_refine': PatchRefine}
@@ -25,7 +26,7 @@ REFINING = {'sparse_refine': SparseRefine, 'point_rend': PointRend, 'patch_refin
 
 def load(name: str | Path = 'demo', device: str = 'auto', precision: str = 'auto') -> Segmenter:
     """
-    Zoo name, method YAML or .safetensors file -> a Segmenter, ready to call.
+    Zoo name, method YAML, .safetensors file or Hugging Face model -> a Segmenter to call.
 
     Raises FileNotFoundError for missing files and ValueError for what does not fit together.
     """
@@ -35,7 +36,7 @@ def load(name: str | Path = 'demo', device: str = 'auto', precision: str = 'auto
 
 
 def find_model(name: str | Path) -> tuple[Model, MethodConfig, Path]:
-    """Zoo name, method YAML or .safetensors file -> model, its settings, its weights file."""
+    """Name of a model, as for `load` -> model, its settings, its weights file or folder."""
     path = Path(name)
     if path.suffix in ('.yaml', '.yml'):
         config = from_mapping(MethodConfig, read_yaml(path), str(path))
@@ -47,10 +48,14 @@ def find_model(name: str | Path) -> tuple[Model, MethodConfig, Path]:
 
 
 def find_weights(name: str, folder: Path) -> Path:
-    """Zoo name or path, relative to folder -> path of the weights file."""
+    """Zoo name, 'hf:owner/model' or path, relative to folder -> path of weights file or folder."""
+    if name.startswith(HUB):
+        return find_folder(name)
     if Path(name).suffix == '.safetensors':
         return folder / name
     zoo = read_yaml(share() / 'models' / 'zoo.yaml')
+    if name not in zoo and (folder / name).is_dir():
+        return folder / name
     if name not in zoo:
         raise ValueError(f'no model {name!r} in models/zoo.yaml; {nearest(name, zoo)}')
     weights = share() / 'models' / zoo[name]['file']
@@ -115,6 +120,8 @@ def chosen_parts(model: Model, config: MethodConfig) -> nn.Module:
 
 def label_set(model: Model) -> LabelSet:
     """Return the card's label set; it must have the classes the weights were trained for."""
+    if not model.card.labels:
+        return find_labels(model.card.classes)
     labels = load_labels(model.card.labels)
     if labels.names != tuple(model.card.classes):
         raise ValueError(f'label set {labels.name!r} has classes {labels.names}, the weights were '

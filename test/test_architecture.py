@@ -40,6 +40,9 @@ ADAPTERS = {
     'torchsparse': {'sparse/with_torchsparse.py'},
     'tensorrt': {'engines/with_tensorrt.py'},
     'onnxruntime': {'engines/with_onnxruntime.py'},
+    'transformers': {'networks/with_transformers.py'},
+    'scipy': {'networks/with_transformers.py'},
+    'huggingface_hub': {'networks/with_transformers.py'},
     'cv_bridge': {'ros/with_cv_bridge.py'},
     'vision_msgs': {'ros/label_info.py'},
 }

@@ -12,6 +12,7 @@ from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.networks.hrnet.network import HRNetFCN
 from sparse_seg_ros.networks.lrformer.network import LRFormer
 from sparse_seg_ros.networks.lrformer.variants import Variant
+from sparse_seg_ros.networks.segformer.network import SegFormer
 from sparse_seg_ros.networks.segnext import variants as segnext
 from sparse_seg_ros.networks.segnext.network import SegNeXt
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
@@ -41,6 +42,12 @@ class TinySegmenter(SegmenterViT):
 
     def __init__(self, num_classes: int):
         super().__init__(64, 16, 64, 2, 2, num_classes)
+
+
+class TinySegFormer(SegFormer):
+    """SegFormer with one block a stage and few channels."""
+
+    widths, depths = (8, 16, 40, 64), (1, 1, 1, 1)
 
 
 def tiny_model(refines: bool = True, seed: int = 0, **card) -> Model:

@@ -28,7 +28,8 @@ TABLE_NATS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('--model', default='demo', help='zoo name, method YAML or weights file')
+    parser.add_argument('--model', default='demo', help='zoo name, method YAML, weights file or '
+                        'Hugging Face folder')
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--frames', metavar='FOLDER/SPLIT', help='labelled frames on disk')
     source.add_argument('--street', type=int, metavar='N', help='N rendered 1024x2048 scenes')
@@ -131,9 +132,10 @@ def method_yaml(args: argparse.Namespace, segment, point) -> str:
     from dataclasses import replace
 
     from sparse_seg_ros.config import to_yaml
-    from sparse_seg_ros.zoo import find_model
+    from sparse_seg_ros.zoo import HUB, find_model
     _, config, weights = find_model(args.model)
-    if Path(config.weights).suffix:
+    is_path = Path(config.weights).suffix == '.safetensors' or weights.is_dir()
+    if is_path and not config.weights.startswith(HUB):
         config = replace(config, weights=os.path.relpath(weights, Path(args.out).parent))
     source = Path(args.frames).name if args.frames else f'{args.street} rendered streets'
     notes = {'temperature': f'divides the logits; fitted to {source}'}

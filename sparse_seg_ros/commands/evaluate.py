@@ -20,7 +20,8 @@ HELD_OUT_STREETS = 1001  # seed; training renders others
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     parser.add_argument('--model', nargs='+', default=['demo'], metavar='[NAME=]MODEL',
-                        help='zoo names, method YAMLs or weights files (default: demo)')
+                        help='zoo names, method YAMLs, weights files or Hugging Face folders '
+                             '(default: demo)')
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--frames', metavar='FOLDER/SPLIT', help='labelled frames on disk')
     source.add_argument('--street', type=int, metavar='N', help='N rendered, held-out scenes')

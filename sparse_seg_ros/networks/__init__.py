@@ -26,6 +26,20 @@ from sparse_seg_ros.networks.lrformer.network import (
     LRFormerT,
     LRFormerXL,
 )
+from sparse_seg_ros.networks.mask2former import (
+    Mask2FormerSwinB,
+    Mask2FormerSwinL,
+    Mask2FormerSwinS,
+    Mask2FormerSwinT,
+)
+from sparse_seg_ros.networks.segformer.network import (
+    SegFormerB0,
+    SegFormerB1,
+    SegFormerB2,
+    SegFormerB3,
+    SegFormerB4,
+    SegFormerB5,
+)
 from sparse_seg_ros.networks.segnext.network import SegNeXtB, SegNeXtL, SegNeXtS, SegNeXtT
 from sparse_seg_ros.networks.vit.segmenter_vit import (
     SegmenterBase,
@@ -50,6 +64,16 @@ NETWORKS = {
     'segnext_s': SegNeXtS,
     'segnext_b': SegNeXtB,
     'segnext_l': SegNeXtL,
+    'segformer_b0': SegFormerB0,  # these and the next need `transformers`
+    'segformer_b1': SegFormerB1,
+    'segformer_b2': SegFormerB2,
+    'segformer_b3': SegFormerB3,
+    'segformer_b4': SegFormerB4,
+    'segformer_b5': SegFormerB5,
+    'mask2former_swin_t': Mask2FormerSwinT,
+    'mask2former_swin_s': Mask2FormerSwinS,
+    'mask2former_swin_b': Mask2FormerSwinB,
+    'mask2former_swin_l': Mask2FormerSwinL,
 }
 
 

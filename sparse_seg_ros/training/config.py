@@ -17,8 +17,8 @@ class TrainConfig(Settings):
         'dense', 'refiner', 'point_rend', 'patch_refine'))
     network: str = setting('compact', 'name in NETWORKS; ignored for a refiner')
     labels: str = setting('camvid', 'label set')
-    start_from: str = setting('', 'model file: weights to start from; the frozen network of a '
-                              'refiner')
+    start_from: str = setting('', 'model file or Hugging Face folder: weights to start from; the '
+                              'frozen network of a refiner')
     scale: float = setting(0.5, 'network input size / image size', at_least=0.05, at_most=1.0)
     planes: tuple = setting((16, 32, 64, 128), 'channels of the refiner per stage')
     inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel')

@@ -81,8 +81,9 @@ def start_model(config: TrainConfig) -> Model:
         raise ValueError("a refiner needs 'start_from': the model file of its dense network")
     labels = load_labels(config.labels)
     network = start.card.network if start else config.network
-    kind = NETWORKS[network]
-    card = ModelCard(network, labels.names, labels.name, kind.mean, kind.std, config.scale,
+    described = start.card if start else NETWORKS[network]
+    card = ModelCard(network, labels.names, labels.name, described.mean, described.std,
+                     config.scale,
                      planes=config.planes if is_refiner else (), inputs=config.inputs,
                      alpha_nats=config.alpha_nats if is_refiner else None,
                      refined_by=METHODS[config.stage],
@@ -90,7 +91,8 @@ def start_model(config: TrainConfig) -> Model:
                      selector=config.selector, extractor=config.extractor,
                      ensembler=config.ensembler,
                      training={**(start.card.training if start else {}),
-                               config.stage: plain(asdict(config))})
+                               config.stage: plain(asdict(config))},
+                     network_config=start.card.network_config if start else {})
     model = build_model(card)
     if start:
         load_strictly(model.network, start.network.state_dict(), config.start_from)

@@ -8,7 +8,7 @@ import re
 
 import pytest
 import torch
-from tiny import TinyHRNet, TinyLRFormer, TinySegmenter, TinySegNeXt
+from tiny import TinyHRNet, TinyLRFormer, TinySegFormer, TinySegmenter, TinySegNeXt
 from torch import nn
 from torch.nn import functional as F
 
@@ -17,11 +17,13 @@ from sparse_seg_ros.networks.compact import Compact
 
 CLASSES = 5
 QUICK = {'compact': Compact, 'hrnet': TinyHRNet, 'lrformer': TinyLRFormer,  # to compute
-         'segmenter': TinySegmenter, 'segnext': TinySegNeXt}
+         'segformer': TinySegFormer, 'segmenter': TinySegmenter, 'segnext': TinySegNeXt}
 
 
 @pytest.fixture(name='network', params=QUICK.values(), ids=QUICK)
 def each_network(request):
+    if request.param is TinySegFormer:
+        pytest.importorskip('transformers')
     torch.manual_seed(0)
     return request.param(CLASSES).eval()
 
@@ -39,8 +41,10 @@ def test_a_network_declares_how_it_wants_its_images(name):
 
 @pytest.mark.parametrize('name', NETWORKS)
 def test_logits_have_the_size_of_the_image_divided_by_the_stride(name):
+    if name.startswith(('segformer', 'mask2former')):
+        pytest.importorskip('transformers')
     with torch.device('meta'):
-        network = build_network(name, 19).eval()
+        network = build_network(name, 19).eval().to('meta')  # some of Mask2Former's is not
         images, odd_images = torch.empty(2, 3, 64, 96), torch.empty(1, 3, 37, 1)
     assert network(images).shape == (2, 19, 64 // network.stride, 96 // network.stride)
     assert run_padded(network, odd_images).shape == (1, 19, 37, 1)
