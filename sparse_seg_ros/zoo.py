@@ -15,6 +15,7 @@ from sparse_seg_ros.files import share
 from sparse_seg_ros.labels import LabelSet, load_labels
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
+from sparse_seg_ros.networks import CLASSIFIERS, for_inference
 from sparse_seg_ros.segmenter import PRECISIONS, Segmenter
 
 
@@ -63,19 +64,23 @@ def own_config(model: Model) -> MethodConfig:
 
 def assemble(model: Model, config: MethodConfig, device: str, precision: str,
              description: dict[str, str]) -> Segmenter:
-    """Put a model under a method, on a device."""
+    """Put a model under a method, on a device; its own weights stay as they are published."""
+    if model.card.network in CLASSIFIERS:
+        raise ValueError(f'{model.card.network} tells what a picture shows, not what its pixels '
+                         "are; train a segmentation with it as 'start_from'")
     device = choose_device(device)
     precision = choose_precision(precision, device)
     for part in model.parts().values():
         part.to(device, memory_format=torch.channels_last)
+    network = for_inference(model.network)
     temperature = config.temperature or model.card.temperature
     if config.method == 'dense':
-        method = Dense(model.network, config.scale, temperature)
+        method = Dense(network, config.scale, temperature)
     elif model.refiner is None:
         raise ValueError(f'{description.get("weights", "these weights")} hold no refiner; use '
                          "'method: dense' or train one with `sparse_seg train`")
     else:
-        method = SparseRefine(model.network, model.refiner, config.scale, temperature)
+        method = SparseRefine(network, model.refiner, config.scale, temperature)
         method.budget = config.budget
     segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
                         device=device, precision=precision,
