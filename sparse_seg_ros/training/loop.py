@@ -21,15 +21,20 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from sparse_seg_ros.checkpoints import Model, ModelCard, build_model, load_model, save_model
+from sparse_seg_ros.checkpoints import Model, build_model, save_model
 from sparse_seg_ros.data.batches import Batches
+from sparse_seg_ros.evaluation.classify import top1
 from sparse_seg_ros.evaluation.evaluate import evaluate
-from sparse_seg_ros.labels import load_labels
-from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.segmenter import PRECISIONS
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.objectives import OBJECTIVES
-from sparse_seg_ros.training.sources import class_weights, training_sources, validation_frames
+from sparse_seg_ros.training.sources import (
+    class_weights,
+    training_sources,
+    validation_frames,
+    validation_pictures,
+)
+from sparse_seg_ros.training.start import plain, start_model
 from sparse_seg_ros.zoo import assemble, own_config
 
 
@@ -45,38 +50,13 @@ def train(config: TrainConfig, folder: str | Path, device: str = 'cpu') -> Path:
     run = Run(config, model, OBJECTIVES[config.stage](model, weights).to(device), folder)
     run.resume()
     batches = Batches(sources, config.batch_size, config.seed)
+    if not len(batches):
+        raise ValueError(f'{len(batches.items)} frames do not fill one batch of '
+                         f"{config.batch_size}; give more, or a smaller 'batch_size'")
     for epoch in range(run.epoch, config.epochs):
         run.train_epoch(batches, epoch)
         run.finish_epoch(epoch)
     return folder / 'model.safetensors'
-
-
-def plain(values: dict) -> dict:
-    """Turn tuples into lists, for YAML."""
-    return {key: list(value) if isinstance(value, tuple) else value
-            for key, value in values.items()}
-
-
-def start_model(config: TrainConfig) -> Model:
-    """Build the model to train: fresh, or started from the weights of another run."""
-    start = load_model(config.start_from) if config.start_from else None
-    if config.stage == 'refiner' and start is None:
-        raise ValueError("a refiner needs 'start_from': the model file of its dense network")
-    labels = load_labels(config.labels)
-    network = start.card.network if start else config.network
-    kind = NETWORKS[network]
-    is_refiner = config.stage == 'refiner'
-    card = ModelCard(network, labels.names, labels.name, kind.mean, kind.std, config.scale,
-                     config.planes if is_refiner else (), config.inputs,
-                     config.alpha_nats if is_refiner else None,
-                     training={**(start.card.training if start else {}),
-                               config.stage: plain(asdict(config))})
-    model = build_model(card)
-    if start:
-        model.network.load_state_dict(start.network.state_dict())
-        if model.refiner is not None and start.refiner is not None:
-            model.refiner.load_state_dict(start.refiner.state_dict())
-    return model
 
 
 class Run:
@@ -89,8 +69,8 @@ class Run:
         self.average = AveragedModel(
             objective.trained, multi_avg_fn=get_ema_multi_avg_fn(config.averaging),
             use_buffers=True)
-        self.optimizer = torch.optim.AdamW(decay_groups(objective.trained, config.weight_decay),
-                                           lr=config.learning_rate)
+        groups, self.factors = parameter_groups(objective.trained, config)
+        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
         self.epoch, self.loss = 0, math.nan
 
     def resume(self) -> None:
@@ -125,8 +105,8 @@ class Run:
         with torch.autocast(self.device.type, PRECISIONS[self.config.precision],
                             enabled=self.config.precision != 'fp32'):
             loss = self.objective(images, labels.to(self.device))
-        for group in self.optimizer.param_groups:
-            group['lr'] = rate
+        for group, factor in zip(self.optimizer.param_groups, self.factors):
+            group['lr'] = rate * factor
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.objective.trained.parameters(), 5.0)
@@ -164,6 +144,10 @@ class Run:
 
     def score(self, model: Model) -> dict[str, float]:
         """Score a model on the validation frames; nothing without them."""
+        if self.config.stage == 'classifier':
+            found = validation_pictures(self.config)
+            return {} if found is None else {'val_top1': round(top1(
+                model.network, found, self.config.crop_hw, self.device), 4)}
         frames = validation_frames(self.config)
         if frames is None:
             return {}
@@ -172,15 +156,26 @@ class Run:
         return {'val_miou': round(report.mean_iou, 4), 'density': round(report.density, 4)}
 
 
-def decay_groups(module: nn.Module, decay: float) -> list[dict]:
-    """Split parameters: weight decay for matrices, none for norms and biases."""
-    matrices = [p for p in module.parameters() if p.ndim > 1]
-    others = [p for p in module.parameters() if p.ndim <= 1]
-    return [{'params': matrices, 'weight_decay': decay}, {'params': others, 'weight_decay': 0.0}]
+def parameter_groups(module: nn.Module, config: TrainConfig) -> tuple[list[dict], list[float]]:
+    """
+    Split parameters -> groups for the optimiser, and what each multiplies the learning rate by.
+
+    Weight decay is for matrices, not for norms and biases; `head_rate` for what is not in a
+    backbone.
+    """
+    has_head = hasattr(module, 'backbone') and config.head_rate != 1
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        is_head = has_head and not name.startswith('backbone.')
+        groups.setdefault((is_head, parameter.ndim <= 1), []).append(parameter)
+    kinds = sorted(groups)  # matrices first
+    return ([{'params': groups[kind], 'weight_decay': 0.0 if kind[1] else config.weight_decay}
+             for kind in kinds], [config.head_rate if is_head else 1.0 for is_head, _ in kinds])
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """One epoch of linear warm-up, then a cosine to zero."""
-    warm = min(1.0, (step + 1) / steps_per_epoch)
+    """Linear warm-up, then a cosine or a straight line to zero."""
+    warm = min(1.0, (step + 1) / (config.warmup_steps or steps_per_epoch))
     done = step / (steps_per_epoch * config.epochs)
-    return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * done))
+    left = 1 - done if config.schedule == 'poly' else 0.5 * (1 + math.cos(math.pi * done))
+    return config.learning_rate * warm * left

@@ -60,4 +60,18 @@ class RefinerObjective(nn.Module):
         return refinement_loss(self.trained(images, logits), labels, self.class_weights)
 
 
-OBJECTIVES = {'dense': DenseObjective, 'refiner': RefinerObjective}
+class ClassifierObjective(nn.Module):
+    """Cross entropy of what whole pictures show."""
+
+    def __init__(self, model: Model, class_weights: Tensor):
+        super().__init__()
+        self.trained = model.network
+        self.register_buffer('class_weights', class_weights)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised, (B,) ids -> scalar loss."""
+        return F.cross_entropy(self.trained(images).float(), labels, self.class_weights)
+
+
+OBJECTIVES = {'dense': DenseObjective, 'refiner': RefinerObjective,
+              'classifier': ClassifierObjective}

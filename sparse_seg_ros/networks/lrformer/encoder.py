@@ -27,6 +27,7 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList(Stage(variant, number, query_side) for number in range(4))
         for number in variant.normed_blocks:
             self.stages[2].blocks[number].pre_norm = nn.BatchNorm2d(variant.widths[2])
+        self.set_drop_path(variant.drop_path)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         check_images(images)
@@ -54,8 +55,8 @@ class Stage(nn.Module):
         self.pyramid = nn.ModuleList(depthwise(width) for _ in PYRAMID)  # shared by the blocks
         self.blocks = nn.ModuleList(
             Block(LowResolutionAttention(width, heads, query_side), width, EXPANSIONS[number],
-                  ChannelNorm, HAS_LAYER_SCALE[number], drop_path)
-            for drop_path in variant.drop_paths(number))
+                  ChannelNorm, HAS_LAYER_SCALE[number])
+            for _ in range(variant.depths[number]))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.embedding(x)

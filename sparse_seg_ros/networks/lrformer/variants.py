@@ -21,12 +21,6 @@ class Variant:
     drop_path: float  # of the last block, for ADE20K; the first has 0
     normed_blocks: tuple[int, ...] = ()  # of the third stage, behind a batch norm
 
-    def drop_paths(self, stage: int) -> list[float]:
-        """Number of a stage -> share of the images that each of its blocks leaves out."""
-        first = sum(self.depths[:stage])
-        step = self.drop_path / (sum(self.depths) - 1)
-        return [step * block for block in range(first, first + self.depths[stage])]
-
 
 T = Variant((48, 96, 240, 384), (2, 2, 6, 3), 256, 0.1)
 S = Variant((64, 128, 320, 512), (3, 3, 12, 3), 384, 0.2)
