@@ -76,7 +76,7 @@ def build_network(name: str, num_classes: int) -> nn.Module:
     """Name in NETWORKS or CLASSIFIERS -> a network with random weights."""
     kinds = NETWORKS | CLASSIFIERS
     if name not in kinds:
-        raise ValueError(f'unknown network {name!r}; {nearest(name, NETWORKS)}')
+        raise ValueError(f'unknown network {name!r}; {nearest(name, kinds)}')
     if num_classes < 2:
         raise ValueError(f'num_classes must be at least 2, got {num_classes}; '
                          'the background counts as one')

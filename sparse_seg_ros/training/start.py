@@ -58,7 +58,8 @@ def set_drop_path(model: Model, rate: float) -> None:
     """Change how many images the blocks of a network leave out."""
     backbone = getattr(model.network, 'backbone', None)
     if not hasattr(backbone, 'set_drop_path'):
-        raise ValueError(f"network {model.card.network!r} has no paths to drop; remove 'drop_path'")
+        raise ValueError(f"network {model.card.network!r} has no paths to drop; "
+                         "remove 'drop_path'")
     backbone.set_drop_path(rate)
 
 

@@ -24,7 +24,7 @@ from sparse_seg_ros.networks.lrformer.encoder import Encoder
 
 DATA = Path(os.environ.get('SPARSE_SEG_DATA', Path(__file__).parents[3] / 'shared/data'))
 FACTS = DATA.parent / 'facts'
-SIZES = [name for name in NETWORKS if name.startswith('lrformer')]
+SIZES = [name for name in NETWORKS if name.startswith('lrformer') and 'plus' not in name]
 CLASSES = 5
 
 

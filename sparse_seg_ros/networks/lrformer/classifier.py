@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-LRFormer's encoder as a classifier of pictures, as it is trained on ImageNet. LRFormer, section 3.4.
+LRFormer's encoder as a classifier of pictures, as it is trained on ImageNet. Section 3.4.
 
 Attention runs on grids with a short side of 7 there; its weights do not depend on that, so that
 the encoder moves into a segmentation network as it is. The authors publish no code of the head:

@@ -20,7 +20,7 @@ try:
         Mask2FormerTransformerModule,
     )
 except ImportError:
-    raise ImportError("LRFormer+ needs transformers for its decoder: "
+    raise ImportError('LRFormer+ needs transformers for its decoder: '
                       '`pip install transformers`') from None
 
 
