@@ -4,19 +4,18 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from pathlib import Path
 
 import lrformer_oracle as oracle
 import pytest
 import torch
+from network_costs import count_macs, count_parameters, shapes_only
 from safetensors.torch import load_file, save_file
 from tiny import TinyLRFormer
-from torch.utils.flop_counter import FlopCounterMode
 
 from sparse_seg_ros import checkpoints
-from sparse_seg_ros.networks import NETWORKS, build_network
+from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.networks.lrformer import variants
 from sparse_seg_ros.networks.lrformer.attention import grid_size
 from sparse_seg_ros.networks.lrformer.block import Block, ChannelNorm
@@ -26,24 +25,6 @@ DATA = Path(os.environ.get('SPARSE_SEG_DATA', Path(__file__).parents[3] / 'share
 FACTS = DATA.parent / 'facts'
 SIZES = [name for name in NETWORKS if name.startswith('lrformer') and 'plus' not in name]
 CLASSES = 5
-
-
-@functools.cache
-def shapes_only(name, num_classes=150):
-    """Return a network without numbers in it: for what depends on shapes alone."""
-    with torch.device('meta'):
-        return build_network(name, num_classes).eval()
-
-
-def count_parameters(module):
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def count_macs(network, height, width):
-    """Return multiply-adds of convolutions and matrix products, in 1e9: of modules, by name."""
-    with FlopCounterMode(display=False) as counter:
-        network(torch.empty(1, 3, height, width, device='meta'))
-    return {name: sum(flops.values()) / 2e9 for name, flops in counter.get_flop_counts().items()}
 
 
 @pytest.mark.parametrize(('name', 'backbone', 'with_150', 'with_19'), [

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_lrformer import count_macs, count_parameters, shapes_only
+from network_costs import count_macs, count_parameters, shapes_only
 from tiny import TinyClassifier, TinyLRFormer, randomise
 
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import torch
-from test_lrformer import count_macs, count_parameters, shapes_only
+from network_costs import count_macs, count_parameters, shapes_only
 from tiny import TinyLRFormer, randomise
 
 from sparse_seg_ros.networks.lrformer.plus import LRFormerPlus

@@ -1,0 +1,30 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters and multiply-adds of networks, counted without computing anything."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from sparse_seg_ros.networks import build_network
+
+
+@functools.cache
+def shapes_only(name, num_classes=150):
+    """Return a network without numbers in it: for what depends on shapes alone."""
+    with torch.device('meta'):
+        return build_network(name, num_classes).eval()
+
+
+def count_parameters(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_macs(network, height, width):
+    """Return multiply-adds of convolutions and matrix products, in 1e9: of modules, by name."""
+    with FlopCounterMode(display=False) as counter:
+        network(torch.empty(1, 3, height, width, device='meta'))
+    return {name: sum(flops.values()) / 2e9 for name, flops in counter.get_flop_counts().items()}
