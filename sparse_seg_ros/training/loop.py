@@ -163,7 +163,10 @@ def parameter_groups(module: nn.Module, config: TrainConfig) -> tuple[list[dict]
     Weight decay is for matrices, not for norms and biases; `head_rate` for what is not in a
     backbone.
     """
-    has_head = hasattr(module, 'backbone') and config.head_rate != 1
+    has_head = config.head_rate != 1
+    if has_head and not hasattr(module, 'backbone'):
+        raise ValueError(f'{type(module).__name__} has no backbone that could learn slower; '
+                         "remove 'head_rate'")
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         is_head = has_head and not name.startswith('backbone.')

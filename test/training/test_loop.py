@@ -110,6 +110,8 @@ def test_a_run_that_can_not_start_says_what_is_missing(tmp_path, config):
         train(replace(config, network='lrformer-t'), tmp_path)
     with pytest.raises(ValueError, match="'compact' has no paths to drop; remove 'drop_path'"):
         train(replace(config, drop_path=0.1), tmp_path)
+    with pytest.raises(ValueError, match="Compact has no backbone .* remove 'head_rate'"):
+        train(replace(config, head_rate=10.0), tmp_path)
 
 
 def test_labels_beyond_the_classes_stop_a_run(tmp_path, config):

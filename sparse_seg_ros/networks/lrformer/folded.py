@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from sparse_seg_ros.networks.lrformer.attention import LowResolutionAttention, resize
+from sparse_seg_ros.networks.lrformer.attention import LowResolutionAttention, attend, resize
 from sparse_seg_ros.networks.lrformer.block import Block, FeedForward
 from sparse_seg_ros.networks.lrformer.decoder import Decoder
 from sparse_seg_ros.networks.lrformer.encoder import Encoder, Stage, Stem
@@ -74,11 +74,9 @@ class FoldedAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         asking, *grids = self.pool(x)
-        query = self.split_heads(self.q(asking.flatten(1, 2)))  # (B, heads, h w, C / heads)
-        context = torch.cat([grid.flatten(1, 2) for grid in grids], dim=1)
-        key, value = map(self.split_heads, self.kv(self.norm(context)).chunk(2, dim=-1))
-        heard = F.scaled_dot_product_attention(query, key, value)
-        answer = self.proj(heard.transpose(1, 2).flatten(2))  # (B, h w, C)
+        context = self.norm(torch.cat([grid.flatten(1, 2) for grid in grids], dim=1))
+        heard = attend(self.q(asking.flatten(1, 2)), self.kv(context), self.heads)
+        answer = self.proj(heard)  # (B, h w, C)
         return resize(answer.unflatten(1, asking.shape[1:3]).movedim(-1, 1), x.shape[-2:])
 
     def pool(self, x: Tensor) -> list[Tensor]:
@@ -90,10 +88,6 @@ class FoldedAttention(nn.Module):
             grids[1:] = [conv(grid.movedim(-1, 1)).movedim(1, -1)
                          for grid, conv in zip(grids[1:], self.convs)]
         return grids
-
-    def split_heads(self, x: Tensor) -> Tensor:
-        """(B, N, C) -> (B, heads, N, C / heads)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 class FoldedFeedForward(nn.Module):
