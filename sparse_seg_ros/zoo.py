@@ -18,6 +18,7 @@ from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.patch_refine.method import PatchRefine
 from sparse_seg_ros.methods.point_rend.method import PointRend
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
+from sparse_seg_ros.networks import CLASSIFIERS, for_inference
 from sparse_seg_ros.networks.pretrained import HUB, find_folder
 from sparse_seg_ros.segmenter import PRECISIONS, Method, Segmenter
 
@@ -73,12 +74,17 @@ def own_config(model: Model) -> MethodConfig:
 
 def assemble(model: Model, config: MethodConfig, device: str, precision: str,
              description: dict[str, str]) -> Segmenter:
-    """Put a model under a method, on a device."""
+    """Put a model under a method, on a device; its own weights stay as they are published."""
+    if model.card.network in CLASSIFIERS:
+        raise ValueError(f'{model.card.network} tells what a picture shows, not what its pixels '
+                         "are; train a segmentation with it as 'start_from'")
     device = choose_device(device)
     precision = choose_precision(precision, device)
     for part in model.parts().values():
         part.to(device, memory_format=torch.channels_last)
-    method = build_method(model, config, description.get('weights', 'these weights'))
+    network = for_inference(model.network)
+    method = build_method(replace(model, network=network), config,
+                          description.get('weights', 'these weights'))
     segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
                         device=device, precision=precision,
                         description={'method': config.method, 'backend': 'torch', **description})

@@ -10,6 +10,7 @@ import torch
 from sparse_seg_ros.checkpoints import Model, ModelCard, build_model
 from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.networks.hrnet.network import HRNetFCN
+from sparse_seg_ros.networks.lrformer.classifier import LRFormerClassifier
 from sparse_seg_ros.networks.lrformer.network import LRFormer
 from sparse_seg_ros.networks.lrformer.variants import Variant
 from sparse_seg_ros.networks.segformer.network import SegFormer
@@ -37,6 +38,12 @@ class TinySegNeXt(SegNeXt):
     variant = segnext.Variant((8, 16, 24, 32), (1, 2, 1, 1), 64, drop_path=0.3)
 
 
+class TinyClassifier(LRFormerClassifier):
+    """The encoder of TinyLRFormer as a classifier."""
+
+    variant = TinyLRFormer.variant
+
+
 class TinySegmenter(SegmenterViT):
     """Segmenter with two blocks and few channels."""
 
@@ -57,6 +64,18 @@ def tiny_model(refines: bool = True, seed: int = 0, **card) -> Model:
     return build_model(ModelCard(**{
         'network': 'compact', 'classes': CLASSES, 'labels': 'camvid', 'mean': (105., 108., 110.),
         'std': (70., 73., 72.), 'scale': 0.5, **parts, **card}))
+
+
+def randomise(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """Return the network with every weight and statistic drawn at random, none negligible."""
+    generator = torch.Generator().manual_seed(seed)
+    for key, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.normal_(generator=generator)
+            tensor.mul_(0.5 if tensor.ndim < 2 else max(1, tensor[0].numel()) ** -0.5)
+        if key.endswith('running_var'):
+            tensor.abs_().add_(0.5)
+    return network
 
 
 def street_image(height: int = 96, width: int = 128, seed: int = 0) -> np.ndarray:

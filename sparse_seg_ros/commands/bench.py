@@ -7,6 +7,8 @@ examples:
   sparse_seg bench sparse                 sparse convolution against dense and spconv
   sparse_seg bench model --model demo config/dense.yaml full=runs/dense_full/model.safetensors
   sparse_seg bench node                   the node over DDS, in two processes
+  sparse_seg bench attention --plot attention.png   LRFormer and SegFormer while images grow
+  sparse_seg bench networks --size 1024x2048        LRFormer against SegFormer
 """
 
 from __future__ import annotations
@@ -20,19 +22,25 @@ from sparse_seg_ros.commands.evaluate import parse_size
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('what', choices=('sparse', 'model', 'node'))
+    parser.add_argument('what', choices=('sparse', 'model', 'node', 'attention', 'networks'))
     parser.add_argument('--model', nargs='+', default=['demo'], metavar='[NAME=]MODEL',
                         help='for model: what is timed; the last one is the rival')
-    parser.add_argument('--size', default='1024x2048', help='for model: HxW of the frames')
-    parser.add_argument('--repeats', type=int, default=10, help='for model and sparse: rounds')
+    parser.add_argument('--size', default='1024x2048', help='for model and networks: HxW of the '
+                        'frames')
+    parser.add_argument('--sides', type=int, nargs='+', default=[512, 1024, 1536, 2048],
+                        help='for attention: sides of the square images')
+    parser.add_argument('--repeats', type=int, default=10, help='rounds, but for node')
     parser.add_argument('--device', default='auto', help='for model')
-    parser.add_argument('--precision', default='auto', help='for model')
+    parser.add_argument('--precision', default='auto', help='for model and attention')
+    parser.add_argument('--plot', metavar='PNG', help='for attention: draw it')
     parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one benchmark and print its table."""
-    figures = {'sparse': bench_sparse, 'model': bench_model, 'node': bench_node}[args.what](args)
+    benches = {'sparse': bench_sparse, 'model': bench_model, 'node': bench_node,
+               'attention': bench_attention, 'networks': bench_networks}
+    figures = benches[args.what](args)
     if args.json:
         Path(args.json).write_text(json.dumps(figures, indent=1) + '\n')
     return 0
@@ -59,3 +67,22 @@ def bench_node(args: argparse.Namespace) -> dict:
     """Transport and overhead of the node."""
     from sparse_seg_ros.ros import bench_node
     return bench_node.run()
+
+
+def bench_attention(args: argparse.Namespace) -> dict:
+    """Cost of attention while images grow."""
+    from sparse_seg_ros.evaluation import bench_attention, plots
+    from sparse_seg_ros.zoo import choose_precision
+    if odd := [side for side in args.sides if side < 32 or side % 32]:
+        raise ValueError(f'--sides must be multiples of 32, got {odd[0]}')
+    figures = bench_attention.run(tuple(args.sides), args.repeats,
+                                  choose_precision(args.precision, 'cpu'))
+    if args.plot:
+        plots.plot_attention(figures, args.plot)
+    return figures
+
+
+def bench_networks(args: argparse.Namespace) -> dict:
+    """LRFormer against SegFormer."""
+    from sparse_seg_ros.evaluation import bench_networks
+    return bench_networks.run(parse_size(args.size), args.repeats)

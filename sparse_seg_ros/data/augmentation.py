@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Random views of labelled frames: resize, crop, flip, photometric distortion."""
+"""Random views of labelled frames and pictures: resize, crop, flip, photometric distortion."""
 
 from __future__ import annotations
 
@@ -65,6 +65,26 @@ def share_of_largest(label: np.ndarray) -> float:
     """(H, W) ids -> fraction of the labelled pixels in the class that has most; 0 without any."""
     counts = np.bincount(label.ravel(), minlength=VOID + 1)[:VOID]
     return counts.max() / max(1, counts.sum())
+
+
+class PictureAugmentation(Augmentation):
+    """The same for pictures of any size with one class each: at scale 1 all of one is seen."""
+
+    def __call__(self, image: np.ndarray, label: int,
+                 random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W, 3) uint8 and a class id -> (*crop_hw, 3) uint8 and the id."""
+        image = fit(image, self.crop_hw)
+        nowhere = np.zeros(image.shape[:2], np.uint8)
+        view, _ = super().__call__(image, nowhere, random)
+        return view, np.array(label)
+
+
+def fit(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+    """(H, W, 3) -> resized with its aspect, so that it just covers size_hw."""
+    factor = max(want / have for have, want in zip(image.shape, size_hw))
+    height, width = (max(want, round(have * factor)) for have, want in zip(image.shape, size_hw))
+    shrinking = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=shrinking)
 
 
 def cut(array: np.ndarray, top: int, left: int, size: list[int], fill: int) -> np.ndarray:

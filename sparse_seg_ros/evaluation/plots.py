@@ -5,19 +5,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from sparse_seg_ros.evaluation.uncertainty import Point, UncertaintyCurve
 
 
 def plot_selection(curve: UncertaintyCurve, chosen: Point | None, path: str | Path) -> None:
     """Draw recall and precision over density, as SparseRefine's Figure 3, with the choice."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError('--plot needs matplotlib; install it with '
-                          '`pip install matplotlib`') from None
     points = curve.points()
-    figure = Figure(figsize=(9, 4), layout='constrained')
+    figure = new_figure()
     for axes, name in zip(figure.subplots(1, 2), ('recall', 'precision')):
         axes.plot([100 * point.density for point in points],
                   [100 * getattr(point, name) for point in points], color='tab:blue')
@@ -31,3 +27,34 @@ def plot_selection(curve: UncertaintyCurve, chosen: Point | None, path: str | Pa
         axes.grid(alpha=0.3)
     figure.suptitle(f'errors of the dense stage, by its entropy: AUROC {curve.auroc():.3f}')
     figure.savefig(path, dpi=120)
+
+
+def plot_attention(figures: dict, path: str | Path) -> None:
+    """Draw the time of networks and the share of attention over pixels, of `bench attention`."""
+    figure = new_figure()
+    times, shares = figure.subplots(1, 2)
+    for name, exponent in figures['exponents'].items():
+        rows = [row for row in figures['rows'] if row['network'] == name]
+        megapixels = [row['side'] ** 2 / 1e6 for row in rows]
+        times.loglog(megapixels, [row['seconds'] for row in rows], 'o-',
+                     label=f'{name}: pixels ** {exponent:.2f}')
+        line, = shares.semilogx(megapixels, [100 * row['time_share'] for row in rows], 'o-',
+                                label=f'{name}, time')
+        shares.semilogx(megapixels, [100 * row['share'] for row in rows], 'o--',
+                        color=line.get_color(), label=f'{name}, multiply-adds')
+    times.set(xlabel='megapixels', ylabel=f"seconds per image, {figures['precision']}")
+    shares.set(xlabel='megapixels', ylabel='share of attention (%)', ylim=(0, 100))
+    for axes in (times, shares):
+        axes.grid(alpha=0.3, which='both')
+        axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def new_figure() -> Any:
+    """Return an empty figure of two plots' size."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError('--plot needs matplotlib; install it with '
+                          '`pip install matplotlib`') from None
+    return Figure(figsize=(9, 4), layout='constrained')

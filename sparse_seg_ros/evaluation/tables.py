@@ -53,7 +53,8 @@ def machine() -> dict:
     return {'processor': processor(), 'threads': torch.get_num_threads(),
             'device': torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
             'python': platform.python_version(), 'commit': commit(),
-            'versions': {name: installed(name) for name in ('torch', 'numpy', 'spconv')}}
+            'versions': {name: installed(name) for name in
+                         ('torch', 'numpy', 'spconv', 'transformers')}}
 
 
 def processor() -> str:

@@ -19,12 +19,26 @@ from sparse_seg_ros.config import nearest
 from sparse_seg_ros.networks.compact import Compact
 from sparse_seg_ros.networks.hrnet.network import HRNetW48
 from sparse_seg_ros.networks.images import check_images
+from sparse_seg_ros.networks.lrformer.classifier import (
+    LRFormerClassifierB,
+    LRFormerClassifierL,
+    LRFormerClassifierS,
+    LRFormerClassifierT,
+    LRFormerClassifierXL,
+)
 from sparse_seg_ros.networks.lrformer.network import (
     LRFormerB,
     LRFormerL,
     LRFormerS,
     LRFormerT,
     LRFormerXL,
+)
+from sparse_seg_ros.networks.lrformer.plus import (
+    LRFormerPlusB,
+    LRFormerPlusL,
+    LRFormerPlusS,
+    LRFormerPlusT,
+    LRFormerPlusXL,
 )
 from sparse_seg_ros.networks.mask2former import (
     Mask2FormerSwinB,
@@ -56,6 +70,11 @@ NETWORKS = {
     'lrformer_b': LRFormerB,
     'lrformer_l': LRFormerL,
     'lrformer_xl': LRFormerXL,
+    'lrformer_plus_t': LRFormerPlusT,
+    'lrformer_plus_s': LRFormerPlusS,
+    'lrformer_plus_b': LRFormerPlusB,
+    'lrformer_plus_l': LRFormerPlusL,
+    'lrformer_plus_xl': LRFormerPlusXL,
     'segmenter_t': SegmenterTiny,
     'segmenter_s': SegmenterSmall,
     'segmenter_b': SegmenterBase,
@@ -76,15 +95,31 @@ NETWORKS = {
     'mask2former_swin_l': Mask2FormerSwinL,
 }
 
+# What a picture shows: (B, 3, H, W) normalised -> (B, C) logits. Their `backbone` is the start of
+# a segmentation network of the same size.
+CLASSIFIERS = {
+    'lrformer_t_classifier': LRFormerClassifierT,
+    'lrformer_s_classifier': LRFormerClassifierS,
+    'lrformer_b_classifier': LRFormerClassifierB,
+    'lrformer_l_classifier': LRFormerClassifierL,
+    'lrformer_xl_classifier': LRFormerClassifierXL,
+}
+
 
 def build_network(name: str, num_classes: int) -> nn.Module:
-    """Name in NETWORKS -> a network with random weights."""
-    if name not in NETWORKS:
-        raise ValueError(f'unknown network {name!r}; {nearest(name, NETWORKS)}')
+    """Name in NETWORKS or CLASSIFIERS -> a network with random weights."""
+    kinds = NETWORKS | CLASSIFIERS
+    if name not in kinds:
+        raise ValueError(f'unknown network {name!r}; {nearest(name, kinds)}')
     if num_classes < 2:
         raise ValueError(f'num_classes must be at least 2, got {num_classes}; '
                          'the background counts as one')
-    return NETWORKS[name](num_classes)
+    return kinds[name](num_classes)
+
+
+def for_inference(network: nn.Module) -> nn.Module:
+    """Return a copy that computes the same faster, where a network can make one, or itself."""
+    return network.for_inference() if hasattr(network, 'for_inference') else network
 
 
 def run_padded(network: nn.Module, images: Tensor) -> Tensor:

@@ -11,14 +11,16 @@ from sparse_seg_ros.config import ENSEMBLERS, SELECTORS, Settings, setting
 
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """One run: a dense network, or the refiner of a frozen one, in one of three kinds."""
+    """One run: a dense network, what refines a frozen one, or a classifier to start from."""
 
     stage: str = setting('dense', 'what is trained', choices=(
-        'dense', 'refiner', 'point_rend', 'patch_refine'))
-    network: str = setting('compact', 'name in NETWORKS; ignored for a refiner')
+        'dense', 'refiner', 'point_rend', 'patch_refine', 'classifier'))
+    network: str = setting('compact', 'name in NETWORKS, for a classifier in '
+                            'CLASSIFIERS; ignored for a refiner')
     labels: str = setting('camvid', 'label set')
     start_from: str = setting('', 'model file or Hugging Face folder: weights to start from; the '
-                              'frozen network of a refiner')
+                              'frozen network of a refiner; of a classifier only the backbone is '
+                              'taken')
     scale: float = setting(0.5, 'network input size / image size', at_least=0.05, at_most=1.0)
     planes: tuple = setting((16, 32, 64, 128), 'channels of the refiner per stage')
     inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel')
@@ -29,7 +31,8 @@ class TrainConfig(Settings):
                              choices=tuple(name for name in ENSEMBLERS if name != 'oracle'))
     alpha_nats: float = setting(0.3, 'refine pixels above this entropy, or score of another '
                                 'selector', at_least=0.0)
-    splits: tuple = setting((), "labelled frames, such as 'folder/train'; named twice, seen twice")
+    splits: tuple = setting((), "labelled frames, such as 'folder/train'; named twice, seen "
+                            'twice; for a classifier one folder with a folder per class')
     scales: tuple = setting((0.6, 1.6), 'range of random resizing of those frames')
     street_frames: int = setting(0, 'rendered street scenes beside them', at_least=0)
     street_seed: int = setting(1, 'of those scenes: a refiner learns more from scenes that its '
@@ -45,6 +48,15 @@ class TrainConfig(Settings):
     epochs: int = setting(60, 'passes over all frames', at_least=1)
     batch_size: int = setting(8, 'views per step, over all processes', at_least=1)
     learning_rate: float = setting(1e-3, 'highest, after the warm-up', at_least=0.0)
+    schedule: str = setting('cosine', 'how the learning rate falls to zero; poly: in a straight '
+                            'line', choices=('cosine', 'poly'))
+    warmup_steps: int = setting(0, 'steps in which the learning rate rises; 0: one epoch',
+                                at_least=0)
+    head_rate: float = setting(1.0, "learning rate of what is not in a network's backbone / that "
+                               'of the backbone', at_least=0.0)
+    drop_path: float = setting(-1.0, 'share of the images that the last block of an LRFormer '
+                               "leaves out; below 0: the network's own", at_least=-1.0,
+                               at_most=0.9)
     weight_decay: float = setting(0.05, 'of AdamW; none on norms and biases', at_least=0.0)
     balance: float = setting(0.5, 'class weight = (median frequency / frequency) ** balance',
                              at_least=0.0, at_most=1.0)

@@ -12,7 +12,6 @@ but on a CPU only the share of their process.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -21,18 +20,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from sparse_seg_ros.checkpoints import (
-    Model,
-    ModelCard,
-    build_model,
-    load_model,
-    load_strictly,
-    save_model,
-)
+from sparse_seg_ros.checkpoints import Model, build_model, save_model
 from sparse_seg_ros.data.batches import Batches
+from sparse_seg_ros.evaluation.classify import top1
 from sparse_seg_ros.evaluation.evaluate import evaluate
-from sparse_seg_ros.labels import load_labels
-from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.processes import (
     count_processes,
     first_alone,
@@ -43,12 +34,15 @@ from sparse_seg_ros.processes import (
 from sparse_seg_ros.segmenter import PRECISIONS
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.objectives import OBJECTIVES, DenseObjective
-from sparse_seg_ros.training.record import Record, plain, preview
-from sparse_seg_ros.training.sources import class_weights, training_sources, validation_frames
+from sparse_seg_ros.training.record import Record, preview
+from sparse_seg_ros.training.sources import (
+    class_weights,
+    training_sources,
+    validation_frames,
+    validation_pictures,
+)
+from sparse_seg_ros.training.start import start_model
 from sparse_seg_ros.zoo import assemble, own_config
-
-METHODS = {'dense': 'sparse_refine', 'refiner': 'sparse_refine', 'point_rend': 'point_rend',
-           'patch_refine': 'patch_refine'}  # what the stage's model is run by, once it refines
 
 
 def train(config: TrainConfig, folder: str | Path, device: str = 'cpu') -> Path:
@@ -66,44 +60,14 @@ def train(config: TrainConfig, folder: str | Path, device: str = 'cpu') -> Path:
         run = Run(config, model, OBJECTIVES[config.stage](model, weights).to(own_device), folder)
         run.resume()
         batches = Batches(sources, config.batch_size, config.seed, own_rank(), count_processes())
+        if not len(batches):
+            raise ValueError(f'{len(batches.items)} frames do not fill one batch of '
+                             f"{config.batch_size}; give more, or a smaller 'batch_size'")
         for epoch in range(run.epoch, config.epochs):
             run.train_epoch(batches, epoch)
             if record is not None:
                 run.finish_epoch(epoch, record)
     return folder / 'model.safetensors'
-
-
-def start_model(config: TrainConfig) -> Model:
-    """Build the model to train: fresh, or started from the weights of another run."""
-    start = load_model(config.start_from) if config.start_from else None
-    is_refiner = config.stage != 'dense'
-    if is_refiner and start is None:
-        raise ValueError("a refiner needs 'start_from': the model file of its dense network")
-    labels = load_labels(config.labels)
-    network = start.card.network if start else config.network
-    described = start.card if start else NETWORKS[network]
-    card = ModelCard(network, labels.names, labels.name, described.mean, described.std,
-                     config.scale,
-                     planes=config.planes if is_refiner else (), inputs=config.inputs,
-                     alpha_nats=config.alpha_nats if is_refiner else None,
-                     refined_by=METHODS[config.stage],
-                     patch=config.patch if config.stage == 'patch_refine' else 0,
-                     selector=config.selector, extractor=config.extractor,
-                     ensembler=config.ensembler,
-                     training={**(start.card.training if start else {}),
-                               config.stage: plain(asdict(config))},
-                     network_config=start.card.network_config if start else {})
-    model = build_model(card)
-    if start:
-        load_strictly(model.network, start.network.state_dict(), config.start_from)
-        if goes_on(start.card, card):
-            load_strictly(model.refiner, start.refiner.state_dict(), config.start_from)
-    return model
-
-
-def goes_on(start: ModelCard, card: ModelCard) -> bool:
-    """Tell whether a run goes on with the refiner that it starts from: one of the same kind."""
-    return bool(start.planes) and bool(card.planes) and start.refined_by == card.refined_by
 
 
 class Run:
@@ -117,8 +81,8 @@ class Run:
         self.average = AveragedModel(
             objective.trained, multi_avg_fn=get_ema_multi_avg_fn(config.averaging),
             use_buffers=True)
-        self.optimizer = torch.optim.AdamW(decay_groups(objective.trained, config.weight_decay),
-                                           lr=config.learning_rate)
+        groups, self.factors = parameter_groups(objective.trained, config)
+        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == 'fp16')
         self.epoch, self.loss = 0, math.nan
 
@@ -155,8 +119,8 @@ class Run:
         with torch.autocast(self.device.type, PRECISIONS[self.config.precision],
                             enabled=self.config.precision != 'fp32'):
             loss = self.shared(images, labels.to(self.device))
-        for group in self.optimizer.param_groups:
-            group['lr'] = rate
+        for group, factor in zip(self.optimizer.param_groups, self.factors):
+            group['lr'] = rate * factor
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
@@ -196,6 +160,10 @@ class Run:
 
     def score(self, model: Model, epoch: int, record: Record) -> dict[str, float]:
         """Score a model on the validation frames and show the first; nothing without them."""
+        if self.config.stage == 'classifier':
+            found = validation_pictures(self.config)
+            return {} if found is None else {'val_top1': round(top1(
+                model.network, found, self.config.crop_hw, self.device), 4)}
         frames = validation_frames(self.config)
         if frames is None:
             return {}
@@ -217,15 +185,29 @@ def share(objective: nn.Module) -> nn.Module:
         find_unused_parameters=is_dense)  # Segmenter carries a head that it does not use
 
 
-def decay_groups(module: nn.Module, decay: float) -> list[dict]:
-    """Split parameters: weight decay for matrices, none for norms and biases."""
-    matrices = [p for p in module.parameters() if p.ndim > 1]
-    others = [p for p in module.parameters() if p.ndim <= 1]
-    return [{'params': matrices, 'weight_decay': decay}, {'params': others, 'weight_decay': 0.0}]
+def parameter_groups(module: nn.Module, config: TrainConfig) -> tuple[list[dict], list[float]]:
+    """
+    Split parameters -> groups for the optimiser, and what each multiplies the learning rate by.
+
+    Weight decay is for matrices, not for norms and biases; `head_rate` for what is not in a
+    backbone.
+    """
+    has_head = config.head_rate != 1
+    if has_head and not hasattr(module, 'backbone'):
+        raise ValueError(f'{type(module).__name__} has no backbone that could learn slower; '
+                         "remove 'head_rate'")
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        is_head = has_head and not name.startswith('backbone.')
+        groups.setdefault((is_head, parameter.ndim <= 1), []).append(parameter)
+    kinds = sorted(groups)  # matrices first
+    return ([{'params': groups[kind], 'weight_decay': 0.0 if kind[1] else config.weight_decay}
+             for kind in kinds], [config.head_rate if is_head else 1.0 for is_head, _ in kinds])
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """One epoch of linear warm-up, then a cosine to zero."""
-    warm = min(1.0, (step + 1) / steps_per_epoch)
+    """Linear warm-up, then a cosine or a straight line to zero."""
+    warm = min(1.0, (step + 1) / (config.warmup_steps or steps_per_epoch))
     done = step / (steps_per_epoch * config.epochs)
-    return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * done))
+    left = 1 - done if config.schedule == 'poly' else 0.5 * (1 + math.cos(math.pi * done))
+    return config.learning_rate * warm * left

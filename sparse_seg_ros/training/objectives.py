@@ -62,5 +62,19 @@ class RefinerObjective(nn.Module):
         return refinement_loss(seen, labels, self.class_weights)
 
 
+class ClassifierObjective(nn.Module):
+    """Cross entropy of what whole pictures show."""
+
+    def __init__(self, model: Model, class_weights: Tensor):
+        super().__init__()
+        self.trained = model.network
+        self.register_buffer('class_weights', class_weights)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised, (B,) ids -> scalar loss."""
+        return mean_cross_entropy(self.trained(images).float(), labels, self.class_weights)
+
+
 OBJECTIVES = {'dense': DenseObjective, 'refiner': RefinerObjective,
-              'point_rend': PointObjective, 'patch_refine': PatchObjective}
+              'point_rend': PointObjective, 'patch_refine': PatchObjective,
+              'classifier': ClassifierObjective}

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparse_seg_ros.data.augmentation import Augmentation
+from sparse_seg_ros.data.augmentation import Augmentation, PictureAugmentation
 from sparse_seg_ros.data.frames import frames
+from sparse_seg_ros.data.picture_folder import PictureFolder
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.training.config import TrainConfig
 
@@ -20,6 +21,8 @@ VALIDATION_STREETS = 3001  # seed; training and evaluation use others
 
 def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]:
     """Return (frames, augmentation) of every source that the run names."""
+    if config.stage == 'classifier':
+        return [(pictures(config), PictureAugmentation(config.crop_hw, config.scales))]
     sources: list[tuple[Sequence, Augmentation]] = []
     for split in config.splits:
         sources.append((list(frames(split)), augmentation(config, config.scales)))
@@ -35,6 +38,26 @@ def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]
 def augmentation(config: TrainConfig, scales: tuple[float, float]) -> Augmentation:
     """Return how the frames of a source are varied."""
     return Augmentation(config.crop_hw, scales, largest_share=config.largest_share)
+
+
+def pictures(config: TrainConfig) -> PictureFolder:
+    """Return the pictures that a classifier learns from."""
+    if len(config.splits) != 1:
+        raise ValueError("a classifier needs one folder in 'splits', with a folder of pictures "
+                         f'per class; got {len(config.splits)}')
+    return PictureFolder(config.splits[0])
+
+
+def validation_pictures(config: TrainConfig) -> PictureFolder | None:
+    """Return the pictures to score a classifier on; their classes must be the learnt ones."""
+    if not config.validation:
+        return None
+    found, learnt = PictureFolder(config.validation), pictures(config).classes
+    if found.classes != learnt:
+        odd = sorted(set(found.classes) ^ set(learnt))[0]
+        raise ValueError(f'{config.validation} and {config.splits[0]} must hold the same classes; '
+                         f'only one has {odd!r}')
+    return found
 
 
 def validation_frames(config: TrainConfig) -> Sequence | None:
@@ -54,10 +77,7 @@ def class_weights(sources: list[tuple[Sequence, Augmentation]], num_classes: int
 
     Labels of 255 are void; any other beyond the classes raises ValueError.
     """
-    counts = np.zeros(256)
-    for frames_, _ in sources:
-        for index in range(0, len(frames_), 4):
-            counts += np.bincount(frames_[index][1][::4, ::4].ravel(), minlength=256)
+    counts = sum(count_labels(frames_) for frames_, _ in sources)
     if counts[num_classes:255].any():
         raise ValueError(f'labels must be below {num_classes} or 255, got '
                          f'{num_classes + int(counts[num_classes:255].argmax())}; '
@@ -65,3 +85,11 @@ def class_weights(sources: list[tuple[Sequence, Augmentation]], num_classes: int
     frequency = np.maximum(counts[:num_classes], 1) / counts[:num_classes].sum()
     weights = (np.median(frequency) / frequency) ** balance
     return torch.tensor(np.minimum(weights, 5.0), dtype=torch.float32)
+
+
+def count_labels(frames_: Sequence) -> np.ndarray:
+    """Frames or pictures -> how often each label id occurs; of frames a sample of the pixels."""
+    if isinstance(frames_, PictureFolder):
+        return np.bincount(frames_.ids)
+    return sum(np.bincount(frames_[index][1][::4, ::4].ravel(), minlength=256)
+               for index in range(0, len(frames_), 4))

@@ -12,7 +12,7 @@ from tiny import TinyHRNet, TinyLRFormer, TinySegFormer, TinySegmenter, TinySegN
 from torch import nn
 from torch.nn import functional as F
 
-from sparse_seg_ros.networks import NETWORKS, build_network, run_padded
+from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS, build_network, run_padded
 from sparse_seg_ros.networks.compact import Compact
 
 CLASSES = 5
@@ -32,16 +32,16 @@ def random_images(batch, height, width):
     return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize('name', NETWORKS | CLASSIFIERS)
 def test_a_network_declares_how_it_wants_its_images(name):
-    kind = NETWORKS[name]
-    assert kind.multiple % kind.stride == 0
+    kind = (NETWORKS | CLASSIFIERS)[name]
+    assert name in CLASSIFIERS or kind.multiple % kind.stride == 0
     assert len(kind.mean) == len(kind.std) == 3 and min(kind.std) > 1
 
 
 @pytest.mark.parametrize('name', NETWORKS)
 def test_logits_have_the_size_of_the_image_divided_by_the_stride(name):
-    if name.startswith(('segformer', 'mask2former')):
+    if name.startswith(('segformer', 'mask2former')) or 'plus' in name:
         pytest.importorskip('transformers')
     with torch.device('meta'):
         network = build_network(name, 19).eval().to('meta')  # some of Mask2Former's is not
@@ -116,3 +116,5 @@ def test_an_unknown_network_and_too_few_classes_are_refused():
         build_network('lrformer-t', 19)
     with pytest.raises(ValueError, match='num_classes must be at least 2, got 1'):
         build_network('lrformer_t', 1)
+    with pytest.raises(ValueError, match="'lrformer_m_classifier'; did you mean 'lrformer_t_clas"):
+        build_network('lrformer_m_classifier', 10)

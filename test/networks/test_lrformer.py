@@ -24,7 +24,7 @@ from sparse_seg_ros.networks.lrformer.encoder import Encoder
 
 DATA = Path(os.environ.get('SPARSE_SEG_DATA', Path(__file__).parents[3] / 'shared/data'))
 FACTS = DATA.parent / 'facts'
-SIZES = [name for name in NETWORKS if name.startswith('lrformer')]
+SIZES = [name for name in NETWORKS if name.startswith('lrformer') and 'plus' not in name]
 CLASSES = 5
 
 
@@ -166,12 +166,14 @@ def test_dropped_paths_grow_linearly_from_block_to_block():
     rates = [block.drop_path for stage in Encoder(TinyLRFormer.variant).stages
              for block in stage.blocks]
     assert rates == pytest.approx([0, 0.06, 0.12, 0.18, 0.24, 0.3])
-    assert variants.S.drop_paths(3)[-1] == pytest.approx(0.2)
+    with torch.device('meta'):
+        assert Encoder(variants.S).stages[3].blocks[2].drop_path == pytest.approx(0.2)
 
 
 def test_a_dropped_path_leaves_out_whole_images_and_keeps_the_mean():
     torch.manual_seed(0)
-    block = Block(torch.nn.Identity(), 2, 1, ChannelNorm, False, drop_path=0.25)
+    block = Block(torch.nn.Identity(), 2, 1, ChannelNorm, False)
+    block.drop_path = 0.25
     change = torch.ones(4000, 2, 3, 3)
     kept = block.weigh(change, None)
     assert torch.equal(kept, kept[:, :1, :1, :1].expand_as(kept))

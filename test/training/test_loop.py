@@ -15,17 +15,19 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tiny import tiny_model
+from tiny import TinyLRFormer, tiny_model
 
 import sparse_seg_ros as ss
 from sparse_seg_ros.checkpoints import load_model, save_model
 from sparse_seg_ros.config import read_yaml
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.data.street import street_frames
+from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.training.config import TrainConfig
-from sparse_seg_ros.training.loop import Run, learning_rate, start_model, train
+from sparse_seg_ros.training.loop import Run, learning_rate, parameter_groups, train
 from sparse_seg_ros.training.objectives import OBJECTIVES
 from sparse_seg_ros.training.record import plain
+from sparse_seg_ros.training.start import start_model
 
 TINY = TrainConfig(street_frames=4, street_size_hw=(64, 96), street_scales=(0.8, 1.2),
                    crop_hw=(48, 64), planes=(4, 8), batch_size=2, epochs=2, averaging=0.5,
@@ -150,6 +152,14 @@ def test_a_run_that_can_not_start_says_what_is_missing(tmp_path, config):
         train(replace(config, stage='refiner'), tmp_path)
     with pytest.raises(ValueError, match="nothing to train on: set 'splits', 'street_frames'"):
         train(replace(config, street_frames=0), tmp_path)
+    with pytest.raises(ValueError, match='4 frames do not fill one batch of 8; give more'):
+        train(replace(config, batch_size=8), tmp_path)
+    with pytest.raises(ValueError, match="can not train network 'lrformer-t'; did you mean 'lrf"):
+        train(replace(config, network='lrformer-t'), tmp_path)
+    with pytest.raises(ValueError, match="'compact' has no paths to drop; remove 'drop_path'"):
+        train(replace(config, drop_path=0.1), tmp_path)
+    with pytest.raises(ValueError, match="Compact has no backbone .* remove 'head_rate'"):
+        train(replace(config, head_rate=10.0), tmp_path)
 
 
 def test_labels_beyond_the_classes_stop_a_run(tmp_path, config):
@@ -229,3 +239,35 @@ def test_a_start_that_does_not_fit_is_named(tmp_path, config, change):
     config = replace(config, stage='refiner', start_from=str(tmp_path / 'start.safetensors'))
     with pytest.raises(ValueError, match=r"start.safetensors: .*'extractor"):
         train(replace(config, **change), tmp_path / 'run')
+
+
+def test_a_straight_schedule_rises_over_its_own_steps_and_falls_evenly():
+    config = TrainConfig(epochs=4, learning_rate=1.0, schedule='poly', warmup_steps=5)
+    rates = [learning_rate(config, step, 10) for step in range(40)]
+    assert rates[0] == pytest.approx(0.2) and np.argmax(rates) == 4
+    assert np.diff(rates[4:]) == pytest.approx(-1 / 40) and rates[-1] == pytest.approx(1 / 40)
+
+
+def test_a_head_learns_faster_and_norms_do_not_decay():
+    network = TinyLRFormer(5)
+    groups, factors = parameter_groups(network, TrainConfig(head_rate=10.0, weight_decay=0.01))
+    kind = {parameter: (factor, group['weight_decay']) for group, factor in zip(groups, factors)
+            for parameter in group['params']}
+    assert kind.keys() == set(network.parameters())
+    block, head = network.backbone.stages[2].blocks[0], network.decode_head
+    assert kind[block.attn.proj.weight] == (1.0, 0.01) and kind[block.norm1.weight] == (1.0, 0.0)
+    assert kind[block.layer_scale_1] == (1.0, 0.0)
+    assert kind[head.conv_seg.weight] == (10.0, 0.01)
+    assert kind[head.squeeze1.bn.weight] == (10.0, 0.0)
+    assert parameter_groups(network, TrainConfig())[1] == [1.0, 1.0]
+
+
+def test_an_lrformer_learns_and_drops_the_paths_it_is_told_to(tmp_path, monkeypatch, config):
+    monkeypatch.setitem(NETWORKS, 'lrformer_t', TinyLRFormer)
+    config = replace(config, network='lrformer_t', drop_path=0.2, head_rate=10.0, epochs=1,
+                     crop_hw=(64, 64), scale=1.0, validation_streets=1)
+    last_block = start_model(config).network.backbone.stages[3].blocks[-1]
+    assert last_block.drop_path == 0.2
+    path = train(config, tmp_path)
+    assert 'val_miou' in (tmp_path / 'metrics.jsonl').read_text()
+    assert load_model(path).network.state_dict().keys() == TinyLRFormer(11).state_dict().keys()

@@ -33,11 +33,9 @@ class LowResolutionAttention(nn.Module):
     def forward(self, x: Tensor, convs: nn.ModuleList | None = None) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W); convs: one for each grid of the pyramid, if any."""
         asking = pool(x, self.query_side)  # (B, C, h, w)
-        query = self.split_heads(self.q(tokens(asking)))  # (B, heads, h w, C / heads)
         context = self.norm(self.pyramid(x, convs))  # (B, M, C)
-        key, value = map(self.split_heads, self.kv(context).chunk(2, dim=-1))
-        heard = F.scaled_dot_product_attention(query, key, value)  # (B, heads, h w, C / heads)
-        answer = self.proj(heard.transpose(1, 2).flatten(2))  # (B, h w, C)
+        heard = attend(self.q(tokens(asking)), self.kv(context), self.heads)
+        answer = self.proj(heard)  # (B, h w, C)
         answer = answer.mT.unflatten(2, asking.shape[-2:])  # (B, C, h, w)
         return resize(answer, x.shape[-2:])
 
@@ -48,9 +46,12 @@ class LowResolutionAttention(nn.Module):
             grids = [grid + conv(grid) for grid, conv in zip(grids, convs)]
         return torch.cat([tokens(grid) for grid in grids], dim=1)
 
-    def split_heads(self, x: Tensor) -> Tensor:
-        """(B, N, C) -> (B, heads, N, C / heads)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+def attend(queries: Tensor, keys_values: Tensor, heads: int) -> Tensor:
+    """(B, N, C) queries, (B, M, 2 C) keys and values -> (B, N, C): what each query hears."""
+    query, key, value = (x.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, heads, ., C / heads)
+                         for x in (queries, *keys_values.chunk(2, dim=-1)))
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
 def pool(x: Tensor, side: int) -> Tensor:

@@ -22,9 +22,9 @@ class Block(nn.Module):
     """(B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, attention: nn.Module, width: int, expansion: int,
-                 norm: Callable[[int], nn.Module], has_layer_scale: bool, drop_path: float = 0.0):
+                 norm: Callable[[int], nn.Module], has_layer_scale: bool):
         super().__init__()
-        self.drop_path = drop_path
+        self.drop_path = 0.0  # share of the images that do not pass through, in training
         self.layer_scale_1 = layer_scale(width) if has_layer_scale else None
         self.layer_scale_2 = layer_scale(width) if has_layer_scale else None
         self.pre_norm = nn.Identity()  # a batch norm in two blocks of LRFormer-XL

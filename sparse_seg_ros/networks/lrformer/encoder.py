@@ -22,11 +22,12 @@ class Encoder(nn.Module):
 
     released_name = staticmethod(backbone_name)  # of its tensors, for checkpoints.load and save
 
-    def __init__(self, variant: Variant):
+    def __init__(self, variant: Variant, query_side: int = 16):
         super().__init__()
-        self.stages = nn.ModuleList(Stage(variant, number) for number in range(4))
+        self.stages = nn.ModuleList(Stage(variant, number, query_side) for number in range(4))
         for number in variant.normed_blocks:
             self.stages[2].blocks[number].pre_norm = nn.BatchNorm2d(variant.widths[2])
+        self.set_drop_path(variant.drop_path)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         check_images(images)
@@ -36,20 +37,26 @@ class Encoder(nn.Module):
             features.append(x)
         return features
 
+    def set_drop_path(self, rate: float) -> None:
+        """Let the last block leave out this share of the images, earlier ones less, evenly."""
+        blocks = [block for stage in self.stages for block in stage.blocks]
+        for number, block in enumerate(blocks):
+            block.drop_path = rate * number / (len(blocks) - 1)
+
 
 class Stage(nn.Module):
     """(B, a, H, W) -> (B, b, H/2, W/2); the first takes an image and divides by 4."""
 
-    def __init__(self, variant: Variant, number: int):
+    def __init__(self, variant: Variant, number: int, query_side: int):
         super().__init__()
         width, heads = variant.widths[number], HEADS[number]
         self.embedding = (PatchEmbedding(variant.widths[number - 1], width) if number
                           else Stem(width))
         self.pyramid = nn.ModuleList(depthwise(width) for _ in PYRAMID)  # shared by the blocks
         self.blocks = nn.ModuleList(
-            Block(LowResolutionAttention(width, heads), width, EXPANSIONS[number], ChannelNorm,
-                  HAS_LAYER_SCALE[number], drop_path)
-            for drop_path in variant.drop_paths(number))
+            Block(LowResolutionAttention(width, heads, query_side), width, EXPANSIONS[number],
+                  ChannelNorm, HAS_LAYER_SCALE[number])
+            for _ in range(variant.depths[number]))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.embedding(x)

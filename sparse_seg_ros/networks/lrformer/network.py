@@ -9,11 +9,14 @@ the release's weights and computes what the release does; fresh weights are draw
 
 from __future__ import annotations
 
+import copy
+
 from torch import Tensor, nn
 
 from sparse_seg_ros.networks.lrformer import variants
 from sparse_seg_ros.networks.lrformer.decoder import Decoder
 from sparse_seg_ros.networks.lrformer.encoder import Encoder
+from sparse_seg_ros.networks.lrformer.folded import fold_decoder, fold_encoder
 from sparse_seg_ros.networks.lrformer.released import released_name
 from sparse_seg_ros.networks.lrformer.variants import Variant
 
@@ -35,6 +38,13 @@ class LRFormer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.decode_head(self.backbone(images))
+
+    def for_inference(self) -> LRFormer:
+        """Return a copy that computes the same in fewer steps; it can not learn or be saved."""
+        network = copy.deepcopy(self).eval().requires_grad_(False)
+        fold_encoder(network.backbone)
+        fold_decoder(network.decode_head)
+        return network
 
 
 class LRFormerT(LRFormer):

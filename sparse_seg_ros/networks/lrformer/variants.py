@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparse_seg_ros.networks.drop_path import growing_shares
-
 
 @dataclass(frozen=True)
 class Variant:
@@ -22,10 +20,6 @@ class Variant:
     decoder_width: int
     drop_path: float  # of the last block, for ADE20K; the first has 0
     normed_blocks: tuple[int, ...] = ()  # of the third stage, behind a batch norm
-
-    def drop_paths(self, stage: int) -> list[float]:
-        """Number of a stage -> share of the images that each of its blocks leaves out."""
-        return growing_shares(self.depths, stage, self.drop_path)
 
 
 T = Variant((48, 96, 240, 384), (2, 2, 6, 3), 256, 0.1)

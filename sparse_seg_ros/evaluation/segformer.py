@@ -1,0 +1,28 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""SegFormer as `transformers` has it, with random weights: LRFormer's rival in benchmarks."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+SIZES = {'segformer_b1': ((2, 2, 2, 2), 256), 'segformer_b2': ((3, 4, 6, 3), 768)}
+
+
+class SegFormer(nn.Module):
+    """(B, 3, H, W) -> (B, C, H/4, W/4) logits."""
+
+    def __init__(self, name: str, num_classes: int):
+        super().__init__()
+        try:
+            from transformers import SegformerConfig, SegformerForSemanticSegmentation
+        except ImportError:
+            raise ImportError('the comparison with SegFormer needs transformers: '
+                              '`pip install transformers`') from None
+        depths, decoder_width = SIZES[name]
+        self.model = SegformerForSemanticSegmentation(SegformerConfig(
+            depths=list(depths), hidden_sizes=[64, 128, 320, 512],
+            decoder_hidden_size=decoder_width, num_labels=num_classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images).logits

@@ -1,0 +1,92 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The model that a training run begins with: fresh, or started from the weights of another."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from sparse_seg_ros.checkpoints import (
+    Model,
+    ModelCard,
+    build_model,
+    load_model,
+    load_strictly,
+)
+from sparse_seg_ros.config import nearest
+from sparse_seg_ros.labels import load_labels
+from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
+from sparse_seg_ros.training.config import TrainConfig
+from sparse_seg_ros.training.record import plain
+from sparse_seg_ros.training.sources import pictures
+
+METHODS = {'refiner': 'sparse_refine', 'point_rend': 'point_rend',
+           'patch_refine': 'patch_refine'}  # stage of a refinement -> method that runs it
+
+
+def start_model(config: TrainConfig) -> Model:
+    """Build the model to train: fresh, or started from the weights of another run."""
+    start = load_model(config.start_from) if config.start_from else None
+    if config.stage in METHODS and start is None:
+        raise ValueError("a refiner needs 'start_from': the model file of its dense network")
+    gives_backbone = (start is not None and config.stage == 'dense'
+                      and start.card.network in CLASSIFIERS)
+    model = build_model(start_card(config, None if gives_backbone or start is None else start.card,
+                                   start.card.training if start else {}))
+    if config.drop_path >= 0:
+        set_drop_path(model, config.drop_path)
+    if gives_backbone:
+        copy_backbone(start, model)
+    elif start:
+        load_strictly(model.network, start.network.state_dict(), config.start_from)
+        if goes_on(start.card, model.card):
+            load_strictly(model.refiner, start.refiner.state_dict(), config.start_from)
+    return model
+
+
+def goes_on(start: ModelCard, card: ModelCard) -> bool:
+    """Tell whether a run goes on with the refiner that it starts from: one of the same kind."""
+    return bool(start.planes) and bool(card.planes) and start.refined_by == card.refined_by
+
+
+def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> ModelCard:
+    """Describe the model that will come out; start: of the same network; history: runs before."""
+    refines, is_classifier = config.stage in METHODS, config.stage == 'classifier'
+    network = start.network if start else config.network
+    kinds = CLASSIFIERS if is_classifier else NETWORKS
+    if network not in kinds and not (start and start.network_config):
+        raise ValueError(f'stage {config.stage!r} can not train network {network!r}; '
+                         f'{nearest(network, kinds)}')
+    if is_classifier:
+        names, labels = pictures(config).classes, ''
+    else:
+        label_set = load_labels(config.labels)
+        names, labels = label_set.names, label_set.name
+    described = start or kinds[network]
+    return ModelCard(
+        network, names, labels, described.mean, described.std,
+        1.0 if is_classifier else config.scale,
+        planes=config.planes if refines else (), inputs=config.inputs,
+        alpha_nats=config.alpha_nats if refines else None,
+        refined_by=METHODS.get(config.stage, 'sparse_refine'),
+        patch=config.patch if config.stage == 'patch_refine' else 0,
+        selector=config.selector, extractor=config.extractor, ensembler=config.ensembler,
+        training={**history, config.stage: plain(asdict(config))},
+        network_config=start.network_config if start else {})
+
+
+def set_drop_path(model: Model, rate: float) -> None:
+    """Change how many images the blocks of a network leave out."""
+    backbone = getattr(model.network, 'backbone', None)
+    if not hasattr(backbone, 'set_drop_path'):
+        raise ValueError(f"network {model.card.network!r} has no paths to drop; "
+                         "remove 'drop_path'")
+    backbone.set_drop_path(rate)
+
+
+def copy_backbone(start: Model, model: Model) -> None:
+    """Let a segmentation network begin with the backbone of a classifier."""
+    if getattr(model.network, 'variant', None) != start.network.variant:
+        raise ValueError(f"'start_from' holds {start.card.network}, whose backbone network "
+                         f"{model.card.network!r} does not have; set 'network' to one of its size")
+    model.network.backbone.load_state_dict(start.network.backbone.state_dict())
