@@ -13,8 +13,11 @@ from sparse_seg_ros.checkpoints import Model, file_hash, load_model
 from sparse_seg_ros.config import MethodConfig, from_mapping, nearest, read_yaml
 from sparse_seg_ros.files import share
 from sparse_seg_ros.labels import LabelSet, load_labels
+from sparse_seg_ros.methods.algm.method import Algm
+from sparse_seg_ros.methods.algm.settings import Merging
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
+from sparse_seg_ros.networks.sliding import Windows
 from sparse_seg_ros.segmenter import PRECISIONS, Segmenter
 
 
@@ -70,7 +73,10 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
         part.to(device, memory_format=torch.channels_last)
     temperature = config.temperature or model.card.temperature
     if config.method == 'dense':
-        method = Dense(model.network, config.scale, temperature)
+        method = Dense(model.network, config.scale, temperature, windows_of(config))
+    elif config.method == 'algm':
+        method = Algm(model.network, merging_of(config), config.scale, temperature,
+                      windows_of(config))
     elif model.refiner is None:
         raise ValueError(f'{description.get("weights", "these weights")} hold no refiner; use '
                          "'method: dense' or train one with `sparse_seg train`")
@@ -83,6 +89,27 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
     if config.alpha_nats >= 0:
         segment.alpha = config.alpha_nats
     return segment
+
+
+def windows_of(config: MethodConfig) -> Windows | None:
+    """Return the windows of a method's settings, None where it sees all of the image at once."""
+    if not config.window:
+        if config.stride:
+            raise ValueError(f"setting 'stride' {config.stride} needs a 'window', such as "
+                             '[512, 512]')
+        return None
+    for name in ('window', 'stride'):
+        sides = getattr(config, name)
+        if sides and not (len(sides) == 2 and all(type(side) is int for side in sides)):
+            raise ValueError(f'setting {name!r} must be two numbers of pixels, height and width, '
+                             f'such as [512, 512], got {list(sides)}')
+    return Windows(config.window, config.stride or config.window)
+
+
+def merging_of(config: MethodConfig) -> Merging:
+    """Return how tokens merge by a method's settings."""
+    return Merging(config.merge_layers, config.merge_threshold, config.merge_rule,
+                   config.merge_window, config.merge_shares, config.merge_tokens)
 
 
 def label_set(model: Model) -> LabelSet:

@@ -9,9 +9,13 @@ import torch
 
 from sparse_seg_ros.checkpoints import Model, ModelCard, build_model
 from sparse_seg_ros.data.street import CLASSES, street_frames
+from sparse_seg_ros.labels import load_labels
+from sparse_seg_ros.methods.algm import Merging
+from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.networks.lrformer.network import LRFormer
 from sparse_seg_ros.networks.lrformer.variants import Variant
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
+from sparse_seg_ros.segmenter import Segmenter
 
 
 class TinyLRFormer(LRFormer):
@@ -34,6 +38,19 @@ def tiny_model(refines: bool = True, seed: int = 0, **card) -> Model:
     return build_model(ModelCard(**{
         'network': 'compact', 'classes': CLASSES, 'labels': 'camvid', 'mean': (105., 108., 110.),
         'std': (70., 73., 72.), 'scale': 0.5, **parts, **card}))
+
+
+def tiny_algm(**settings) -> Algm:
+    """Return a Segmenter of two blocks that merges some of its tokens in each."""
+    torch.manual_seed(0)
+    merging = Merging((1, 2), rule='share', shares=(0.4, 0.3))
+    return Algm(TinySegmenter(len(CLASSES)).eval(), merging, **settings)
+
+
+def tiny_merging_segmenter(**settings) -> Segmenter:
+    """Return the same, for images."""
+    half = (127.5, 127.5, 127.5)
+    return Segmenter(tiny_algm(**settings), load_labels('camvid'), half, half)
 
 
 def street_image(height: int = 96, width: int = 128, seed: int = 0) -> np.ndarray:

@@ -6,6 +6,7 @@ Measure speed on this machine, against named rivals in the same run.
 examples:
   sparse_seg bench sparse                 sparse convolution against dense and spconv
   sparse_seg bench model --model demo config/dense.yaml full=runs/dense_full/model.safetensors
+  sparse_seg bench merging --repeats 9    Segmenter with merged tokens against merging elsewhere
   sparse_seg bench node                   the node over DDS, in two processes
 """
 
@@ -20,19 +21,22 @@ from sparse_seg_ros.commands.evaluate import parse_size
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('what', choices=('sparse', 'model', 'node'))
+    parser.add_argument('what', choices=('sparse', 'model', 'merging', 'node'))
     parser.add_argument('--model', nargs='+', default=['demo'], metavar='[NAME=]MODEL',
                         help='for model: what is timed; the last one is the rival')
-    parser.add_argument('--size', default='1024x2048', help='for model: HxW of the frames')
-    parser.add_argument('--repeats', type=int, default=10, help='for model and sparse: rounds')
-    parser.add_argument('--device', default='auto', help='for model')
-    parser.add_argument('--precision', default='auto', help='for model')
+    parser.add_argument('--size', help='HxW of the frames, for model (default: 1024x2048) and '
+                        'merging (default: 512x512 and 768x768)')
+    parser.add_argument('--network', default='segmenter_s', help='for merging')
+    parser.add_argument('--repeats', type=int, default=10, help='rounds, but for node')
+    parser.add_argument('--device', default='auto', help='for model and merging')
+    parser.add_argument('--precision', default='auto', help='for model and merging')
     parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one benchmark and print its table."""
-    figures = {'sparse': bench_sparse, 'model': bench_model, 'node': bench_node}[args.what](args)
+    figures = {'sparse': bench_sparse, 'model': bench_model, 'merging': bench_merging,
+               'node': bench_node}[args.what](args)
     if args.json:
         Path(args.json).write_text(json.dumps(figures, indent=1) + '\n')
     return 0
@@ -52,7 +56,21 @@ def bench_model(args: argparse.Namespace) -> dict:
     for item in args.model:
         name, _, model = item.rpartition('=')
         models[name or Path(model).stem] = load(model, args.device, args.precision)
-    return bench_model.run(models, parse_size(args.size), args.repeats)
+    return bench_model.run(models, parse_size(args.size or '1024x2048'), args.repeats)
+
+
+def bench_merging(args: argparse.Namespace) -> dict:
+    """Merging of tokens in a vision transformer, against merging elsewhere and none."""
+    from dataclasses import replace
+
+    from sparse_seg_ros.evaluation import bench_merging
+    from sparse_seg_ros.zoo import choose_device, choose_precision
+    device = choose_device(args.device)
+    setting = bench_merging.Setting(network=args.network, repeats=args.repeats, device=device,
+                                    precision=choose_precision(args.precision, device))
+    if args.size:
+        setting = replace(setting, sizes_hw=(parse_size(args.size),))
+    return bench_merging.run(setting)
 
 
 def bench_node(args: argparse.Namespace) -> dict:

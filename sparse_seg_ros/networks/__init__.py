@@ -27,6 +27,9 @@ from sparse_seg_ros.networks.vit.segmenter_vit import (
     SegmenterLarge,
     SegmenterSmall,
     SegmenterTiny,
+    SegViTBase,
+    SegViTLarge,
+    SegViTSmall,
 )
 
 NETWORKS = {
@@ -40,6 +43,9 @@ NETWORKS = {
     'segmenter_s': SegmenterSmall,
     'segmenter_b': SegmenterBase,
     'segmenter_l': SegmenterLarge,
+    'segvit_s': SegViTSmall,
+    'segvit_b': SegViTBase,
+    'segvit_l': SegViTLarge,
 }
 
 

@@ -8,8 +8,10 @@ import math
 
 import pytest
 import torch
-from tiny import tiny_model
+from tiny import TinySegmenter, tiny_model
 
+from sparse_seg_ros.methods.algm import Merging
+from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.timing import Stopwatch
@@ -29,7 +31,13 @@ def make_sparse_refine(scale=0.5, alpha=2.3):
     return method
 
 
-METHODS = {'dense': make_dense, 'sparse_refine': make_sparse_refine}
+def make_algm(scale=0.5):
+    torch.manual_seed(0)
+    merging = Merging((1, 2), threshold=0.2, rule='fixed')
+    return Algm(TinySegmenter(11).eval(), merging, scale)
+
+
+METHODS = {'dense': make_dense, 'sparse_refine': make_sparse_refine, 'algm': make_algm}
 
 
 def run(method, images, wants_confidence=True):

@@ -9,6 +9,8 @@ once, and their logits given to all patches they stand for.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,7 +26,7 @@ DROPOUT = 0.1
 class LinearDecoder(nn.Module):
     """Each token is classified by itself."""
 
-    streams = 1  # of tokens that it takes from the encoder
+    parts = (Fraction(1),)  # of the depth, after which it takes tokens from the encoder
 
     def __init__(self, dim: int, num_classes: int):
         super().__init__()
@@ -37,7 +39,7 @@ class LinearDecoder(nn.Module):
 class MaskTransformer(nn.Module):
     """Class embeddings join the tokens for two blocks; logits are their cosines, normalised."""
 
-    streams = 1
+    parts = (Fraction(1),)
 
     def __init__(self, dim: int, num_classes: int):
         if dim % HEAD_WIDTH:
