@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sparse_seg_ros.methods.algm.patch import apply, expect_segmenter, remove
 from sparse_seg_ros.methods.algm.settings import Merging
-from sparse_seg_ros.methods.dense import Dense, enlarge, shrink
+from sparse_seg_ros.methods.dense import Dense, enlarge
 from sparse_seg_ros.networks.sliding import Windows
 
 
@@ -27,7 +27,7 @@ class Algm(Dense):
         self.network, self.merging = network, merging
         super().__init__(network, scale, temperature, windows)
         self.seen: list[Tensor] = []  # token of each patch, (b, rows, columns), of each window
-        self.size_hw = (0, 0)  # of the network's input
+        self.size_hw = (0, 0)  # of the images at scale
 
     @property
     def merging(self) -> Merging | None:
@@ -44,13 +44,15 @@ class Algm(Dense):
 
     def coarse_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, h, w), of all patches."""
-        self.seen, self.size_hw = [], tuple(shrink(images[:1, :1], self.scale).shape[2:])
+        self.seen = []
         hook = self.network.encoder.register_forward_hook(
             lambda encoder, given, made: self.seen.append(made[0][-1].patch_groups()))
         try:
-            return super().coarse_logits(images)
+            logits = super().coarse_logits(images)
         finally:
             hook.remove()
+        self.size_hw = tuple(logits.shape[2:])
+        return logits
 
     def kept(self) -> float:
         """Return the fraction of tokens that were left in the end of the last images."""

@@ -42,9 +42,7 @@ class MaskTransformer(nn.Module):
     parts = (Fraction(1),)
 
     def __init__(self, dim: int, num_classes: int):
-        if dim % HEAD_WIDTH:
-            raise ValueError(f"dim must be a multiple of {HEAD_WIDTH} for decoder 'mask', got "
-                             f"{dim}; take decoder 'linear' or another dim")
+        check_dim(dim, 'mask')
         super().__init__()
         self.num_classes = num_classes
         self.proj_dec = nn.Linear(dim, dim)
@@ -67,3 +65,10 @@ class MaskTransformer(nn.Module):
         patches = F.normalize(patches @ self.proj_patch, dim=-1)
         classes = F.normalize(classes @ self.proj_classes, dim=-1)
         return tokens.to_grid(self.mask_norm(patches @ classes.mT))  # from (B, T - 1, C)
+
+
+def check_dim(dim: int, decoder: str) -> None:
+    """Raise ValueError unless whole attention heads fit into the width of the tokens."""
+    if dim % HEAD_WIDTH:
+        raise ValueError(f'dim must be a multiple of {HEAD_WIDTH} for decoder {decoder!r}, got '
+                         f"{dim}; take decoder 'linear' or another dim")

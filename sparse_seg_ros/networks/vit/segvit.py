@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from sparse_seg_ros.networks.vit.block import Attention, Perceptron
+from sparse_seg_ros.networks.vit.decoders import HEAD_WIDTH, check_dim
 from sparse_seg_ros.networks.vit.tokens import Tokens
 
-HEAD_WIDTH = 64
 LEAST_SCORE = 1e-10
 
 
@@ -57,9 +57,7 @@ class AttentionToMaskDecoder(nn.Module):
     parts = (Fraction(1, 2), Fraction(2, 3), Fraction(1))  # layers 6, 8 and 12 of ViT-B
 
     def __init__(self, dim: int, num_classes: int):
-        if dim % HEAD_WIDTH:
-            raise ValueError(f"dim must be a multiple of {HEAD_WIDTH} for decoder 'atm', got "
-                             f"{dim}; take decoder 'linear' or another dim")
+        check_dim(dim, 'atm')
         super().__init__()
         self.classes = nn.Parameter(torch.empty(1, num_classes, dim))
         self.steps = nn.ModuleList(AttentionToMask(dim) for _ in self.parts)
