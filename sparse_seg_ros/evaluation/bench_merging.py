@@ -73,13 +73,13 @@ def run(setting: Setting) -> dict:
 def time_rivals(network: SegmenterViT, images: Tensor, setting: Setting) -> list[dict]:
     """Time all ways of merging on the same images, taking turns; print a row each."""
     ways = {**RIVALS, list(RIVALS)[-1]: as_many_in_every_layer(network, images[:1])}
-    synchronise = torch.cuda.synchronize if images.is_cuda else int
     counts = {}
 
     def call(name: str) -> None:
         put(network, ways[name])
         network(images)
-        synchronise()
+        if images.is_cuda:
+            torch.cuda.synchronize()
         counts[name] = algm.token_counts(network)[0]
 
     calls = {name: lambda name=name: call(name) for name in ways}

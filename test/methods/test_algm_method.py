@@ -61,7 +61,7 @@ def test_the_map_says_which_pixels_share_a_token():
             group = groups[y // 16 * 8 + y % 97 // 16]
             want = group if groups.count(group) > 1 else 0
             assert merged[image, y, y % 97] == want
-    assert len(merged[0].unique()) > 5 and (merged[0] == 0).any()
+    assert len(merged[0].unique()) >= 4 and (merged[0] == 0).any()
 
 
 @torch.inference_mode()
@@ -70,9 +70,9 @@ def test_tokens_of_different_windows_differ_and_the_map_has_the_size_of_the_imag
     method(draw_images(1, 122, 194), Stopwatch(), wants_confidence=False)
     merged = method.merged_map((122, 194))
     assert merged.shape == (1, 122, 194)
-    seen = [set(merged[0, top:top + 64, left:left + 64].unique().tolist()) - {0}
-            for top in (0, 64) for left in (0, 64)]  # those not covered by the last of a row
-    assert all(seen) and sum(map(len, seen)) == len(set().union(*seen))
+    seen = [set(merged[0, top:top + 56, left:left + 60].unique().tolist()) - {0}
+            for top in (0, 64) for left in (0, 64)]  # where no later window lies on top
+    assert [len(tokens) for tokens in seen] == [1] * 4 and len(set().union(*seen)) == 4
 
 
 @torch.inference_mode()

@@ -5,8 +5,9 @@ Merging of tokens: in windows of the image (CLAP), and of best matches anywhere 
 
 ALGM, section 3.3, with the order of tokens of the release. Both return Tokens that remember
 which patches each stands for; `Tokens.to_grid` undoes them. Similarities only choose what merges:
-they carry no gradient, values do; under autocast, pairs are compared in its precision. How many merge is left to a choice, see choices.py; it is the
-same number in all images of a batch, in each the most similar first.
+they carry no gradient, values do; under autocast, pairs are compared in its precision. How many
+merge is left to a choice, see choices.py; it is the same number in all images of a batch, in each
+the most similar first.
 Different from the release: grids need not be square. Different from the paper: global averages
 are weighted by size.
 """
