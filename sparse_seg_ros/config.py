@@ -25,11 +25,15 @@ Config = TypeVar('Config', bound='Settings')
 
 def setting(default: Any, about: str, *, at_least: float | None = None,
             at_most: float | None = None, choices: tuple | None = None,
-            is_live: bool = False) -> Any:
-    """Make a dataclass field that knows its range; a live one may change while running."""
+            is_live: bool = False, methods: tuple[str, ...] = ()) -> Any:
+    """
+    Make a dataclass field that knows its range; a live one may change while running.
+
+    methods: the only ones that a setting of a method belongs to; () = all.
+    """
     return field(default=default, metadata={
         'about': about, 'at_least': at_least, 'at_most': at_most, 'choices': choices,
-        'is_live': is_live})
+        'is_live': is_live, 'methods': methods})
 
 
 class Settings:
@@ -77,10 +81,18 @@ def to_yaml(settings: Settings, notes: Mapping[str, str]) -> str:
     """Settings -> a complete YAML, each line with its note or else with what the setting is."""
     lines = []
     for item in fields(settings):
+        if not belongs(item, settings):
+            continue
         value = yaml.safe_dump(getattr(settings, item.name), default_flow_style=True)
         value = value.removesuffix('...\n').strip()
         lines.append(f"{item.name}: {value}  # {notes.get(item.name, item.metadata['about'])}\n")
     return ''.join(lines)
+
+
+def belongs(item: Any, settings: Settings) -> bool:
+    """Tell whether a setting is one of the method that the settings name."""
+    methods = item.metadata['methods']
+    return not methods or settings.method in methods
 
 
 def nearest(name: str, known: Any) -> str:
@@ -105,7 +117,7 @@ class MethodConfig(Settings):
     """How frames are segmented: one complete YAML per method in config/."""
 
     method: str = setting('sparse_refine', 'what is done with a frame',
-                          choices=('dense', 'sparse_refine', 'point_rend', 'patch_refine'))
+                          choices=('dense', 'sparse_refine', 'point_rend', 'patch_refine', 'algm'))
     weights: str = setting('demo', 'name in models/zoo.yaml, path of a .safetensors file or of a '
                            "Hugging Face folder, or 'hf:owner/model' on its hub")
     scale: float = setting(0.5, 'dense stage size / image size', at_least=0.05, at_most=1.0)
@@ -122,6 +134,31 @@ class MethodConfig(Settings):
     temperature: float = setting(0.0, 'logits are divided by it before they become probabilities; '
                                  '0: the value calibrated with the weights', at_least=0.0,
                                  at_most=20.0)
+    window: tuple = setting((), 'height and width of the windows that the network sees one after '
+                            'the other; [] = all of the image at once', methods=('dense', 'algm'))
+    stride: tuple = setting((), 'pixels from one window to the next, down and across; [] = as '
+                            'large as a window', methods=('dense', 'algm'))
+    merge_layers: tuple = setting((1, 5), 'where tokens merge locally and anywhere, from 1; 0 = '
+                                  'nowhere', methods=('algm',))
+    merge_threshold: float = setting(0.88, 'cosine similarity from which tokens merge',
+                                     at_least=-1.0, at_most=1.0, methods=('algm',))
+    merge_rule: str = setting('adaptive', "pairs above: each image's own threshold, or the fixed "
+                              'one; a share of all; every layer a few',
+                              choices=('adaptive', 'fixed', 'share', 'every'), methods=('algm',))
+    merge_window: tuple = setting((2, 2), 'rows and columns of patches that merge locally',
+                                  methods=('algm',))
+    merge_shares: tuple = setting((0.5, 0.44), 'fractions of windows and of pairs that merge by '
+                                  'rule share', methods=('algm',))
+    merge_tokens: int = setting(44, 'tokens that merge in each layer by rule every', at_least=0,
+                                methods=('algm',))
+
+    def __post_init__(self):
+        super().__post_init__()
+        for item in fields(self):
+            if not belongs(item, self) and getattr(self, item.name) != item.default:
+                raise ValueError(f'setting {item.name!r} is for method '
+                                 f"{' or '.join(item.metadata['methods'])}, not {self.method!r}; "
+                                 'leave it out')
 
 
 @dataclass(frozen=True)

@@ -25,3 +25,11 @@ def heat(uncertainty: np.ndarray) -> np.ndarray:
     """(H, W) float in [0, 1] -> (H, W, 3) uint8 RGB, dark (sure) to bright (no idea)."""
     levels = np.clip(uncertainty * 255, 0, 255).astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+
+
+def merged(tokens: np.ndarray) -> np.ndarray:
+    """(H, W) number of the shared token, 0 for none -> (H, W, 3) uint8 RGB, a colour each."""
+    mixed = tokens.astype(np.uint32) * np.uint32(2654435761)  # spreads neighbouring numbers
+    colors = np.stack([mixed >> shift for shift in (24, 16, 8)], 2).astype(np.uint8) | 64
+    colors[tokens == 0] = 32
+    return colors

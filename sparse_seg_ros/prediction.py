@@ -18,6 +18,8 @@ class Prediction:
     uncertainty:  (H, W) float32, entropy / ln C, from 0 (sure) to 1 (no idea).
     refined:      (H, W) bool, where the sparse stage ran; None for methods without one.
     confidence:   (H, W) float32, probability of the label given; None unless asked for.
+    merged:       (H, W) int32, number of the token that a pixel's patch shares with others, from
+                  1; 0 for a patch of its own; None unless asked for of a method that merges.
     milliseconds: time spent per stage, with 'total'.
     """
 
@@ -25,13 +27,15 @@ class Prediction:
     uncertainty: np.ndarray
     refined: np.ndarray | None = None
     confidence: np.ndarray | None = None
+    merged: np.ndarray | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self):
         for name, dtype in (('labels', np.uint8), ('uncertainty', np.float32),
-                            ('refined', np.bool_), ('confidence', np.float32)):
+                            ('refined', np.bool_), ('confidence', np.float32),
+                            ('merged', np.int32)):
             array = getattr(self, name)
-            if array is None and name in ('refined', 'confidence'):
+            if array is None and name in ('refined', 'confidence', 'merged'):
                 continue
             if array.dtype != dtype or array.shape != self.labels.shape or array.ndim != 2:
                 raise ValueError(

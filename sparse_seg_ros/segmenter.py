@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -27,7 +28,7 @@ class Method(Protocol):
 
     alpha: entropy in nats above which a pixel is refined; budget: largest fraction of an image
     that is refined; both None without refinement. temperature divides the logits before they
-    become probabilities.
+    become probabilities. One that merges tokens also has merged_map(size_hw), for the last images.
     """
 
     alpha: float | None
@@ -95,7 +96,8 @@ class Segmenter:
             raise ValueError(f'{name} must be from 0 to {most:.3g}{unit}, got {value}')
         setattr(self.method, name, value)
 
-    def __call__(self, image: np.ndarray, wants_confidence: bool = False) -> Prediction:
+    def __call__(self, image: np.ndarray, wants_confidence: bool = False,
+                 wants_merged: bool = False) -> Prediction:
         check_image(image)
         start = time.perf_counter()
         clock = Stopwatch(self.device)
@@ -103,9 +105,11 @@ class Segmenter:
             with clock('upload'):
                 images = self.normalise(image)
             output = self.method(images, clock, wants_confidence)
+            if wants_merged and hasattr(self.method, 'merged_map'):
+                output = replace(output, merged=self.method.merged_map(image.shape[:2]))
             with clock('download'):
                 arrays = {name: to_array(getattr(output, name)) for name in
-                          ('labels', 'uncertainty', 'refined', 'confidence')}
+                          ('labels', 'uncertainty', 'refined', 'confidence', 'merged')}
         total = (time.perf_counter() - start) * 1e3
         return Prediction(**arrays, milliseconds={**clock.milliseconds, 'total': total})
 

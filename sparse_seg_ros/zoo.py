@@ -14,12 +14,15 @@ from sparse_seg_ros.checkpoints import Model, file_hash, load_model
 from sparse_seg_ros.config import MethodConfig, from_mapping, nearest, read_yaml
 from sparse_seg_ros.files import share
 from sparse_seg_ros.labels import LabelSet, find_labels, load_labels
+from sparse_seg_ros.methods.algm.method import Algm
+from sparse_seg_ros.methods.algm.settings import Merging
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.patch_refine.method import PatchRefine
 from sparse_seg_ros.methods.point_rend.method import PointRend
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import CLASSIFIERS, for_inference
 from sparse_seg_ros.networks.pretrained import HUB, find_folder
+from sparse_seg_ros.networks.sliding import Windows
 from sparse_seg_ros.segmenter import PRECISIONS, Method, Segmenter
 
 REFINING = {'sparse_refine': SparseRefine, 'point_rend': PointRend, 'patch_refine': PatchRefine}
@@ -97,7 +100,10 @@ def build_method(model: Model, config: MethodConfig, source: str) -> Method:
     """Put a model's parts under the method that the settings name; source: of the weights."""
     temperature = config.temperature or model.card.temperature
     if config.method == 'dense':
-        return Dense(model.network, config.scale, temperature)
+        return Dense(model.network, config.scale, temperature, windows_of(config))
+    if config.method == 'algm':
+        return Algm(model.network, merging_of(config), config.scale, temperature,
+                    windows_of(config))
     if model.refiner is None:
         raise ValueError(f"{source} hold no refiner; use 'method: dense' or train one with "
                          '`sparse_seg train`')
@@ -122,6 +128,27 @@ def chosen_parts(model: Model, config: MethodConfig) -> nn.Module:
                          f'{refiner.selector.most:.3g}: that of the weights belongs to '
                          f'{model.card.selector!r}')
     return refiner
+
+
+def windows_of(config: MethodConfig) -> Windows | None:
+    """Return the windows of a method's settings, None where it sees all of the image at once."""
+    if not config.window:
+        if config.stride:
+            raise ValueError(f"setting 'stride' {config.stride} needs a 'window', such as "
+                             '[512, 512]')
+        return None
+    for name in ('window', 'stride'):
+        sides = getattr(config, name)
+        if sides and not (len(sides) == 2 and all(type(side) is int for side in sides)):
+            raise ValueError(f'setting {name!r} must be two numbers of pixels, height and width, '
+                             f'such as [512, 512], got {list(sides)}')
+    return Windows(config.window, config.stride or config.window)
+
+
+def merging_of(config: MethodConfig) -> Merging:
+    """Return how tokens merge by a method's settings."""
+    return Merging(config.merge_layers, config.merge_threshold, config.merge_rule,
+                   config.merge_window, config.merge_shares, config.merge_tokens)
 
 
 def label_set(model: Model) -> LabelSet:

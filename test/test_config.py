@@ -5,8 +5,16 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
-from sparse_seg_ros.config import MethodConfig, NodeConfig, from_mapping, nearest, read_yaml
+from sparse_seg_ros.config import (
+    MethodConfig,
+    NodeConfig,
+    from_mapping,
+    nearest,
+    read_yaml,
+    to_yaml,
+)
 from sparse_seg_ros.files import share
 from sparse_seg_ros.training.config import TrainConfig
 
@@ -32,7 +40,11 @@ def test_a_setting_unlike_any_other_is_answered_with_the_known_ones():
     ({'scale': float('nan')}, "setting 'scale' must be at least 0.05, got nan"),
     ({'scale': 'half'}, "setting 'scale' must be float, got 'half'"),
     ({'scale': True}, "setting 'scale' must be float, got True"),
-    ({'method': 'magic'}, "'method' must be one of dense, sparse_refine; got 'magic'"),
+    ({'method': 'magic'}, "'method' must be one of dense, sparse_refine, algm; got 'magic'"),
+    ({'merge_threshold': 1.5}, "setting 'merge_threshold' must be at most 1.0, got 1.5"),
+    ({'window': [512, 512]}, "setting 'window' is for method dense or algm, not 'sparse_refine'; "
+                             'leave it out'),
+    ({'method': 'dense', 'merge_layers': [1, 3]}, "'merge_layers' is for method algm, not 'dense"),
     ([1, 2], 'expected settings as "name: value" lines'),
     (None, 'expected settings as "name: value" lines, got None'),
 ])
@@ -46,6 +58,14 @@ def test_a_whole_number_is_taken_for_a_float_and_a_list_for_a_tuple():
     config = from_mapping(TrainConfig, {'scale': 1, 'planes': [8, 16]}, 'my.yaml')
     assert config.scale == 1.0 and isinstance(config.scale, float)
     assert config.planes == (8, 16)
+
+
+def test_a_written_method_has_the_settings_of_its_method_alone():
+    for method, has_merging in (('sparse_refine', False), ('dense', False), ('algm', True)):
+        text = to_yaml(MethodConfig(method), {})
+        assert ('merge_layers: [1, 5]' in text) == has_merging
+        assert ('window: []' in text) == (method != 'sparse_refine')
+        assert from_mapping(MethodConfig, yaml.safe_load(text), 'my.yaml') == MethodConfig(method)
 
 
 def test_settings_cannot_be_changed_after_birth():

@@ -26,6 +26,7 @@ def test_density_is_the_fraction_of_refined_pixels():
     ({'uncertainty': UNCERTAINTY[:1]}, 'got (1, 3) float32'),
     ({'refined': LABELS}, 'refined must be (H, W) bool'),
     ({'confidence': LABELS}, 'confidence must be (H, W) float32'),
+    ({'merged': LABELS}, 'merged must be (H, W) int32 like the labels (2, 3), got (2, 3) uint8'),
     ({'labels': LABELS[None], 'uncertainty': UNCERTAINTY[None]}, 'got (1, 2, 3) uint8'),
 ])
 def test_an_array_of_another_type_or_shape_is_refused(fields, words):

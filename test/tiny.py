@@ -9,6 +9,9 @@ import torch
 
 from sparse_seg_ros.checkpoints import Model, ModelCard, build_model
 from sparse_seg_ros.data.street import CLASSES, street_frames
+from sparse_seg_ros.labels import load_labels
+from sparse_seg_ros.methods.algm import Merging
+from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.networks.hrnet.network import HRNetFCN
 from sparse_seg_ros.networks.lrformer.classifier import LRFormerClassifier
 from sparse_seg_ros.networks.lrformer.network import LRFormer
@@ -17,6 +20,7 @@ from sparse_seg_ros.networks.segformer.network import SegFormer
 from sparse_seg_ros.networks.segnext import variants as segnext
 from sparse_seg_ros.networks.segnext.network import SegNeXt
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
+from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.zoo import find_model
 
 
@@ -76,6 +80,19 @@ def randomise(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
         if key.endswith('running_var'):
             tensor.abs_().add_(0.5)
     return network
+
+
+def tiny_algm(**settings) -> Algm:
+    """Return a Segmenter of two blocks that merges some of its tokens in each."""
+    torch.manual_seed(0)
+    merging = Merging((1, 2), rule='share', shares=(0.4, 0.3))
+    return Algm(TinySegmenter(len(CLASSES)).eval(), merging, **settings)
+
+
+def tiny_merging_segmenter(**settings) -> Segmenter:
+    """Return the same, for images."""
+    half = (127.5, 127.5, 127.5)
+    return Segmenter(tiny_algm(**settings), load_labels('camvid'), half, half)
 
 
 def street_image(height: int = 96, width: int = 128, seed: int = 0) -> np.ndarray:

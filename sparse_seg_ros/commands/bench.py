@@ -6,6 +6,7 @@ Measure speed on this machine, against named rivals in the same run.
 examples:
   sparse_seg bench sparse                 sparse convolution against dense and spconv
   sparse_seg bench model --model demo config/dense.yaml full=runs/dense_full/model.safetensors
+  sparse_seg bench merging --repeats 9    Segmenter with merged tokens against merging elsewhere
   sparse_seg bench node                   the node over DDS, in two processes
   sparse_seg bench attention --plot attention.png   LRFormer and SegFormer while images grow
   sparse_seg bench networks --size 1024x2048        LRFormer against SegFormer
@@ -22,25 +23,24 @@ from sparse_seg_ros.commands.evaluate import parse_size
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('what', choices=('sparse', 'model', 'node', 'attention', 'networks'))
+    parser.add_argument('what', choices=BENCHES)
     parser.add_argument('--model', nargs='+', default=['demo'], metavar='[NAME=]MODEL',
                         help='for model: what is timed; the last one is the rival')
-    parser.add_argument('--size', default='1024x2048', help='for model and networks: HxW of the '
-                        'frames')
+    parser.add_argument('--size', help='HxW of the frames, for model and networks (default: '
+                        '1024x2048) and merging (default: 512x512 and 768x768)')
+    parser.add_argument('--network', default='segmenter_s', help='for merging')
     parser.add_argument('--sides', type=int, nargs='+', default=[512, 1024, 1536, 2048],
                         help='for attention: sides of the square images')
     parser.add_argument('--repeats', type=int, default=10, help='rounds, but for node')
-    parser.add_argument('--device', default='auto', help='for model')
-    parser.add_argument('--precision', default='auto', help='for model and attention')
+    parser.add_argument('--device', default='auto', help='for model and merging')
+    parser.add_argument('--precision', default='auto', help='for model, merging and attention')
     parser.add_argument('--plot', metavar='PNG', help='for attention: draw it')
     parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one benchmark and print its table."""
-    benches = {'sparse': bench_sparse, 'model': bench_model, 'node': bench_node,
-               'attention': bench_attention, 'networks': bench_networks}
-    figures = benches[args.what](args)
+    figures = BENCHES[args.what](args)
     if args.json:
         Path(args.json).write_text(json.dumps(figures, indent=1) + '\n')
     return 0
@@ -60,7 +60,21 @@ def bench_model(args: argparse.Namespace) -> dict:
     for item in args.model:
         name, _, model = item.rpartition('=')
         models[name or Path(model).stem] = load(model, args.device, args.precision)
-    return bench_model.run(models, parse_size(args.size), args.repeats)
+    return bench_model.run(models, parse_size(args.size or '1024x2048'), args.repeats)
+
+
+def bench_merging(args: argparse.Namespace) -> dict:
+    """Merging of tokens in a vision transformer, against merging elsewhere and none."""
+    from dataclasses import replace
+
+    from sparse_seg_ros.evaluation import bench_merging
+    from sparse_seg_ros.zoo import choose_device, choose_precision
+    device = choose_device(args.device)
+    setting = bench_merging.Setting(network=args.network, repeats=args.repeats, device=device,
+                                    precision=choose_precision(args.precision, device))
+    if args.size:
+        setting = replace(setting, sizes_hw=(parse_size(args.size),))
+    return bench_merging.run(setting)
 
 
 def bench_node(args: argparse.Namespace) -> dict:
@@ -85,4 +99,8 @@ def bench_attention(args: argparse.Namespace) -> dict:
 def bench_networks(args: argparse.Namespace) -> dict:
     """LRFormer against SegFormer."""
     from sparse_seg_ros.evaluation import bench_networks
-    return bench_networks.run(parse_size(args.size), args.repeats)
+    return bench_networks.run(parse_size(args.size or '1024x2048'), args.repeats)
+
+
+BENCHES = {'sparse': bench_sparse, 'model': bench_model, 'merging': bench_merging,
+           'attention': bench_attention, 'networks': bench_networks, 'node': bench_node}

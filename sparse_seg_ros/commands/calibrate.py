@@ -1,15 +1,19 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 r"""
-Fit entropy threshold and temperature to labelled frames, without training.
+Fit the thresholds and the temperature of a model to labelled frames, without training.
 
 The threshold decides what is refined: choose it to find most errors (--recall), for a fraction
-of the image (--density), or for the time of a frame on this machine (--milliseconds).
+of the image (--density), or for the time of a frame on this machine (--milliseconds). A model
+that merges tokens (ALGM) gets the similarity from which they merge: the paper's automatic one,
+or the one that merges most without a loss of mIoU (--keep-miou).
 
 examples:
   sparse_seg calibrate --model runs/refiner/model.safetensors --frames my_robot/val \
       --recall 0.8 -o config/my_robot.yaml --plot curve.png --check my_robot/test
   sparse_seg calibrate --street 50 --milliseconds 500 -o config/fast.yaml
+  sparse_seg calibrate --model config/algm.yaml --frames my_robot/val --keep-miou \
+      -o config/my_algm.yaml --plot merging.png
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from pathlib import Path
 
 CALIBRATION_STREETS = 2001  # seed; training and evaluation render others
 CHECKED_STREETS = 1001
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98, 0.99, 1.0)  # similarities tried
 TABLE_NATS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
 
 
@@ -38,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     goal.add_argument('--density', type=float, help='largest mean fraction of pixels to refine')
     goal.add_argument('--milliseconds', type=float, help='time of a frame, on this machine')
     goal.add_argument('--alpha', type=float, help='keep this threshold in nats, measure only it')
+    goal.add_argument('--keep-miou', action='store_true', help='of a model that merges tokens: '
+                      'merge as many as possible without a loss')
     parser.add_argument('-o', '--out', metavar='YAML', help='method YAML to write')
     parser.add_argument('--plot', metavar='PNG', help='curves to draw; needs matplotlib')
     parser.add_argument('--check', metavar='SPLIT', nargs='?', const='', help='measure the result '
@@ -54,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     segment = load(args.model, args.device, args.precision)
     frames = labelled(args.frames, args.street, CALIBRATION_STREETS)
     others = None if args.check is None else labelled(args.check, args.street, CHECKED_STREETS)
+    merging = fit_merging(args, segment, frames)
     curve = calibration.selection_curve(segment, frames)
     print(table(curve), end='\n\n')
     point = None
@@ -67,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         trust['checked'] = calibration.measure_trust(segment, others)
     for name, measured in trust.items():
         print(f'{name} on {describe_trust(measured)}')
-    write(args, segment, curve, point, trust)
+    write(args, segment, curve, point, trust, merging)
     return 0
 
 
@@ -79,6 +87,33 @@ def labelled(split: str | None, count: int | None, seed: int) -> list:
         raise ValueError('--check without a name measures other scenes, which needs --street; '
                          'name a FOLDER/SPLIT')
     return frames(split) if split else list(street_frames(seed, count, (1024, 2048)))
+
+
+def fit_merging(args: argparse.Namespace, segment, frames):
+    """Set the threshold of a model that merges tokens, say so -> its Fit; None for any other."""
+    if not hasattr(segment.method, 'merging'):
+        if args.keep_miou:
+            raise ValueError(f"--keep-miou needs a model that merges tokens, 'method: algm'; "
+                             f'{args.model} is none')
+        return None
+    from sparse_seg_ros.evaluation import similarity
+    found = similarity.fit(segment, frames, THRESHOLDS if args.keep_miou else ())
+    print(f'similarities of tokens: mean {found.mean:.3f}, deviation {found.deviation:.3f}; '
+          f'automatic threshold {found.automatic:.3f}')
+    if found.points:
+        print(merging_table(found.points))
+    print(f'merge threshold {segment.method.merging.threshold:.3f}')
+    return found
+
+
+def merging_table(points) -> str:
+    """Return what each threshold does to accuracy, time and tokens."""
+    lines = ['| threshold | mIoU | ms | tokens kept |', '| ---: | ---: | ---: | ---: |']
+    for point in points:
+        threshold = 'none' if point.threshold is None else f'{point.threshold:.3f}'
+        lines.append(f'| {threshold} | {100 * point.mean_iou:.2f} | {point.milliseconds:.0f} | '
+                     f'{100 * point.kept:.1f} % |')
+    return '\n'.join(lines)
 
 
 def chosen_goal(args: argparse.Namespace):
@@ -110,24 +145,28 @@ def describe_trust(trust) -> str:
             f'{trust.calibration_error_before:.3f} before and {trust.calibration_error:.3f} after')
 
 
-def write(args: argparse.Namespace, segment, curve, point, trust: dict) -> None:
+def write(args: argparse.Namespace, segment, curve, point, trust: dict, merging) -> None:
     """Write method YAML, plot and figures where they were asked for."""
     from sparse_seg_ros.evaluation.tables import machine
     if args.out:
-        Path(args.out).write_text(method_yaml(args, segment, point))
+        Path(args.out).write_text(method_yaml(args, segment, point, merging))
         print(f'method written to {args.out}; use it as a model: --model {args.out}')
     if args.plot:
-        from sparse_seg_ros.evaluation.plots import plot_selection
-        plot_selection(curve, point, args.plot)
+        from sparse_seg_ros.evaluation.plots import plot_merging, plot_selection
+        if merging is not None and merging.points:
+            plot_merging(merging, args.plot)
+        else:
+            plot_selection(curve, point, args.plot)
     if args.json:
         figures = {'model': args.model, **machine(), 'alpha_nats': segment.alpha,
                    'temperature': segment.temperature,
+                   'merging': None if merging is None else asdict(merging),
                    **{name: asdict(measured) for name, measured in trust.items()},
                    'curve': [asdict(curve.at(nats)) for nats in TABLE_NATS]}
         Path(args.json).write_text(json.dumps(figures, indent=1) + '\n')
 
 
-def method_yaml(args: argparse.Namespace, segment, point) -> str:
+def method_yaml(args: argparse.Namespace, segment, point, merging) -> str:
     """Return a complete method YAML with the calibrated values and where they come from."""
     from dataclasses import replace
 
@@ -142,4 +181,9 @@ def method_yaml(args: argparse.Namespace, segment, point) -> str:
     if point is not None:
         config = replace(config, alpha_nats=math.floor(segment.alpha * 1e4) / 1e4)
         notes['alpha_nats'] = f'nats; on {source}: {describe(point)}'
+    if merging is not None:
+        config = replace(config, merge_threshold=round(segment.method.merging.threshold, 4))
+        how = 'mean + deviation of similarities' if merging.chosen is None else \
+            f'keeps the mIoU and {100 * merging.chosen.kept:.0f} % of the tokens'
+        notes['merge_threshold'] = f'cosine similarity; on {source}: {how}'
     return to_yaml(replace(config, temperature=round(segment.temperature, 4)), notes)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from sparse_seg_ros.evaluation import similarity
 from sparse_seg_ros.evaluation.evaluate import told
 from sparse_seg_ros.evaluation.uncertainty import (
     Point,
@@ -60,7 +61,9 @@ class Trust:
 
 
 def calibrate(segment: Segmenter, frames: Pairs, recall: float = 0.8) -> Segmenter:
-    """Set threshold and temperature of a segmenter from labelled frames, and return it."""
+    """Set thresholds and temperature of a segmenter from labelled frames, and return it."""
+    if hasattr(segment.method, 'merging'):
+        similarity.fit(segment, frames)
     if segment.alpha is not None:
         choose_threshold(segment, selection_curve(segment, frames), Goal('recall', recall), frames)
     segment.temperature = best_temperature(segment, frames)

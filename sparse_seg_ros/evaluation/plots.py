@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sparse_seg_ros.evaluation.similarity import Fit
 from sparse_seg_ros.evaluation.uncertainty import Point, UncertaintyCurve
 
 
@@ -50,8 +51,28 @@ def plot_attention(figures: dict, path: str | Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def plot_merging(fit: Fit, path: str | Path) -> None:
+    """Draw mIoU over tokens kept and over time, as ALGM's Figure 4, with the choice."""
+    figure = new_figure()
+    baseline, *points = fit.points
+    for axes, name, unit in zip(figure.subplots(1, 2), ('kept', 'milliseconds'), (100, 1)):
+        axes.plot([unit * getattr(point, name) for point in points],
+                  [100 * point.mean_iou for point in points], '.-', color='tab:blue')
+        axes.plot([unit * getattr(baseline, name)], [100 * baseline.mean_iou], 's',
+                  color='tab:gray', label='without merging')
+        axes.plot([unit * getattr(fit.chosen, name)], [100 * fit.chosen.mean_iou], 'o',
+                  color='tab:red', label=f'threshold {fit.chosen.threshold:.3f}')
+        axes.axhline(100 * baseline.mean_iou, color='tab:gray', linestyle=':')
+        axes.set(xlabel={'kept': 'tokens kept (%)', 'milliseconds': 'time of a frame (ms)'}[name],
+                 ylabel='mIoU (%)')
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.suptitle(f'merging of tokens: automatic threshold {fit.automatic:.3f}')
+    figure.savefig(path, dpi=120)
+
+
 def new_figure() -> Any:
-    """Return an empty figure of two plots' size."""
+    """Return an empty figure for two pictures side by side."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A network once over the whole image, at one scale of its size."""
+"""A network once over the image, at one scale of its size: over all of it, or in windows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.reading import read_logits
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.images import shrunk_hw
+from sparse_seg_ros.networks.sliding import Windows, run_sliding
 from sparse_seg_ros.timing import Stopwatch
 
 
@@ -21,12 +22,19 @@ class Dense:
 
     alpha = budget = None
 
-    def __init__(self, network: nn.Module, scale: float = 1.0, temperature: float = 1.0):
+    def __init__(self, network: nn.Module, scale: float = 1.0, temperature: float = 1.0,
+                 windows: Windows | None = None):
         self.network, self.scale, self.temperature = network, scale, temperature
+        self.windows = windows
+        if windows is not None:
+            windows.check(network.multiple)
 
     def coarse_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, h, w)."""
-        return run_padded(self.network, shrink(images, self.scale)).float()
+        small = shrink(images, self.scale)
+        if self.windows is None:
+            return run_padded(self.network, small).float()
+        return run_sliding(self.network, small, self.windows).float()
 
     def full_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W). Large: for calibration only."""

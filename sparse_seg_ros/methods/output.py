@@ -15,10 +15,11 @@ class MethodOutput:
     labels (B, H, W) uint8; uncertainty (B, H, W) in [0, 1]; confidence (B, H, W) in [0, 1].
 
     refined: (B, H, W) bool, or None where the method has no sparse stage. confidence is None
-    unless it was asked for.
+    unless it was asked for; merged (B, H, W) int32 as well, and where the method merges nothing.
     """
 
     labels: Tensor
     uncertainty: Tensor
     refined: Tensor | None = None
     confidence: Tensor | None = None
+    merged: Tensor | None = None

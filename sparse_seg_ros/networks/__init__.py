@@ -60,6 +60,9 @@ from sparse_seg_ros.networks.vit.segmenter_vit import (
     SegmenterLarge,
     SegmenterSmall,
     SegmenterTiny,
+    SegViTBase,
+    SegViTLarge,
+    SegViTSmall,
 )
 
 NETWORKS = {
@@ -79,6 +82,9 @@ NETWORKS = {
     'segmenter_s': SegmenterSmall,
     'segmenter_b': SegmenterBase,
     'segmenter_l': SegmenterLarge,
+    'segvit_s': SegViTSmall,
+    'segvit_b': SegViTBase,
+    'segvit_l': SegViTLarge,
     'segnext_t': SegNeXtT,
     'segnext_s': SegNeXtS,
     'segnext_b': SegNeXtB,

@@ -69,7 +69,9 @@ OUTPUTS = {
                           is_lazy=False),
     'refined': Output(lambda config: 'mono8', make_refined),
     'confidence': Output(lambda config: 'mono8', lambda frame: to_levels(frame.seen.confidence)),
+    'merged': Output(lambda config: 'rgb8', lambda frame: pictures.merged(frame.seen.merged)),
     'color': Output(lambda config: 'rgb8',
                     lambda frame: pictures.color(frame.seen.labels, frame.labels)),
     'overlay': Output(lambda config: 'rgb8', make_overlay),
 }
+ON_REQUEST = ('confidence', 'merged')  # computed only for those who listen

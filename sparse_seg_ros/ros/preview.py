@@ -22,8 +22,9 @@ class Preview:
     """
     Writes into a folder while frames come in.
 
-    overlay_*.png and uncertainty_*.png of every tenth frame, contact_sheet.jpg with image,
-    overlay and uncertainty of a few of them, overlay.mp4 with all where OpenCV can write MP4.
+    overlay_*.png and uncertainty_*.png of every tenth frame, merged_*.png where tokens merge,
+    contact_sheet.jpg with image, overlay and uncertainty of a few of them, overlay.mp4 with all
+    where OpenCV can write MP4.
     """
 
     def __init__(self, folder: Path, labels: LabelSet):
@@ -43,6 +44,8 @@ class Preview:
             heat = pictures.heat(seen.uncertainty)
             self.save(f'overlay_{stamp}.png', overlay)
             self.save(f'uncertainty_{stamp}.png', heat)
+            if seen.merged is not None:
+                self.save(f'merged_{stamp}.png', pictures.merged(seen.merged))
             self.rows.append(make_row(image, overlay, heat))
         self.number += 1
 

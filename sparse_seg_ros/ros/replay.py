@@ -126,7 +126,7 @@ class Replay:
             self.invalid += 1
             print(f'image at stamp {stamp}: {error}', file=sys.stderr)
             return
-        seen = self.segmenter(image)
+        seen = self.segmenter(image, wants_merged=self.preview is not None)
         self.frames += 1
         self.times.add(seen.milliseconds)
         self.densities.append(seen.density)

@@ -77,7 +77,8 @@ class Worker:
         """Segment an image and publish all that is wanted of it, with its times."""
         camera, decoded = self.cameras[frame.camera], time.monotonic()
         self.apply_limits(config)
-        seen = self.segmenter(image, wants_confidence=camera.wants('confidence', config))
+        seen = self.segmenter(image, wants_confidence=camera.wants('confidence', config),
+                              wants_merged=camera.wants('merged', config))
         segmented = time.monotonic()
         camera.publish(frame.message.header,
                        Segmented(image, seen, self.segmenter.labels, config))

@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sparse_seg_ros.methods.algm.merging import adaptive_threshold, merge_global, merge_local
+from sparse_seg_ros.methods.algm.choices import above_mean, at_least
+from sparse_seg_ros.methods.algm.merging import merge_global, merge_local
 from sparse_seg_ros.networks.vit.tokens import Tokens, unmerge
 
 WINDOWS = [(2, 2), (2, 1), (1, 3), (2, 4), (3, 3)]
@@ -31,6 +32,10 @@ def draw_tokens(seed):
     noise = torch.randn(*kind.shape, width, generator=generator, dtype=torch.float64)
     values = directions[kind] + chance.uniform(0.05, 1) * noise
     return Tokens(values, (rows, columns)), window, chance.uniform(-0.2, 1)
+
+
+def above(threshold):
+    return partial(at_least, threshold=threshold)
 
 
 def cosine(a, b):
@@ -112,24 +117,25 @@ def assert_equal(tokens, reference, before):
 @pytest.mark.parametrize('seed', range(50))
 def test_merging_equals_loops_in_order_values_and_sizes(seed):
     tokens, window, threshold = draw_tokens(seed)
-    local = merge_local(tokens, window, threshold)
+    local = merge_local(tokens, window, above(threshold))
     untouched = torch.arange(tokens.values.shape[1]).expand(len(tokens.values), -1)
     with torch.no_grad():
         reference = reference_local(tokens.values.tolist(), tokens.grid_hw, window, threshold)
     assert_equal(local, reference, untouched)
     layer = random.Random(seed).randint(2, 9)
-    for least, least_of in ((threshold, lambda best: threshold),
-                            (partial(adaptive_threshold, layer=layer),
-                             lambda best: mean(best) + stdev(best) / layer
-                             if len(best) > 1 else math.inf)):
+    for choose, least_of in ((above(threshold), lambda best: threshold),
+                             (partial(above_mean, layer=layer),
+                              lambda best: mean(best) + stdev(best) / layer
+                              if len(best) > 1 else math.inf)):
         reference = reference_global(local.values.tolist(), local.sizes.tolist(), least_of)
-        assert_equal(merge_global(local, least), reference, local.groups)
+        assert_equal(merge_global(local, choose), reference, local.groups)
 
 
 def merges_of(seed):
     tokens, window, threshold = draw_tokens(seed)
-    local = merge_local(tokens, window, threshold)
-    return tokens, [local, merge_global(local, threshold), merge_global(tokens, threshold)]
+    choose = above(threshold)
+    local = merge_local(tokens, window, choose)
+    return tokens, [local, merge_global(local, choose), merge_global(tokens, choose)]
 
 
 @pytest.mark.parametrize('seed', range(50, 80))
@@ -159,36 +165,36 @@ def test_unmerged_values_are_the_mean_of_their_group_and_constant_in_it(seed):
 def test_identical_tokens_merge_into_themselves():
     tokens, window, _ = draw_tokens(3)
     values = tokens.values[:, :1].expand_as(tokens.values).float()
-    local = merge_local(replace(tokens, values=values), window, 0.88)
+    local = merge_local(replace(tokens, values=values), window, above(0.88))
     assert (local.sizes[:, 1:] == math.prod(window)).all()
-    after = merge_global(local, 0.88)
+    after = merge_global(local, above(0.88))
     assert after.values.shape[1] == 1 + local.values.shape[1] // 2
     torch.testing.assert_close(unmerge(after.values, after.groups), values, atol=1e-5, rtol=0)
 
 
 def test_above_similarity_one_nothing_merges():
     tokens, window, _ = draw_tokens(4)
-    local = merge_local(tokens, window, 1.1)
+    local = merge_local(tokens, window, above(1.1))
     assert torch.equal(local.values, tokens.values)
-    after = merge_global(local, 1.1)
+    after = merge_global(local, above(1.1))
     assert (after.sizes == 1).all()
     assert torch.equal(unmerge(after.values, after.groups), tokens.values)
 
 
 @pytest.mark.parametrize('count', [1, 2, 3])
-@pytest.mark.parametrize('threshold', [-1.0, partial(adaptive_threshold, layer=5)],
+@pytest.mark.parametrize('choose', [above(-1.0), partial(above_mean, layer=5)],
                          ids=['fixed', 'adaptive'])
-def test_a_handful_of_patches_is_enough(count, threshold):
+def test_a_handful_of_patches_is_enough(count, choose):
     values = torch.randn(1, 1 + count, 4, generator=torch.Generator().manual_seed(0))
-    after = merge_global(Tokens(values, (1, count)), threshold)
+    after = merge_global(Tokens(values, (1, count)), choose)
     assert after.sizes.sum() == 1 + count and after.values.isfinite().all()
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_half_precision_averages_without_overflow(dtype):
     values = torch.full((1, 1 + 64, 8), 3000.0, dtype=dtype)
-    local = merge_local(Tokens(values, (8, 8)), (4, 4), 0.9)
-    after = merge_global(local, 0.9)
+    local = merge_local(Tokens(values, (8, 8)), (4, 4), above(0.9))
+    after = merge_global(local, above(0.9))
     assert after.values.dtype == dtype and after.sizes.max() > 32
     torch.testing.assert_close(after.values, values[:, :after.values.shape[1]])
 
@@ -196,7 +202,7 @@ def test_half_precision_averages_without_overflow(dtype):
 def test_gradients_are_those_of_the_averages_alone():
     tokens, window, threshold = draw_tokens(6)
     values = tokens.values.requires_grad_()
-    after = merge_global(merge_local(tokens, window, threshold), threshold)
+    after = merge_global(merge_local(tokens, window, above(threshold)), above(threshold))
     weight = torch.randn(after.values.shape, dtype=torch.float64)
     (after.values * weight).sum().backward()
     share = 1 / after.sizes.gather(1, after.groups).double()
@@ -215,11 +221,11 @@ def test_a_window_that_does_not_divide_the_grid_is_refused():
     tokens = Tokens(torch.zeros(1, 16, 4), (3, 5))
     with pytest.raises(ValueError, match=r'window \(2, 2\) must divide the grid of patches, got '
                                          r'3 x 5; pad the image'):
-        merge_local(tokens, (2, 2), 0.88)
+        merge_local(tokens, (2, 2), above(0.88))
 
 
 def test_the_similarity_of_a_window_is_the_mean_over_its_pairs():
     tokens = Tokens(F.pad(torch.eye(4)[None], (0, 0, 1, 0)), (2, 2))
     tokens.values[0, 2] = tokens.values[0, 1]  # one of six pairs is equal
-    assert merge_local(tokens, (2, 2), 1 / 6 - 1e-4).values.shape[1] == 2
-    assert merge_local(tokens, (2, 2), 1 / 6 + 1e-4).values.shape[1] == 5
+    assert merge_local(tokens, (2, 2), above(1 / 6 - 1e-4)).values.shape[1] == 2
+    assert merge_local(tokens, (2, 2), above(1 / 6 + 1e-4)).values.shape[1] == 5

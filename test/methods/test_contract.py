@@ -8,8 +8,10 @@ import math
 
 import pytest
 import torch
-from tiny import tiny_model
+from tiny import TinySegmenter, tiny_model
 
+from sparse_seg_ros.methods.algm import Merging
+from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.patch_refine.method import PatchRefine
 from sparse_seg_ros.methods.point_rend.method import PointRend
@@ -43,8 +45,14 @@ def make_patch_refine(scale=0.5):
     return PatchRefine(model.network, model.refiner, scale)
 
 
+def make_algm(scale=0.5):
+    torch.manual_seed(0)
+    merging = Merging((1, 2), threshold=0.2, rule='fixed')
+    return Algm(TinySegmenter(11).eval(), merging, scale)
+
+
 METHODS = {'dense': make_dense, 'sparse_refine': make_sparse_refine,
-           'point_rend': make_point_rend, 'patch_refine': make_patch_refine}
+           'point_rend': make_point_rend, 'patch_refine': make_patch_refine, 'algm': make_algm}
 
 
 def run(method, images, wants_confidence=True):

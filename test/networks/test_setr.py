@@ -32,7 +32,7 @@ def test_merged_tokens_decode_as_their_copies_do(name, scale):
     generator = torch.Generator().manual_seed(0)
     decoder = DECODERS[name](64, 5).double().eval()
     merged, copied = [], []
-    for _ in range(decoder.streams):
+    for _ in decoder.parts:
         values = torch.randn(2, 4, 64, generator=generator, dtype=torch.float64)
         groups = torch.randint(1, 4, (2, 1 + 6), generator=generator)
         groups[:, 0] = 0
@@ -54,17 +54,17 @@ def test_a_network_with_it_learns(name):
     assert still == {'encoder.head.weight', 'encoder.head.bias'}
 
 
-def test_streams_are_the_ends_of_equal_parts_of_the_depth():
+def test_a_decoder_is_given_the_tokens_after_its_layers():
     torch.manual_seed(0)
-    encoder = SegmenterViT(32, 16, 64, 4, 4, 5).encoder.eval()
+    network = SegmenterViT(32, 16, 64, 4, 4, 5, 'mla').eval()
+    assert network.layers == [1, 2, 3, 4]
     counts = {1: 5, 2: 4, 3: 3, 4: 2}
 
-    def drop_one(tokens):
+    def drop_one(tokens, _):
         groups = torch.zeros(1, 5, dtype=torch.int64)
         return Tokens(tokens.values[:, 1:], tokens.grid_hw, groups)
-    encoder.merges = {2: drop_one, 3: drop_one, 4: drop_one}
-    for streams in (1, 2, 4):
-        seen, entered = encoder(torch.zeros(1, 3, 32, 32), streams)
-        ends = range(4 // streams, 5, 4 // streams)
-        assert [tokens.values.shape[1] for tokens in seen] == [counts[end] for end in ends]
+    network.encoder.merges = {2: drop_one, 3: drop_one, 4: drop_one}
+    for layers in ([4], [2, 4], [1, 2, 3, 4]):
+        seen, entered = network.encoder(torch.zeros(1, 3, 32, 32), layers)
+        assert [tokens.values.shape[1] for tokens in seen] == [counts[layer] for layer in layers]
         assert entered == list(counts.values())

@@ -68,7 +68,7 @@ def test_it_takes_the_published_multiplications(kind, classes, size, macs):
 
 def keep(count):
     """Make a merge that leaves a fixed number of tokens, the first ones."""
-    def merge(tokens):
+    def merge(tokens, _):
         groups = torch.zeros(1, 1025, dtype=torch.int64, device=tokens.values.device)
         return replace(tokens, values=tokens.values[:, :count], groups=groups)
     return merge

@@ -36,6 +36,12 @@ class Brightness:
         return MethodOutput((level > 0).to(torch.uint8), uncertainty, refined,
                             1 - uncertainty / 2 if wants_confidence else None)
 
+    def merged_map(self, size_hw):
+        """Return (1, H, W) int32: the upper half shares a token."""
+        merged = torch.zeros(1, *size_hw, dtype=torch.int32)
+        merged[:, :size_hw[0] // 2] = 1
+        return merged
+
 
 def make_segmenter(alpha: float | None = 0.3, milliseconds: float = 0.0) -> Segmenter:
     """Return a Segmenter around Brightness."""

@@ -44,10 +44,13 @@ def test_every_output_has_the_header_and_size_of_the_image(ros):
         assert (message.height, message.width) == (40, 60)
         encodings[name] = message.encoding
     assert encodings == {'mask': 'mono8', 'uncertainty': '32FC1', 'refined': 'mono8',
-                         'confidence': 'mono8', 'color': 'rgb8', 'overlay': 'rgb8'}
+                         'confidence': 'mono8', 'merged': 'rgb8', 'color': 'rgb8',
+                         'overlay': 'rgb8'}
     np.testing.assert_array_equal(to_labels(outputs['mask'][0]), TRUTH)
     np.testing.assert_array_equal(to_rgb(outputs['color'][0]), LABELS.palette[TRUTH])
     assert set(np.unique(to_labels(outputs['refined'][0]))) == {0, 255}
+    merged = to_rgb(outputs['merged'][0])
+    assert (merged[20:] == 32).all() and (merged[:20] == merged[0, 0]).all()
     check_timing(timing[0])
 
 

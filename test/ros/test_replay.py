@@ -106,7 +106,8 @@ def test_the_preview_has_stills_a_sheet_and_a_film(tmp_path):
     replay(path, tmp_path / 'out', preview=tmp_path / 'pictures')
     names = sorted(each.name for each in (tmp_path / 'pictures').iterdir())
     assert [name.partition('_')[0] for name in names] == [
-        'contact', 'overlay.mp4', 'overlay', 'overlay', 'uncertainty', 'uncertainty']
+        'contact', 'merged', 'merged', 'overlay.mp4', 'overlay', 'overlay', 'uncertainty',
+        'uncertainty']
     sheet = cv2.imread(str(tmp_path / 'pictures' / 'contact_sheet.jpg'))
     assert sheet.shape == (2 * 427, 3 * 640, 3)
 

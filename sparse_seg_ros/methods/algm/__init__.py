@@ -3,5 +3,6 @@
 """ALGM: similar tokens of a vision transformer merge, first in small windows, then anywhere."""
 
 from sparse_seg_ros.methods.algm.patch import apply, remove, token_counts
+from sparse_seg_ros.methods.algm.settings import Merging
 
-__all__ = ['apply', 'remove', 'token_counts']
+__all__ = ['Merging', 'apply', 'remove', 'token_counts']

@@ -5,35 +5,32 @@ Merging of tokens: in windows of the image (CLAP), and of best matches anywhere 
 
 ALGM, section 3.3, with the order of tokens of the release. Both return Tokens that remember
 which patches each stands for; `Tokens.to_grid` undoes them. Similarities only choose what merges:
-they carry no gradient, values do. All images of a batch merge as many tokens as the one with the
-fewest to merge, the most similar first, as the paper trains; a batch of one merges all it can.
-Different from the release: grids need not be square. Different from the paper: a similarity equal
-to the threshold merges, as released, and global averages are weighted by size.
+they carry no gradient, values do; under autocast, pairs are compared in its precision. How many
+merge is left to a choice, see choices.py; it is the same number in all images of a batch, in each
+the most similar first.
+Different from the release: grids need not be square. Different from the paper: global averages
+are weighted by size.
 """
 
 from __future__ import annotations
-
-import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparse_seg_ros.networks.vit.tokens import Tokens
+from sparse_seg_ros.methods.algm.choices import Choice
+from sparse_seg_ros.networks.vit.tokens import Tokens, rows_of
 
-Threshold = float | Callable[[Tensor], Tensor]
 
-
-def merge_local(tokens: Tokens, window: tuple[int, int], threshold: float) -> Tokens:
+def merge_local(tokens: Tokens, window: tuple[int, int], choose: Choice) -> Tokens:
     """
-    Average the tokens of each window whose mean cosine similarity reaches the threshold.
+    Average the tokens of the windows chosen by the mean cosine similarity within each.
 
     tokens: nothing merged yet. window: rows and columns of patches; it must divide the grid.
     Order after: class token, merged windows by descending similarity, other tokens as they were.
     """
     similarity = window_similarity(tokens, window)  # (B, W)
-    rank, count = rank_candidates(similarity, threshold)
+    count, rank = choose(similarity), rank_candidates(similarity)
     rank = rank[:, window_of_patches(tokens.grid_hw, window, rank.device)]  # (B, N): its window's
     stays = rank >= count
     places = torch.where(stays, count + stays.cumsum(1), 1 + rank)
@@ -41,34 +38,23 @@ def merge_local(tokens: Tokens, window: tuple[int, int], threshold: float) -> To
     return merge(tokens, F.pad(places, (1, 0)), patches_gone)
 
 
-def merge_global(tokens: Tokens, threshold: Threshold) -> Tokens:
+def merge_global(tokens: Tokens, choose: Choice, features: Tensor | None = None) -> Tokens:
     """
-    Average each even token into its most similar odd one where that reaches the threshold.
+    Average each even token chosen into its most similar odd one.
 
     The class token, at 0, takes no part. Averages are weighted by size. Order after: class token,
-    even tokens that did not merge, all odd ones. threshold: a cosine similarity, or a function
-    from the best ones (B, A) of the even tokens to it, such as adaptive_threshold.
+    even tokens that did not merge, all odd ones. features (B, T, f): what is compared by cosine
+    instead of the values. The choice is given the best similarities (B, A) of the even tokens.
     """
-    unit = unit_rows(tokens.values)
+    unit = unit_rows(tokens.values if features is None else features)
     best, match = (unit[:, 2::2] @ unit[:, 1::2].mT).max(2)  # (B, A)
-    rank, count = rank_candidates(best, threshold(best) if callable(threshold) else threshold)
+    count, rank = choose(best), rank_candidates(best)
     stays = rank >= count
     first_odd = 1 + rank.shape[1] - count
     places = torch.zeros_like(tokens.values[..., 0], dtype=torch.int64)  # (B, T)
     places[:, 1::2] = first_odd + torch.arange(places.shape[1] // 2, device=places.device)
     places[:, 2::2] = torch.where(stays, stays.cumsum(1), first_odd + match)
     return merge(tokens, places, count)
-
-
-def adaptive_threshold(best: Tensor, layer: int) -> Tensor:
-    """
-    (B, A) best similarities -> (B, 1): their mean + standard deviation / layer, as released.
-
-    Fewer than two have no deviation: infinite, so that nothing merges.
-    """
-    if best.shape[1] < 2:
-        return best.new_full((len(best), 1), math.inf)
-    return best.mean(1, keepdim=True) + best.std(1, keepdim=True) / layer
 
 
 def window_similarity(tokens: Tokens, window: tuple[int, int]) -> Tensor:
@@ -96,11 +82,9 @@ def window_of_patches(grid_hw: tuple[int, int], window: tuple[int, int],
     return (row[:, None] * (grid_hw[1] // window[1]) + column).flatten()
 
 
-def rank_candidates(similarity: Tensor, threshold: float | Tensor) -> tuple[Tensor, int]:
-    """(B, n) -> (B, n) rank by descending similarity, and how many of all images merge."""
-    count = int((similarity >= threshold).sum(1).min())
-    order = similarity.argsort(dim=1, descending=True, stable=True)  # (B, n)
-    return order.argsort(dim=1), count
+def rank_candidates(similarity: Tensor) -> Tensor:
+    """(B, n) -> (B, n) rank by descending similarity, equal ones in order."""
+    return similarity.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
 
 
 def merge(tokens: Tokens, places: Tensor, gone: int) -> Tokens:
@@ -109,10 +93,10 @@ def merge(tokens: Tokens, places: Tensor, gone: int) -> Tokens:
     total = torch.zeros_like(sizes[:, gone:]).scatter_add(1, places, sizes)  # (B, T - gone)
     share = sizes.double() / total.gather(1, places)  # (B, T); exactly 1 where nothing merges
     shared = values * share.to(values.dtype).unsqueeze(2)
-    merged = torch.zeros_like(values[:, gone:]).scatter_add(
-        1, places.unsqueeze(2).expand_as(values), shared)
+    merged = torch.zeros_like(values[:, gone:]).flatten(0, 1)  # (B (T - gone), d)
+    merged = merged.index_add(0, rows_of(places, total.shape[1]), shared.flatten(0, 1))
     groups = places if tokens.groups is None else places.gather(1, tokens.groups)
-    return Tokens(merged, tokens.grid_hw, groups)
+    return Tokens(merged.unflatten(0, total.shape), tokens.grid_hw, groups)
 
 
 def unit_rows(values: Tensor) -> Tensor:

@@ -5,9 +5,11 @@ Token merging put into a Segmenter, and taken out again.
 
 ALGM, section 3.3: between attention and perceptron, locally in one layer and globally in a later
 one. No parameters: weights stay as they are; attention is not weighted by size. In evaluation
-each image of a batch is processed by itself, so that no result depends on the others; in training
-as well, unless batch_rule is 'shared': then all images of a batch keep as many tokens as the one
-that keeps most, as the paper trains.
+no result depends on the other images of a batch: by a threshold, each image is processed by
+itself. In training as well, unless batch_rule is 'shared', see Merging.
+Its rival in the same place, rule 'every': Bolya et al., "Token Merging: Your ViT But Faster",
+section 3, from its description: in every layer the same number of tokens, by the similarity of
+their keys averaged over heads. Different from there: no attention weighted by size.
 """
 
 from __future__ import annotations
@@ -15,44 +17,36 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from torch import nn
+from torch import Tensor, nn
 
-from sparse_seg_ros.config import nearest
-from sparse_seg_ros.methods.algm.merging import adaptive_threshold, merge_global, merge_local
+from sparse_seg_ros.methods.algm.choices import Choice, above_mean, at_least, share_of, up_to
+from sparse_seg_ros.methods.algm.merging import merge_global, merge_local
+from sparse_seg_ros.methods.algm.settings import Merging
+from sparse_seg_ros.networks.vit.encoder import Merge
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
-
-RULES = ('adaptive', 'fixed')
-BATCH_RULES = ('single', 'shared')
+from sparse_seg_ros.networks.vit.tokens import Tokens
 
 
-def apply(net: nn.Module, layers: tuple[int, int] = (1, 5), threshold: float = 0.88,
-          rule: str = 'adaptive', window: tuple[int, int] = (2, 2),
-          batch_rule: str = 'single') -> None:
+def apply(net: nn.Module, merging: Merging | None = None) -> None:
     """
     Let a network merge tokens from now on; what was applied before is replaced.
 
-    layers: of local and of global merging, from 1; the paper takes (1, 7) for ViT-L.
-    threshold: cosine similarity from which a window merges; with rule 'fixed' pairs as well.
-    rule: 'adaptive' merges pairs above a threshold taken from each image, as released.
-    window: rows and columns of patches; `net.multiple` grows so that it divides every image.
+    `net.multiple` grows so that the window divides every image.
     """
-    segmenter = expect_segmenter(net)
-    check_numbers(layers, threshold, window, depth=len(segmenter.encoder.blocks))
-    check_choice('rule', rule, RULES)
-    check_choice('batch_rule', batch_rule, BATCH_RULES)
-    adaptive = partial(adaptive_threshold, layer=layers[1])
-    segmenter.encoder.merges = {
-        layers[0]: partial(merge_local, window=window, threshold=threshold),
-        layers[1]: partial(merge_global, threshold=threshold if rule == 'fixed' else adaptive)}
-    segmenter.shares_count = batch_rule == 'shared'
-    segmenter.multiple = segmenter.encoder.patch_size * math.lcm(*window)
+    segmenter, merging = expect_segmenter(net), merging or Merging()
+    merging.check_depth(len(segmenter.encoder.blocks))
+    segmenter.encoder.merges = plan(merging, len(segmenter.encoder.blocks))
+    segmenter.counts_are_shared = merging.batch_rule == 'shared'
+    segmenter.counts_are_fixed = merging.rule in ('share', 'every')
+    sides = merging.window if merging.local else (1, 1)
+    segmenter.multiple = segmenter.encoder.patch_size * math.lcm(*sides)
 
 
 def remove(net: nn.Module) -> None:
     """Undo apply: every result is again bit by bit what it was."""
     segmenter = expect_segmenter(net)
     segmenter.encoder.merges = {}
-    segmenter.shares_count = False
+    segmenter.counts_are_shared = segmenter.counts_are_fixed = False
     segmenter.multiple = segmenter.encoder.patch_size
 
 
@@ -72,21 +66,31 @@ def expect_segmenter(net: nn.Module) -> SegmenterViT:
     return net
 
 
-def check_numbers(layers: tuple[int, int], threshold: float, window: tuple[int, int],
-                  depth: int) -> None:
-    """Raise ValueError unless the settings fit a network of so many blocks."""
-    if not (len(layers) == 2 and 1 <= layers[0] < layers[1] <= depth):
-        raise ValueError(f'layers must be (local, global) with 1 <= local < global <= {depth}, '
-                         f'the blocks of this network, got {layers}; the paper takes (1, 5)')
-    if not -1 <= threshold <= 1:
-        raise ValueError('threshold must be a cosine similarity in [-1, 1], got '
-                         f'{threshold}; the paper takes 0.88 for ViT-S on ADE20K')
-    if not (len(window) == 2 and min(window) >= 1 and math.prod(window) >= 2):
-        raise ValueError('window must be (rows, columns) of two patches or more, got '
-                         f'{window}; the paper takes (2, 2)')
+def plan(merging: Merging, depth: int) -> dict[int, Merge]:
+    """Layer, from 1, -> what merges there."""
+    if merging.rule == 'every':
+        by_keys = partial(merge_by_keys, choose=partial(up_to, most=merging.tokens_per_layer))
+        return dict.fromkeys(range(1, depth + 1), by_keys)
+    in_windows, in_pairs = choices(merging)
+    merges: dict[int, Merge] = {}
+    if merging.local:
+        merges[merging.local] = lambda tokens, _: merge_local(tokens, merging.window, in_windows)
+    if merging.anywhere:
+        merges[merging.anywhere] = lambda tokens, _: merge_global(tokens, in_pairs)
+    return merges
 
 
-def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Raise ValueError, naming the nearest, unless the value is known."""
-    if value not in known:
-        raise ValueError(f'unknown {name} {value!r}; {nearest(value, known)}')
+def choices(merging: Merging) -> tuple[Choice, Choice]:
+    """Return how many windows merge, and how many pairs."""
+    if merging.rule == 'share':
+        in_windows, in_pairs = (partial(share_of, share=share) for share in merging.shares)
+        return in_windows, in_pairs
+    threshold = partial(at_least, threshold=merging.threshold)
+    if merging.rule == 'fixed':
+        return threshold, threshold
+    return threshold, partial(above_mean, layer=merging.anywhere)
+
+
+def merge_by_keys(tokens: Tokens, keys: Tensor, choose: Choice) -> Tokens:
+    """Merge globally by keys (B, heads, T, d / heads), averaged over heads."""
+    return merge_global(tokens, choose, features=keys.mean(1))

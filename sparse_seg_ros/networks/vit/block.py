@@ -23,11 +23,15 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.look(x)[0]
+
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, d) -> what each token saw (B, T, d), and its keys (B, heads, T, d / heads)."""
         qkv = self.qkv(x).unflatten(2, (3, self.heads, -1))  # (B, T, 3, heads, d / heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, T, d / heads) each
         dropout = self.dropout if self.training else 0.0
         seen = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        return F.dropout(self.proj(seen.transpose(1, 2).flatten(2)), dropout)
+        return F.dropout(self.proj(seen.transpose(1, 2).flatten(2)), dropout), key
 
 
 class Perceptron(nn.Module):
@@ -51,13 +55,14 @@ class Block(nn.Module):
         self.attn = Attention(dim, heads, dropout)
         self.mlp = Perceptron(dim, dropout)
 
-    def attend(self, x: Tensor) -> Tensor:
-        """Take the first half: tokens exchange what they know."""
-        return x + self.attn(self.norm1(x))
+    def attend(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Take the first half: tokens exchange what they know; their keys are told, too."""
+        seen, keys = self.attn.look(self.norm1(x))
+        return x + seen, keys
 
     def digest(self, x: Tensor) -> Tensor:
         """Take the second half: each token works on what it got."""
         return x + self.mlp(self.norm2(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.digest(self.attend(x))
+        return self.digest(self.attend(x)[0])

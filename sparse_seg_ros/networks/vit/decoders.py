@@ -9,6 +9,8 @@ once, and their logits given to all patches they stand for.
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -24,7 +26,7 @@ DROPOUT = 0.1
 class LinearDecoder(nn.Module):
     """Each token is classified by itself."""
 
-    streams = 1  # of tokens that it takes from the encoder
+    parts = (Fraction(1),)  # of the depth, after which it takes tokens from the encoder
 
     def __init__(self, dim: int, num_classes: int):
         super().__init__()
@@ -37,12 +39,10 @@ class LinearDecoder(nn.Module):
 class MaskTransformer(nn.Module):
     """Class embeddings join the tokens for two blocks; logits are their cosines, normalised."""
 
-    streams = 1
+    parts = (Fraction(1),)
 
     def __init__(self, dim: int, num_classes: int):
-        if dim % HEAD_WIDTH:
-            raise ValueError(f"dim must be a multiple of {HEAD_WIDTH} for decoder 'mask', got "
-                             f"{dim}; take decoder 'linear' or another dim")
+        check_dim(dim, 'mask')
         super().__init__()
         self.num_classes = num_classes
         self.proj_dec = nn.Linear(dim, dim)
@@ -65,3 +65,10 @@ class MaskTransformer(nn.Module):
         patches = F.normalize(patches @ self.proj_patch, dim=-1)
         classes = F.normalize(classes @ self.proj_classes, dim=-1)
         return tokens.to_grid(self.mask_norm(patches @ classes.mT))  # from (B, T - 1, C)
+
+
+def check_dim(dim: int, decoder: str) -> None:
+    """Raise ValueError unless whole attention heads fit into the width of the tokens."""
+    if dim % HEAD_WIDTH:
+        raise ValueError(f'dim must be a multiple of {HEAD_WIDTH} for decoder {decoder!r}, got '
+                         f"{dim}; take decoder 'linear' or another dim")

@@ -10,7 +10,8 @@ does. The 1000-way head of the pre-training is kept, unused, as in the published
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from sparse_seg_ros.networks.vit.block import Block
 from sparse_seg_ros.networks.vit.tokens import Tokens
 
 PRETRAINING_CLASSES = 1000
+Merge = Callable[[Tokens, Tensor], Tokens]
 
 
 class PatchEmbedding(nn.Module):
@@ -37,7 +39,8 @@ class VisionTransformer(nn.Module):
     """
     (B, 3, H, W) normalised -> Tokens.
 
-    merges: layer, from 1, -> what merges tokens between its attention and its perceptron.
+    merges: layer, from 1, -> what merges tokens between its attention and its perceptron, given
+    them and the keys of that attention, (B, heads, T, d / heads).
     """
 
     def __init__(self, image_size: int, patch_size: int, dim: int, depth: int, heads: int):
@@ -50,23 +53,25 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, PRETRAINING_CLASSES)
-        self.merges: dict[int, Callable[[Tokens], Tokens]] = {}
+        self.merges: dict[int, Merge] = {}
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
-    def forward(self, images: Tensor, streams: int) -> tuple[list[Tokens], list[int]]:
+    def forward(self, images: Tensor, layers: Collection[int]
+                ) -> tuple[list[Tokens], list[int]]:
         """
-        (B, 3, H, W) -> Tokens by stream, and how many of them entered each block's perceptron.
+        (B, 3, H, W) -> Tokens, and how many of them entered each block's perceptron.
 
-        streams: equal parts of the depth, the tokens after each of which are asked for.
+        layers: those, from 1, after which the tokens are asked for.
         """
         tokens, seen, counts = self.embed(images), [], []
         for layer, block in enumerate(self.blocks, start=1):
-            tokens = tokens.map(block.attend)
+            values, keys = block.attend(tokens.values)
+            tokens = replace(tokens, values=values)
             if layer in self.merges:
-                tokens = self.merges[layer](tokens)
+                tokens = self.merges[layer](tokens, keys)
             counts.append(tokens.values.shape[1])
             tokens = tokens.map(block.digest)
-            if layer % (len(self.blocks) // streams) == 0:
+            if layer in layers:
                 seen.append(tokens.map(self.norm))
         return seen, counts
 

@@ -5,10 +5,12 @@ Segmenter: a plain vision transformer and a decoder of its tokens.
 
 Strudel et al., "Segmenter: Transformer for Semantic Segmentation", section 3. Published weights
 load unchanged with `checkpoints.load`. Named variants are as published, for patches of 16. The
-decoders of SETR may take the place of Segmenter's.
+decoders of SETR and of SegViT may take the place of Segmenter's.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +19,11 @@ from torch.nn import functional as F
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.networks.vit.decoders import LinearDecoder, MaskTransformer
 from sparse_seg_ros.networks.vit.encoder import VisionTransformer
+from sparse_seg_ros.networks.vit.segvit import AttentionToMaskDecoder
 from sparse_seg_ros.networks.vit.setr import AggregatingDecoder, NaiveDecoder, ProgressiveDecoder
 
 DECODERS = {'linear': LinearDecoder, 'mask': MaskTransformer, 'naive': NaiveDecoder,
-            'pup': ProgressiveDecoder, 'mla': AggregatingDecoder}
+            'pup': ProgressiveDecoder, 'mla': AggregatingDecoder, 'atm': AttentionToMaskDecoder}
 
 
 class SegmenterViT(nn.Module):
@@ -39,7 +42,7 @@ class SegmenterViT(nn.Module):
         Build a network with random weights.
 
         image_size: side of the square images whose positions are learnt; others are interpolated.
-        decoder: 'mask' or 'linear' of Segmenter, 'naive', 'pup' or 'mla' of SETR.
+        decoder: 'mask' or 'linear' of Segmenter, 'naive', 'pup' or 'mla' of SETR, 'atm' of SegViT.
         """
         super().__init__()
         if decoder not in DECODERS:
@@ -49,28 +52,37 @@ class SegmenterViT(nn.Module):
                              f'{image_size}; images of other sizes are padded')
         if dim % heads:
             raise ValueError(f'heads must divide dim, got {heads} heads and dim {dim}')
-        if depth % DECODERS[decoder].streams:
-            raise ValueError(f'depth must be a multiple of {DECODERS[decoder].streams} for '
-                             f'decoder {decoder!r}, got {depth}; take another decoder or depth')
+        check_depth(decoder, depth)
         self.num_classes = num_classes
         self.multiple = patch_size
         self.encoder = VisionTransformer(image_size, patch_size, dim, depth, heads)
         self.decoder = DECODERS[decoder](dim, num_classes)
-        self.shares_count = False  # in training, all images of a batch merge as many tokens
+        self.layers = [round(part * depth) for part in self.decoder.parts]
+        self.counts_are_fixed = False  # all images of a batch merge as many tokens
+        self.counts_are_shared = False  # they are made to, in training
         self.token_counts: list[list[int]] = []
         self.apply(initialise)
 
     def forward(self, images: Tensor) -> Tensor:
         parts = images.split(self.images_at_once(len(images)))
-        encoded = [self.encoder(part, self.decoder.streams) for part in parts]
+        encoded = [self.encoder(part, self.layers) for part in parts]
         self.token_counts = [counts for part, (_, counts) in zip(parts, encoded) for _ in part]
         logits = torch.cat([self.decoder(*streams) for streams, _ in encoded])  # (B, C, h, w)
         return F.interpolate(logits, size=images.shape[2:], mode='bilinear', align_corners=False)
 
     def images_at_once(self, batch_size: int) -> int:
-        """Where tokens merge, each image keeps another number of them and goes by itself."""
-        goes_together = not self.encoder.merges or self.training and self.shares_count
+        """Where each image keeps another number of tokens, it goes by itself."""
+        goes_together = not self.encoder.merges or self.counts_are_fixed \
+            or self.training and self.counts_are_shared
         return batch_size if goes_together else 1
+
+
+def check_depth(decoder: str, depth: int) -> None:
+    """Raise ValueError unless the parts that a decoder looks at are whole layers."""
+    multiple = math.lcm(*(part.denominator for part in DECODERS[decoder].parts))
+    if depth % multiple:
+        raise ValueError(f'depth must be a multiple of {multiple} for decoder {decoder!r}, got '
+                         f'{depth}; take another decoder or depth')
 
 
 def initialise(module: nn.Module) -> None:
@@ -106,3 +118,24 @@ class SegmenterLarge(SegmenterViT):
 
     def __init__(self, num_classes: int, decoder: str = 'mask', image_size: int = 640):
         super().__init__(image_size, 16, 1024, 24, 16, num_classes, decoder)
+
+
+class SegViTSmall(SegmenterSmall):
+    """SegViT with ViT-S/16; not in its paper."""
+
+    def __init__(self, num_classes: int, image_size: int = 512):
+        super().__init__(num_classes, 'atm', image_size)
+
+
+class SegViTBase(SegmenterBase):
+    """SegViT with ViT-B/16: 115 GMACs at 512 x 512 and 150 classes."""
+
+    def __init__(self, num_classes: int, image_size: int = 512):
+        super().__init__(num_classes, 'atm', image_size)
+
+
+class SegViTLarge(SegmenterLarge):
+    """SegViT with ViT-L/16: 629 GMACs at 640 x 640 and 150 classes."""
+
+    def __init__(self, num_classes: int, image_size: int = 640):
+        super().__init__(num_classes, 'atm', image_size)

@@ -10,6 +10,8 @@ Transformers", decoder designs: naive, progressive upsampling (PUP) and multi-le
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,7 +25,7 @@ WIDTH = 256
 class NaiveDecoder(nn.Module):
     """Each patch by itself, through one hidden layer: Tokens -> (B, C, rows, columns)."""
 
-    streams = 1  # of tokens that it takes from the encoder
+    parts = (Fraction(1),)  # of the depth, after which it takes tokens from the encoder
 
     def __init__(self, dim: int, num_classes: int):
         super().__init__()
@@ -38,7 +40,7 @@ class NaiveDecoder(nn.Module):
 class ProgressiveDecoder(nn.Module):
     """Four times a convolution, then twice the size: Tokens -> (B, C, 16 rows, 16 columns)."""
 
-    streams = 1
+    parts = (Fraction(1),)
 
     def __init__(self, dim: int, num_classes: int):
         super().__init__()
@@ -55,20 +57,20 @@ class ProgressiveDecoder(nn.Module):
 class AggregatingDecoder(nn.Module):
     """Four layers of the encoder, each added to those above: -> (B, C, 4 rows, 4 columns)."""
 
-    streams = 4
+    parts = tuple(Fraction(part, 4) for part in (1, 2, 3, 4))
 
     def __init__(self, dim: int, num_classes: int):
         super().__init__()
         half, quarter = dim // 2, dim // 4
-        self.first = nn.ModuleList(ConvNorm(dim, half, 1) for _ in range(self.streams))
+        self.first = nn.ModuleList(ConvNorm(dim, half, 1) for _ in self.parts)
         self.rest = nn.ModuleList(
             nn.Sequential(ConvNorm(half, half), nn.ReLU(), ConvNorm(half, half), nn.ReLU(),
-                          ConvNorm(half, quarter), nn.ReLU()) for _ in range(self.streams))
-        self.head = nn.Conv2d(self.streams * quarter, num_classes, 1)
+                          ConvNorm(half, quarter), nn.ReLU()) for _ in self.parts)
+        self.head = nn.Conv2d(len(self.parts) * quarter, num_classes, 1)
 
     def forward(self, *streams: Tokens) -> Tensor:
         grids = [F.relu(first(patches_of(tokens))) for first, tokens in zip(self.first, streams)]
-        for above in range(self.streams - 1, 0, -1):
+        for above in range(len(grids) - 1, 0, -1):
             grids[above - 1] = grids[above - 1] + grids[above]
         grids = [double(double(rest(grid))) for rest, grid in zip(self.rest, grids)]
         return self.head(torch.cat(grids, 1))

@@ -42,6 +42,15 @@ class Tokens:
         """Replace the values by function(values), as many."""
         return replace(self, values=function(self.values))
 
+    def patch_groups(self) -> Tensor:
+        """(B, rows, columns) int64: which token each patch has, from 0, without the class's."""
+        if self.groups is None:
+            count = self.values.shape[1] - 1
+            each = torch.arange(count, device=self.values.device).expand(len(self.values), count)
+        else:
+            each = self.groups[:, 1:] - 1
+        return each.unflatten(1, self.grid_hw)
+
     def to_grid(self, results: Tensor) -> Tensor:
         """(B, T - 1, c), a row for each token but the class token -> (B, c, rows, columns)."""
         if self.groups is not None:
@@ -51,4 +60,11 @@ class Tokens:
 
 def unmerge(results: Tensor, groups: Tensor) -> Tensor:
     """(B, T, c) by token, (B, N) token of each patch -> (B, N, c) by patch."""
-    return results.gather(1, groups.unsqueeze(2).expand(-1, -1, results.shape[2]))
+    rows = results.flatten(0, 1).index_select(0, rows_of(groups, results.shape[1]))
+    return rows.unflatten(0, groups.shape)
+
+
+def rows_of(places: Tensor, length: int) -> Tensor:
+    """(B, n) indices into each image's `length` rows -> (B n,) into those of all images."""
+    first = length * torch.arange(len(places), device=places.device)
+    return (places + first.unsqueeze(1)).flatten()

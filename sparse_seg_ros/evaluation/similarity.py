@@ -1,0 +1,166 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The threshold of ALGM for a network and a set of images, and what each threshold costs.
+
+ALGM, section 3.3: mean + standard deviation of the cosine similarities of all pairs of patches
+after the attention of every layer, over all images, without merging. The class token is left out.
+ALGM*, section 5.4: what merges most without a loss of mIoU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
+from sparse_seg_ros.methods.algm.patch import remove
+from sparse_seg_ros.networks.vit.tokens import Tokens
+from sparse_seg_ros.segmenter import Segmenter
+
+Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
+
+
+class SimilarityStatistics:
+    """Mean and standard deviation of cosine similarities, without keeping a pair."""
+
+    def __init__(self):
+        self.pairs, self.total, self.squares = 0, 0.0, 0.0
+
+    def add(self, values: Tensor) -> None:
+        """
+        Count all ordered pairs among (N, d) values.
+
+        With unit rows x: the sum of their similarities is |sum x|^2 - N, that of the squares
+        |X^T X|^2 - N.
+        """
+        unit = F.normalize(values.double(), dim=1)
+        count = len(unit)
+        self.pairs += count * (count - 1)
+        self.total += float(unit.sum(0).square().sum()) - count
+        self.squares += float((unit.mT @ unit).square().sum()) - count
+
+    @property
+    def mean(self) -> float:
+        """Mean of all similarities so far."""
+        if not self.pairs:
+            raise ValueError('no pairs of tokens to calibrate on; give at least one image')
+        return self.total / self.pairs
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of all similarities so far."""
+        return math.sqrt(max(0.0, self.squares / self.pairs - self.mean ** 2))
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """What a threshold does: fraction of tokens kept to the end; None: nothing merges."""
+
+    threshold: float | None
+    mean_iou: float
+    milliseconds: float
+    kept: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """
+    What was found out for the threshold of a network.
+
+    automatic: the paper's, from mean and deviation of the similarities; points: what thresholds
+    do, if they were tried, and chosen, the one of them that is set now.
+    """
+
+    mean: float
+    deviation: float
+    automatic: float
+    points: tuple[Tradeoff, ...] = ()
+    chosen: Tradeoff | None = None
+
+
+def fit(segment: Segmenter, frames: Pairs, thresholds: Sequence[float] = ()) -> Fit:
+    """
+    Set the threshold of a segmenter that merges tokens from labelled frames.
+
+    It is the automatic one; or, with others to try, the one that merges most without a loss.
+    """
+    statistics = measure_similarity(segment, (image for image, _ in frames))
+    automatic = min(1.0, statistics.mean + statistics.deviation)
+    set_threshold(segment, automatic)
+    found = Fit(statistics.mean, statistics.deviation, automatic)
+    if not thresholds:
+        return found
+    points = sweep(segment, frames, sorted({*thresholds, automatic}))
+    chosen = fastest_as_good(points)
+    set_threshold(segment, chosen.threshold)
+    return replace(found, points=tuple(points), chosen=chosen)
+
+
+def measure_similarity(segment: Segmenter, images: Iterable[np.ndarray]) -> SimilarityStatistics:
+    """Measure the tokens of a segmenter that merges, while it does not."""
+    statistics, method = SimilarityStatistics(), segment.method
+    encoder, merging = method.network.encoder, method.merging
+
+    def look(tokens: Tokens, _: Tensor) -> Tokens:
+        for values in tokens.values[:, 1:]:
+            statistics.add(values)
+        return tokens
+
+    remove(method.network)
+    encoder.merges = dict.fromkeys(range(1, 1 + len(encoder.blocks)), look)
+    try:
+        for image in tqdm(images, 'similarities of tokens', leave=False):
+            segment.coarse_logits(image)
+    finally:
+        method.merging = merging
+    return statistics
+
+
+def set_threshold(segment: Segmenter, threshold: float | None) -> None:
+    """Let tokens merge from a similarity on; None: not at all."""
+    method = segment.method
+    if threshold is None:
+        remove(method.network)
+        return
+    method.merging = replace(method.merging, threshold=threshold)
+
+
+def sweep(segment: Segmenter, frames: Pairs, thresholds: Sequence[float]) -> list[Tradeoff]:
+    """Measure a segmenter without merging, first, and with each threshold; it stays as it was."""
+    merging = segment.method.merging
+    try:
+        return [measure(segment, frames, threshold) for threshold in (None, *thresholds)]
+    finally:
+        segment.method.merging = merging
+
+
+def measure(segment: Segmenter, frames: Pairs, threshold: float | None) -> Tradeoff:
+    """Segment all frames with one threshold."""
+    set_threshold(segment, threshold)
+    matrix, times, kept = ConfusionMatrix(len(segment.labels)), [], []
+    about = 'without merging' if threshold is None else f'threshold {threshold:.3f}'
+    for image, label in tqdm(frames, about, leave=False):
+        seen = segment(image)
+        matrix.add(seen.labels, label)
+        times.append(seen.milliseconds['total'])
+        kept.append(segment.method.kept())
+    return Tradeoff(threshold, matrix.mean_iou(), float(np.median(times)), float(np.mean(kept)))
+
+
+def fastest_as_good(points: Sequence[Tradeoff]) -> Tradeoff:
+    """Return what keeps fewest tokens of those at least as good as the first, without merging."""
+    baseline, *merged = points
+    good = [point for point in merged if point.mean_iou >= baseline.mean_iou]
+    if not good:
+        best = max(merged, key=lambda point: point.mean_iou)
+        raise ValueError(f'no threshold keeps the mIoU of {100 * baseline.mean_iou:.2f}; the best '
+                         f'is {best.threshold:.3f} with {100 * best.mean_iou:.2f}; calibrate '
+                         'without --keep-miou for the threshold of the paper')
+    return min(good, key=lambda point: point.kept)
