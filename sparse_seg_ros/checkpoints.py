@@ -8,7 +8,6 @@ A model file carries `network.*` and, if it refines, `refiner.*` tensors, and a 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 from dataclasses import asdict, dataclass, field
@@ -180,8 +179,3 @@ def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str | P
                              f'{tuple(tensors[key].shape)}; were the weights trained for other '
                              'classes or planes?')
     module.load_state_dict({names[name]: tensor for name, tensor in tensors.items()})
-
-
-def file_hash(path: str | Path) -> str:
-    """Return a file's sha256 in hex."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

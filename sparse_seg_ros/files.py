@@ -1,9 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the package's data files (launch, config, models, rviz) are."""
+"""Where the package's data files (launch, config, models, rviz) are, and what a file holds."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -25,3 +26,8 @@ def share() -> Path:
     raise FileNotFoundError(
         f'the data files of sparse_seg_ros are in no share/ folder above {PACKAGE}; '
         'install the package again with pip or colcon')
+
+
+def file_hash(path: str | Path) -> str:
+    """Return a file's sha256 in hex."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

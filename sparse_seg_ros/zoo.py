@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from sparse_seg_ros.checkpoints import Model, file_hash, load_model
+from sparse_seg_ros.checkpoints import Model, load_model
 from sparse_seg_ros.config import MethodConfig, from_mapping, nearest, read_yaml
-from sparse_seg_ros.files import share
+from sparse_seg_ros.files import file_hash, share
 from sparse_seg_ros.labels import LabelSet, load_labels
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine

@@ -31,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the packed file and print its entry for models/zoo.yaml."""
     from dataclasses import replace
 
-    from sparse_seg_ros.checkpoints import file_hash, load_model, save_model
+    from sparse_seg_ros.checkpoints import load_model, save_model
+    from sparse_seg_ros.files import file_hash
     from sparse_seg_ros.segmenter import PRECISIONS
     model = load_model(args.model)
     scores = dict(read_scores(path, args.row) for path in args.scores)
