@@ -11,6 +11,8 @@ import torch
 
 from sparse_seg_ros.checkpoints import Model, load_model
 from sparse_seg_ros.config import MethodConfig, from_mapping, nearest, read_yaml
+from sparse_seg_ros.dense_stage import dense_stage
+from sparse_seg_ros.engines.activation import ADAPTERS
 from sparse_seg_ros.files import file_hash, share
 from sparse_seg_ros.labels import LabelSet, load_labels
 from sparse_seg_ros.methods.dense import Dense
@@ -34,6 +36,9 @@ def find_model(name: str | Path) -> tuple[Model, MethodConfig, Path]:
     path = Path(name)
     if path.suffix in ('.yaml', '.yml'):
         config = from_mapping(MethodConfig, read_yaml(path), str(path))
+        if config.engine_folder:
+            folder = path.parent / Path(config.engine_folder).expanduser()
+            config = replace(config, engine_folder=str(folder.resolve()))
         weights = find_weights(config.weights, path.parent)
         return load_model(weights), config, weights
     weights = find_weights(str(name), Path())
@@ -65,21 +70,24 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
              description: dict[str, str]) -> Segmenter:
     """Put a model under a method, on a device."""
     device = choose_device(device)
-    precision = choose_precision(precision, device)
-    for part in model.parts().values():
-        part.to(device, memory_format=torch.channels_last)
+    asked, precision = precision, choose_precision(precision, device)
+    # ONNX Runtime and TensorRT choose for themselves what 'auto' means: not all have bf16.
+    stage = dense_stage(model, config, device,
+                        asked if config.engine in ADAPTERS else precision)
     temperature = config.temperature or model.card.temperature
     if config.method == 'dense':
-        method = Dense(model.network, config.scale, temperature)
+        method = Dense(stage.network, config.scale, temperature)
     elif model.refiner is None:
         raise ValueError(f'{description.get("weights", "these weights")} hold no refiner; use '
                          "'method: dense' or train one with `sparse_seg train`")
     else:
-        method = SparseRefine(model.network, model.refiner, config.scale, temperature)
+        refiner = model.refiner.to(device, memory_format=torch.channels_last)
+        method = SparseRefine(stage.network, refiner, config.scale, temperature)
         method.budget = config.budget
     segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
-                        device=device, precision=precision,
-                        description={'method': config.method, 'backend': 'torch', **description})
+                        device=device, precision=precision, sizes_hw=stage.sizes_hw,
+                        description={'method': config.method, 'backend': 'torch',
+                                     **stage.description, **description})
     if config.alpha_nats >= 0:
         segment.alpha = config.alpha_nats
     return segment

@@ -25,7 +25,7 @@ ROWS = (
     ('files', 'config', 'labels', 'prediction', 'timing', 'memory'),
     ('pictures', 'data', 'networks', 'sparse', 'engines'),
     ('methods',),
-    ('checkpoints', 'segmenter', 'zoo'),
+    ('checkpoints', 'segmenter', 'dense_stage', 'zoo', 'exporting'),
     ('training', 'evaluation', 'doctor'),
     ('__init__',),
     ('ros', 'commands', '__main__'),
@@ -40,6 +40,8 @@ ADAPTERS = {
     'torchsparse': {'sparse/with_torchsparse.py'},
     'tensorrt': {'engines/with_tensorrt.py'},
     'onnxruntime': {'engines/with_onnxruntime.py'},
+    'onnx': {'engines/export_onnx.py'},
+    'onnxscript': {'engines/export_onnx.py'},
     'cv_bridge': {'ros/with_cv_bridge.py'},
     'vision_msgs': {'ros/label_info.py'},
 }

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from sparse_seg_ros.checkpoints import Model, ModelCard, build_model
 from sparse_seg_ros.data.street import CLASSES, street_frames
+from sparse_seg_ros.networks.compact import ConvNorm
 from sparse_seg_ros.networks.lrformer.network import LRFormer
 from sparse_seg_ros.networks.lrformer.variants import Variant
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
@@ -25,6 +28,24 @@ class TinySegmenter(SegmenterViT):
 
     def __init__(self, num_classes: int):
         super().__init__(64, 16, 64, 2, 2, num_classes)
+
+
+class TinyPooling(nn.Module):
+    """A convolution and a context pooled onto a grid that does not divide the map."""
+
+    stride, multiple = 2, 8
+    mean = std = (127.5, 127.5, 127.5)
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.num_classes = num_classes
+        self.conv = ConvNorm(3, 8, stride=2)
+        self.head = nn.Conv2d(8, num_classes, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.conv(images))  # (B, 8, H/2, W/2)
+        context = F.adaptive_avg_pool2d(x, (3, 5))
+        return self.head(x + F.interpolate(context, x.shape[2:], mode='bilinear'))
 
 
 def tiny_model(refines: bool = True, seed: int = 0, **card) -> Model:

@@ -58,6 +58,11 @@ class Job:
         """The module that builds and loads this engine."""
         return ADAPTERS[self.engine]
 
+    @property
+    def path(self) -> Path:
+        """Where the artefact is, once it is built."""
+        return self.folder / f'{self.key.stem}{self.adapter.SUFFIX}'
+
     @cached_property
     def key(self) -> Key:
         """Everything the artefact depends on."""

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 Shape = tuple[int, int, int, int]  # (B, 3, h, w)
+DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
 
 
 class Engine(Protocol):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from sparse_seg_ros.engines import with_onnxruntime
-from sparse_seg_ros.engines.contract import Shape
+from sparse_seg_ros.engines.contract import DTYPES, Shape
 from sparse_seg_ros.engines.operators import check_operators
 from sparse_seg_ros.engines.self_check import Agreement, Reference, SelfCheckError, compare
 
 INSTALL = "pip install -e '.[engines]'"
-DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
 OPSETS = {'fp32': 18, 'fp16': 18, 'bf16': 22}  # convolutions in bf16 came with 22
 LEAST_AGREEMENT = 0.999  # of the labels of an accepted file with torch's
 
@@ -54,17 +54,10 @@ def export(network: nn.Module, path: Path, shape: Shape, precision: str,
     with_onnxruntime.version()  # it is missing? say so before the long work
     try:
         write(network, path, shape, precision)
-        checked, stand_in = path, None
-        if precision not in with_onnxruntime.PRECISIONS:  # its graph in fp32 is run instead
-            checked = stand_in = path.with_name(f'{path.name}.fp32')
-            write(network, stand_in, shape, 'fp32')
-        agreement = verify(checked, shape, reference)
+        agreement = verify(network, path, shape, precision, reference)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    finally:
-        if precision not in with_onnxruntime.PRECISIONS:
-            path.with_name(f'{path.name}.fp32').unlink(missing_ok=True)
     return {'onnx_labels_equal': agreement.labels,
             'onnx_mean_difference': agreement.mean_difference,
             'onnx_largest_difference': agreement.largest_difference}
@@ -72,6 +65,9 @@ def export(network: nn.Module, path: Path, shape: Shape, precision: str,
 
 def write(network: nn.Module, path: Path, shape: Shape, precision: str) -> None:
     """Trace a network for one shape -> ONNX file, every node of which TensorRT takes."""
+    if any(getattr(module, 'merges', None) for module in network.modules()):
+        raise ValueError('a network whose steps depend on the image has no engine, and this one '
+                         'has merged tokens; remove the merging, or use engine: torch')
     program = trace(Typed(network, DTYPES[precision]), shape, OPSETS[precision])
     check_operators(program.model_proto.graph.node)
     program.save(path, external_data=False)
@@ -94,8 +90,7 @@ def trace(network: nn.Module, shape: Shape, opset: int) -> Any:
     except torch.onnx.errors.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().partition('\n')[0]
         raise ValueError(f'torch could not export the network ({reason}); engines are for '
-                         'networks whose steps do not depend on the image: no merged tokens'
-                         ) from None
+                         'networks whose steps do not depend on the image') from None
     finally:
         log.setLevel(level)
 
@@ -139,9 +134,20 @@ def to_onnx(array: np.ndarray) -> Any:
     return numpy_helper.from_array(np.ascontiguousarray(array))
 
 
-def verify(path: Path, shape: Shape, reference: Reference) -> Agreement:
-    """Run an ONNX file on the CPU -> how near it is to torch; SelfCheckError if not near enough."""
-    engine = with_onnxruntime.load(path, 'cpu', shape, '')
+def verify(network: nn.Module, path: Path, shape: Shape, precision: str,
+           reference: Reference) -> Agreement:
+    """
+    Run an ONNX file on the CPU -> how near it is to torch; SelfCheckError if not near enough.
+
+    ONNX Runtime has no bf16 on the CPU: of such a file the graph in fp32 is run instead.
+    """
+    if precision in with_onnxruntime.PRECISIONS:
+        engine = with_onnxruntime.load(path, 'cpu', shape, precision)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / 'fp32.onnx'
+            write(network, path, shape, 'fp32')
+            engine = with_onnxruntime.load(path, 'cpu', shape, 'fp32')
     logits = engine(reference.images)[..., ::reference.step, ::reference.step]
     agreement = compare(logits, reference.logits)
     if not agreement.labels >= LEAST_AGREEMENT:

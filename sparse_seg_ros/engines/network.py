@@ -25,8 +25,7 @@ class EngineNetwork:
     def __init__(self, network: Any, engines: Sequence[Engine], sizes: Sequence[str]):
         self.by_shape = {engine.shape: engine for engine in engines}
         self.about, self.sizes = engines[0].about, tuple(sizes)
-        for name in ATTRIBUTES:
-            setattr(self, name, getattr(network, name))
+        copy_attributes(network, self)
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) -> (B, C, h', w') logits; ValueError for a shape without engine."""
@@ -37,3 +36,9 @@ class EngineNetwork:
                 f'makes {describe(tuple(images.shape))}; add its size to engine_sizes in the '
                 'method YAML (and build it beforehand: sparse_seg export YAML --engine ...)')
         return engine(images)
+
+
+def copy_attributes(network: Any, other: Any) -> None:
+    """Give another object what a network declares of itself."""
+    for name in ATTRIBUTES:
+        setattr(other, name, getattr(network, name))

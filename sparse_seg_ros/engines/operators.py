@@ -3,9 +3,9 @@
 """
 The ONNX operators that TensorRT's parser takes, of those that a dense network may export to.
 
-From the support matrix of NVIDIA's parser for TensorRT 10.1 (operator sets 9 to 20), older than the
-10.3 of JetPack 6; later ones take them, too. What it restricts (pooling in two or three dimensions,
-Resize without antialiasing, first output of a norm only) the networks here keep to.
+From the support matrix of NVIDIA's parser for TensorRT 10.1 (operator sets 9 to 20), older than
+the 10.3 of JetPack 6; later ones take them, too. What it restricts (pooling in two or three
+dimensions, Resize without antialiasing) the networks here keep to.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sparse_seg_ros.data.street import street_frames
+from sparse_seg_ros.data.street import SMALLEST_PIXELS, street_frames
 from sparse_seg_ros.engines.contract import Shape
 
 SEED = 5
@@ -60,9 +60,10 @@ class Agreement:
 
 def make_images(shape: Shape, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """(B, 3, h, w) -> that many rendered streets, normalised."""
-    batch, _, *size_hw = shape
-    frames = [torch.from_numpy(image).float() for image, _ in
-              street_frames(SEED, batch, tuple(size_hw))]
+    batch, _, height, width = shape
+    drawn_hw = max(height, SMALLEST_PIXELS), max(width, SMALLEST_PIXELS)
+    frames = [torch.from_numpy(image[:height, :width]).float() for image, _ in
+              street_frames(SEED, batch, drawn_hw)]
     images = torch.stack(frames).movedim(-1, 1)  # (B, 3, h, w)
     return ((images - torch.tensor(mean).view(3, 1, 1)) /
             torch.tensor(std).view(3, 1, 1)).contiguous()

@@ -42,6 +42,11 @@ def version() -> str:
     return import_onnxruntime().__version__
 
 
+def providers() -> str:
+    """Return the providers that this build of ONNX Runtime has, in words."""
+    return ', '.join(import_onnxruntime().get_available_providers())
+
+
 def device_name(device: str) -> str:
     """Torch device -> name of the hardware, as a key knows it."""
     return torch.cuda.get_device_name(device) if device.startswith('cuda') else 'cpu'
@@ -50,15 +55,26 @@ def device_name(device: str) -> str:
 def load(path: Path, device: str, shape: Shape, precision: str) -> OnnxRuntimeEngine:
     """.onnx file -> engine; ValueError where no provider runs on the device."""
     onnxruntime = import_onnxruntime()
-    session = onnxruntime.InferenceSession(
-        str(path), session_options(onnxruntime),
-        providers=choose_providers(onnxruntime.get_available_providers(), device, path.parent))
+    wanted = choose_providers(onnxruntime.get_available_providers(), device, path.parent)
+    try:
+        session = onnxruntime.InferenceSession(str(path), session_options(onnxruntime),
+                                               providers=wanted)
+    except errors(onnxruntime) as error:
+        raise ValueError(f'onnxruntime {onnxruntime.__version__} does not take {path}: {error}'
+                         ) from None
     provider = session.get_providers()[0]
     if device.startswith('cuda') and provider not in PROVIDERS['cuda']:
         raise ValueError(f'onnxruntime could not start a CUDA provider and offers {provider}; '
                          'install the onnxruntime-gpu of your CUDA version, or use device: cpu')
     return OnnxRuntimeEngine(session, device, shape,
                              f'onnxruntime {onnxruntime.__version__} {provider} {precision}')
+
+
+def errors(onnxruntime: Any) -> tuple[type[Exception], ...]:
+    """Return what ONNX Runtime raises; its exceptions have no base of their own."""
+    state = onnxruntime.capi.onnxruntime_pybind11_state
+    return tuple(kind for kind in vars(state).values()
+                 if isinstance(kind, type) and issubclass(kind, Exception))
 
 
 def session_options(onnxruntime: Any) -> Any:

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparse_seg_ros.engines.contract import Shape, check_shape
 from sparse_seg_ros.engines.cache import write_whole
+from sparse_seg_ros.engines.contract import Shape, check_shape
 
 LOG = logging.getLogger(__name__)
 SUFFIX = '.plan'

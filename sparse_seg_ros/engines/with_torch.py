@@ -13,8 +13,10 @@ import logging
 import torch
 from torch import Tensor, nn
 
+from sparse_seg_ros.engines.contract import DTYPES
+from sparse_seg_ros.engines.network import copy_attributes
+
 LOG = logging.getLogger(__name__)
-DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
 
 
 class TorchEngine:
@@ -30,6 +32,7 @@ class TorchEngine:
         self.network = network.to(device, memory_format=torch.channels_last)
         self.device_type, self.precision, self.failure = torch.device(device).type, precision, ''
         self.compiled = torch.compile(network, dynamic=False) if is_compiled else None
+        copy_attributes(network, self)
 
     @property
     def about(self) -> str:

@@ -46,8 +46,13 @@ def shrink(images: Tensor, scale: float) -> Tensor:
     """(B, 3, H, W) -> (B, 3, round(scale H), round(scale W)), averaging the pixels covered."""
     if scale == 1:
         return images
-    size = [max(1, round(side * scale)) for side in images.shape[-2:]]
-    return F.interpolate(images, size=size, mode='area')
+    return F.interpolate(images, size=shrunken_size(images.shape[-2:], scale), mode='area')
+
+
+def shrunken_size(size_hw: tuple[int, ...], scale: float) -> tuple[int, int]:
+    """Size of an image -> of what the network sees of it."""
+    height, width = (max(1, round(side * scale)) for side in size_hw)
+    return height, width
 
 
 def enlarge(values: Tensor, size_hw: torch.Size) -> Tensor:
