@@ -14,6 +14,8 @@ ROS_WHEELS = [f'ros-{name}' for name in (
     'rclpy', 'rmw-fastrtps-cpp', 'sensor-msgs', 'diagnostic-msgs', 'lifecycle-msgs',
     'rcl-interfaces', 'std-msgs', 'std-srvs')]
 ON_PC = "platform_machine == 'x86_64' and python_version < '3.14'"
+# Export to ONNX, and its check; on a GPU onnxruntime is another wheel: doc/jetson.md.
+ENGINES = ['torch>=2.6', 'onnx', 'onnxscript', 'onnxruntime']
 
 
 def files_in(folder: str) -> list[str]:
@@ -46,8 +48,10 @@ setup(
         # Real rclpy over real DDS without a ROS install; never beside one.
         'ros': [f'{wheel}; {ON_PC}' for wheel in ROS_WHEELS],
         'plot': ['matplotlib'],
+        'engines': ENGINES,
         # spconv is a second opinion for the tests of the sparse convolution and a rival in bench.
-        'test': ['matplotlib', 'pytest', 'ruff', f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}'],
+        'test': ['matplotlib', 'pytest', 'ruff', *ENGINES,
+                 f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}'],
     },
     entry_points={'console_scripts': [
         f'segmentation_node = {NAME}.ros.run_node:main',

@@ -54,7 +54,7 @@ def test_a_key_that_differs_in_one_part_is_a_miss_that_names_it(part, tmp_path, 
     store(tmp_path)
     assert cache.find(replace(KEY, **{part: OTHER[part]}), tmp_path, '.onnx') is None
     message, = caplog.messages
-    assert f"another {part.replace('_', ' ')} (" in message and ';' not in message
+    assert f"another {part.replace('_', ' ')} (" in message and message.count('another') == 1
 
 
 def test_an_empty_folder_is_a_miss_that_says_so(tmp_path, caplog):
