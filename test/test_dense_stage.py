@@ -106,6 +106,7 @@ def lie(path, device, shape, precision):
 
 
 def test_an_engine_that_lies_is_not_activated(folder, monkeypatch):
+    ss.load(write(folder, ENGINE), device='cpu')
     monkeypatch.setattr(with_onnxruntime, 'load', lie)
     with pytest.raises(ValueError, match='self-check failed: .* labels equal torch'):
         ss.load(write(folder, ENGINE), device='cpu')

@@ -36,10 +36,9 @@ class Spread(nn.Module):
         super().__init__()
         self.network = network
         copy_attributes(network, self)
-        with torch.inference_mode():
+        with torch.no_grad():
             logits = network(images)
-        deviation, mean = (each.clone() for each in
-                           torch.std_mean(logits, dim=(0, 2, 3), keepdim=True))
+        deviation, mean = torch.std_mean(logits, dim=(0, 2, 3), keepdim=True)
         self.register_buffer('shift', mean)
         self.register_buffer('deviation', deviation.clamp(min=1e-6))
 

@@ -18,7 +18,7 @@ from sparse_seg_ros.engines import export_onnx, with_onnxruntime
 from sparse_seg_ros.engines.activation import Job, activate, load
 from sparse_seg_ros.engines.network import EngineNetwork
 from sparse_seg_ros.engines.operators import check_operators
-from sparse_seg_ros.engines.self_check import make_images
+from sparse_seg_ros.engines.self_check import make_images, make_reference
 from sparse_seg_ros.evaluation.bench_engines import Spread, enliven
 from sparse_seg_ros.methods.algm import apply
 from sparse_seg_ros.networks import padded_size, run_padded
@@ -69,6 +69,18 @@ def test_it_equals_torch_in_batches_of_images_of_any_size(name, tmp_path):
 def test_fp16_is_near_torch(tmp_path):
     _, agreement = activate(job_for(lively(TinyPooling), tmp_path, 'fp16'))
     assert agreement.labels >= 0.99 and 1e-6 < agreement.mean_difference < 3e-3
+
+
+def test_bf16_is_written_and_its_graph_checked_in_fp32(tmp_path):
+    onnx = pytest.importorskip('onnx')
+    network, path = lively(TinyPooling), tmp_path / 'bf16.onnx'
+    reference = make_reference(network, torch.randn(1, 3, 64, 96))
+    found = export_onnx.export(network, path, (1, 3, 64, 96), 'bf16', reference)
+    assert found['onnx_labels_equal'] == 1 and found['onnx_largest_difference'] < 1e-4
+    model = onnx.load(path)
+    kinds = {weight.data_type for weight in model.graph.initializer if len(weight.dims) == 4}
+    assert kinds == {onnx.TensorProto.BFLOAT16} and model.opset_import[0].version == 22
+    assert [node.op_type for node in model.graph.node].count('Cast') == 2
 
 
 def test_images_in_any_memory_format_are_taken(pooling):

@@ -53,8 +53,9 @@ def test_every_name_exists_in_the_bindings():
         for path in Path(folder).glob('tensorrt*.so')]
     if not libraries:
         pytest.skip('the bindings of TensorRT are not installed')
-    content = libraries[0].read_bytes()
-    assert [name for name in names_used() if b'\0' + name.encode() + b'\0' not in content] == []
+    content = libraries[0].read_bytes()  # its strings may share their ends: ILogger, Logger
+    assert [name for name in names_used() if name.encode() + b'\0' not in content] == []
+    assert b'set_tensor_adress\0' not in content
 
 
 def test_without_the_package_the_cure_is_named(monkeypatch):
