@@ -16,6 +16,8 @@ ROS_WHEELS = [f'ros-{name}' for name in (
     'rcl-interfaces', 'std-msgs', 'std-srvs')]
 TRANSFORMERS = ['transformers>=5.20', 'scipy']
 ON_PC = "platform_machine == 'x86_64' and python_version < '3.14'"
+# Export to ONNX, and its check; on a GPU onnxruntime is another wheel: doc/jetson.md.
+ENGINES = ['torch>=2.6', 'onnx', 'onnxscript', 'onnxruntime']
 
 
 def files_in(folder: str) -> list[str]:
@@ -51,9 +53,10 @@ setup(
         'curves': ['tensorboard'],  # of a training
         # SegFormer and Mask2Former; NETWORKS has others that need nothing.
         'networks': TRANSFORMERS,
+        'engines': ENGINES,
         # spconv is a second opinion for the tests of the sparse convolution and a rival in bench.
-        'test': ['matplotlib', 'tensorboard', 'pytest', 'ruff', *TRANSFORMERS, f'spconv; {ON_PC}',
-                 f'cumm<0.8; {ON_PC}'],
+        'test': ['matplotlib', 'tensorboard', 'pytest', 'ruff', *TRANSFORMERS, *ENGINES,
+                 f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}'],
     },
     entry_points={'console_scripts': [
         f'segmentation_node = {NAME}.ros.run_node:main',

@@ -19,6 +19,7 @@ _HOME = {
     'evaluate': 'evaluation.evaluate', 'Report': 'evaluation.evaluate',
     'calibrate': 'evaluation.calibration',
     'train': 'training.loop',
+    'export': 'exporting',
 }
 __all__ = ['__version__', *_HOME]
 

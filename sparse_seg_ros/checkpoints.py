@@ -8,7 +8,6 @@ A model file carries `network.*` and, if it refines, `refiner.*` tensors, and a 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 from dataclasses import asdict, dataclass, field
@@ -241,11 +240,3 @@ def likely_cause(module: nn.Module, own: torch.Size, found: torch.Size) -> str:
         return (f'classes? they seem to be for {found[0]}, the network is for {classes}; build it '
                 f'with num_classes={found[0]}')
     return 'classes or planes?'
-
-
-def file_hash(path: str | Path) -> str:
-    """Return the sha256, in hex, of a file or of the files in a folder."""
-    path, digest = Path(path), hashlib.sha256()
-    for part in sorted(path.glob('*')) if path.is_dir() else [path]:
-        digest.update(part.read_bytes())
-    return digest.hexdigest()

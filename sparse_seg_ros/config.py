@@ -101,6 +101,14 @@ def nearest(name: str, known: Any) -> str:
     return f'did you mean {close[0]!r}?' if close else f"known: {', '.join(known)}"
 
 
+def read_size(text: str, name: str) -> tuple[int, int]:
+    """'1024x2048' -> (1024, 2048); name: of the setting or option, for the error."""
+    height, _, width = str(text).partition('x')
+    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise ValueError(f'{name} must be HxW, like 1024x2048, got {text!r}')
+    return int(height), int(width)
+
+
 def read_yaml(path: str | Path) -> Any:
     """YAML file -> its content, by safe_load."""
     path = Path(path)
@@ -134,6 +142,14 @@ class MethodConfig(Settings):
     temperature: float = setting(0.0, 'logits are divided by it before they become probabilities; '
                                  '0: the value calibrated with the weights', at_least=0.0,
                                  at_most=20.0)
+    engine: str = setting('torch', 'what runs the network of the dense stage',
+                          choices=('torch', 'torch_compile', 'onnxruntime', 'tensorrt'))
+    engine_sizes: tuple = setting((), 'HxW of the camera images that the engine is built for; not '
+                                  'needed for torch')
+    engine_folder: str = setting('', 'where engines are kept, beside this file; empty: '
+                                 '~/.cache/sparse_seg_ros')
+    engine_failure: str = setting('refuse', 'without a working engine: refuse to start, or run '
+                                  'torch and say so', choices=('refuse', 'torch'))
     window: tuple = setting((), 'height and width of the windows that the network sees one after '
                             'the other; [] = all of the image at once', methods=('dense', 'algm'))
     stride: tuple = setting((), 'pixels from one window to the next, down and across; [] = as '

@@ -25,6 +25,10 @@ PACKAGES = {  # import name: (what it is for, command that installs it)
                     'sudo apt install ros-$ROS_DISTRO-vision-msgs'),
     'rosbags': ('replay and demo', 'pip install rosbags'),
     'matplotlib': ('plots of calibrate', 'pip install matplotlib'),
+    'onnxruntime': ('engine: onnxruntime', "pip install -e '.[engines]'; for a GPU doc/jetson.md"),
+    'onnx': ('export of engines', "pip install -e '.[engines]'"),
+    'onnxscript': ('export of engines', "pip install -e '.[engines]'"),
+    'tensorrt': ('engine: tensorrt', 'it comes with JetPack: doc/jetson.md'),
     'spconv': ('a rival in bench sparse', "pip install spconv 'cumm<0.8'"),
 }
 
@@ -41,8 +45,8 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything; nothing is changed and nothing here raises."""
-    return [python(), machine(), torch_build(), arithmetic(), demo_model(), ros(), *map(
-        package, PACKAGES), large_images()]
+    return [python(), machine(), torch_build(), arithmetic(), demo_model(), engines(),
+            ros(), *map(package, PACKAGES), large_images()]
 
 
 def python() -> Finding:
@@ -90,6 +94,19 @@ def demo_model() -> Finding:
         return Finding('demo model', False, str(error), 'check out or install the package again')
     return Finding('demo model', True, f"{description['weights']} loads, "
                    f"sha256 {description['weights_hash'][:12]}")
+
+
+def engines() -> Finding:
+    """Report what can run the dense network here, the fastest last."""
+    from sparse_seg_ros.engines import with_onnxruntime, with_tensorrt
+    names = ['torch']
+    for name, ask in (('onnxruntime', with_onnxruntime.providers),
+                      ('tensorrt', with_tensorrt.version)):
+        try:
+            names.append(f'{name} ({ask()})')
+        except ImportError:
+            continue
+    return Finding('engines', None, ', '.join(names))
 
 
 def ros() -> Finding:

@@ -1,9 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the package's data files (launch, config, models, rviz) are."""
+"""Where the package's data files (launch, config, models, rviz) are, and what a file holds."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -31,3 +32,11 @@ def share() -> Path:
     raise FileNotFoundError(
         f'the data files of sparse_seg_ros are in no share/ folder above {PACKAGE}; '
         'install the package again with pip or colcon')
+
+
+def file_hash(path: str | Path) -> str:
+    """Return the sha256, in hex, of a file or of the files in a folder."""
+    path, digest = Path(path), hashlib.sha256()
+    for part in sorted(path.glob('*')) if path.is_dir() else [path]:
+        digest.update(part.read_bytes())
+    return digest.hexdigest()

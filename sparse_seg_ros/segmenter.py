@@ -53,13 +53,15 @@ class Segmenter:
     Segments images one at a time: `seen = segment(image)`.
 
     image (H, W, 3) uint8 RGB -> Prediction at the same size. One bad image raises ValueError and
-    leaves the segmenter as it was.
+    leaves the segmenter as it was. sizes_hw: of the images that its engine was built for; empty
+    where images may have any size.
     """
 
     def __init__(self, method: Method, labels: LabelSet, mean: tuple[float, ...],
                  std: tuple[float, ...], *, device: str = 'cpu', precision: str = 'fp32',
-                 description: dict[str, str] | None = None):
-        self.method, self.labels = method, labels
+                 description: dict[str, str] | None = None,
+                 sizes_hw: tuple[tuple[int, int], ...] = ()):
+        self.method, self.labels, self.sizes_hw = method, labels, sizes_hw
         self.device, self.precision = torch.device(device), precision
         self.mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
         self.std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)

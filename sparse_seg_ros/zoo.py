@@ -10,9 +10,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sparse_seg_ros.checkpoints import Model, file_hash, load_model
+from sparse_seg_ros.checkpoints import Model, load_model
 from sparse_seg_ros.config import MethodConfig, from_mapping, nearest, read_yaml
-from sparse_seg_ros.files import share
+from sparse_seg_ros.dense_stage import dense_stage
+from sparse_seg_ros.engines.activation import ADAPTERS
+from sparse_seg_ros.files import file_hash, share
 from sparse_seg_ros.labels import LabelSet, find_labels, load_labels
 from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.methods.algm.settings import Merging
@@ -44,6 +46,9 @@ def find_model(name: str | Path) -> tuple[Model, MethodConfig, Path]:
     path = Path(name)
     if path.suffix in ('.yaml', '.yml'):
         config = from_mapping(MethodConfig, read_yaml(path), str(path))
+        if config.engine_folder:
+            folder = path.parent / Path(config.engine_folder).expanduser()
+            config = replace(config, engine_folder=str(folder.resolve()))
         weights = find_weights(config.weights, path.parent)
         return load_model(weights), config, weights
     weights = find_weights(str(name), Path())
@@ -82,15 +87,18 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
         raise ValueError(f'{model.card.network} tells what a picture shows, not what its pixels '
                          "are; train a segmentation with it as 'start_from'")
     device = choose_device(device)
-    precision = choose_precision(precision, device)
-    for part in model.parts().values():
-        part.to(device, memory_format=torch.channels_last)
-    network = for_inference(model.network)
-    method = build_method(replace(model, network=network), config,
+    asked, precision = precision, choose_precision(precision, device)
+    # ONNX Runtime and TensorRT choose for themselves what 'auto' means: not all have bf16.
+    stage = dense_stage(replace(model, network=for_inference(model.network)), config, device,
+                        asked if config.engine in ADAPTERS else precision)
+    if model.refiner is not None:
+        model.refiner.to(device, memory_format=torch.channels_last)
+    method = build_method(replace(model, network=stage.network), config,
                           description.get('weights', 'these weights'))
     segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
-                        device=device, precision=precision,
-                        description={'method': config.method, 'backend': 'torch', **description})
+                        device=device, precision=precision, sizes_hw=stage.sizes_hw,
+                        description={'method': config.method, 'backend': 'torch',
+                                     **stage.description, **description})
     if config.alpha_nats >= 0:
         segment.alpha = config.alpha_nats
     return segment

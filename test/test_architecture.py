@@ -25,7 +25,7 @@ ROWS = (
     ('files', 'config', 'labels', 'prediction', 'timing', 'memory', 'processes'),
     ('pictures', 'data', 'networks', 'sparse', 'engines'),
     ('methods',),
-    ('checkpoints', 'segmenter', 'zoo'),
+    ('checkpoints', 'segmenter', 'dense_stage', 'zoo', 'exporting'),
     ('training', 'evaluation', 'doctor'),
     ('__init__',),
     ('ros', 'commands', '__main__'),
@@ -43,6 +43,8 @@ ADAPTERS = {
     'transformers': {'networks/with_transformers.py'},
     'scipy': {'networks/with_transformers.py'},
     'huggingface_hub': {'networks/with_transformers.py'},
+    'onnx': {'engines/export_onnx.py'},
+    'onnxscript': {'engines/export_onnx.py'},
     'cv_bridge': {'ros/with_cv_bridge.py'},
     'vision_msgs': {'ros/label_info.py'},
 }

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from sparse_seg_ros.checkpoints import Model, ModelCard, build_model
 from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.labels import load_labels
 from sparse_seg_ros.methods.algm import Merging
 from sparse_seg_ros.methods.algm.method import Algm
+from sparse_seg_ros.networks.compact import ConvNorm
 from sparse_seg_ros.networks.hrnet.network import HRNetFCN
 from sparse_seg_ros.networks.lrformer.classifier import LRFormerClassifier
 from sparse_seg_ros.networks.lrformer.network import LRFormer
@@ -59,6 +62,24 @@ class TinySegFormer(SegFormer):
     """SegFormer with one block a stage and few channels."""
 
     widths, depths = (8, 16, 40, 64), (1, 1, 1, 1)
+
+
+class TinyPooling(nn.Module):
+    """A convolution and a context pooled onto a grid that does not divide the map."""
+
+    stride, multiple = 2, 8
+    mean = std = (127.5, 127.5, 127.5)
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.num_classes = num_classes
+        self.conv = ConvNorm(3, 8, stride=2)
+        self.head = nn.Conv2d(8, num_classes, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.conv(images))  # (B, 8, H/2, W/2)
+        context = F.adaptive_avg_pool2d(x, (3, 5))
+        return self.head(x + F.interpolate(context, x.shape[2:], mode='bilinear'))
 
 
 def tiny_model(refines: bool = True, seed: int = 0, **card) -> Model:

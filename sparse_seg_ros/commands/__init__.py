@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import sys
 
 from sparse_seg_ros.memory import keep_freed_memory
@@ -21,7 +22,7 @@ COMMANDS = {
     'calibrate': 'fit entropy threshold and temperature to labelled frames',
     'evaluate': 'score models on labelled frames or street scenes',
     'ablate': 'compare variants of a method, trained where needed, in one table',
-    'export': 'pack a trained model for shipping',
+    'export': 'pack a trained model for shipping, or build its engine',
     'bench': 'measure speed against named rivals',
     'doctor': 'say what this machine has and how to add what is missing',
 }
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         verb_parser.set_defaults(run=module.run)
     args = parser.parse_args(words)
     keep_freed_memory()
+    logging.basicConfig(format='%(message)s')
+    logging.getLogger('sparse_seg_ros').setLevel(logging.INFO)
     try:
         return args.run(args)
     except (ValueError, OSError, ImportError) as error:

@@ -10,6 +10,7 @@ examples:
   sparse_seg bench node                   the node over DDS, in two processes
   sparse_seg bench attention --plot attention.png   LRFormer and SegFormer while images grow
   sparse_seg bench networks --size 1024x2048        LRFormer against SegFormer
+  sparse_seg bench engines --networks demo lrformer_t segmenter_s --sizes 256x512 512x1024
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import argparse
 import json
 from pathlib import Path
 
-from sparse_seg_ros.commands.evaluate import parse_size
+from sparse_seg_ros.config import read_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--size', help='HxW of the frames, for model and networks (default: '
                         '1024x2048) and merging (default: 512x512 and 768x768)')
     parser.add_argument('--network', default='segmenter_s', help='for merging')
+    parser.add_argument('--networks', nargs='+', metavar='NAME',
+                        help='for engines: demo and names of networks (default: all)')
+    parser.add_argument('--sizes', nargs='+', default=['256x512', '512x1024'], metavar='HxW',
+                        help='for engines: of what the network sees')
     parser.add_argument('--sides', type=int, nargs='+', default=[512, 1024, 1536, 2048],
                         help='for attention: sides of the square images')
-    parser.add_argument('--repeats', type=int, default=10, help='rounds, but for node')
+    parser.add_argument('--repeats', type=int, default=10, help='rounds; not for node')
     parser.add_argument('--device', default='auto', help='for model and merging')
     parser.add_argument('--precision', default='auto', help='for model, merging and attention')
     parser.add_argument('--plot', metavar='PNG', help='for attention: draw it')
@@ -60,7 +65,7 @@ def bench_model(args: argparse.Namespace) -> dict:
     for item in args.model:
         name, _, model = item.rpartition('=')
         models[name or Path(model).stem] = load(model, args.device, args.precision)
-    return bench_model.run(models, parse_size(args.size or '1024x2048'), args.repeats)
+    return bench_model.run(models, read_size(args.size or '1024x2048', '--size'), args.repeats)
 
 
 def bench_merging(args: argparse.Namespace) -> dict:
@@ -73,7 +78,7 @@ def bench_merging(args: argparse.Namespace) -> dict:
     setting = bench_merging.Setting(network=args.network, repeats=args.repeats, device=device,
                                     precision=choose_precision(args.precision, device))
     if args.size:
-        setting = replace(setting, sizes_hw=(parse_size(args.size),))
+        setting = replace(setting, sizes_hw=(read_size(args.size, '--size'),))
     return bench_merging.run(setting)
 
 
@@ -81,6 +86,14 @@ def bench_node(args: argparse.Namespace) -> dict:
     """Transport and overhead of the node."""
     from sparse_seg_ros.ros import bench_node
     return bench_node.run()
+
+
+def bench_engines(args: argparse.Namespace) -> dict:
+    """ONNX Runtime against torch, network by network."""
+    from sparse_seg_ros.evaluation import bench_engines
+    from sparse_seg_ros.networks import NETWORKS
+    return bench_engines.run(args.networks or ['demo', *NETWORKS],
+                             [read_size(size, '--sizes') for size in args.sizes], args.repeats)
 
 
 def bench_attention(args: argparse.Namespace) -> dict:
@@ -99,8 +112,9 @@ def bench_attention(args: argparse.Namespace) -> dict:
 def bench_networks(args: argparse.Namespace) -> dict:
     """LRFormer against SegFormer."""
     from sparse_seg_ros.evaluation import bench_networks
-    return bench_networks.run(parse_size(args.size or '1024x2048'), args.repeats)
+    return bench_networks.run(read_size(args.size or '1024x2048', '--size'), args.repeats)
 
 
 BENCHES = {'sparse': bench_sparse, 'model': bench_model, 'merging': bench_merging,
-           'attention': bench_attention, 'networks': bench_networks, 'node': bench_node}
+           'attention': bench_attention, 'networks': bench_networks, 'engines': bench_engines,
+           'node': bench_node}

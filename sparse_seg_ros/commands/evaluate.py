@@ -14,6 +14,8 @@ import argparse
 import json
 from pathlib import Path
 
+from sparse_seg_ros.config import read_size
+
 HELD_OUT_STREETS = 1001  # seed; training renders others
 
 
@@ -57,7 +59,4 @@ def run(args: argparse.Namespace) -> int:
 
 def parse_size(text: str) -> tuple[int, int]:
     """'1024x2048' -> (1024, 2048)."""
-    height, _, width = text.partition('x')
-    if not (height.isdigit() and width.isdigit()):
-        raise ValueError(f'--size must be HxW, like 1024x2048, got {text!r}')
-    return int(height), int(width)
+    return read_size(text, '--size')

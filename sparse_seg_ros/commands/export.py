@@ -1,10 +1,16 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 r"""
-Pack a trained model for shipping: half-size weights, with its test scores in the card.
+Pack a trained model for shipping, or, with --engine, build what runs its dense network.
 
-example: sparse_seg export runs/refiner/model.safetensors -o models/demo.safetensors \
-             --calibration runs/refiner/method.yaml --scores bench/results/camvid_test.json
+A packed model has half-size weights and its test scores in the card. An engine is built for one
+size of images, checked against torch, and found again by a method YAML with the same engine.
+
+examples:
+  sparse_seg export runs/refiner/model.safetensors -o models/demo.safetensors \
+      --calibration runs/refiner/method.yaml --scores bench/results/camvid_test.json
+  sparse_seg export demo --engine onnxruntime --size 1024x2048
+  sparse_seg export config/my_robot.yaml --engine tensorrt --precision fp16
 """
 
 from __future__ import annotations
@@ -13,33 +19,78 @@ import argparse
 import json
 from pathlib import Path
 
+from sparse_seg_ros.config import read_size
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('model', help='weights file of a run')
-    parser.add_argument('-o', '--out', required=True, help='weights file to write')
-    parser.add_argument('--precision', default='fp16', choices=('fp32', 'bf16', 'fp16'),
-                        help='of the stored weights (default: fp16)')
-    parser.add_argument('--calibration', metavar='YAML', help='written by `sparse_seg calibrate`: '
-                        'its threshold and temperature become those of the weights')
-    parser.add_argument('--scores', nargs='*', default=[], metavar='JSON',
-                        help='files written by `sparse_seg evaluate --json`')
-    parser.add_argument('--row', default='refined', help='row of those files to keep')
+    parser.add_argument('model', help='weights file of a run; with --engine also a zoo name or '
+                        'method YAML')
+    parser.add_argument('-o', '--out', help='weights file to write; for --engine a folder '
+                        '(default: engine_folder of the YAML, or ~/.cache/sparse_seg_ros)')
+    parser.add_argument('--precision', choices=('fp32', 'bf16', 'fp16'),
+                        help='of the stored weights (default: fp16); of the engine (default: '
+                        'fp16 on CUDA, else fp32)')
+    packing = parser.add_argument_group('packing')
+    packing.add_argument('--calibration', metavar='YAML', help='written by `sparse_seg calibrate`:'
+                         ' its threshold and temperature become those of the weights')
+    packing.add_argument('--scores', nargs='*', default=[], metavar='JSON',
+                         help='files written by `sparse_seg evaluate --json`')
+    packing.add_argument('--row', default='refined', help='row of those files to keep')
+    engine = parser.add_argument_group('engines')
+    engine.add_argument('--engine', choices=('onnxruntime', 'tensorrt'))
+    engine.add_argument('--size', metavar='HxW', help='of the camera images (default: '
+                        'engine_sizes of the YAML)')
+    engine.add_argument('--batch', type=int, default=1, help='images at once; the node takes 1')
+    engine.add_argument('--device', default='auto', help='cpu, cuda, cuda:0 or auto')
+    engine.add_argument('--build-only', action='store_true',
+                        help='do not load the engine and compare it with torch; the node will')
 
 
 def run(args: argparse.Namespace) -> int:
+    """Pack, or build engines."""
+    return build_engines(args) if args.engine else pack(args)
+
+
+def pack(args: argparse.Namespace) -> int:
     """Write the packed file and print its entry for models/zoo.yaml."""
     from dataclasses import replace
 
-    from sparse_seg_ros.checkpoints import file_hash, load_model, save_model
+    from sparse_seg_ros.checkpoints import load_model, save_model
+    from sparse_seg_ros.files import file_hash
     from sparse_seg_ros.segmenter import PRECISIONS
+    if not args.out:
+        raise ValueError('name the weights file to write with -o, or an engine with --engine')
     model = load_model(args.model)
     scores = dict(read_scores(path, args.row) for path in args.scores)
     card = replace(model.card, scores=scores, **calibrated(args.calibration))
     packed = replace(model, card=card)
-    save_model(packed, args.out, PRECISIONS[args.precision])
+    save_model(packed, args.out, PRECISIONS[args.precision or 'fp16'])
     print(f'{args.out}: {Path(args.out).stat().st_size / 1e6:.1f} MB, '
           f'sha256 {file_hash(args.out)}')
+    return 0
+
+
+def build_engines(args: argparse.Namespace) -> int:
+    """Build the engine of every size, and print where each is and how near to torch."""
+    from dataclasses import replace
+
+    from sparse_seg_ros.engines.activation import activate, obtain
+    from sparse_seg_ros.engines.cache import default_folder
+    from sparse_seg_ros.exporting import engine_job
+    from sparse_seg_ros.zoo import assemble, find_model
+    model, config, _ = find_model(args.model)
+    sizes = (args.size,) if args.size else config.engine_sizes
+    if not sizes:
+        raise ValueError('an engine is built for one size of images; name it: --size HxW')
+    segment = assemble(model, replace(config, engine='torch'), args.device, 'fp32', {})
+    folder = args.out or config.engine_folder or default_folder()
+    for size in sizes:
+        job = engine_job(segment, folder, args.engine, read_size(size, '--size'),
+                         args.precision or 'auto', args.batch)
+        checked = 'not loaded' if args.build_only else activate(job)[1]
+        path = obtain(job)
+        print(f'{path}: {path.stat().st_size / 1e6:.1f} MB, {checked}')
     return 0
 
 

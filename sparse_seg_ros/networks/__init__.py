@@ -132,7 +132,8 @@ def run_padded(network: nn.Module, images: Tensor) -> Tensor:
     """(B, 3, h, w) of any size -> (B, C, h, w): padded to the multiple, enlarged and cropped."""
     check_images(images)
     height, width = images.shape[-2:]
-    down, right = -height % network.multiple, -width % network.multiple
+    padded_height, padded_width = padded_size(network, (height, width))
+    down, right = padded_height - height, padded_width - width
     if down or right:
         images = F.pad(images, (0, right, 0, down), mode='replicate')
     logits = network(images)
@@ -140,3 +141,9 @@ def run_padded(network: nn.Module, images: Tensor) -> Tensor:
         logits = F.interpolate(logits, size=images.shape[-2:], mode='bilinear',
                                align_corners=False)
     return logits[..., :height, :width]
+
+
+def padded_size(network: nn.Module, size_hw: tuple[int, int]) -> tuple[int, int]:
+    """Size of an image -> the next that is of the network's multiple."""
+    height, width = (side + -side % network.multiple for side in size_hw)
+    return height, width

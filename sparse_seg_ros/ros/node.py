@@ -26,6 +26,7 @@ from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.ros import parameters
 from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.diagnostics import Diagnostics
+from sparse_seg_ros.ros.forwarded_log import forwarded
 from sparse_seg_ros.ros.label_info import LabelInfoPublisher
 from sparse_seg_ros.ros.newest import Newest
 from sparse_seg_ros.ros.worker import Worker
@@ -117,7 +118,8 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         self.state, start = 'loading', time.monotonic()
         self.get_logger().info(f'loading model {self.config.model!r} on {self.config.device}')
         try:
-            self.segmenter = self.load(self.config)
+            with forwarded(self.get_logger()):
+                self.segmenter = self.load(self.config)
             self.check_limits(self.config)
             self.warm_up()
             self.make_topics()
@@ -130,8 +132,8 @@ class SegmentationNode(LifecycleNodeMixin, Node):
 
     def warm_up(self) -> None:
         """Segment grey images: the first runs allocate and compile."""
-        for _ in range(WARM_UP_RUNS):
-            self.segmenter(np.full((*WARM_UP_SIZE_HW, 3), 128, np.uint8), wants_confidence=True)
+        for size_hw in (self.segmenter.sizes_hw or [WARM_UP_SIZE_HW]) * WARM_UP_RUNS:
+            self.segmenter(np.full((*size_hw, 3), 128, np.uint8), wants_confidence=True)
 
     def make_topics(self) -> None:
         """Create cameras, label info and the thread that serves them."""

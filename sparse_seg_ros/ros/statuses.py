@@ -70,6 +70,9 @@ def engine_status(state: str, description: Mapping[str, str], error: str) -> Sta
     """Say what segments, or why nothing does."""
     if error:
         return Status('engine', 'ERROR', error, {'state': state})
+    if 'fallback' in description:
+        return Status('engine', 'WARN', f"{state}, on torch: {description['fallback']}",
+                      {'state': state, **description})
     return Status('engine', 'OK', state, {'state': state, **description})
 
 

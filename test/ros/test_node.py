@@ -13,7 +13,11 @@ pytest.importorskip('rclpy')
 from diagnostic_msgs.msg import DiagnosticArray
 from ros_images import OLD_STAMP, connect, image, jpeg, serve
 from sensor_msgs.msg import CompressedImage, Image
+from tiny import TinyPooling, street_image, tiny_model
 
+from sparse_seg_ros.checkpoints import save_model
+from sparse_seg_ros.networks import NETWORKS
+from sparse_seg_ros.ros.node import load_model
 from sparse_seg_ros.ros.outputs import OUTPUTS
 from sparse_seg_ros.ros.pixels import to_labels, to_rgb
 
@@ -157,3 +161,24 @@ def test_two_cameras_have_namespaces_counters_and_one_model(ros):
     tasks = [status.task for status in node.diagnostics.collect()]
     assert tasks == ['engine', 'timing', 'memory', 'front input', 'front frames', 'rear input',
                      'rear frames']
+
+
+def test_a_model_on_an_engine_is_built_logged_and_served_at_its_size(ros, tmp_path, monkeypatch,
+                                                                     capfd):
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    monkeypatch.setitem(NETWORKS, 'pooling', TinyPooling)
+    save_model(tiny_model(refines=False, network='pooling'), tmp_path / 'tiny.safetensors')
+    (tmp_path / 'method.yaml').write_text(
+        'method: dense\nweights: tiny.safetensors\nengine: onnxruntime\n'
+        'engine_sizes: [96x128]\nengine_folder: engines\n')
+    node = ros.segmentation(load_model, model=str(tmp_path / 'method.yaml'), device='cpu')
+    node.autostart()
+    assert node.state == 'active'
+    engine = node.diagnostics.collect()[0]
+    assert engine.level == 'OK' and engine.values['engine'].startswith('onnxruntime ')
+    publisher = connect(ros)
+    assert serve(ros, node, publisher, image(street_image(96, 128))).published == 1
+    assert serve(ros, node, publisher, image()).failed == 1  # 40x60
+    log = capfd.readouterr().err
+    assert 'is built: ' in log and 'was built for images of 96x128' in log

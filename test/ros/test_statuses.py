@@ -57,6 +57,14 @@ def test_the_engine_names_its_error():
     assert (status.level, status.message) == ('ERROR', 'configure failed: no file x')
 
 
+def test_an_engine_that_torch_stands_in_for_is_a_warning():
+    description = {'engine': 'torch 2.13', 'fallback': 'engine tensorrt: self-check failed'}
+    status = engine_status('active', description, '')
+    assert (status.level, status.message) == (
+        'WARN', 'active, on torch: engine tensorrt: self-check failed')
+    assert status.values['fallback'] == description['fallback']
+
+
 def test_memory_is_in_mebibytes():
     values = memory_status().values
     assert 10 < values['resident MiB'] <= values['peak MiB'] * 1.1

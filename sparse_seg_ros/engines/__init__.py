@@ -1,0 +1,9 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Engines: what runs a dense network. load(path) -> callable, (B, 3, h, w) -> (B, C, h', w') logits.
+
+An engine is built for images of one shape and kept beside a JSON sidecar (cache.py). It is used
+only after it said the same as torch on stored images (self_check.py). Methods do not know: what
+they are given (network.py) is called like the network and has its attributes.
+"""

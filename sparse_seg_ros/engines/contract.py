@@ -1,0 +1,44 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an engine is, and the one check that all of them make of their images."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+Shape = tuple[int, int, int, int]  # (B, 3, h, w)
+DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
+
+
+class Engine(Protocol):
+    """
+    A dense network, built for images of one shape: (B, 3, h, w) -> (B, C, h', w') logits.
+
+    Takes float32 and returns float32 on the same device, whatever it computes in. shape: what it
+    was built for; about: engine, version, provider and precision in words.
+    """
+
+    shape: Shape
+    about: str
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, 3, h, w) float32 normalised -> (B, C, h', w') float32 logits, same device."""
+
+
+def check_shape(about: str, expected: Shape, images: Tensor) -> None:
+    """Raise ValueError unless images have the shape that an engine was built for."""
+    if tuple(images.shape) != tuple(expected):
+        raise ValueError(
+            f'{about} was built for {describe(expected)}, got {describe(tuple(images.shape))}; '
+            'build one for these with `sparse_seg export MODEL --engine ... --size HxW --batch N`')
+
+
+def describe(shape: tuple[int, ...]) -> str:
+    """(B, 3, h, w) in words."""
+    if len(shape) != 4:
+        return f'a tensor of shape {shape}'
+    batch, _, height, width = shape
+    return f'network inputs of {height}x{width} in batches of {batch}'

@@ -1,0 +1,44 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What methods are given in place of a network: its engines, and its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from sparse_seg_ros.engines.contract import Engine, describe
+
+ATTRIBUTES = ('stride', 'multiple', 'num_classes', 'mean', 'std')
+
+
+class EngineNetwork:
+    """
+    A dense network run by engines, one for each shape: (B, 3, h, w) -> (B, C, h', w') logits.
+
+    It has the attributes of the network that it stands for. sizes_hw: of the camera images that
+    the engines were built for, in words for errors.
+    """
+
+    def __init__(self, network: Any, engines: Sequence[Engine], sizes: Sequence[str]):
+        self.by_shape = {engine.shape: engine for engine in engines}
+        self.about, self.sizes = engines[0].about, tuple(sizes)
+        copy_attributes(network, self)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, 3, h, w) -> (B, C, h', w') logits; ValueError for a shape without engine."""
+        engine = self.by_shape.get(tuple(images.shape))
+        if engine is None:
+            raise ValueError(
+                f"{self.about} was built for images of {', '.join(self.sizes)}, and this one "
+                f'makes {describe(tuple(images.shape))}; add its size to engine_sizes in the '
+                'method YAML (and build it beforehand: sparse_seg export YAML --engine ...)')
+        return engine(images)
+
+
+def copy_attributes(network: Any, other: Any) -> None:
+    """Give another object what a network declares of itself."""
+    for name in ATTRIBUTES:
+        setattr(other, name, getattr(network, name))

@@ -1,0 +1,115 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Does an engine say what the network says? On stored images, against stored logits of torch.
+
+A build that went wrong, a driver that came with an update, a precision that is too low: all show
+here, before the first frame. The images are rendered streets, made when the engine was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sparse_seg_ros.data.street import SMALLEST_PIXELS, street_frames
+from sparse_seg_ros.engines.contract import Shape
+
+SEED = 5
+MOST_PIXELS = 1 << 16  # of the logits that are stored: a regular grid of them
+LEAST_AGREEMENT = {'fp32': 0.999, 'fp16': 0.99, 'bf16': 0.98}  # fraction of equal labels
+MOST_DIFFERENCE = {'fp32': 0.01, 'fp16': 0.03, 'bf16': 0.1}  # mean, of the logits' deviation
+
+
+class SelfCheckError(ValueError):
+    """An engine does not say what the network says."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """images (B, 3, h, w) float32 normalised; logits (B, C, h'/step, w'/step) float32."""
+
+    images: Tensor
+    logits: Tensor
+    step: int
+
+    def save(self, path: Path) -> None:
+        """Write it to a safetensors file."""
+        save_file({'images': self.images, 'logits': self.logits.contiguous(),
+                   'step': torch.tensor(self.step)}, path)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How near an engine's logits are to torch's; differences are parts of their deviation."""
+
+    labels: float
+    mean_difference: float
+    largest_difference: float
+
+    def __str__(self) -> str:
+        return (f'{self.labels:.2%} of the labels equal torch, logits differ by '
+                f'{self.mean_difference:.1e} on average and {self.largest_difference:.1e} at most')
+
+
+def make_images(shape: Shape, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """(B, 3, h, w) -> that many rendered streets, normalised."""
+    batch, _, height, width = shape
+    drawn_hw = max(height, SMALLEST_PIXELS), max(width, SMALLEST_PIXELS)
+    frames = [torch.from_numpy(image[:height, :width]).float() for image, _ in
+              street_frames(SEED, batch, drawn_hw)]
+    images = torch.stack(frames).movedim(-1, 1)  # (B, 3, h, w)
+    return ((images - torch.tensor(mean).view(3, 1, 1)) /
+            torch.tensor(std).view(3, 1, 1)).contiguous()
+
+
+@torch.inference_mode()
+def make_reference(network: nn.Module, images: Tensor) -> Reference:
+    """Run the network in float32 where it is -> what an engine of it must say."""
+    device = next(network.parameters()).device
+    logits = network(images.to(device)).float().cpu()
+    step = 1
+    while logits[:, 0, ::step, ::step].numel() > MOST_PIXELS:
+        step += 1
+    return Reference(images, logits[..., ::step, ::step].clone(), step)
+
+
+def load_reference(path: Path) -> Reference:
+    """Safetensors file -> Reference; ValueError if it is damaged."""
+    try:
+        tensors = load_file(path)
+        return Reference(tensors['images'], tensors['logits'], int(tensors['step']))
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(f'{path} holds no reference logits ({error}); build the engine again '
+                         'with `sparse_seg export`') from None
+
+
+def compare(logits: Tensor, expected: Tensor) -> Agreement:
+    """(B, C, h, w) of an engine and of torch -> how near they are."""
+    if logits.shape != expected.shape:
+        raise SelfCheckError(f'logits have shape {tuple(logits.shape)}, torch says '
+                             f'{tuple(expected.shape)}; is the engine of another network?')
+    difference = (logits - expected).abs() / expected.std().clamp(min=1e-12)
+    return Agreement((logits.argmax(1) == expected.argmax(1)).float().mean().item(),
+                     difference.mean().item(), difference.max().item())
+
+
+def check(engine: Callable[[Tensor], Tensor], reference: Reference, device: str,
+          precision: str) -> Agreement:
+    """Run an engine on the stored images; SelfCheckError unless it agrees with the logits."""
+    with torch.inference_mode():
+        logits = engine(reference.images.to(device)).float().cpu()
+    agreement = compare(logits[..., ::reference.step, ::reference.step], reference.logits)
+    if not (agreement.labels >= LEAST_AGREEMENT[precision] and
+            agreement.mean_difference <= MOST_DIFFERENCE[precision]):  # also if not a number
+        raise SelfCheckError(
+            f'self-check failed: {agreement}; needed in {precision}: labels '
+            f'{LEAST_AGREEMENT[precision]:.1%}, mean difference {MOST_DIFFERENCE[precision]}; '
+            'build it in a higher precision')
+    return agreement

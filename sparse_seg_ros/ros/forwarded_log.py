@@ -1,0 +1,41 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the package logs while a model loads, engine builds above all, in the log of the node."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Forward(logging.Handler):
+    """Passes records on to a logger of rclpy."""
+
+    def __init__(self, logger: Any):
+        super().__init__(logging.INFO)
+        self.logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one record; rclpy wants a line of code for each severity."""
+        if record.levelno >= logging.WARNING:
+            self.logger.warning(record.getMessage())
+        else:
+            self.logger.info(record.getMessage())
+
+
+@contextmanager
+def forwarded(logger: Any) -> Iterator[None]:
+    """Pass on what the package logs inside the block."""
+    package, handler = logging.getLogger('sparse_seg_ros'), Forward(logger)
+    level, propagates = package.level, package.propagate
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    package.propagate = False
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        package.setLevel(level)
+        package.propagate = propagates
