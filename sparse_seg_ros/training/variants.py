@@ -16,7 +16,8 @@ from sparse_seg_ros.config import from_mapping, read_yaml
 from sparse_seg_ros.evaluation.ablation import Variant
 from sparse_seg_ros.files import find_file
 from sparse_seg_ros.training.config import TrainConfig
-from sparse_seg_ros.training.loop import plain, train
+from sparse_seg_ros.training.loop import train
+from sparse_seg_ros.training.record import plain
 from sparse_seg_ros.zoo import find_model
 
 

@@ -27,7 +27,7 @@ from sparse_seg_ros.networks.pretrained import (
     read_normalisation,
 )
 from sparse_seg_ros.training.config import TrainConfig
-from sparse_seg_ros.training.loop import start_model
+from sparse_seg_ros.training.start import start_model
 
 HALVES = {'image_mean': [0.5, 0.5, 0.5], 'image_std': [0.25, 0.25, 0.25]}
 
