@@ -51,16 +51,17 @@ class Factorisation(nn.Module):
 
 def factorise(columns: Tensor, bases: Tensor, steps: int) -> Tensor:
     """(B, D, N) and (B, D, rank), not negative -> (B, D, N), their product of low rank."""
-    shares = (columns.mT @ bases).softmax(-1)  # (B, N, rank)
+    rows = columns.transpose(1, 2)  # (B, N, D)
+    shares = (rows @ bases).softmax(-1)  # (B, N, rank)
     for _ in range(steps):
-        shares = update(shares, columns.mT, bases)
+        shares = update(shares, rows, bases)
         bases = update(bases, columns, shares)
-    return bases @ update(shares, columns.mT, bases).mT
+    return bases @ update(shares, rows, bases).transpose(1, 2)
 
 
 def update(left: Tensor, product: Tensor, right: Tensor) -> Tensor:
     """(B, n, rank), (B, n, m), (B, m, rank) -> left, nearer to product = left @ right^T."""
-    return left * (product @ right) / (left @ (right.mT @ right) + TINY)
+    return left * (product @ right) / (left @ (right.transpose(1, 2) @ right) + TINY)
 
 
 def in_full_precision(x: Tensor) -> AbstractContextManager:
