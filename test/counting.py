@@ -17,7 +17,7 @@ from sparse_seg_ros.networks import build_network
 def shapes_only(name, num_classes=150):
     """Return a network without numbers in it: for what depends on shapes alone."""
     with torch.device('meta'):
-        return build_network(name, num_classes).eval()
+        return build_network(name, num_classes).eval().to('meta')  # transformers forgets one
 
 
 def count_parameters(module):
