@@ -28,7 +28,7 @@ LOGGED = (  # what MMEngine keeps of a training in each file, beside the weights
     'numpy.ndarray', 'numpy.dtype', 'numpy.core.multiarray._reconstruct',
     'numpy._core.multiarray._reconstruct', 'numpy.core.multiarray.scalar',
     'numpy._core.multiarray.scalar')
-WRAPPERS = ('model_ema', 'state_dict_ema', 'ema_state_dict', 'state_dict', 'model')
+WRAPPERS = ('model_ema', 'state_dict_ema', 'state_dict', 'model', 'ema_state_dict')
 COUNTERS = ('n_averaged', 'steps')  # that averages of weights keep among them
 
 
