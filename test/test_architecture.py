@@ -40,7 +40,7 @@ ADAPTERS = {
     'torchsparse': {'sparse/with_torchsparse.py'},
     'tensorrt': {'engines/with_tensorrt.py'},
     'onnxruntime': {'engines/with_onnxruntime.py'},
-    'transformers': {'networks/with_transformers.py'},
+    'transformers': {'networks/with_transformers.py', 'networks/lrformer/query_decoder.py'},
     'scipy': {'networks/with_transformers.py'},
     'huggingface_hub': {'networks/with_transformers.py'},
     'onnx': {'engines/export_onnx.py'},

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from sparse_seg_ros.networks.with_transformers import build
+
 SIZES = {'segformer_b1': ((2, 2, 2, 2), 256), 'segformer_b2': ((3, 4, 6, 3), 768)}
 
 
@@ -14,15 +16,11 @@ class SegFormer(nn.Module):
 
     def __init__(self, name: str, num_classes: int):
         super().__init__()
-        try:
-            from transformers import SegformerConfig, SegformerForSemanticSegmentation
-        except ImportError:
-            raise ImportError('the comparison with SegFormer needs transformers: '
-                              '`pip install transformers`') from None
         depths, decoder_width = SIZES[name]
-        self.model = SegformerForSemanticSegmentation(SegformerConfig(
-            depths=list(depths), hidden_sizes=[64, 128, 320, 512],
-            decoder_hidden_size=decoder_width, num_labels=num_classes))
+        self.model = build({
+            'model_type': 'segformer', 'depths': list(depths), 'hidden_sizes': [64, 128, 320, 512],
+            'num_attention_heads': [1, 2, 5, 8], 'decoder_hidden_size': decoder_width,
+            'num_labels': num_classes})
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model(images).logits

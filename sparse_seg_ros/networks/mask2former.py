@@ -10,13 +10,10 @@ published weights are CC BY-NC 4.0: not for commercial use.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from sparse_seg_ros.networks.mask_scores import semantic_logits
 from sparse_seg_ros.networks.with_transformers import mask2former
-
-LEAST_SCORE = 1e-10  # SparseRefine takes the logarithm of scores
 
 
 class Mask2Former(nn.Module):
@@ -36,19 +33,8 @@ class Mask2Former(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         output = self.model(images)
-        scores = semantic_scores(output.class_queries_logits, output.masks_queries_logits,
-                                 images.shape[-2:])
-        return scores.float().clamp_min(LEAST_SCORE).log()  # fp16 has no number so small
-
-
-def semantic_scores(classes: Tensor, masks: Tensor, size_hw: torch.Size) -> Tensor:
-    """
-    (B, Q, C + 1), (B, Q, h, w) logits of queries -> (B, C, H, W) scores, at least 0.
-
-    Masks are enlarged bilinearly before the sigmoid. The last class is "nothing".
-    """
-    masks = F.interpolate(masks, size=size_hw, mode='bilinear', align_corners=False).sigmoid()
-    return torch.einsum('bqc, bqhw -> bchw', classes.softmax(-1)[..., :-1], masks)
+        return semantic_logits(output.class_queries_logits, output.masks_queries_logits,
+                               images.shape[-2:])
 
 
 class Mask2FormerSwinT(Mask2Former):

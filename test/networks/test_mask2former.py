@@ -9,7 +9,7 @@ import torch
 from hugging_face import tiny_mask2former
 
 from sparse_seg_ros.networks import build_network
-from sparse_seg_ros.networks.mask2former import Mask2Former, semantic_scores
+from sparse_seg_ros.networks.mask2former import Mask2Former
 
 
 @pytest.mark.parametrize(('name', 'millions'), [  # the paper's, for ADE20K
@@ -36,17 +36,6 @@ def test_logits_are_logarithms_of_the_scores_of_transformers():
     torch.testing.assert_close(logits[0].exp(), expected[0]['segmentation_scores'], atol=1e-5,
                                rtol=0)
     assert torch.equal(logits[0].argmax(0), expected[0]['segmentation'])
-
-
-def test_scores_are_sums_over_queries():
-    generator = torch.Generator().manual_seed(0)
-    classes = torch.randn(1, 4, 3, generator=generator)
-    masks = torch.randn(1, 4, 2, 2, generator=generator)
-    scores = semantic_scores(classes, masks, (2, 2))
-    for label in range(2):
-        expected = sum(classes[0, query].exp()[label] / classes[0, query].exp().sum()
-                       / (1 + (-masks[0, query]).exp()) for query in range(4))
-        torch.testing.assert_close(scores[0, label], expected)
 
 
 def test_a_score_of_nothing_has_a_finite_logarithm():

@@ -23,6 +23,7 @@ class HRNetFCN(nn.Module):
     """(B, 3, H, W) normalised -> (B, C, H/4, W/4) logits; H and W must be multiples of 32."""
 
     stride, multiple = 4, 32
+    classifier = 'decode_head.conv_seg'
     mean, std = MEAN, STD
     widths: tuple[int, int, int, int]  # of the four streams
     network_tensors = staticmethod(network_tensors)  # of a file, for checkpoints.load

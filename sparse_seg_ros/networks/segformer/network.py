@@ -19,6 +19,7 @@ class SegFormer(nn.Module):
     """(B, 3, H, W) normalised -> (B, C, H/4, W/4) logits; H and W must be multiples of 32."""
 
     stride, multiple = 4, 32
+    classifier = 'decode_head.conv_seg'
     mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet, RGB in 0..255
     widths = (64, 128, 320, 512)  # channels of F1 to F4
     depths: tuple[int, ...]       # blocks in each stage

@@ -24,6 +24,7 @@ class SegNeXt(nn.Module):
     """(B, 3, H, W) normalised -> (B, C, H/8, W/8) logits; H and W must be multiples of 32."""
 
     stride, multiple = 8, 32
+    classifier = 'decode_head.conv_seg'
     mean, std = MEAN, STD
     variant: Variant
     released_name = staticmethod(released_name)  # of its tensors, for checkpoints.load and save
