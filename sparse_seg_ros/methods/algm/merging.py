@@ -84,7 +84,7 @@ def window_of_patches(grid_hw: tuple[int, int], window: tuple[int, int],
 
 def rank_candidates(similarity: Tensor) -> Tensor:
     """(B, n) -> (B, n) rank by descending similarity, equal ones in order."""
-    if torch.compiler.is_exporting():  # ONNX has no stable sort; its TopK takes the first of equals
+    if torch.compiler.is_exporting():  # no stable sort in ONNX; its TopK takes equals in order
         order = similarity.topk(similarity.shape[1], dim=1).indices
     else:
         order = similarity.argsort(dim=1, descending=True, stable=True)
