@@ -71,15 +71,15 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
     """Put a model under a method, on a device."""
     device = choose_device(device)
     asked, precision = precision, choose_precision(precision, device)
+    if config.method != 'dense' and model.refiner is None:
+        raise ValueError(f'{description.get("weights", "these weights")} hold no refiner; use '
+                         "'method: dense' or train one with `sparse_seg train`")
     # ONNX Runtime and TensorRT choose for themselves what 'auto' means: not all have bf16.
     stage = dense_stage(model, config, device,
                         asked if config.engine in ADAPTERS else precision)
     temperature = config.temperature or model.card.temperature
     if config.method == 'dense':
         method = Dense(stage.network, config.scale, temperature)
-    elif model.refiner is None:
-        raise ValueError(f'{description.get("weights", "these weights")} hold no refiner; use '
-                         "'method: dense' or train one with `sparse_seg train`")
     else:
         refiner = model.refiner.to(device, memory_format=torch.channels_last)
         method = SparseRefine(stage.network, refiner, config.scale, temperature)

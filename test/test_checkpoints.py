@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import tiny_model
 
-from sparse_seg_ros.checkpoints import file_hash, load_model, save_model
+from sparse_seg_ros.checkpoints import load_model, save_model
+from sparse_seg_ros.files import file_hash
 
 
 @pytest.fixture(name='saved', scope='module')
