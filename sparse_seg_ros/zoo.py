@@ -88,6 +88,9 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
                          "are; train a segmentation with it as 'start_from'")
     device = choose_device(device)
     asked, precision = precision, choose_precision(precision, device)
+    if config.method in REFINING and model.refiner is None:
+        raise ValueError(f'{description.get("weights", "these weights")} hold no refiner; use '
+                         "'method: dense' or train one with `sparse_seg train`")
     # ONNX Runtime and TensorRT choose for themselves what 'auto' means: not all have bf16.
     stage = dense_stage(replace(model, network=for_inference(model.network)), config, device,
                         asked if config.engine in ADAPTERS else precision)
@@ -112,9 +115,6 @@ def build_method(model: Model, config: MethodConfig, source: str) -> Method:
     if config.method == 'algm':
         return Algm(model.network, merging_of(config), config.scale, temperature,
                     windows_of(config))
-    if model.refiner is None:
-        raise ValueError(f"{source} hold no refiner; use 'method: dense' or train one with "
-                         '`sparse_seg train`')
     if model.card.refined_by != config.method:
         raise ValueError(f"{source} were trained for {model.card.refined_by!r}, not for "
                          f"{config.method!r}; change 'method'")

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss, selection_loss
 from sparse_seg_ros.methods.sparse_refine.parts import SELECTORS, Parts
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
-from sparse_seg_ros.methods.sparse_refine.selectors import LearnableSelector, Scene
+from sparse_seg_ros.methods.sparse_refine.selector import LearnableSelector, Scene
 from sparse_seg_ros.networks.features import Features
 
 CLASSES = 5

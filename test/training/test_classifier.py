@@ -46,7 +46,7 @@ def make_pictures(tmp_path):
 def make_config(folder):
     return TrainConfig(stage='classifier', network='lrformer_t_classifier', splits=(str(folder),),
                        validation=str(folder), scales=(1.0, 1.5), crop_hw=(32, 32), batch_size=4,
-                       epochs=8, learning_rate=0.01, averaging=0.0, balance=0.0, drop_path=0.0,
+                       epochs=24, learning_rate=0.01, averaging=0.0, balance=0.0, drop_path=0.0,
                        validate_every=8, precision='fp32', warmup_steps=2)
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.labels import VOID
 from sparse_seg_ros.methods.sparse_refine.refiner import Refinement
-from sparse_seg_ros.methods.sparse_refine.selectors import find_errors
+from sparse_seg_ros.methods.sparse_refine.selector import find_errors
 from sparse_seg_ros.processes import mean_over_processes
 
 

@@ -17,7 +17,7 @@ from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.reading import read_logits
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
-from sparse_seg_ros.methods.sparse_refine.selectors import Scene
+from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.features import Features, run_with_features
 from sparse_seg_ros.timing import Stopwatch

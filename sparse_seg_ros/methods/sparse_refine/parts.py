@@ -13,7 +13,7 @@ from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
 from sparse_seg_ros.methods.sparse_refine.extractor import Extractor
 from sparse_seg_ros.methods.sparse_refine.plain_ensemblers import Direct, LowerEntropy, Oracle
 from sparse_seg_ros.methods.sparse_refine.pointnet import PointNet
-from sparse_seg_ros.methods.sparse_refine.selectors import (
+from sparse_seg_ros.methods.sparse_refine.selector import (
     EntropySelector,
     LearnableSelector,
     MagnitudeSelector,

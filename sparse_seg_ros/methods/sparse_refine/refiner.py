@@ -28,7 +28,7 @@ from sparse_seg_ros.methods.sparse_refine.selection import (
     select,
     upsample,
 )
-from sparse_seg_ros.methods.sparse_refine.selectors import Scene
+from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.networks.features import Features
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
