@@ -40,8 +40,8 @@ def test_a_setting_unlike_any_other_is_answered_with_the_known_ones():
     ({'scale': float('nan')}, "setting 'scale' must be at least 0.05, got nan"),
     ({'scale': 'half'}, "setting 'scale' must be float, got 'half'"),
     ({'scale': True}, "setting 'scale' must be float, got True"),
-    ({'method': 'magic'}, "'method' must be one of dense, sparse_refine, point_rend, patch_refine, "
-                          "algm; got 'magic'"),
+    ({'method': 'magic'}, "'method' must be one of dense, sparse_refine, point_rend, "
+                          "patch_refine, algm; got 'magic'"),
     ({'merge_threshold': 1.5}, "setting 'merge_threshold' must be at most 1.0, got 1.5"),
     ({'window': [512, 512]}, "setting 'window' is for method dense or algm, not 'sparse_refine'; "
                              'leave it out'),
