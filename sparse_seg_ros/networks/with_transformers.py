@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-OLDEST = (5, 20)  # tried; older ones call the tensors that released.py translates otherwise
+OLDEST = (5, 20)  # has the names that released.py translates; 5.23 is the version tested
 ARCHITECTURES = {'segformer': 'SegformerForSemanticSegmentation',
                  'mask2former': 'Mask2FormerForUniversalSegmentation'}
 FILES = ('*.json', '*.safetensors', 'pytorch_model*.bin')  # of a repository: no code
@@ -98,7 +98,11 @@ def model_class(config: dict, source: str | Path) -> type[nn.Module]:
 
 
 def download(name: str) -> Path:
-    """'owner/model' on huggingface.co -> folder with its files, fetched once and kept."""
+    """
+    'owner/model' on huggingface.co -> folder with its files, fetched once and kept.
+
+    Not yet tried against the real hub.
+    """
     import_transformers()  # brings huggingface_hub
     from huggingface_hub import snapshot_download
     return Path(snapshot_download(name, allow_patterns=FILES))
