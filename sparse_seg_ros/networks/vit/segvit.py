@@ -9,7 +9,7 @@ the tokens of one layer of the encoder, the last layer first; their similarities
 summed over the three, are the masks. Left open by the paper and chosen here: similarities are
 averaged over heads, and layers are normalised after adding, as in the first transformers.
 Different from the paper: masks and classes are multiplied on the grid of patches, not at the
-image's size, which leaves out the largest part of the decoder's cost; and what comes out are
+image's size, which saves a third or more of the decoder's cost; and what comes out are
 logarithms of the scores, so that softmax and entropy mean what they mean elsewhere.
 """
 
