@@ -63,8 +63,17 @@ def run(names: list[str], sizes: list[tuple[int, int]], repeats: int = 10) -> di
     print('| network | input | labels equal | mean difference | largest | torch ms | '
           'onnxruntime ms | times faster |')
     print('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |')
-    rows = [measure(name, size_hw, repeats) for name in names for size_hw in sizes]
+    rows = [attempt(name, size_hw, repeats) for name in names for size_hw in sizes]
     return {**machine(), 'repeats': repeats, 'precision': 'fp32', 'rows': rows}
+
+
+def attempt(name: str, size_hw: tuple[int, int], repeats: int) -> dict:
+    """Measure one network; one that has no engine is a row with the reason, and stops no other."""
+    try:
+        return measure(name, size_hw, repeats)
+    except (ValueError, RuntimeError) as error:
+        print(f'| {name} | {size_hw[0]}x{size_hw[1]} | {error} | | | | | |', flush=True)
+        return {'network': name, 'size_hw': list(size_hw), 'failed': str(error)}
 
 
 def measure(name: str, size_hw: tuple[int, int], repeats: int) -> dict:
