@@ -142,8 +142,9 @@ class MethodConfig(Settings):
     temperature: float = setting(0.0, 'logits are divided by it before they become probabilities; '
                                  '0: the value calibrated with the weights', at_least=0.0,
                                  at_most=20.0)
-    engine: str = setting('torch', 'what runs the network of the dense stage',
-                          choices=('torch', 'torch_compile', 'onnxruntime', 'tensorrt'))
+    engine: str = setting('auto', 'what runs the network of the dense stage; auto: on a CPU the '
+                          'faster of torch and ONNX Runtime, where engine_sizes are given',
+                          choices=('auto', 'torch', 'torch_compile', 'onnxruntime', 'tensorrt'))
     engine_sizes: tuple = setting((), 'HxW of the camera images that the engine is built for; not '
                                   'needed for torch')
     engine_folder: str = setting('', 'where engines are kept, beside this file; empty: '

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from sparse_seg_ros.engines.network import EngineNetwork
 from sparse_seg_ros.engines.with_torch import TorchEngine
 from sparse_seg_ros.networks import padded_size
 from sparse_seg_ros.networks.images import shrunk_hw
+from sparse_seg_ros.timing import interleaved
 
 LOG = logging.getLogger(__name__)
+TRIALS = 3  # of each engine, before the faster one is taken
 NO_ENGINE = (ImportError, ValueError, OSError, RuntimeError)
 
 
@@ -45,6 +47,8 @@ def dense_stage(model: Model, config: MethodConfig, device: str, precision: str)
     Where an engine cannot be had, engine_failure decides: the error, or torch, with a warning and
     the reason in the description.
     """
+    if config.engine == 'auto':
+        return on_faster(model, config, device, precision)
     if config.engine == 'torch':
         return on_torch(model.network, device)
     open_stage = on_torch_compile if config.engine == 'torch_compile' else on_engine
@@ -58,6 +62,34 @@ def dense_stage(model: Model, config: MethodConfig, device: str, precision: str)
         LOG.warning('the network runs on torch instead; %s', reason)
         stage = on_torch(model.network, device)
         return DenseStage(stage.network, {**stage.description, 'fallback': reason})
+
+
+def on_faster(model: Model, config: MethodConfig, device: str, precision: str) -> DenseStage:
+    """
+    Return torch or, on a CPU that has it, ONNX Runtime: the one that was faster here, just now.
+
+    Torch, too, where no size is known, or ONNX Runtime does not say what torch says.
+    """
+    stage = on_torch(model.network, device)
+    if device != 'cpu' or not config.engine_sizes:
+        return stage
+    config = replace(config, engine='onnxruntime')
+    jobs = list_jobs(model, config, device, 'auto')
+    try:
+        rival = on_engine(model.network, config, jobs)
+    except NO_ENGINE as error:
+        LOG.info('torch runs the network, as there is no engine onnxruntime: %s', error)
+        return stage
+    eager = TorchEngine(model.network, device, precision)
+    images = [torch.zeros(job.shape).contiguous(memory_format=torch.channels_last)
+              for job in jobs]
+    with torch.inference_mode():
+        seconds = interleaved({name: lambda run=run: [run(image) for image in images]
+                               for name, run in (('torch', eager),
+                                                 ('onnxruntime', rival.network))}, TRIALS)
+    LOG.info('the network takes torch %.0f ms and onnxruntime %.0f ms',
+             *(1e3 * spent for spent in seconds.values()))
+    return rival if seconds['onnxruntime'] < seconds['torch'] else stage
 
 
 def on_torch(network: nn.Module, device: str) -> DenseStage:

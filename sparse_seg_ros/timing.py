@@ -1,13 +1,14 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Stage times of one frame on a monotonic clock."""
+"""Time on a monotonic clock: of the stages of a frame, and of rivals that take turns."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -32,3 +33,16 @@ class Stopwatch:
                 torch.cuda.synchronize(self.device)
             spent = (time.perf_counter() - start) * 1e3
             self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + spent
+
+
+def interleaved(rivals: dict[str, Callable], repeats: int) -> dict[str, float]:
+    """Name -> callable: median seconds of each, taking turns, after one round of warming up."""
+    rounds = [{name: clocked(call) for name, call in rivals.items()} for _ in range(repeats + 1)]
+    return {name: float(np.median([seen[name] for seen in rounds[1:]])) for name in rivals}
+
+
+def clocked(call: Callable) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from tiny import TinyPooling, street_image, tiny_model
 
 import sparse_seg_ros as ss
+from sparse_seg_ros import dense_stage
 from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.engines import activation, with_onnxruntime
@@ -84,7 +86,7 @@ def test_engines_for_two_sizes_serve_both(folder):
 @pytest.mark.parametrize(('text', 'words'), [
     ('engine: onnxruntime\n', 'needs to know the size of your images; add engine_sizes: [HxW]'),
     ('engine: onnxruntime\nengine_sizes: [96]\n', 'engine_sizes must be HxW, like 1024x2048, got'),
-    ('engine: onyx\n', "'engine' must be one of torch, torch_compile, onnxruntime, tensorrt"),
+    ('engine: onyx\n', "'engine' must be one of auto, torch, torch_compile, onnxruntime"),
     (f'{ENGINE}engine_failure: ignore\n', "'engine_failure' must be one of refuse, torch"),
 ])
 def test_settings_that_cannot_be_meant_are_refused(folder, text, words):
@@ -204,3 +206,25 @@ def test_compiling_that_fails_is_an_engine_that_cannot_be_had(folder, monkeypatc
         ss.load(write(folder, text), device='cpu')
     segment = ss.load(write(folder, f'{text}engine_failure: torch\n'), device='cpu')
     assert 'no C++ compiler' in segment.description['fallback']
+
+
+@pytest.mark.parametrize('winner', ['torch', 'onnxruntime'])
+def test_auto_takes_the_engine_that_was_faster(folder, monkeypatch, winner):
+    monkeypatch.setattr(dense_stage, 'interleaved', lambda rivals, repeats: {
+        name: 0.1 if name == winner else 0.2 for name in rivals})
+    segment = ss.load(write(folder, ENGINE.replace('onnxruntime', 'auto')), device='cpu')
+    assert segment.description['engine'].startswith(f'{winner} ')
+    assert segment(street_image()).labels.shape == (96, 128)
+
+
+def test_auto_times_both_engines_for_real(folder, caplog):
+    caplog.set_level('INFO')
+    ss.load(write(folder, ENGINE.replace('onnxruntime', 'auto')), device='cpu')
+    assert re.search('takes torch [0-9]+ ms and onnxruntime [0-9]+ ms', caplog.text)
+
+
+def test_auto_is_torch_where_onnxruntime_is_missing_or_no_size_is_known(folder, monkeypatch):
+    assert ss.load(write(folder, ''), device='cpu').description['engine'].startswith('torch ')
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    text = ENGINE.replace('onnxruntime', 'auto')
+    assert ss.load(write(folder, text), device='cpu').description['engine'].startswith('torch ')

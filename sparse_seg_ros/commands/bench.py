@@ -10,6 +10,7 @@ examples:
   sparse_seg bench node                   the node over DDS, in two processes
   sparse_seg bench attention --plot attention.png   LRFormer and SegFormer while images grow
   sparse_seg bench networks --size 1024x2048        LRFormer against SegFormer
+  sparse_seg bench refined --networks hrnet_w48     the paper's networks under SparseRefine
   sparse_seg bench engines --networks demo lrformer_t segmenter_s --sizes 256x512 512x1024
 """
 
@@ -19,7 +20,7 @@ import argparse
 import json
 from pathlib import Path
 
-from sparse_seg_ros.config import read_size
+from sparse_seg_ros.config import nearest, read_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,18 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('what', choices=BENCHES)
     parser.add_argument('--model', nargs='+', default=['demo'], metavar='[NAME=]MODEL',
                         help='for model: what is timed; the last one is the rival')
-    parser.add_argument('--size', help='HxW of the frames, for model and networks (default: '
-                        '1024x2048) and merging (default: 512x512 and 768x768)')
+    parser.add_argument('--size', help='HxW of the frames, for model, networks and refined '
+                        '(default: 1024x2048) and merging (default: 512x512 and 768x768)')
     parser.add_argument('--network', default='segmenter_s', help='for merging')
     parser.add_argument('--networks', nargs='+', metavar='NAME',
-                        help='for engines: demo and names of networks (default: all)')
+                        help='for engines: demo and names of networks; for refined: which of the '
+                        'five (default: all)')
     parser.add_argument('--sizes', nargs='+', default=['256x512', '512x1024'], metavar='HxW',
                         help='for engines: of what the network sees')
     parser.add_argument('--sides', type=int, nargs='+', default=[512, 1024, 1536, 2048],
                         help='for attention: sides of the square images')
     parser.add_argument('--repeats', type=int, default=10, help='rounds; not for node')
     parser.add_argument('--device', default='auto', help='for model and merging')
-    parser.add_argument('--precision', default='auto', help='for model, merging and attention')
+    parser.add_argument('--precision', default='auto',
+                        help='for model, merging, attention and refined')
     parser.add_argument('--plot', metavar='PNG', help='for attention: draw it')
     parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
 
@@ -96,6 +99,18 @@ def bench_engines(args: argparse.Namespace) -> dict:
                              [read_size(size, '--sizes') for size in args.sizes], args.repeats)
 
 
+def bench_refined(args: argparse.Namespace) -> dict:
+    """The paper's networks, at full resolution and under SparseRefine."""
+    from sparse_seg_ros.evaluation import bench_refined
+    from sparse_seg_ros.zoo import choose_precision
+    for name in args.networks or ():
+        if name not in bench_refined.PUBLISHED:
+            raise ValueError(f'refined: {name!r} is not in the table; '
+                             f'{nearest(name, bench_refined.PUBLISHED)}')
+    return bench_refined.run(args.networks, read_size(args.size or '1024x2048', '--size'),
+                             args.repeats, choose_precision(args.precision, 'cpu'))
+
+
 def bench_attention(args: argparse.Namespace) -> dict:
     """Cost of attention while images grow."""
     from sparse_seg_ros.evaluation import bench_attention, plots
@@ -116,5 +131,5 @@ def bench_networks(args: argparse.Namespace) -> dict:
 
 
 BENCHES = {'sparse': bench_sparse, 'model': bench_model, 'merging': bench_merging,
-           'attention': bench_attention, 'networks': bench_networks, 'engines': bench_engines,
-           'node': bench_node}
+           'attention': bench_attention, 'networks': bench_networks, 'refined': bench_refined,
+           'engines': bench_engines, 'node': bench_node}

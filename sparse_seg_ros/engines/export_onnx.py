@@ -38,6 +38,9 @@ class Typed(nn.Module):
     def __init__(self, network: nn.Module, dtype: torch.dtype):
         super().__init__()
         self.network, self.dtype = copy.deepcopy(network).cpu().to(dtype).eval(), dtype
+        for module in self.network.modules():
+            if hasattr(module, 'set_attn_implementation'):  # of transformers
+                module.set_attn_implementation('eager')  # the fused one cannot be traced in Swin
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images.to(self.dtype)).float()

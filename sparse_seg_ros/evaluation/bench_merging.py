@@ -19,13 +19,12 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from sparse_seg_ros.evaluation.bench_sparse import interleaved
 from sparse_seg_ros.evaluation.tables import machine
 from sparse_seg_ros.methods import algm
 from sparse_seg_ros.networks import build_network
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 from sparse_seg_ros.segmenter import PRECISIONS
-from sparse_seg_ros.timing import Stopwatch
+from sparse_seg_ros.timing import Stopwatch, interleaved
 
 WHOLE = algm.Merging(rule='share')
 RIVALS = {

@@ -9,11 +9,11 @@ import functools
 import torch
 from torch import nn
 
-from sparse_seg_ros.evaluation.bench_sparse import interleaved
 from sparse_seg_ros.evaluation.segformer import SegFormer
 from sparse_seg_ros.evaluation.tables import machine
 from sparse_seg_ros.networks import build_network, for_inference
 from sparse_seg_ros.segmenter import PRECISIONS
+from sparse_seg_ros.timing import interleaved
 
 CLASSES = 19
 PAIRS = {'lrformer_t': 'segformer_b1', 'lrformer_s': 'segformer_b2'}

@@ -10,7 +10,6 @@ extractor.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import cv2
@@ -26,6 +25,7 @@ from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.sparse import reference
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
+from sparse_seg_ros.timing import interleaved
 
 CHANNELS = (32, 64, 128)
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
@@ -56,15 +56,20 @@ def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: floa
 def street_selection(size_hw: tuple[int, int], density: float) -> Tensor:
     """(1, H, W) bool: the 2x2 blocks nearest to a class boundary, as a 2x selector picks them."""
     label = Street(seed=7, size_hw=size_hw).frame(0).label[::2, ::2]
-    is_inside = np.ones(label.shape, np.uint8)
-    is_inside[:, 1:] &= label[:, 1:] == label[:, :-1]
-    is_inside[1:] &= label[1:] == label[:-1]
-    distance = torch.from_numpy(cv2.distanceTransform(is_inside, cv2.DIST_L2, 5))
-    nearest = distance.flatten().argsort(stable=True)[: round(density * label.size)]
+    distance = boundary_distance(label).flatten()
+    nearest = distance.argsort(stable=True)[: round(density * label.size)]
     low = torch.zeros(label.size, dtype=torch.bool)
     low[nearest] = True
     full = low.view(label.shape).repeat_interleave(2, 0).repeat_interleave(2, 1)
     return full[None, : size_hw[0], : size_hw[1]].contiguous()
+
+
+def boundary_distance(label: np.ndarray) -> Tensor:
+    """(H, W) ids -> (H, W) pixels to the nearest boundary of classes."""
+    is_inside = np.ones(label.shape, np.uint8)
+    is_inside[:, 1:] &= label[:, 1:] == label[:, :-1]
+    is_inside[1:] &= label[1:] == label[:-1]
+    return torch.from_numpy(cv2.distanceTransform(is_inside, cv2.DIST_L2, 5))
 
 
 def time_convolution(selected: Tensor, channels: int, precision: str, repeats: int) -> dict:
@@ -99,19 +104,6 @@ def time_extractor(selected: Tensor, precision: str, repeats: int) -> dict:
         interleaved(rivals, repeats),
         count_macs(refiner, selected)['extract'],
     )
-
-
-def interleaved(rivals: dict[str, Callable], repeats: int) -> dict[str, float]:
-    """Name -> callable: median seconds of each, taking turns, after one round of warming up."""
-    rounds = [{name: clocked(call) for name, call in rivals.items()} for _ in range(repeats + 1)]
-    return {name: float(np.median([seen[name] for seen in rounds[1:]])) for name in rivals}
-
-
-def clocked(call: Callable) -> float:
-    """Seconds of one call."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def print_row(name: str, seconds: dict[str, float], macs: int) -> dict:
