@@ -15,6 +15,8 @@ import copy
 import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +94,8 @@ def match_weights(model: Any) -> None:
 def trace(network: nn.Module, shape: Shape, opset: int) -> Any:
     """Network, (B, 3, h, w) -> torch.onnx.ONNXProgram, constants folded."""
     onnxscript_opset()
-    log = logging.getLogger('torch.onnx')
-    level = log.level
-    log.setLevel(logging.ERROR)  # it warns of packages that are not needed here
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), only_errors('torch.onnx', 'onnxscript'):
             warnings.simplefilter('ignore')
             return torch.onnx.export(
                 network, (torch.zeros(shape),), dynamo=True, verbose=False, optimize=True,
@@ -107,8 +106,20 @@ def trace(network: nn.Module, shape: Shape, opset: int) -> Any:
         reason = str(error.__cause__ or error).strip().partition('\n')[0]
         raise ValueError(f'torch could not export the network ({reason}); engines are for '
                          'networks whose steps do not depend on the image') from None
+
+
+@contextmanager
+def only_errors(*names: str) -> Iterator[None]:
+    """Silence the warnings of loggers: of packages and foldings that are not needed here."""
+    logs = [logging.getLogger(name) for name in names]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
+    try:
+        yield
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels):
+            log.setLevel(level)
 
 
 def onnxscript_opset() -> Any:
