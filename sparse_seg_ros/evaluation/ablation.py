@@ -28,6 +28,8 @@ from sparse_seg_ros.config import (
 from sparse_seg_ros.evaluation.evaluate import Report, evaluate
 from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_components
 from sparse_seg_ros.labels import VOID
+from sparse_seg_ros.methods.algm import token_counts
+from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.methods.dense import enlarge
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.segmenter import Segmenter
@@ -86,13 +88,15 @@ class Outcome:
 
     recall: fraction of the dense stage's errors that were refined, None without refinement;
     macs: multiply-accumulates per stage, mean over the frames; large_iou: of the objects that are
-    not small.
+    not small; tokens: of a network that merges them, how many enter each block's perceptron, mean
+    over the frames (or their last windows).
     """
 
     report: Report
     recall: float | None
     macs: dict[str, float]
     large_iou: dict[str, float]
+    tokens: tuple[float, ...] = ()
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -151,22 +155,26 @@ def measure(variant: Variant, source: str | Path, frames: Pairs, device: str,
     segment = assemble(model, config, device, precision, {'weights': weights.name})
     watch = Watch(segment)
     report = evaluate(segment, frames, watch)
-    return Outcome(report, watch.recall(), watch.mean_macs(), watch.large_iou())
+    return Outcome(report, watch.recall(), watch.mean_macs(), watch.large_iou(),
+                   watch.mean_tokens())
 
 
 class Watch:
-    """Looks at every prediction: what was selected, what it cost, how large objects fared."""
+    """Looks at every prediction: selected and merged, costs, and how large objects fared."""
 
     def __init__(self, segment: Segmenter):
         self.segment = segment
         self.large = SmallObjects(len(segment.labels), large_components)
         self.macs: list[dict[str, int]] = []
+        self.tokens: list[list[int]] = []
         self.errors = self.found = 0
         self.refines = False
 
     def __call__(self, image: np.ndarray, label: np.ndarray, seen: Prediction) -> None:
         """Count one frame."""
         self.large.add(seen.labels, label)
+        if isinstance(self.segment.method, Algm):
+            self.tokens += token_counts(self.segment.method.network)
         refined = None if seen.refined is None else torch.from_numpy(seen.refined)[None]
         self.macs.append(self.segment.method.count_macs(label.shape, refined))
         if seen.refined is not None:
@@ -184,6 +192,10 @@ class Watch:
         """Return the multiply-accumulates per stage."""
         return {stage: float(np.mean([macs[stage] for macs in self.macs]))
                 for stage in self.macs[0]}
+
+    def mean_tokens(self) -> tuple[float, ...]:
+        """Return the tokens that enter each block's perceptron; nothing if none can merge."""
+        return tuple(float(count) for count in np.mean(self.tokens, 0)) if self.tokens else ()
 
     def large_iou(self) -> dict[str, float]:
         """Return the scores of the classes that have large objects."""

@@ -41,22 +41,25 @@ def successes(outcomes: Outcomes) -> dict[str, Outcome]:
 
 
 def overview(outcomes: Outcomes) -> str:
-    """Draw density, recall, multiply-accumulates, milliseconds and scores; or why a row failed."""
+    """Draw density, recall, costs, tokens and scores of each row; or why it failed."""
     stages = [stage for stage in STAGES if any(
         stage in row.report.milliseconds for row in successes(outcomes).values())]
+    merges = any(row.tokens for row in successes(outcomes).values())
     head = ['variant', 'density %', 'recall %', 'GMACs dense', 'GMACs refining',
-            *(f'{stage} ms' for stage in stages), 'mIoU %', 'small mIoU %']
-    return grid(head, [[name, *cells(row, stages)] if isinstance(row, Outcome) else
+            *['tokens, first and last block'] * merges, *(f'{stage} ms' for stage in stages),
+            'mIoU %', 'small mIoU %']
+    return grid(head, [[name, *cells(row, stages, merges)] if isinstance(row, Outcome) else
                        [name, f'failed: {row}', *[''] * (len(head) - 2)]
                        for name, row in outcomes.items()])
 
 
-def cells(row: Outcome, stages: list[str]) -> list[str]:
+def cells(row: Outcome, stages: list[str], merges: bool) -> list[str]:
     """Return what a row of the overview says after its name."""
     dense, total = row.macs['dense'], sum(row.macs.values())
     milliseconds = row.report.milliseconds
     return [percent(row.report.density), '-' if row.recall is None else percent(row.recall),
             f'{dense / 1e9:.2f}', f'{(total - dense) / 1e9:.2f}',
+            *[f'{row.tokens[0]:.0f}, {row.tokens[-1]:.0f}' if row.tokens else '-'] * merges,
             *(f'{milliseconds[stage]:.1f}' if stage in milliseconds else '-'
               for stage in stages),
             percent(row.report.mean_iou), percent(row.report.small_mean_iou)]

@@ -57,6 +57,10 @@ class TrainConfig(Settings):
     drop_path: float = setting(-1.0, 'share of the images that the last block of an LRFormer '
                                "leaves out; below 0: the network's own", at_least=-1.0,
                                at_most=0.9)
+    merge_rule: str = setting('none', 'how tokens of a vision transformer merge while it learns '
+                              '(ALGM)', choices=('none', 'adaptive', 'fixed'))
+    merge_threshold: float = setting(0.88, 'cosine similarity from which they do', at_least=-1.0,
+                                     at_most=1.0)
     weight_decay: float = setting(0.05, 'of AdamW; none on norms and biases', at_least=0.0)
     balance: float = setting(0.5, 'class weight = (median frequency / frequency) ** balance',
                              at_least=0.0, at_most=1.0)

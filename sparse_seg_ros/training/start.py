@@ -15,6 +15,7 @@ from sparse_seg_ros.checkpoints import (
 )
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.labels import load_labels
+from sparse_seg_ros.methods.algm import Merging, apply
 from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.record import plain
@@ -35,6 +36,8 @@ def start_model(config: TrainConfig) -> Model:
                                    start.card.training if start else {}))
     if config.drop_path >= 0:
         set_drop_path(model, config.drop_path)
+    if config.merge_rule != 'none':
+        merge_tokens(model, config)
     if gives_backbone:
         copy_backbone(start, model)
     elif start:
@@ -82,6 +85,15 @@ def set_drop_path(model: Model, rate: float) -> None:
         raise ValueError(f"network {model.card.network!r} has no paths to drop; "
                          "remove 'drop_path'")
     backbone.set_drop_path(rate)
+
+
+def merge_tokens(model: Model, config: TrainConfig) -> None:
+    """Let tokens of a network merge while it learns, as many in all images of a batch."""
+    if config.stage != 'dense':
+        raise ValueError(f'stage {config.stage!r} trains no network whose tokens merge; '
+                         "remove 'merge_rule'")
+    apply(model.network, Merging(threshold=config.merge_threshold, rule=config.merge_rule,
+                                 batch_rule='shared'))
 
 
 def copy_backbone(start: Model, model: Model) -> None:

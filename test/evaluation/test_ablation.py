@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny import street_image, tiny_model
+from tiny import street_image, tiny_merging_segmenter, tiny_model
 
 from sparse_seg_ros.config import read_yaml
 from sparse_seg_ros.data.street import street_frames
@@ -19,6 +19,7 @@ from sparse_seg_ros.evaluation.ablation_tables import gains_by_size, to_markdown
 from sparse_seg_ros.evaluation.evaluate import Report
 from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_components
 from sparse_seg_ros.files import share
+from sparse_seg_ros.methods.algm import Merging, token_counts
 from sparse_seg_ros.methods.sparse_refine.selection import entropy_map
 from sparse_seg_ros.training.variants import Trainings, plain_name
 from sparse_seg_ros.zoo import assemble, own_config
@@ -131,6 +132,19 @@ def test_multiply_accumulates_are_means_over_frames():
                                  for stage in ('dense', 'extract', 'ensemble')}
 
 
+def test_tokens_are_means_over_frames():
+    segment, image = tiny_merging_segmenter(), street_image(64, 96)
+    segment.method.merging = Merging((1, 2), threshold=0.9, rule='fixed')
+    watch, counts = Watch(segment), []
+    for frame in (image, np.zeros_like(image)):
+        seen = segment(frame)
+        watch(frame, np.zeros((64, 96), np.uint8), seen)
+        segment(frame)
+        counts += token_counts(segment.method.network)
+    assert counts[0] != counts[1]
+    assert watch.mean_tokens() == tuple(np.mean(counts, 0))
+
+
 def outcome(small, large, milliseconds=None, recall=0.8):
     report = Report(2, 0.5, 0.25, {'car': 0.6, 'sky': 0.4}, small, 0.9, 0.125,
                     milliseconds or {'dense': 5.0, 'select': 1.0, 'label': 2.0, 'total': 9.0})
@@ -165,6 +179,14 @@ def test_tables_show_costs_scores_gains_and_failures():
     for table in text.split('\n\n'):
         lines = [line for line in table.splitlines() if line.startswith('|')]
         assert len({line.count('|') for line in lines}) <= 1
+
+
+def test_a_table_shows_tokens_where_they_merge():
+    plan, outcomes = two_rows()
+    outcomes['better'] = replace(BETTER, tokens=(640.6, 640.6, 500.2))
+    text = to_markdown(plan, outcomes)
+    assert '| tokens, first and last block |' in text and '| 0.50 | 641, 500 | 5.0 |' in text
+    assert '| 0.50 | - | 5.0 |' in text
 
 
 def test_a_table_of_failures_alone_can_be_drawn():

@@ -9,19 +9,21 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 import torch
 import yaml
-from tiny import TinyLRFormer, tiny_model
+from tiny import TinyLRFormer, TinySegmenter, tiny_model
 
 import sparse_seg_ros as ss
 from sparse_seg_ros.checkpoints import load_model, save_model
 from sparse_seg_ros.config import read_yaml
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.data.street import street_frames
+from sparse_seg_ros.methods.algm import Merging, token_counts
 from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.loop import Run, learning_rate, parameter_groups, train
@@ -158,6 +160,8 @@ def test_a_run_that_can_not_start_says_what_is_missing(tmp_path, config):
         train(replace(config, network='lrformer-t'), tmp_path)
     with pytest.raises(ValueError, match="'compact' has no paths to drop; remove 'drop_path'"):
         train(replace(config, drop_path=0.1), tmp_path)
+    with pytest.raises(ValueError, match='merging needs the blocks of a SegmenterViT, got Comp'):
+        train(replace(config, merge_rule='fixed'), tmp_path)
     with pytest.raises(ValueError, match="Compact has no backbone .* remove 'head_rate'"):
         train(replace(config, head_rate=10.0), tmp_path)
 
@@ -233,6 +237,13 @@ def test_a_refiner_of_other_parts_can_be_trained_loaded_and_scored(tmp_path, con
     assert 0 < json.loads((tmp_path / 'run/metrics.jsonl').read_text())['density'] < 1
 
 
+def test_tokens_merge_in_what_is_trained_not_in_what_is_frozen(tmp_path, config):
+    save_model(tiny_model(refines=False), tmp_path / 'start.safetensors')
+    with pytest.raises(ValueError, match="'refiner' trains no network whose tokens merge; remove"):
+        start_model(replace(config, stage='refiner', merge_rule='fixed',
+                            start_from=str(tmp_path / 'start.safetensors')))
+
+
 @pytest.mark.parametrize('change', [{'planes': (4, 16)}, {'extractor': 'pointnet'}])
 def test_a_start_that_does_not_fit_is_named(tmp_path, config, change):
     save_model(tiny_model(), tmp_path / 'start.safetensors')
@@ -271,3 +282,19 @@ def test_an_lrformer_learns_and_drops_the_paths_it_is_told_to(tmp_path, monkeypa
     path = train(config, tmp_path)
     assert 'val_miou' in (tmp_path / 'metrics.jsonl').read_text()
     assert load_model(path).network.state_dict().keys() == TinyLRFormer(11).state_dict().keys()
+
+
+def test_a_segmenter_learns_with_the_tokens_that_merge(tmp_path, monkeypatch, config):
+    monkeypatch.setitem(NETWORKS, 'segmenter_t', TinySegmenter)
+    monkeypatch.setattr('sparse_seg_ros.training.start.Merging', partial(Merging, layers=(1, 2)))
+    config = replace(config, network='segmenter_t', scale=1.0, crop_hw=(64, 64), epochs=1,
+                     merge_rule='adaptive', merge_threshold=0.2)
+    model = start_model(config)
+    objective = OBJECTIVES['dense'](model, torch.ones(11)).train()
+    objective(torch.randn(2, 3, 64, 64), torch.zeros(2, 64, 64, dtype=torch.uint8)).backward()
+    one, other = token_counts(model.network)
+    assert one == other and one[-1] < 17  # as many in both images of the batch
+    merged = weights(train(config, tmp_path / 'merged'))
+    plain_run = weights(train(replace(config, merge_rule='none'), tmp_path / 'plain'))
+    assert merged.keys() == plain_run.keys()
+    assert any(not torch.equal(merged[key], plain_run[key]) for key in merged)
