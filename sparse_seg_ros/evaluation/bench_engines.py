@@ -28,8 +28,8 @@ from sparse_seg_ros.timing import interleaved
 
 CLASSES = 19
 TELLING_APART = {  # in SegViT and Mask2Former; too small at birth, all classes tie: enlarged by
-    'decoder.head.weight': 10, 'class_predictor.weight': 30, 'mask_embedder.2.0.weight': 10,
-    'queries_embedder.weight': 10, 'queries_features.weight': 10}
+    'decoder.head.weight': 7, **{f'decoder.steps.{step}.query.weight': 4 for step in range(3)},
+    'class_predictor.weight': 10, 'mask_embedder.2.0.weight': 10}  # with more, some never win
 
 
 class Spread(nn.Module):
@@ -51,12 +51,20 @@ class Spread(nn.Module):
 
 @torch.no_grad()
 def enliven(network: nn.Module, seed: int = 0) -> nn.Module:
-    """Draw the vectors that are constant at birth (norms, biases, layer scales) anew, in place."""
+    """
+    Draw the vectors that are constant at birth anew, in place: norms, biases, layer scales.
+
+    Layer scales (small at birth) are drawn around 0.1: with more, gated blocks grow to infinity.
+    """
     generator = torch.Generator().manual_seed(seed)
     for tensor in network.state_dict().values():
         if tensor.ndim == 1 and tensor.is_floating_point() and (tensor == tensor[0]).all():
             drawn = torch.rand(tensor.shape, generator=generator) + 0.5  # 0.5 .. 1.5
-            tensor.copy_(drawn if tensor[0] else (drawn - 1) / 5)  # zeros are biases
+            if tensor[0] == 0:  # a bias
+                drawn = (drawn - 1) / 5
+            elif tensor[0] < 0.1:  # a layer scale
+                drawn = drawn / 10
+            tensor.copy_(drawn)
     return network.eval()
 
 
