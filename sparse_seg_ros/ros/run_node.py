@@ -7,6 +7,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sparse_seg_ros.ros.node import SegmentationNode
 
 SPIN_SECONDS = 0.1  # signals are seen between spins
+YIELD_SECONDS = 0.0002  # rclpy submits a callback again and again until a thread has begun it
 NUM_THREADS = 3  # a transition, an image, a service or timer
 
 
@@ -57,6 +59,7 @@ def spin(node: SegmentationNode, stopping: threading.Event) -> None:
     starter.start()  # off the executor, which serves meanwhile
     while not stopping.is_set():
         executor.spin_once(timeout_sec=SPIN_SECONDS)
+        time.sleep(YIELD_SECONDS)  # gives that thread the interpreter
     starter.join()
     node.release()
     executor.shutdown()

@@ -20,6 +20,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from ros_images import connect, image
 from sensor_msgs.msg import Image
 
+from sparse_seg_ros.ros.bench_node import Case, measure
 from sparse_seg_ros.ros.environment import large_image_settings, private_settings
 from sparse_seg_ros.ros.pixels import to_labels
 
@@ -93,3 +94,10 @@ def test_a_missing_model_leaves_the_process_alive_and_unconfigured(ros):
         code, log = end(process)
     assert (code, state) == (0, 'unconfigured')
     assert 'configure failed' in log and '/nowhere/my.safetensors' in log
+
+
+def test_a_slow_model_keeps_no_image_from_being_received(domain):
+    case = Case(240, 320, 'reliable', frames=200, rate_hz=100.0, method_milliseconds=30.0)
+    found = measure(case, domain)
+    assert found['is_accounted'] and found['superseded'] > 0
+    assert found['received'] > 100  # all on quiet cores; tens while the executor span
