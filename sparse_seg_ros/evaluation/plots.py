@@ -46,7 +46,9 @@ def plot_attention(figures: dict, path: str | Path) -> None:
     times.set(xlabel='megapixels', ylabel=f"seconds per image, {figures['precision']}")
     shares.set(xlabel='megapixels', ylabel='share of attention (%)', ylim=(0, 100))
     for axes in (times, shares):
-        axes.grid(alpha=0.3, which='both')
+        axes.set_xticks(megapixels, [f'{size:.1f}' for size in megapixels])
+        axes.set_xticks([], minor=True)
+        axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=120)
 
