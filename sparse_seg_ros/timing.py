@@ -35,9 +35,15 @@ class Stopwatch:
             self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + spent
 
 
-def interleaved(rivals: dict[str, Callable], repeats: int) -> dict[str, float]:
-    """Name -> callable: median seconds of each, taking turns, after one round of warming up."""
-    rounds = [{name: clocked(call) for name, call in rivals.items()} for _ in range(repeats + 1)]
+def interleaved(rivals: dict[str, Callable], repeats: int, calls: int = 1) -> dict[str, float]:
+    """
+    Name -> callable: median seconds of each, taking turns, after one round of warming up.
+
+    calls: of a turn, of which the last one counts: the others bring back into the caches what the
+    turns of the rivals drove out.
+    """
+    rounds = [{name: [clocked(call) for _ in range(calls)][-1] for name, call in rivals.items()}
+              for _ in range(repeats + 1)]
     return {name: float(np.median([seen[name] for seen in rounds[1:]])) for name in rivals}
 
 

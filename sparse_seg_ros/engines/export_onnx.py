@@ -6,7 +6,7 @@ Network -> ONNX file for images of one shape, by torch's exporter, and its check
 The graph is typed: in fp16 or bf16 all weights and layers are, between two casts, so that a
 strongly typed TensorRT network of any version computes in just that precision. Images and logits
 stay float32. Average pooling onto grids that do not divide the map, of which ONNX knows nothing,
-becomes two products with the matrices that average rows and columns.
+becomes two products with the matrices that average rows and columns. Sigmoids are spelt out.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def trace(network: nn.Module, shape: Shape, opset: int) -> Any:
                 network, (torch.zeros(shape),), dynamo=True, verbose=False, optimize=True,
                 opset_version=opset, input_names=['images'], output_names=['logits'],
                 custom_translation_table={
-                    torch.ops.aten._adaptive_avg_pool2d.default: average_onto_grid})
+                    torch.ops.aten._adaptive_avg_pool2d.default: average_onto_grid,
+                    torch.ops.aten.sigmoid.default: exact_sigmoid})
     except torch.onnx.errors.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().partition('\n')[0]
         raise ValueError(f'torch could not export the network ({reason}); engines are for '
@@ -144,6 +145,16 @@ def average_onto_grid(x: Any, output_size: Any) -> Any:
     over_rows, over_columns = (op.CastLike(op.Constant(value=to_onnx(matrix)), x)
                                for matrix in matrices)
     return op.MatMul(op.MatMul(over_rows, x), over_columns)
+
+
+def exact_sigmoid(x: Any) -> Any:
+    """
+    1 / (1 + exp(-x)), true in the tail: ONNX Runtime's own on a CPU is 0 from -18 down.
+
+    Mask2Former takes the logarithm of such numbers.
+    """
+    op = onnxscript_opset()
+    return op.Reciprocal(op.Add(op.Exp(op.Neg(x)), op.CastLike(op.Constant(value_float=1.0), x)))
 
 
 def averaging(length: int, cells: int) -> np.ndarray:

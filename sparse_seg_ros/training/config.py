@@ -43,6 +43,8 @@ class TrainConfig(Settings):
     validation_streets: int = setting(0, 'rendered scenes to score, others than the trained',
                                       at_least=0)
     crop_hw: tuple = setting((360, 480), 'size of a training view, pixels')
+    jitter: float = setting(0.3, 'by which brightness, contrast and saturation vary', at_least=0.0,
+                            at_most=0.9)
     largest_share: float = setting(1.0, 'of a view that one class may cover, where another window '
                                    'can be found', at_least=0.0, at_most=1.0)
     epochs: int = setting(60, 'passes over all frames', at_least=1)

@@ -22,7 +22,8 @@ VALIDATION_STREETS = 3001  # seed; training and evaluation use others
 def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]:
     """Return (frames, augmentation) of every source that the run names."""
     if config.stage == 'classifier':
-        return [(pictures(config), PictureAugmentation(config.crop_hw, config.scales))]
+        return [(pictures(config), PictureAugmentation(config.crop_hw, config.scales,
+                                                       config.jitter))]
     sources: list[tuple[Sequence, Augmentation]] = []
     for split in config.splits:
         sources.append((list(frames(split)), augmentation(config, config.scales)))
@@ -37,7 +38,7 @@ def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]
 
 def augmentation(config: TrainConfig, scales: tuple[float, float]) -> Augmentation:
     """Return how the frames of a source are varied."""
-    return Augmentation(config.crop_hw, scales, largest_share=config.largest_share)
+    return Augmentation(config.crop_hw, scales, config.jitter, config.largest_share)
 
 
 def pictures(config: TrainConfig) -> PictureFolder:

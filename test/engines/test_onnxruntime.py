@@ -66,6 +66,21 @@ def test_it_equals_torch_in_batches_of_images_of_any_size(name, tmp_path):
     assert seen.argmax(1).unique().numel() > 5  # or agreement would mean little
 
 
+def test_logarithms_of_small_sigmoids_are_true(tmp_path):
+    path = tmp_path / 'tail.onnx'
+    export_onnx.write(LogSigmoid(), path, (1, 3, 4, 4), 'fp32')
+    images = torch.linspace(-80, 20, 48).view(1, 3, 4, 4)
+    seen = with_onnxruntime.load(path, 'cpu', (1, 3, 4, 4), 'fp32')(images)
+    assert (seen - F.logsigmoid(images)).abs().max() < 1e-4
+
+
+class LogSigmoid(nn.Module):
+    """What Mask2Former's scores are made of."""
+
+    def forward(self, images):
+        return images.sigmoid().log()
+
+
 def test_fp16_is_near_torch(tmp_path):
     _, agreement = activate(job_for(lively(TinyPooling, 3), tmp_path, 'fp16'))
     assert agreement.labels >= 0.99 and 1e-6 < agreement.mean_difference < 3e-3
