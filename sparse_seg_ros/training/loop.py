@@ -12,6 +12,7 @@ but on a CPU only the share of their process.
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -78,6 +79,7 @@ class Run:
         self.device = objective.class_weights.device
         objective.trained.to(memory_format=torch.channels_last)
         self.shared = share(objective)
+        self.start = deepcopy(objective.trained.state_dict())
         self.average = AveragedModel(
             objective.trained, multi_avg_fn=get_ema_multi_avg_fn(config.averaging),
             use_buffers=True)
@@ -149,13 +151,13 @@ class Run:
         (self.folder / 'last.part').rename(self.folder / 'last.pt')
 
     def averaged_model(self) -> Model:
-        """Return a copy of the model with the averaged weights."""
+        """Return a copy of the model with the averaged weights, mixed with those at the start."""
         model = build_model(self.model.card)
         for name, part in self.model.parts().items():
-            own = model.parts()[name]
-            trained = part is self.objective.trained
-            own.load_state_dict(self.average.module.state_dict() if trained
-                                else part.state_dict())
+            state = part.state_dict()
+            if part is self.objective.trained:
+                state = mix(self.average.module.state_dict(), self.start, self.config.start_share)
+            model.parts()[name].load_state_dict(state)
         return model
 
     def score(self, model: Model, epoch: int, record: Record) -> dict[str, float]:
@@ -171,6 +173,12 @@ class Run:
         report = evaluate(segment, frames)
         record.show(epoch, preview(segment, *frames[0]))
         return {'val_miou': round(report.mean_iou, 4), 'density': round(report.density, 4)}
+
+
+def mix(state: dict[str, Tensor], start: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """(1 - share) of a state and `share` of another; whole numbers are the first one's."""
+    return {key: tensor.lerp(start[key], share) if tensor.is_floating_point() else tensor
+            for key, tensor in state.items()}
 
 
 def share(objective: nn.Module) -> nn.Module:
