@@ -99,9 +99,9 @@ def cut(array: np.ndarray, top: int, left: int, size: list[int], fill: int) -> n
 
 
 def distort(image: np.ndarray, strength: float, random: np.random.Generator) -> np.ndarray:
-    """Change brightness, contrast and saturation by 1 +- strength, each colour by a third of it."""
+    """Change brightness, contrast, saturation by 1 +- strength, each colour by a third of it."""
     brightness, contrast, saturation = random.uniform(1 - strength, 1 + strength, 3)
-    tint = random.uniform(1 - strength / 3, 1 + strength / 3, (3, 1))  # as of another white balance
+    tint = random.uniform(1 - strength / 3, 1 + strength / 3, (3, 1))  # white balance
     to_grey = np.array([0.299, 0.587, 0.114])
     grey_mean = to_grey @ cv2.mean(image)[:3]
     mix = contrast * (saturation * np.eye(3) + (1 - saturation) * to_grey)  # rows sum to contrast

@@ -10,7 +10,6 @@ from sparse_seg_ros.data.street import Street
 from sparse_seg_ros.evaluation.tables import machine
 from sparse_seg_ros.segmenter import Segmenter
 
-
 REFINE_STAGES = ('select', 'extract', 'ensemble')
 
 
@@ -34,8 +33,8 @@ def run(models: dict[str, Segmenter], size_hw: tuple[int, int], repeats: int = 1
     print(f'median of {repeats} frames {size_hw[0]}x{size_hw[1]}, ms; ratio to {rival}')
     for name, row in rows.items():
         row['ratio'] = rows[rival]['milliseconds']['total'] / row['milliseconds']['total']
-        print(f'{name:24}', ' '.join(f'{stage} {value:.1f}' for stage, value in
-                                     row['milliseconds'].items()), f'| {row["ratio"]:.2f}x', end='')
+        stages = ' '.join(f'{stage} {value:.1f}' for stage, value in row['milliseconds'].items())
+        print(f'{name:24} {stages} | {row["ratio"]:.2f}x', end='')
         print(f' | density {row["density"]:.2%}, at most {row["density_most"]:.2%}; p99 / p50 of '
               f'refining {row["refining_p99_to_p50"]:.2f}' if row['density_most'] else '')
     return {**machine(), 'size_hw': list(size_hw), 'repeats': repeats, 'rows': rows}
