@@ -38,7 +38,8 @@ def test_the_plans_that_ship_can_be_read(tmp_path, path):
     trainings = Trainings(plan.variants, tmp_path, 'cpu')
     assert plan.baseline in plan.variants and len(plan.variants) > 1
     for name, config in trainings.configs.items():
-        assert config.street_frames <= 200 and config.splits == () and not config.validation, name
+        assert config.street_frames <= 400 and not config.validation, name
+        assert config.splits == () or path.stem == 'seeds', name  # all others need no frames
         assert config.start_from == 'demo'
 
 
