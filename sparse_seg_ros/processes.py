@@ -33,6 +33,7 @@ def joined(device: str) -> Iterator[str]:
     dist.init_process_group('nccl' if is_cuda else 'gloo', timeout=PATIENCE)
     try:
         yield device
+        dist.barrier()  # one that leaves while another still works may be aborted at its exit
     finally:
         dist.destroy_process_group()
 
