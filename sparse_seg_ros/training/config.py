@@ -72,6 +72,8 @@ class TrainConfig(Settings):
                                  'rest is what was learnt; keeps what it knew of other cameras '
                                  '(WiSE-FT)', at_least=0.0, at_most=0.9)
     validate_every: int = setting(5, 'epochs', at_least=1)
-    precision: str = setting('bf16', 'autocast type', choices=('fp32', 'bf16', 'fp16'))
+    precision: str = setting('auto', 'autocast type; auto: bf16 where the device multiplies it '
+                             'natively, else fp16 on CUDA and fp32 on a CPU',
+                             choices=('auto', 'fp32', 'bf16', 'fp16'))
     seed: int = setting(0, 'of weights, order and views', at_least=0)
     cache: str = setting('runs/cache', 'folder for rendered scenes')

@@ -43,14 +43,15 @@ from sparse_seg_ros.training.sources import (
     validation_pictures,
 )
 from sparse_seg_ros.training.start import start_model
-from sparse_seg_ros.zoo import assemble, own_config
+from sparse_seg_ros.zoo import assemble, choose_precision, own_config
 
 
 def train(config: TrainConfig, folder: str | Path, device: str = 'cpu') -> Path:
     """Run or resume the training in a folder, or a process's part -> path of its model file."""
     folder = Path(folder)
     with joined(device) as own_device:
-        record = Record(folder, config) if own_rank() == 0 else None
+        precision = autocast_precision(config.precision, torch.device(own_device).type)
+        record = Record(folder, config, precision) if own_rank() == 0 else None
         torch.manual_seed(config.seed)
         with first_alone():
             sources = training_sources(config)
@@ -58,7 +59,8 @@ def train(config: TrainConfig, folder: str | Path, device: str = 'cpu') -> Path:
         for part in model.parts().values():
             part.to(own_device)
         weights = class_weights(sources, len(model.card.classes), config.balance)
-        run = Run(config, model, OBJECTIVES[config.stage](model, weights).to(own_device), folder)
+        run = Run(config, model, OBJECTIVES[config.stage](model, weights).to(own_device), folder,
+                  precision)
         run.resume()
         batches = Batches(sources, config.batch_size, config.seed, own_rank(), count_processes())
         if not len(batches):
@@ -74,18 +76,20 @@ def train(config: TrainConfig, folder: str | Path, device: str = 'cpu') -> Path:
 class Run:
     """Weights, optimiser and average of a run, and their file."""
 
-    def __init__(self, config: TrainConfig, model: Model, objective: nn.Module, folder: Path):
+    def __init__(self, config: TrainConfig, model: Model, objective: nn.Module, folder: Path,
+                 precision: str):
         self.config, self.model, self.objective, self.folder = config, model, objective, folder
+        self.precision = precision
         self.device = objective.class_weights.device
         objective.trained.to(memory_format=torch.channels_last)
         self.shared = share(objective)
-        self.start = deepcopy(objective.trained.state_dict())
+        self.start = deepcopy(objective.trained.state_dict()) if config.start_share else None
         self.average = AveragedModel(
             objective.trained, multi_avg_fn=get_ema_multi_avg_fn(config.averaging),
             use_buffers=True)
         groups, self.factors = parameter_groups(objective.trained, config)
         self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == 'fp16')
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == 'fp16')
         self.epoch, self.loss = 0, math.nan
 
     def resume(self) -> None:
@@ -118,8 +122,8 @@ class Run:
         mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1)
                      for values in (card.mean, card.std))
         images = (images.to(self.device).float() - mean) / std
-        with torch.autocast(self.device.type, PRECISIONS[self.config.precision],
-                            enabled=self.config.precision != 'fp32'):
+        with torch.autocast(self.device.type, PRECISIONS[self.precision],
+                            enabled=self.precision != 'fp32'):
             loss = self.shared(images, labels.to(self.device))
         for group, factor in zip(self.optimizer.param_groups, self.factors):
             group['lr'] = rate * factor
@@ -156,7 +160,9 @@ class Run:
         for name, part in self.model.parts().items():
             state = part.state_dict()
             if part is self.objective.trained:
-                state = mix(self.average.module.state_dict(), self.start, self.config.start_share)
+                state = self.average.module.state_dict()
+                if self.start is not None:
+                    state = mix(state, self.start, self.config.start_share)
             model.parts()[name].load_state_dict(state)
         return model
 
@@ -169,10 +175,17 @@ class Run:
         frames = validation_frames(self.config)
         if frames is None:
             return {}
-        segment = assemble(model, own_config(model), str(self.device), self.config.precision, {})
+        segment = assemble(model, own_config(model), str(self.device), self.precision, {})
         report = evaluate(segment, frames)
         record.show(epoch, preview(segment, *frames[0]))
         return {'val_miou': round(report.mean_iou, 4), 'density': round(report.density, 4)}
+
+
+def autocast_precision(name: str, device_type: str) -> str:
+    """'auto' -> bf16 where it is multiplied natively, else fp16 on CUDA and fp32 on a CPU."""
+    if name == 'auto' and device_type == 'cuda':
+        return 'bf16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'fp16'
+    return choose_precision(name, device_type)
 
 
 def mix(state: dict[str, Tensor], start: dict[str, Tensor], share: float) -> dict[str, Tensor]:

@@ -30,11 +30,12 @@ from sparse_seg_ros.training.with_tensorboard import open_writer
 class Record:
     """Files of one run folder, all but weights."""
 
-    def __init__(self, folder: Path, config: TrainConfig):
+    def __init__(self, folder: Path, config: TrainConfig, precision: str):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         (folder / 'config.yaml').write_text(yaml.safe_dump(plain(asdict(config))))
-        about = {'seed': config.seed, 'processes': count_processes(), **machine()}
+        about = {'seed': config.seed, 'processes': count_processes(), 'precision': precision,
+                 **machine()}
         (folder / 'versions.json').write_text(json.dumps(about, indent=1) + '\n')
         self.writer = open_writer(folder)
 

@@ -26,7 +26,13 @@ from sparse_seg_ros.data.street import street_frames
 from sparse_seg_ros.methods.algm import Merging, token_counts
 from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.training.config import TrainConfig
-from sparse_seg_ros.training.loop import Run, learning_rate, parameter_groups, train
+from sparse_seg_ros.training.loop import (
+    Run,
+    autocast_precision,
+    learning_rate,
+    parameter_groups,
+    train,
+)
 from sparse_seg_ros.training.objectives import OBJECTIVES
 from sparse_seg_ros.training.record import plain
 from sparse_seg_ros.training.start import start_model
@@ -97,11 +103,19 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     assert_same_weights(weights(train(config, tmp_path / 'broken')), weights(unbroken))
 
 
+@pytest.mark.parametrize('has_bf16, expected', [(True, 'bf16'), (False, 'fp32')])
+def test_bf16_is_learnt_in_only_where_the_processor_multiplies_it(
+        monkeypatch, has_bf16, expected):
+    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: has_bf16)
+    assert autocast_precision('auto', 'cpu') == expected
+    assert autocast_precision('bf16', 'cpu') == 'bf16'
+
+
 def test_a_run_folder_tells_what_was_done(tmp_path, config):
     train(config, tmp_path)
     assert read_yaml(tmp_path / 'config.yaml')['crop_hw'] == [48, 64]
     about = json.loads((tmp_path / 'versions.json').read_text())
-    assert about['seed'] == 0 and about['versions']['torch'] == torch.__version__
+    assert about['seed'] == 0 and about['precision'] == 'fp32' and about['versions']['torch'] == torch.__version__
     lines = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
     assert [line['epoch'] for line in lines] == [1, 2]
     assert all(np.isfinite(line['loss']) for line in lines)
