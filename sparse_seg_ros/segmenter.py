@@ -22,6 +22,11 @@ from sparse_seg_ros.timing import Stopwatch
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
+def own_precisions() -> tuple[str, ...]:
+    """Precisions that this CPU multiplies natively; in any other it is slower by far."""
+    return ('fp32', 'bf16') if torch.cpu._is_avx512_bf16_supported() else ('fp32',)
+
+
 class Method(Protocol):
     """
     How a frame is segmented.

@@ -25,7 +25,7 @@ from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import CLASSIFIERS, for_inference
 from sparse_seg_ros.networks.pretrained import HUB, find_folder
 from sparse_seg_ros.networks.sliding import Windows
-from sparse_seg_ros.segmenter import PRECISIONS, Method, Segmenter
+from sparse_seg_ros.segmenter import PRECISIONS, Method, Segmenter, own_precisions
 
 REFINING = {'sparse_refine': SparseRefine, 'point_rend': PointRend, 'patch_refine': PatchRefine}
 
@@ -189,7 +189,7 @@ def choose_precision(name: str, device: str) -> str:
     if name == 'auto':
         if device != 'cpu':
             return 'fp16'
-        return 'bf16' if torch.cpu._is_avx512_bf16_supported() else 'fp32'
+        return own_precisions()[-1]
     if name not in PRECISIONS:
         raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)}; got {name!r}")
     return name

@@ -65,7 +65,8 @@ def export(network: nn.Module, path: Path, shape: Shape, precision: str,
         raise
     return {'onnx_labels_equal': agreement.labels,
             'onnx_mean_difference': agreement.mean_difference,
-            'onnx_largest_difference': agreement.largest_difference}
+            'onnx_largest_difference': agreement.largest_difference,
+            'onnx_widest_tie': agreement.widest_tie}
 
 
 def write(network: nn.Module, path: Path, shape: Shape, precision: str) -> None:

@@ -47,14 +47,21 @@ class Reference:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How near an engine's logits are to torch's; differences are parts of their deviation."""
+    """
+    How near an engine's logits are to torch's; differences are parts of their deviation.
+
+    widest_tie: by how much torch prefers its label to the next, at most, where the engine gives
+    another. As small as the differences, it tells that classes tie, not that the engine errs.
+    """
 
     labels: float
     mean_difference: float
     largest_difference: float
+    widest_tie: float
 
     def __str__(self) -> str:
-        return (f'{self.labels:.2%} of the labels equal torch, logits differ by '
+        ties = f' (others it preferred by up to {self.widest_tie:.1e})' if self.labels < 1 else ''
+        return (f'{self.labels:.2%} of the labels equal torch{ties}, logits differ by '
                 f'{self.mean_difference:.1e} on average and {self.largest_difference:.1e} at most')
 
 
@@ -95,9 +102,13 @@ def compare(logits: Tensor, expected: Tensor) -> Agreement:
     if logits.shape != expected.shape:
         raise SelfCheckError(f'logits have shape {tuple(logits.shape)}, torch says '
                              f'{tuple(expected.shape)}; is the engine of another network?')
-    difference = (logits - expected).abs() / expected.std().clamp(min=1e-12)
-    return Agreement((logits.argmax(1) == expected.argmax(1)).float().mean().item(),
-                     difference.mean().item(), difference.max().item())
+    deviation = expected.std().clamp(min=1e-12)
+    difference = (logits - expected).abs() / deviation
+    is_other = logits.argmax(1) != expected.argmax(1)
+    best = expected.topk(min(2, expected.shape[1]), dim=1).values  # (B, 2, h, w)
+    ties = (best[:, 0] - best[:, -1])[is_other] / deviation
+    return Agreement(1 - is_other.float().mean().item(), difference.mean().item(),
+                     difference.max().item(), ties.max().item() if len(ties) else 0.0)
 
 
 def check(engine: Callable[[Tensor], Tensor], reference: Reference, device: str,

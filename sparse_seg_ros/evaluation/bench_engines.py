@@ -73,9 +73,9 @@ def enliven(network: nn.Module, seed: int = 0) -> nn.Module:
 def run(names: list[str], sizes: list[tuple[int, int]], repeats: int = 10) -> dict:
     """Networks by name ('demo' is the demo model's) at sizes -> figures; prints a table."""
     print(f'median of {repeats}, fp32, {torch.get_num_threads()} threads')
-    print('| network | input | labels equal | mean difference | largest | torch ms | '
+    print('| network | input | labels equal | widest tie | mean difference | largest | torch ms | '
           'onnxruntime ms | times faster |')
-    print('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |')
+    print('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
     rows = [attempt(name, size_hw, repeats) for name in names for size_hw in sizes]
     return {**machine(), 'repeats': repeats, 'precision': 'fp32', 'rows': rows}
 
@@ -85,7 +85,7 @@ def attempt(name: str, size_hw: tuple[int, int], repeats: int) -> dict:
     try:
         return measure(name, size_hw, repeats)
     except (ValueError, RuntimeError) as error:
-        print(f'| {name} | {size_hw[0]}x{size_hw[1]} | {error} | | | | | |', flush=True)
+        print(f'| {name} | {size_hw[0]}x{size_hw[1]} | {error} | | | | | | |', flush=True)
         return {'network': name, 'size_hw': list(size_hw), 'failed': str(error)}
 
 
@@ -105,13 +105,13 @@ def measure(name: str, size_hw: tuple[int, int], repeats: int) -> dict:
         seconds = interleaved({'torch': lambda: eager(last), 'onnxruntime': lambda: engine(last)},
                               repeats)
     row = {'network': name, 'size_hw': list(shape[2:]), 'labels_equal': agreement.labels,
-           'mean_difference': agreement.mean_difference,
+           'widest_tie': agreement.widest_tie, 'mean_difference': agreement.mean_difference,
            'largest_difference': agreement.largest_difference, 'about': engine.about,
            'milliseconds': {kind: 1e3 * spent for kind, spent in seconds.items()},
            'ratio': seconds['torch'] / seconds['onnxruntime']}
     print(f"| {name} | {shape[2]}x{shape[3]} | {row['labels_equal']:.3%} | "
-          f"{row['mean_difference']:.1e} | {row['largest_difference']:.1e} | "
-          f"{1e3 * seconds['torch']:.1f} | {1e3 * seconds['onnxruntime']:.1f} | "
+          f"{row['widest_tie']:.1e} | {row['mean_difference']:.1e} | "
+          f"{row['largest_difference']:.1e} | {1e3 * seconds['torch']:.1f} | {1e3 * seconds['onnxruntime']:.1f} | "
           f"{row['ratio']:.2f} |", flush=True)
     return row
 

@@ -22,13 +22,13 @@ from sparse_seg_ros.data.street import Street
 from sparse_seg_ros.evaluation.tables import machine
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs, count_neighbours
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
+from sparse_seg_ros.segmenter import PRECISIONS, own_precisions
 from sparse_seg_ros.sparse import reference
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
 from sparse_seg_ros.timing import interleaved
 
 CHANNELS = (32, 64, 128)
-DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 
 
 def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: float = 0.12) -> dict:
@@ -40,9 +40,11 @@ def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: floa
         print('spconv is not installed: no comparison with it (pip install spconv "cumm<0.8")')
     with torch.inference_mode():
         convolutions = [
-            time_convolution(selected, c, name, repeats) for name in DTYPES for c in CHANNELS
+            time_convolution(selected, channels, precision, repeats)
+            for precision in own_precisions() for channels in CHANNELS
         ]
-        extractors = [time_extractor(selected, name, repeats) for name in DTYPES]
+        extractors = [time_extractor(selected, precision, repeats)
+                      for precision in own_precisions()]
     return {
         **machine(),
         'size_hw': list(size_hw),
@@ -74,7 +76,7 @@ def boundary_distance(label: np.ndarray) -> Tensor:
 
 def time_convolution(selected: Tensor, channels: int, precision: str, repeats: int) -> dict:
     """Time one submanifold 3x3, tables ready and caches warm, as within a network; print it."""
-    level, dtype = Level(selected), DTYPES[precision]
+    level, dtype = Level(selected), PRECISIONS[precision]
     x = SparseTensor(torch.randn(len(level), channels, dtype=dtype), level)
     kernel = torch.randn(9, channels, channels, dtype=dtype)
     image = torch.randn(1, channels, *selected.shape[1:], dtype=dtype)
@@ -96,8 +98,8 @@ def time_convolution(selected: Tensor, channels: int, precision: str, repeats: i
 def time_extractor(selected: Tensor, precision: str, repeats: int) -> dict:
     """Time the six-stage extractor and the building of its tables; print and return it."""
     refiner = SparseRefiner().eval()
-    extractor = refiner.extractor.to(DTYPES[precision])
-    pixels = torch.randn(int(selected.sum()), 3, dtype=DTYPES[precision])
+    extractor = refiner.extractor.to(PRECISIONS[precision])
+    pixels = torch.randn(int(selected.sum()), 3, dtype=PRECISIONS[precision])
     rivals = {'sparse': lambda: extractor(SparseTensor(pixels, Level(selected)))}
     return print_row(
         f'extractor {precision}',
@@ -121,6 +123,7 @@ def print_row(name: str, seconds: dict[str, float], macs: int) -> dict:
             f'| {ratio:5.2f}x faster than {rival} ({1e3 * seconds[rival]:.0f} ms)'
             for rival, ratio in row['ratio'].items()
         ),
+        flush=True,
     )
     return row
 

@@ -12,6 +12,7 @@ from sparse_seg_ros.engines.self_check import (
     MOST_PIXELS,
     SelfCheckError,
     check,
+    compare,
     load_reference,
     make_images,
     make_reference,
@@ -44,6 +45,19 @@ def test_the_network_itself_passes_and_so_does_what_was_stored(network, referenc
     agreement = check(network, load_reference(tmp_path / 'reference'), 'cpu', 'fp32')
     assert agreement.labels == 1 and agreement.largest_difference == 0
     assert str(agreement).startswith('100.00% of the labels equal torch, logits differ by 0')
+
+
+def test_labels_that_tie_are_told_from_wrong_ones():
+    logits = torch.randn(1, 5, 8, 8, generator=torch.Generator().manual_seed(0))
+    logits[:, 0, 0, 0] = logits[0, :, 0, 0].max() + 1
+    tied = logits.clone()
+    tied[:, 1, 0, 0] = tied[:, 0, 0, 0] - 1e-6
+    other = tied.clone()
+    other[:, 1, 0, 0] += 2e-6
+    agreement = compare(other, tied)
+    assert agreement.labels == pytest.approx(63 / 64) and 0 < agreement.widest_tie < 1e-5
+    assert compare(other, logits).widest_tie > 0.5
+    assert 'others it preferred by up to' in str(agreement)
 
 
 def test_of_many_pixels_a_grid_is_stored(network):
