@@ -9,7 +9,7 @@ A plan is a YAML, see config/ablate. One variant that fails does not stop the ot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.zoo import assemble, find_model
 
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
-OWN_SETTINGS = ('model', 'train', 'training')
+OWN_SETTINGS = ('model', 'train', 'training', 'seeds')
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Variant:
 
     model: zoo name, weights file, method YAML or the name of a variant that is trained before;
     train: a training YAML, training: what is different from it; method: what is different from
-    the model's own settings.
+    the model's own settings; group: name in the plan, of variants that differ by their seed only.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Variant:
     train: str = ''
     training: Mapping[str, Any] = field(default_factory=dict)
     method: Mapping[str, Any] = field(default_factory=dict)
+    group: str = ''
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,25 @@ def read_plan(path: str | Path) -> Plan:
                          "'dense: {model: demo, method: dense}'")
     data = from_mapping(Data, {key: value for key, value in content.items()
                                if key not in ('variants', 'training')}, str(path))
-    variants = {str(name): read_variant(str(name), values, content.get('training') or {}, path)
-                for name, values in content['variants'].items()}
+    training = content.get('training') or {}
+    variants = {variant.name: variant for name, values in content['variants'].items()
+                for variant in read_variants(str(name), values, training, path)}
     if data.baseline and data.baseline not in variants:
         raise ValueError(f'{path}: baseline {data.baseline!r} is no variant; '
                          f'{nearest(data.baseline, variants)}')
     return Plan(data, variants)
+
+
+def read_variants(name: str, values: Any, training: Mapping[str, Any],
+                  source: str | Path) -> list[Variant]:
+    """Read one variant, or one for each of its seeds; training: what all of the plan share."""
+    variant = read_variant(name, values, training, source)
+    seeds = values.get('seeds', ())
+    if not isinstance(seeds, (list, tuple)) or (seeds and not variant.train):
+        raise ValueError(f"{source}: variant {name!r}: 'seeds' must be a list such as [0, 1, 2], "
+                         "beside 'train'")
+    return [replace(variant, name=f'{name}, seed {seed}', group=name,
+                    training={**variant.training, 'seed': seed}) for seed in seeds] or [variant]
 
 
 def read_variant(name: str, values: Any, training: Mapping[str, Any],

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from statistics import fmean
+from statistics import fmean, stdev
 
 from sparse_seg_ros.evaluation.ablation import Outcome, Plan
 from sparse_seg_ros.evaluation.tables import grid, machine, markdown, percent
@@ -21,6 +21,8 @@ def to_markdown(plan: Plan, outcomes: Outcomes) -> str:
     parts = [f'{plan.data.about or "Variants"} ({describe_data(plan)})', overview(outcomes)]
     if rows:
         parts.append(markdown({name: row.report for name, row in rows.items()}))
+    if groups := by_seed(plan, rows):
+        parts.append('Over the seeds, mean and standard deviation\n\n' + seed_table(groups))
     if plan.baseline in rows and len(rows) > 1:
         parts.append(f'Gains in IoU over {plan.baseline}, points: small objects / large objects '
                      '= factor, where both gain\n\n' + gain_table(plan, rows))
@@ -63,6 +65,23 @@ def cells(row: Outcome, stages: list[str], merges: bool) -> list[str]:
             *(f'{milliseconds[stage]:.1f}' if stage in milliseconds else '-'
               for stage in stages),
             percent(row.report.mean_iou), percent(row.report.small_mean_iou)]
+
+
+def by_seed(plan: Plan, rows: dict[str, Outcome]) -> dict[str, list[Outcome]]:
+    """Name in the plan -> outcomes of its seeds, where there are several."""
+    groups: dict[str, list[Outcome]] = {}
+    for name, row in rows.items():
+        groups.setdefault(plan.variants[name].group, []).append(row)
+    return {group: found for group, found in groups.items() if group and len(found) > 1}
+
+
+def seed_table(groups: dict[str, list[Outcome]]) -> str:
+    """Draw how scores vary with the seed."""
+    def spread(values: list[float]) -> str:
+        return f'{100 * fmean(values):.2f} ± {100 * stdev(values):.2f}'
+    return grid(['variant', 'seeds', 'mIoU %', 'small mIoU %'], [
+        [group, str(len(rows)), spread([row.report.mean_iou for row in rows]),
+         spread([row.report.small_mean_iou for row in rows])] for group, rows in groups.items()])
 
 
 def gain_table(plan: Plan, rows: dict[str, Outcome]) -> str:

@@ -60,6 +60,14 @@ def test_a_plan_keeps_its_order_and_starts_with_the_baseline(tmp_path):
     assert (config.epochs, config.splits, config.batch_size) == (5, (), 2)
 
 
+def test_a_training_is_repeated_with_every_seed(tmp_path):
+    plan = plan_of(tmp_path, 'training: {epochs: 2}\nvariants:\n  base: {model: demo}\n'
+                   '  a: {train: config/train/refiner.yaml, seeds: [0, 4]}\n')
+    assert list(plan.variants) == ['base', 'a, seed 0', 'a, seed 4']
+    configs = Trainings(plan.variants, tmp_path, 'cpu').configs
+    assert [(config.seed, config.epochs) for config in configs.values()] == [(0, 2), (4, 2)]
+
+
 @pytest.mark.parametrize(('text', 'message'), [
     ('about: x\n', r'plan.yaml: has no variants; add .variants:.'),
     ('variants: {}\n', r'plan.yaml: has no variants'),
@@ -70,6 +78,8 @@ def test_a_plan_keeps_its_order_and_starts_with_the_baseline(tmp_path):
     ('variants: {a: {model: demo, budget: 2}}\n', r"variant 'a': setting 'budget' must be at mo"),
     ('variants: {a: {alpha_nats: 1}}\n', r"variant 'a' needs either 'model', .* or 'train'"),
     ('variants: {a: {model: demo, train: x.yaml}}\n', r"variant 'a' needs either 'model'"),
+    ('variants: {a: {model: demo, seeds: [1]}}\n', r"variant 'a': 'seeds' must be a list .* 'tra"),
+    ('variants: {a: {train: x.yaml, seeds: 3}}\n', r"'seeds' must be a list such as \[0, 1, 2\]"),
     ('street: 3\nvariants: {a: {model: demo}}\n', r"unknown setting 'street'; did you mean 'str"),
     ('baseline: b\nvariants: {a: {model: demo}}\n', r"baseline 'b' is no variant; known: a"),
 ])
@@ -180,6 +190,18 @@ def test_tables_show_costs_scores_gains_and_failures():
     for table in text.split('\n\n'):
         lines = [line for line in table.splitlines() if line.startswith('|')]
         assert len({line.count('|') for line in lines}) <= 1
+
+
+def test_seeds_are_told_as_mean_and_deviation():
+    variants = {'base': Variant('base', 'demo')}
+    outcomes = {'base': BASE}
+    for seed, score in enumerate((0.5, 0.52, 0.54)):
+        name = f'a, seed {seed}'
+        variants[name] = Variant(name, train='x.yaml', group='a')
+        outcomes[name] = replace(BETTER, report=replace(BETTER.report, mean_iou=score))
+    text = to_markdown(Plan(Data(), variants), outcomes)
+    assert '| a | 3 | 52.00 ± 2.00 | 25.00 ± 0.00 |' in text
+    assert 'Over the seeds' not in to_markdown(*two_rows())
 
 
 def test_a_table_shows_tokens_where_they_merge():
