@@ -50,7 +50,8 @@ def record(reports: dict[str, Report], **about: object) -> dict:
 def machine() -> dict:
     """Processor, versions and commit that a measurement belongs to."""
     import torch
-    return {'processor': processor(), 'threads': torch.get_num_threads(),
+    return {'processor': processor(), 'instructions': torch.backends.cpu.get_cpu_capability(),
+            'threads': torch.get_num_threads(),
             'device': torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
             'python': platform.python_version(), 'commit': commit(),
             'versions': {name: installed(name) for name in
