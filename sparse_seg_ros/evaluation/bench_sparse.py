@@ -35,7 +35,8 @@ def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: floa
     """Print the tables of convolutions and of the extractor, and return their figures."""
     selected = street_selection(size_hw, density)
     threads = torch.get_num_threads()
-    print(f'{density:.0%} of {size_hw[0]}x{size_hw[1]}, median of {repeats}, {threads} threads')
+    print(f'{density:.0%} of {size_hw[0]}x{size_hw[1]}, median of {repeats}, {threads} threads, '
+          f"{' and '.join(own_precisions())}, which this CPU multiplies natively")
     if not has_spconv():
         print('spconv is not installed: no comparison with it (pip install spconv "cumm<0.8")')
     with torch.inference_mode():
