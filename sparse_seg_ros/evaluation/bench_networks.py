@@ -19,8 +19,7 @@ CLASSES = 19
 PAIRS = {'lrformer_t': 'segformer_b1', 'lrformer_s': 'segformer_b2'}
 
 
-def run(size_hw: tuple[int, int] = (1024, 2048), repeats: int = 5,
-        precisions: tuple[str, ...] | None = None) -> dict:
+def run(size_hw: tuple[int, int] = (1024, 2048), repeats: int = 5) -> dict:
     """Print milliseconds of one image of each pair and their ratio, and return the figures."""
     print(f'one image {size_hw[0]}x{size_hw[1]}, {CLASSES} classes, median of {repeats}, '
           f'{torch.get_num_threads()} threads')
@@ -29,7 +28,7 @@ def run(size_hw: tuple[int, int] = (1024, 2048), repeats: int = 5,
         (rival, SegFormer(rival, CLASSES).eval()))}
     images = torch.randn(1, 3, *size_hw).contiguous(memory_format=torch.channels_last)
     rows = []
-    for precision in precisions or own_precisions():
+    for precision in own_precisions():
         seconds = time_networks(networks, images, precision, repeats)
         for ours, rival in PAIRS.items():
             rows.append({'name': ours, 'rival': rival, 'precision': precision,

@@ -45,6 +45,7 @@ def test_a_run_tells_times_and_exponents_and_can_be_drawn(tmp_path, capsys, monk
 
 def test_pairs_are_timed_in_turns(capsys, monkeypatch):
     monkeypatch.setattr(bench_networks, 'PAIRS', {'lrformer_t': 'segformer_b1'})
+    monkeypatch.setattr(bench_networks, 'own_precisions', lambda: ('fp32', 'bf16'))
     figures = bench_networks.run((32, 64), repeats=1)
     assert [row['precision'] for row in figures['rows']] == ['fp32', 'bf16']
     row = figures['rows'][0]
