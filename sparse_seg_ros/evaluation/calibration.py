@@ -49,12 +49,14 @@ class Trust:
     How far uncertainty can be trusted on a set of frames.
 
     selection: threshold, density, recall and precision of what would be refined, None where
-    nothing can be; auroc: of the final uncertainty against the final errors; errors of
-    calibration before and after dividing by the temperature.
+    nothing can be; selection_auroc: of what alpha is compared with against the errors of the dense
+    stage; auroc: of the final uncertainty against the final errors; errors of calibration before
+    and after dividing by the temperature.
     """
 
     frames: int
     selection: Point | None
+    selection_auroc: float
     auroc: float
     calibration_error_before: float
     calibration_error: float
@@ -132,7 +134,7 @@ def measure_trust(segment: Segmenter, frames: Pairs) -> Trust:
         add_errors(final, logits / segment.temperature, label)
         samples.add(logits, label)
     return Trust(len(frames), coarse.at(segment.alpha) if segment.alpha is not None else None,
-                 final.auroc(), calibration_error(*samples.joined()),
+                 coarse.auroc(), final.auroc(), calibration_error(*samples.joined()),
                  calibration_error(*samples.joined(), segment.temperature))
 
 
