@@ -141,8 +141,8 @@ def describe(point) -> str:
 def describe_trust(trust) -> str:
     """Return one line of figures."""
     selection = f'{describe(trust.selection)}, ' if trust.selection else ''
-    return (f'{trust.frames} frames: {selection}AUROC {trust.selection_auroc:.3f} of selection and '
-            f'{trust.auroc:.3f} of the result, calibration error '
+    return (f'{trust.frames} frames: {selection}AUROC {trust.selection_auroc:.3f} (dense stage) '
+            f'and {trust.auroc:.3f} (result), calibration error '
             f'{trust.calibration_error_before:.3f} before and {trust.calibration_error:.3f} after')
 
 
