@@ -18,12 +18,15 @@ from sparse_seg_ros.data.street.canvas import Bend
 from sparse_seg_ros.data.street.cars import BODIES, CAR_COLOURS, Car
 from sparse_seg_ros.data.street.furniture import Post
 from sparse_seg_ros.data.street.houses import WALL_COLOURS, Fence, House, draw_front
+from sparse_seg_ros.data.street.lorries import LOADS, Lorry
 from sparse_seg_ros.data.street.people import Cyclist, Person
 from sparse_seg_ros.data.street.plants import Hedge, Tree
 
 LOT_METRES = 16.0
 SIGHT_METRES = 170.0
 BODY_ODDS = (0.34, 0.3, 0.18, 0.13, 0.05)
+LORRY_ODDS = 0.2  # among those that drive
+DELIVERY_ODDS = 0.12  # that a lorry stands beside the lane, in one lot
 POST_COLOURS = ((70, 74, 74), (130, 132, 134), (50, 70, 58), (92, 80, 66), (165, 165, 165))
 FENCE_COLOURS = ((60, 62, 62), (90, 140, 96), (170, 130, 90), (230, 230, 225), (120, 100, 80),
                  (140, 145, 150))
@@ -161,6 +164,9 @@ class World:
                     int(random.integers(60)))
 
     def _draw_parked(self, random, side: int, start: float) -> list:
+        if random.random() < DELIVERY_ODDS:
+            x = side * (self.surface.lane_edge + 0.85)
+            return [_draw_lorry(random, bool(side != self.side))(x, start + random.uniform(0, 4))]
         cars = []
         for place in (0.4, 6.0, 11.4):
             if random.random() < self.parked:
@@ -181,7 +187,7 @@ def _draw_movers(random: np.random.Generator, world: World) -> list:
     """Functions (camera z, seconds) -> thing, each walking or driving through the window."""
     movers, side, surface = [], world.side, world.surface
     for _ in range(random.integers(1, 5)):
-        movers.append(_driver(random, -side * surface.lane_edge / 2, -random.uniform(6, 12), True))
+        movers.append(_driver(random, -side * surface.lane_edge / 2, -random.uniform(6, 12)))
     gap = random.uniform(18, 70)
     movers.append(_leader(random, side * surface.lane_edge / 2, gap))
     if random.random() < 0.6:
@@ -200,21 +206,31 @@ def _circle(start: float, speed: float, z: float, seconds: float) -> float:
     return z + 2.0 + (start + speed * seconds - z) % (SIGHT_METRES - 8.0)
 
 
-def _car_looks(random) -> tuple:
-    return str(random.choice(list(BODIES), p=BODY_ODDS)), _tint(random, CAR_COLOURS)
+def _draw_lorry(random, is_oncoming: bool):
+    length, top = random.uniform(6.5, 11.0), random.uniform(2.9, 3.9)
+    load, variant = str(random.choice(LOADS)), int(random.integers(24))
+    colour = _tint(random, CAR_COLOURS)
+    return lambda x, z: Lorry(x, z, length, top, load, colour, is_oncoming, variant)
 
 
-def _driver(random, x: float, speed: float, is_oncoming: bool):
-    body, colour = _car_looks(random)
-    start = random.uniform(0, SIGHT_METRES)
-    return lambda z, seconds: Car(x, _circle(start, speed, z, seconds), body, colour, is_oncoming,
-                                  True)
+def _draw_vehicle(random, is_oncoming: bool):
+    """Return a function (x, z, lights on) -> car or lorry."""
+    if random.random() < LORRY_ODDS:
+        lorry = _draw_lorry(random, is_oncoming)
+        return lambda x, z, _: lorry(x, z)
+    body, colour = str(random.choice(list(BODIES), p=BODY_ODDS)), _tint(random, CAR_COLOURS)
+    return lambda x, z, lights: Car(x, z, body, colour, is_oncoming, lights)
+
+
+def _driver(random, x: float, speed: float):
+    vehicle, start = _draw_vehicle(random, True), random.uniform(0, SIGHT_METRES)
+    return lambda z, seconds: vehicle(x, _circle(start, speed, z, seconds), True)
 
 
 def _leader(random, x: float, gap: float):
-    body, colour = _car_looks(random)
-    return lambda z, seconds: Car(x, z + gap + 3 * math.sin(0.3 * seconds), body, colour, False,
-                                  math.cos(0.3 * seconds) < 0)
+    vehicle = _draw_vehicle(random, False)
+    return lambda z, seconds: vehicle(x, z + gap + 3 * math.sin(0.3 * seconds),
+                                      math.cos(0.3 * seconds) < 0)
 
 
 def _walker(random, x: float):
