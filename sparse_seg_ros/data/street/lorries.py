@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Lorries: a cab, and behind it a box, a tarpaulin or a tank; of CamVid's classes they are cars."""
+"""Lorries: a cab, and behind it a box, a tarpaulin or a tank; among the classes they are cars."""
 from __future__ import annotations
 
 from dataclasses import dataclass
