@@ -17,7 +17,7 @@ LOADS = ('box', 'tarpaulin', 'tank')
 HALF_WIDTH = 1.24
 CAB_METRES, CAB_TOP = 1.9, 2.9
 BED, SILL = 1.15, 0.55  # heights at which load and chassis begin
-DARK = (26, 27, 29)
+DARK, GLASS = (26, 27, 29), (42, 50, 58)
 PANEL_COLOURS = ((225, 225, 222), (195, 198, 200), (60, 90, 150), (150, 40, 40), (60, 62, 68),
                  (190, 170, 60), (60, 110, 80), (130, 105, 85))
 
@@ -68,25 +68,22 @@ class Lorry:
                 self._paint_wheel(canvas, across, hub)
 
     def _paint_wheel(self, canvas: Canvas, side: float, hub: float) -> None:
+        if hub - 0.5 < canvas.view.z + 1:
+            return
         turn = np.linspace(0, 2 * np.pi, 14, endpoint=False)
-        for radius, tone in ((0.5, (18, 18, 19)), (0.27, (110, 112, 115))):
-            points = np.column_stack([np.full(14, self.x + side * HALF_WIDTH),
-                                      0.5 + radius * np.sin(turn), hub + radius * np.cos(turn)])
-            if hub - radius > canvas.view.z + 1:
-                inner = points - (side * 0.3, 0, 0)
-                paint = canvas.paint(tone, self.z, CAR)
-                if radius == 0.5:
-                    canvas.polygon(canvas.view.project(inner), paint)
-                canvas.polygon(canvas.view.project(points), paint)
+        tyre, rim = (18, 18, 19), (110, 112, 115)
+        for radius, inset, tone in ((0.5, 0.3, tyre), (0.5, 0.0, tyre), (0.27, 0.0, rim)):
+            circle = np.column_stack([
+                np.full(14, self.x + side * (HALF_WIDTH - inset)), 0.5 + radius * np.sin(turn),
+                hub + radius * np.cos(turn)])
+            canvas.polygon(canvas.view.project(circle), canvas.paint(tone, self.z, CAR))
 
     def _paint_cab(self, canvas: Canvas, side: float, shade: float, near: float, far: float):
-        self._end(canvas, near, (SILL, CAB_TOP), self.colour, 1.0)
+        self._end(canvas, near, (SILL, CAB_TOP), self.colour)
         self._side(canvas, side, (near, far), (SILL, CAB_TOP), self.colour, shade)
-        glass = (42, 50, 58)
-        door = (near + 0.5, far - 0.5)
-        self._side(canvas, side, door, (1.75, 2.5), glass, shade)
+        self._side(canvas, side, (near + 0.5, far - 0.5), (1.75, 2.5), GLASS, shade)
         if self.is_oncoming:
-            self._end(canvas, near, (1.6, 2.6), glass, 1.0, 0.9)
+            self._end(canvas, near, (1.6, 2.6), GLASS, 1.0, 0.9)
             self._end(canvas, near, (0.75, 1.3), DARK, 1.0, 0.7)
             self._paint_lamps(canvas, (245, 240, 215), 0.75)
 
@@ -100,38 +97,35 @@ class Lorry:
         canvas.wall(texture, ends, (BED, self.top), CAR, (255 * min(shade, 1.0),) * 3)
         left, right = self.x - HALF_WIDTH, self.x + HALF_WIDTH
         canvas.wall(texture, ((left, near), (right, near)), (BED, self.top), CAR, (235,) * 3)
-        if not self.is_oncoming:
+        if not self.is_oncoming:  # the gap between its doors
             self._end(canvas, near, (BED, self.top), DARK, 1.0, 0.012)
 
     def _paint_tank(self, canvas: Canvas, side: float, shade: float, near: float, far: float):
         """A polished tube: each strip along it is lit as its slope sees sky or road."""
         turn = np.linspace(0, 2 * np.pi, 33)
-        middle, tall = (BED + self.top) / 2, (self.top - BED) / 2
-        across = self.x + HALF_WIDTH * np.cos(turn)
-        up = middle + tall * np.sin(turn)
+        across, up = np.cos(turn), np.sin(turn)
+        ring = np.column_stack([self.x + HALF_WIDTH * across,
+                                (self.top + BED) / 2 + (self.top - BED) / 2 * up, 0 * turn])
         colour = PANEL_COLOURS[self.variant % 3]
-        seams = np.linspace(near, far, 6)
-        for index in np.argsort(-side * np.cos(turn[:-1]), kind='stable')[::-1]:
+        for index in np.argsort(side * across[:-1], kind='stable'):
             slope = np.sin((turn[index] + turn[index + 1]) / 2)
             gloss = 0.62 + 0.3 * slope + 0.35 * np.exp(-((slope - 0.55) / 0.14) ** 2)
-            ring = [(across[i], up[i], z) for i, z in
-                    ((index, near), (index + 1, near), (index + 1, far), (index, far))]
-            canvas.polygon(canvas.view.project(np.array(ring)),
+            pair = ring[[index, index + 1, index + 1, index]]
+            pair[:, 2] = near, near, far, far
+            canvas.polygon(canvas.view.project(pair),
                            canvas.paint(colour, self.z, CAR, gloss * (0.6 + 0.4 * shade)))
-        for seam in seams[1:-1]:
+        facing = ring[side * across >= 0]
+        for seam in np.linspace(near, far, 6)[1:-1]:
             if seam > canvas.view.z + 1:
-                hoop = np.column_stack([across, up, np.full(33, seam)])
-                points = canvas.view.project(hoop[side * np.cos(turn) >= 0.0])
-                band = canvas.view.project(hoop[side * np.cos(turn) >= 0.0] + (0, 0, 0.08))
-                canvas.polygon(np.vstack([points, band[::-1]]),
-                               canvas.paint(colour, self.z, CAR, 0.5))
-        lid = canvas.view.project(np.column_stack([across, up, np.full(33, near)]))
+                hoop = np.vstack([facing + (0, 0, seam), facing[::-1] + (0, 0, seam + 0.08)])
+                canvas.polygon(canvas.view.project(hoop), canvas.paint(colour, self.z, CAR, 0.5))
+        lid = canvas.view.project(ring + (0, 0, near))
         canvas.polygon(lid, canvas.paint(colour, self.z, CAR, 0.75))
         canvas.polygon(lid.mean(0) + 0.8 * (lid - lid.mean(0)),
                        canvas.paint(colour, self.z, CAR, 0.9))
 
     def _paint_tail(self, canvas: Canvas) -> None:
-        self._end(canvas, self.z, (BED - 0.25, BED), (200, 200, 196), 1.0)
+        self._end(canvas, self.z, (BED - 0.25, BED), (200, 200, 196))
         for left in np.arange(-HALF_WIDTH, HALF_WIDTH - 0.2, 0.5):
             corners = [(self.x + left + lean, up, self.z) for lean, up in
                        ((0, BED - .25), (0.25, BED - .25), (0.4, BED), (0.15, BED))]
