@@ -68,9 +68,6 @@ class TrainConfig(Settings):
                              at_least=0.0, at_most=1.0)
     averaging: float = setting(0.99, 'decay per step of the running average of the weights that '
                                'is kept as the result', at_least=0.0, at_most=0.9999)
-    start_share: float = setting(0.0, 'of the weights that it starts from in the kept ones, the '
-                                 'rest is what was learnt; keeps what it knew of other cameras '
-                                 '(WiSE-FT)', at_least=0.0, at_most=0.9)
     validate_every: int = setting(5, 'epochs', at_least=1)
     precision: str = setting('auto', 'autocast type; auto: bf16 where the device multiplies it '
                              'natively, else fp16 on CUDA and fp32 on a CPU',

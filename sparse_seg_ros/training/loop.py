@@ -12,7 +12,6 @@ but on a CPU only the share of their process.
 from __future__ import annotations
 
 import math
-from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -83,7 +82,6 @@ class Run:
         self.device = objective.class_weights.device
         objective.trained.to(memory_format=torch.channels_last)
         self.shared = share(objective)
-        self.start = deepcopy(objective.trained.state_dict()) if config.start_share else None
         self.average = AveragedModel(
             objective.trained, multi_avg_fn=get_ema_multi_avg_fn(config.averaging),
             use_buffers=True)
@@ -155,14 +153,12 @@ class Run:
         (self.folder / 'last.part').rename(self.folder / 'last.pt')
 
     def averaged_model(self) -> Model:
-        """Return a copy of the model with the averaged weights, mixed with those at the start."""
+        """Return a copy of the model with the averaged weights."""
         model = build_model(self.model.card)
         for name, part in self.model.parts().items():
             state = part.state_dict()
             if part is self.objective.trained:
                 state = self.average.module.state_dict()
-                if self.start is not None:
-                    state = mix(state, self.start, self.config.start_share)
             model.parts()[name].load_state_dict(state)
         return model
 
@@ -186,12 +182,6 @@ def autocast_precision(name: str, device_type: str) -> str:
     if name == 'auto' and device_type == 'cuda':
         return 'bf16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'fp16'
     return choose_precision(name, device_type)
-
-
-def mix(state: dict[str, Tensor], start: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """(1 - share) of a state and `share` of another; whole numbers are the first one's."""
-    return {key: tensor.lerp(start[key], share) if tensor.is_floating_point() else tensor
-            for key, tensor in state.items()}
 
 
 def share(objective: nn.Module) -> nn.Module:

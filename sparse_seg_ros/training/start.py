@@ -30,8 +30,6 @@ def start_model(config: TrainConfig) -> Model:
     start = load_model(config.start_from) if config.start_from else None
     if config.stage in METHODS and start is None:
         raise ValueError("a refiner needs 'start_from': the model file of its dense network")
-    if config.start_share and start is None:
-        raise ValueError("'start_share' needs 'start_from': the weights to keep a share of")
     gives_backbone = (start is not None and config.stage == 'dense'
                       and start.card.network in CLASSIFIERS)
     model = build_model(start_card(config, None if gives_backbone or start is None else start.card,

@@ -69,23 +69,6 @@ def assert_same_weights(one, other):
         torch.testing.assert_close(tensor, other[key], rtol=0, atol=0, msg=key)
 
 
-def test_a_share_of_the_weights_at_the_start_is_kept(tmp_path, config):
-    save_model(tiny_model(refines=False), tmp_path / 'start.safetensors')
-    config = replace(config, stage='dense', start_from=str(tmp_path / 'start.safetensors'))
-    start = weights(tmp_path / 'start.safetensors')
-    learnt = weights(train(config, tmp_path / 'learnt'))
-    mixed = weights(train(replace(config, start_share=0.25), tmp_path / 'mixed'))
-    assert not torch.equal(learnt['network.head.weight'], start['network.head.weight'])
-    for key, tensor in mixed.items():
-        if tensor.is_floating_point():
-            torch.testing.assert_close(tensor, 0.75 * learnt[key] + 0.25 * start[key], msg=key)
-
-
-def test_a_share_of_no_weights_is_refused(config):
-    with pytest.raises(ValueError, match="'start_share' needs 'start_from'"):
-        start_model(replace(config, start_share=0.5))
-
-
 @pytest.mark.parametrize(('stage', 'selector', 'precision'), [
     ('dense', 'entropy', 'fp32'), ('refiner', 'entropy', 'fp32'), ('refiner', 'random', 'fp32'),
     ('refiner', 'learnable', 'fp16')])
