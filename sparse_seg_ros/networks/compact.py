@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sparse_seg_ros.networks.folding import folded
+
 MEAN = (105.03, 108.41, 110.33)  # CamVid train, RGB in 0..255
 STD = (69.90, 72.69, 72.13)
 
@@ -71,6 +73,10 @@ class Compact(nn.Module):
             x = smooth(F.relu(lateral(skip) + double(x)))
         x = self.join(torch.cat((double(x), half), 1))  # (B, 48, H/2, W/2)
         return double(self.head(x))
+
+    def for_inference(self) -> nn.Module:
+        """Return a copy that computes the same without norms; it can not learn or be saved."""
+        return folded(self)
 
 
 def double(x: Tensor) -> Tensor:

@@ -169,7 +169,7 @@ def test_points_are_in_proportion_to_the_image_and_within_the_budget():
 
 
 @torch.inference_mode()
-def test_an_untrained_point_rend_does_not_lower_the_score():
+def test_an_untrained_point_rend_only_interpolates():
     model, images, label = demo_and_street()
     head = PointHead(11, 48).eval()
     scores = []
@@ -177,7 +177,7 @@ def test_an_untrained_point_rend_does_not_lower_the_score():
         matrix = ConfusionMatrix(11)
         matrix.add(method(images, Stopwatch(), False).labels[0].numpy(), label)
         scores.append(matrix.mean_iou())
-    assert scores[1] >= scores[0]
+    assert abs(scores[1] - scores[0]) < 0.005  # bilinear instead of nearest, at some pixels
 
 
 @torch.inference_mode()
