@@ -101,8 +101,7 @@ class Car:
                 canvas.polygon(pane, canvas.paint(glass, self.z, CAR, SHADES[index]))
 
     def _paint_side(self, canvas: Canvas, side: float, outline: np.ndarray) -> None:
-        sun = canvas.weather.sun_per_metre[0] * side
-        shade = 0.92 - np.sign(sun) * 0.4 * canvas.weather.shadow
+        shade = canvas.weather.shade_of(side)
         canvas.polygon(outline, canvas.paint(self.colour, self.z, CAR, shade))
         points = np.array(BODIES[self.body])
         rear, roof_rear, roof_front, front = points[3], points[4], points[5], points[6]

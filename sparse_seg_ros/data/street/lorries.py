@@ -47,8 +47,7 @@ class Lorry:
         if far < canvas.view.z + 3:
             return
         side = -1.0 if self.x + float(canvas.view.sideways(self.z + self.length / 2)) > 0 else 1.0
-        sun = canvas.weather.sun_per_metre[0] * side
-        shade = 0.92 - np.sign(sun) * 0.4 * canvas.weather.shadow
+        shade = canvas.weather.shade_of(side)
         edge = self.z + CAB_METRES if self.is_oncoming else far - CAB_METRES
         self._paint_chassis(canvas, side)
         if self.is_oncoming:

@@ -37,6 +37,10 @@ class Weather:
         """Distance or array of distances -> share of haze, from 0 to 1."""
         return 1.0 - np.exp(-distance_metres / self.haze_distance_metres)
 
+    def shade_of(self, side: float) -> float:
+        """How bright a vehicle's right (1.0) or left (-1.0) side is; 1 is its own colour."""
+        return 0.92 - np.sign(self.sun_per_metre[0] * side) * 0.4 * self.shadow
+
 
 def draw_weather(random: np.random.Generator) -> Weather:
     """Another weather for another generator state."""
