@@ -41,6 +41,7 @@ class ModelCard:
     labels: str                                # label set with the classes' colours; '' = any
     mean: tuple[float, float, float]           # of RGB in 0..255
     std: tuple[float, float, float]
+    exposure: str = 'as_is'                    # of an image before it is normalised
     scale: float = 1.0                         # dense stage size / image size
     refined_by: str = 'sparse_refine'          # method that the refiner belongs to
     planes: tuple[int, ...] = ()               # of the refiner; empty = none

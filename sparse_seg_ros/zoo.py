@@ -98,8 +98,10 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
         model.refiner.to(device, memory_format=torch.channels_last)
     method = build_method(replace(model, network=stage.network), config,
                           description.get('weights', 'these weights'))
+    exposure = model.card.exposure if config.exposure == 'auto' else config.exposure
     segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
-                        device=device, precision=precision, sizes_hw=stage.sizes_hw,
+                        exposure=exposure, device=device, precision=precision,
+                        sizes_hw=stage.sizes_hw,
                         description={'method': config.method, 'backend': 'torch',
                                      **stage.description, **description})
     if config.alpha_nats >= 0:

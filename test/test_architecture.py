@@ -22,7 +22,7 @@ HEADER = ('# Copyright 2026 The sparse_seg_ros authors\n'
 
 # Imports point from a later row to the same or an earlier one.
 ROWS = (
-    ('files', 'config', 'labels', 'prediction', 'timing', 'memory', 'processes'),
+    ('files', 'config', 'exposure', 'labels', 'prediction', 'timing', 'memory', 'processes'),
     ('pictures', 'data', 'networks', 'sparse', 'engines'),
     ('methods',),
     ('checkpoints', 'segmenter', 'dense_stage', 'zoo', 'exporting'),

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'fp16 on CUDA, else fp32)')
     packing = parser.add_argument_group('packing')
     packing.add_argument('--calibration', metavar='YAML', help='written by `sparse_seg calibrate`:'
-                         ' its threshold and temperature become those of the weights')
+                         ' its threshold, temperature and exposure go with the weights')
     packing.add_argument('--scores', nargs='*', default=[], metavar='JSON',
                          help='files written by `sparse_seg evaluate --json`')
     packing.add_argument('--row', default='refined', help='row of those files to keep')
@@ -94,14 +94,15 @@ def build_engines(args: argparse.Namespace) -> int:
     return 0
 
 
-def calibrated(path: str | None) -> dict[str, float]:
+def calibrated(path: str | None) -> dict[str, float | str]:
     """Method YAML -> the values of its calibration that a card keeps; none without a file."""
     from sparse_seg_ros.config import MethodConfig, from_mapping, read_yaml
     if path is None:
         return {}
     method = from_mapping(MethodConfig, read_yaml(path), path)
     found = {'alpha_nats': method.alpha_nats, 'temperature': method.temperature}
-    return {name: value for name, value in found.items() if value > 0}
+    exposure = {} if method.exposure == 'auto' else {'exposure': method.exposure}
+    return {name: value for name, value in found.items() if value > 0} | exposure
 
 
 def read_scores(path: str, row: str) -> tuple[str, dict]:

@@ -20,10 +20,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from sparse_seg_ros.checkpoints import Model, build_model, save_model
+from sparse_seg_ros.checkpoints import Model, ModelCard, build_model, save_model
 from sparse_seg_ros.data.batches import Batches
 from sparse_seg_ros.evaluation.classify import top1
 from sparse_seg_ros.evaluation.evaluate import evaluate
+from sparse_seg_ros.exposure import match_exposure
 from sparse_seg_ros.processes import (
     count_processes,
     first_alone,
@@ -116,10 +117,7 @@ class Run:
 
     def step(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
         """One step of the optimiser on (B, 3, H, W) uint8 and (B, H, W) uint8 -> its loss."""
-        card = self.model.card
-        mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1)
-                     for values in (card.mean, card.std))
-        images = (images.to(self.device).float() - mean) / std
+        images = normalise(images, self.model.card, self.device)
         with torch.autocast(self.device.type, PRECISIONS[self.precision],
                             enabled=self.precision != 'fp32'):
             loss = self.shared(images, labels.to(self.device))
@@ -175,6 +173,17 @@ class Run:
         report = evaluate(segment, frames)
         record.show(epoch, preview(segment, *frames[0]))
         return {'val_miou': round(report.mean_iou, 4), 'density': round(report.density, 4)}
+
+
+def normalise(images: Tensor, card: ModelCard, device: torch.device) -> Tensor:
+    """(B, 3, H, W) uint8 -> float32 on the device, as a segmenter of this card sees each image."""
+    if card.exposure == 'matched':
+        brightness = sum(card.mean) / len(card.mean)
+        images = torch.stack([torch.from_numpy(match_exposure(image.numpy(), brightness))
+                              for image in images.movedim(1, -1)]).movedim(-1, 1)
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1)
+                 for values in (card.mean, card.std))
+    return (images.to(device).float() - mean) / std
 
 
 def autocast_precision(name: str, device_type: str) -> str:

@@ -68,7 +68,8 @@ def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> M
     described = start or kinds[network]
     return ModelCard(
         network, names, labels, described.mean, described.std,
-        1.0 if is_classifier else config.scale,
+        exposure=start.exposure if start else 'as_is',
+        scale=1.0 if is_classifier else config.scale,
         planes=config.planes if refines else (), inputs=config.inputs,
         alpha_nats=config.alpha_nats if refines else None,
         refined_by=METHODS.get(config.stage, 'sparse_refine'),
