@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-EXPOSURES = ('as_is', 'matched')
+EXPOSURES = ('as_is', 'lifted')
 SELECTORS = ('entropy', 'random', 'magnitude', 'learnable', 'oracle')
 ENSEMBLERS = ('gated', 'direct', 'entropy', 'oracle')
 
@@ -130,8 +130,8 @@ class MethodConfig(Settings):
     weights: str = setting('demo', 'name in models/zoo.yaml, path of a .safetensors file or of a '
                            "Hugging Face folder, or 'hf:owner/model' on its hub")
     scale: float = setting(0.5, 'dense stage size / image size', at_least=0.05, at_most=1.0)
-    exposure: str = setting('auto', 'of an image before the network: as_is, or matched to the '
-                            'brightness of its training; auto: as with the weights',
+    exposure: str = setting('auto', 'of a dark image: as_is, or lifted to the brightness of '
+                            'the training; auto: as with the weights',
                             choices=('auto', *EXPOSURES))
     alpha_nats: float = setting(-1.0, 'refine pixels above this entropy; below 0: the value '
                                 'calibrated with the weights', at_least=-1.0, at_most=6.0)

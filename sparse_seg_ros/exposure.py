@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bring an image to the brightness that a network knows: a dusk drive becomes an overcast day."""
+"""Brighten an image that is darker than those a network knows: dusk becomes an overcast day."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import math
 import cv2
 import numpy as np
 
-POWERS = (0.4, 2.5)  # the most that shadows are lifted, and that glare is lowered
+LEAST_POWER = 0.4  # shadows are lifted no further: below lies noise
 
 
-def match_exposure(pixels: np.ndarray, brightness: float) -> np.ndarray:
+def lift_exposure(pixels: np.ndarray, brightness: float) -> np.ndarray:
     """
-    uint8 values of one image in any order -> the same in a power that brings their mean near.
+    uint8 values of one image -> the same to a power, at most 1, that brings their mean near.
 
-    brightness: the mean wanted, between 0 and 255. The power makes it exact for an even image;
-    black stays black and white stays white.
+    brightness: the mean wanted, between 0 and 255; an image that has it or more is returned as it
+    is. The power is exact for an even image. Black stays black, and white stays white.
     """
     rows = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
-    seen = min(max(cv2.mean(rows)[0] / 255, 1e-3), 1 - 1e-3)
-    power = min(max(math.log(brightness / 255) / math.log(seen), POWERS[0]), POWERS[1])
+    seen = max(cv2.mean(rows)[0], 1.0)
+    if seen >= brightness:
+        return pixels
+    power = max(math.log(brightness / 255) / math.log(seen / 255), LEAST_POWER)
     table = np.round(255 * (np.arange(256) / 255) ** power).astype(np.uint8)
     return cv2.LUT(rows, table).reshape(pixels.shape)

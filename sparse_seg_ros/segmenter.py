@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparse_seg_ros.exposure import match_exposure
+from sparse_seg_ros.exposure import lift_exposure
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.prediction import Prediction
@@ -59,9 +59,9 @@ class Segmenter:
     Segments images one at a time: `seen = segment(image)`.
 
     image (H, W, 3) uint8 RGB -> Prediction at the same size. One bad image raises ValueError and
-    leaves the segmenter as it was. exposure: of an image before anything looks at it, 'as_is' or
-    'matched' to the brightness of mean. sizes_hw: of the images that its engine was built for;
-    empty where images may have any size.
+    leaves the segmenter as it was. exposure: 'as_is', or 'lifted', which brightens images that
+    are darker than mean. sizes_hw: of the images that its engine was built for; empty where images
+    may have any size.
     """
 
     def __init__(self, method: Method, labels: LabelSet, mean: tuple[float, ...],
@@ -69,7 +69,7 @@ class Segmenter:
                  precision: str = 'fp32', description: dict[str, str] | None = None,
                  sizes_hw: tuple[tuple[int, int], ...] = ()):
         self.method, self.labels, self.sizes_hw = method, labels, sizes_hw
-        self.brightness = sum(mean) / len(mean) if exposure == 'matched' else None
+        self.brightness = sum(mean) / len(mean) if exposure == 'lifted' else None
         self.device, self.precision = torch.device(device), precision
         self.mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
         self.std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
@@ -156,7 +156,7 @@ class Segmenter:
     def normalise(self, image: np.ndarray) -> Tensor:
         """(H, W, 3) uint8 RGB -> (1, 3, H, W) float32, zero mean and unit variance, on device."""
         if self.brightness is not None:
-            image = match_exposure(image, self.brightness)
+            image = lift_exposure(image, self.brightness)
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
         pixels = pixels.movedim(-1, 0).unsqueeze(0)  # (1, 3, H, W), channels last in memory
         return (pixels.float() - self.mean) / self.std

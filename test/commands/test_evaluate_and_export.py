@@ -34,12 +34,12 @@ def test_a_table_shows_every_class_and_the_small_objects(run, capsys):
 
 def test_an_exported_model_carries_scores_and_calibration(run):
     (run / 'method.yaml').write_text('weights: model.safetensors\nalpha_nats: 0.25\n'
-                                     'temperature: 1.5\nexposure: matched\n')
+                                     'temperature: 1.5\nexposure: lifted\n')
     assert evaluate(run, '--json', str(run / 'scores.json')) == 0
     assert main(['export', f'{run}/model.safetensors', '-o', f'{run}/out.safetensors',
                  '--scores', f'{run}/scores.json', '--calibration', f'{run}/method.yaml']) == 0
     card = load_model(run / 'out.safetensors').card
-    assert (card.alpha_nats, card.temperature, card.exposure) == (0.25, 1.5, 'matched')
+    assert (card.alpha_nats, card.temperature, card.exposure) == (0.25, 1.5, 'lifted')
     row = json.loads((run / 'scores.json').read_text())['rows']['refined']
     assert card.scores['2 streets 96x128']['mean_iou'] == row['mean_iou']
 
