@@ -12,6 +12,11 @@ import numpy as np
 LEAST_POWER = 0.4  # shadows are lifted no further: below lies noise
 
 
+def wanted_brightness(exposure: str, mean: tuple[float, ...]) -> float | None:
+    """What images are lifted to where a model's exposure is 'lifted'; mean: of RGB, 0..255."""
+    return sum(mean) / len(mean) if exposure == 'lifted' else None
+
+
 def lift_exposure(pixels: np.ndarray, brightness: float) -> np.ndarray:
     """
     uint8 values of one image -> the same to a power, at most 1, that brings their mean near.

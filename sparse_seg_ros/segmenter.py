@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparse_seg_ros.exposure import lift_exposure
+from sparse_seg_ros.exposure import lift_exposure, wanted_brightness
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.prediction import Prediction
@@ -69,7 +69,7 @@ class Segmenter:
                  precision: str = 'fp32', description: dict[str, str] | None = None,
                  sizes_hw: tuple[tuple[int, int], ...] = ()):
         self.method, self.labels, self.sizes_hw = method, labels, sizes_hw
-        self.brightness = sum(mean) / len(mean) if exposure == 'lifted' else None
+        self.brightness = wanted_brightness(exposure, mean)
         self.device, self.precision = torch.device(device), precision
         self.mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
         self.std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)

@@ -24,7 +24,7 @@ from sparse_seg_ros.checkpoints import Model, ModelCard, build_model, save_model
 from sparse_seg_ros.data.batches import Batches
 from sparse_seg_ros.evaluation.classify import top1
 from sparse_seg_ros.evaluation.evaluate import evaluate
-from sparse_seg_ros.exposure import lift_exposure
+from sparse_seg_ros.exposure import lift_exposure, wanted_brightness
 from sparse_seg_ros.processes import (
     count_processes,
     first_alone,
@@ -177,8 +177,8 @@ class Run:
 
 def normalise(images: Tensor, card: ModelCard, device: torch.device) -> Tensor:
     """(B, 3, H, W) uint8 -> float32 on the device, as a segmenter of this card sees each image."""
-    if card.exposure == 'lifted':
-        brightness = sum(card.mean) / len(card.mean)
+    brightness = wanted_brightness(card.exposure, card.mean)
+    if brightness is not None:
         images = torch.stack([torch.from_numpy(lift_exposure(image.numpy(), brightness))
                               for image in images.movedim(1, -1)]).movedim(-1, 1)
     mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1)
