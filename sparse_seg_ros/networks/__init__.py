@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.networks.compact import Compact
+from sparse_seg_ros.networks.efficientnet_lite import EfficientNetLite0
 from sparse_seg_ros.networks.hrnet.network import HRNetW48
 from sparse_seg_ros.networks.images import check_images
 from sparse_seg_ros.networks.lrformer.classifier import (
@@ -67,6 +68,7 @@ from sparse_seg_ros.networks.vit.segmenter_vit import (
 
 NETWORKS = {
     'compact': Compact,
+    'efficientnet_lite0': EfficientNetLite0,
     'hrnet_w48': HRNetW48,
     'lrformer_t': LRFormerT,
     'lrformer_s': LRFormerS,

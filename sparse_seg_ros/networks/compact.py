@@ -48,27 +48,37 @@ class Compact(nn.Module):
     stride, multiple = 1, 16
     mean, std = MEAN, STD
     classifier = 'head'
+    widths = (32, 64, 128, 160)  # channels of the encoder's maps at strides 2, 4, 8, 16
 
     def __init__(self, num_classes: int):
         super().__init__()
         self.num_classes = num_classes
+        self.add_encoder()
+        self.dropout = nn.Dropout2d(0.1)
+        self.laterals = nn.ModuleList(ConvNorm(a, 64, 1) for a in self.widths[:0:-1])
+        self.smooth = nn.ModuleList(Block(64, 64) for _ in range(2))
+        self.join = Block(64 + self.widths[0], 48)
+        self.head = nn.Conv2d(48, num_classes, 1)
+
+    def add_encoder(self) -> None:
+        """Make what `encode` runs."""
         self.stem = nn.Sequential(ConvNorm(3, 32, stride=2), nn.ReLU(), Block(32, 32))
         self.quarter = nn.Sequential(Block(32, 64, stride=2), Block(64, 64))
         self.eighth = nn.Sequential(Block(64, 128, stride=2), Block(128, 128), Block(128, 128))
         self.sixteenth = nn.Sequential(
             Block(128, 160, stride=2), Block(160, 160, dilation=2), Block(160, 160, dilation=4),
             Block(160, 160, dilation=1))
-        self.dropout = nn.Dropout2d(0.1)
-        self.laterals = nn.ModuleList(ConvNorm(a, 64, 1) for a in (160, 128, 64))
-        self.smooth = nn.ModuleList(Block(64, 64) for _ in range(2))
-        self.join = Block(64 + 32, 48)
-        self.head = nn.Conv2d(48, num_classes, 1)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) -> maps of `widths` channels at strides 2, 4, 8 and 16."""
         half = self.stem(image)
         quarter = self.quarter(half)
         eighth = self.eighth(quarter)
-        x = self.laterals[0](self.dropout(self.sixteenth(eighth)))
+        return half, quarter, eighth, self.sixteenth(eighth)
+
+    def forward(self, image: Tensor) -> Tensor:
+        half, quarter, eighth, sixteenth = self.encode(image)
+        x = self.laterals[0](self.dropout(sixteenth))
         for skip, lateral, smooth in zip((eighth, quarter), self.laterals[1:], self.smooth):
             x = smooth(F.relu(lateral(skip) + double(x)))
         x = self.join(torch.cat((double(x), half), 1))  # (B, 48, H/2, W/2)

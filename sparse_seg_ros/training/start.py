@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from sparse_seg_ros import checkpoints
 from sparse_seg_ros.checkpoints import (
     Model,
     ModelCard,
@@ -38,7 +39,9 @@ def start_model(config: TrainConfig) -> Model:
         set_drop_path(model, config.drop_path)
     if config.merge_rule != 'none':
         merge_tokens(model, config)
-    if gives_backbone:
+    if config.backbone:
+        fill_backbone(model, config.backbone)
+    elif gives_backbone:
         copy_backbone(start, model)
     elif start:
         load_strictly(model.network, start.network.state_dict(), config.start_from)
@@ -95,6 +98,15 @@ def merge_tokens(model: Model, config: TrainConfig) -> None:
                          "remove 'merge_rule'")
     apply(model.network, Merging(threshold=config.merge_threshold, rule=config.merge_rule,
                                  batch_rule='shared'))
+
+
+def fill_backbone(model: Model, path: str) -> None:
+    """Let a network begin with the released weights of its backbone."""
+    backbone = getattr(model.network, 'backbone', None)
+    if not hasattr(backbone, 'released_name'):
+        raise ValueError(f"network {model.card.network!r} has no backbone that released weights "
+                         "fit; remove 'backbone'")
+    checkpoints.load(backbone, path)
 
 
 def copy_backbone(start: Model, model: Model) -> None:
