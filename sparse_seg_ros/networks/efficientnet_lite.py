@@ -4,8 +4,9 @@
 Compact's decoder on the encoder of EfficientNet-Lite0, which can begin with ImageNet weights.
 
 Inverted bottlenecks without squeeze-and-excitation, with ReLU6 (Tan and Le, arXiv 1905.11946, and
-the release of its Lite variants). The last stride of 2 becomes a dilation, so that maps end at stride 16;
-the last block, the ImageNet head and the classifier are left out.
+the release of its Lite variants). The last stride of 2 becomes a dilation, so that maps end at
+stride 16; the last block, the ImageNet head and the classifier are left out. Images are padded
+alike on both sides, where the release pads even ones by one pixel more at the end.
 """
 
 from __future__ import annotations

@@ -126,7 +126,11 @@ class Run:
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        nn.utils.clip_grad_norm_(self.objective.trained.parameters(), 5.0)
+        norm = nn.utils.clip_grad_norm_(self.objective.trained.parameters(), 5.0)
+        if self.precision != 'fp16' and not torch.isfinite(norm):  # there the scaler looks
+            raise ValueError(f'the gradient is not finite (loss {float(loss.detach()):.3g}); run '
+                             'again to go on from the last epoch; if it recurs, lower '
+                             "learning_rate, or set 'precision: fp32'")
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.average.update_parameters(self.objective.trained)

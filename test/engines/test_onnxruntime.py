@@ -23,12 +23,13 @@ from sparse_seg_ros.evaluation.bench_engines import Spread, enliven
 from sparse_seg_ros.methods.algm import Merging, apply
 from sparse_seg_ros.networks import padded_size, run_padded
 from sparse_seg_ros.networks.compact import Compact
+from sparse_seg_ros.networks.efficientnet_lite import EfficientNetLite0
 
 pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
 
-NETWORKS = {'compact': Compact, 'lrformer': TinyLRFormer, 'segmenter': TinySegmenter,
-            'pooling': TinyPooling}
+NETWORKS = {'compact': Compact, 'efficientnet_lite0': EfficientNetLite0,
+            'lrformer': TinyLRFormer, 'segmenter': TinySegmenter, 'pooling': TinyPooling}
 SIZE_HW, BATCH = (61, 90), 2  # no multiple of anything
 
 

@@ -14,10 +14,12 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS, build_network, run_padded
 from sparse_seg_ros.networks.compact import Compact
+from sparse_seg_ros.networks.efficientnet_lite import EfficientNetLite0
 
 CLASSES = 5
-QUICK = {'compact': Compact, 'hrnet': TinyHRNet, 'lrformer': TinyLRFormer,  # to compute
-         'segformer': TinySegFormer, 'segmenter': TinySegmenter, 'segnext': TinySegNeXt}
+QUICK = {'compact': Compact, 'efficientnet_lite0': EfficientNetLite0,  # to compute
+         'hrnet': TinyHRNet, 'lrformer': TinyLRFormer, 'segformer': TinySegFormer,
+         'segmenter': TinySegmenter, 'segnext': TinySegNeXt}
 
 
 @pytest.fixture(name='network', params=QUICK.values(), ids=QUICK)

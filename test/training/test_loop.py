@@ -16,15 +16,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tiny import TinyLRFormer, TinySegmenter, tiny_model
+from tiny import TinyLRFormer, TinySegmenter, randomise, tiny_model
 
 import sparse_seg_ros as ss
+from sparse_seg_ros import checkpoints
 from sparse_seg_ros.checkpoints import load_model, save_model
 from sparse_seg_ros.config import read_yaml
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.data.street import street_frames
 from sparse_seg_ros.methods.algm import Merging, token_counts
 from sparse_seg_ros.networks import NETWORKS
+from sparse_seg_ros.networks.efficientnet_lite import Encoder
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.loop import (
     Run,
@@ -164,6 +166,15 @@ def test_labelled_frames_are_scored_while_training(tmp_path, config):
     assert 0 <= scores['val_miou'] <= 1 and scores['density'] == 0
 
 
+def test_a_network_can_begin_with_the_released_weights_of_its_backbone(tmp_path, config):
+    encoder = randomise(Encoder())
+    checkpoints.save(encoder, tmp_path / 'imagenet.safetensors')
+    config = replace(config, network='efficientnet_lite0',
+                     backbone=str(tmp_path / 'imagenet.safetensors'))
+    begun = start_model(config).network.backbone.state_dict()
+    assert all(torch.equal(begun[key], tensor) for key, tensor in encoder.state_dict().items())
+
+
 def test_a_run_that_can_not_start_says_what_is_missing(tmp_path, config):
     with pytest.raises(ValueError, match="a refiner needs 'start_from'"):
         train(replace(config, stage='refiner'), tmp_path)
@@ -177,8 +188,20 @@ def test_a_run_that_can_not_start_says_what_is_missing(tmp_path, config):
         train(replace(config, drop_path=0.1), tmp_path)
     with pytest.raises(ValueError, match='merging needs the blocks of a SegmenterViT, got Comp'):
         train(replace(config, merge_rule='fixed'), tmp_path)
+    with pytest.raises(ValueError, match="'compact' has no backbone .* remove 'backbone'"):
+        train(replace(config, backbone='imagenet.pth'), tmp_path)
+    with pytest.raises(FileNotFoundError, match='no weights file imagenet.pth'):
+        train(replace(config, network='efficientnet_lite0', backbone='imagenet.pth'), tmp_path)
     with pytest.raises(ValueError, match="Compact has no backbone .* remove 'head_rate'"):
         train(replace(config, head_rate=10.0), tmp_path)
+
+
+def test_a_run_whose_gradient_explodes_stops_and_keeps_its_last_epoch(tmp_path, config):
+    train(replace(config, epochs=1), tmp_path)
+    saved = (tmp_path / 'last.pt').read_bytes()
+    with pytest.raises(ValueError, match='not finite .* run again to go on from the last epoch'):
+        train(replace(config, learning_rate=1e30, epochs=9), tmp_path)
+    assert (tmp_path / 'last.pt').read_bytes() == saved
 
 
 def test_labels_beyond_the_classes_stop_a_run(tmp_path, config):
