@@ -127,11 +127,11 @@ class Run:
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.objective.trained.parameters(), 5.0)
-        if self.precision != 'fp16' and not torch.isfinite(norm):  # there the scaler looks
-            raise ValueError(f'the gradient is not finite (loss {float(loss.detach()):.3g}); run '
-                             'again to go on from the last epoch; if it recurs, lower '
-                             "learning_rate, or set 'precision: fp32'")
-        self.scaler.step(self.optimizer)
+        if not torch.isfinite(loss):
+            raise ValueError('the loss is not finite; run again to go on from the last epoch; if '
+                             "it recurs, lower learning_rate, or set 'precision: fp32'")
+        if self.precision == 'fp16' or torch.isfinite(norm):  # the scaler of fp16 looks itself
+            self.scaler.step(self.optimizer)
         self.scaler.update()
         self.average.update_parameters(self.objective.trained)
         return loss.detach()
