@@ -28,6 +28,8 @@ METHODS = {'refiner': 'sparse_refine', 'point_rend': 'point_rend',
 
 def start_model(config: TrainConfig) -> Model:
     """Build the model to train: fresh, or started from the weights of another run."""
+    if config.backbone and config.start_from:
+        raise ValueError("'backbone' and 'start_from' both name weights to begin with; remove one")
     start = load_model(config.start_from) if config.start_from else None
     if config.stage in METHODS and start is None:
         raise ValueError("a refiner needs 'start_from': the model file of its dense network")

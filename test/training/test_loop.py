@@ -190,6 +190,8 @@ def test_a_run_that_can_not_start_says_what_is_missing(tmp_path, config):
         train(replace(config, merge_rule='fixed'), tmp_path)
     with pytest.raises(ValueError, match="'compact' has no backbone .* remove 'backbone'"):
         train(replace(config, backbone='imagenet.pth'), tmp_path)
+    with pytest.raises(ValueError, match='both name weights to begin with; remove one'):
+        train(replace(config, backbone='imagenet.pth', start_from='demo'), tmp_path)
     with pytest.raises(FileNotFoundError, match='no weights file imagenet.pth'):
         train(replace(config, network='efficientnet_lite0', backbone='imagenet.pth'), tmp_path)
     with pytest.raises(ValueError, match="Compact has no backbone .* remove 'head_rate'"):
