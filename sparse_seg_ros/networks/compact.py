@@ -23,10 +23,11 @@ STD = (69.90, 72.69, 72.13)
 class ConvNorm(nn.Sequential):
     """3x3 (or size x size) convolution and batch norm: (B, a, H, W) -> (B, b, H/s, W/s)."""
 
-    def __init__(self, a: int, b: int, size: int = 3, stride: int = 1, dilation: int = 1):
+    def __init__(self, a: int, b: int, size: int = 3, stride: int = 1, dilation: int = 1,
+                 groups: int = 1, **norm: float):
         super().__init__(
-            nn.Conv2d(a, b, size, stride, dilation * (size // 2), dilation, bias=False),
-            nn.BatchNorm2d(b))
+            nn.Conv2d(a, b, size, stride, dilation * (size // 2), dilation, groups, bias=False),
+            nn.BatchNorm2d(b, **norm))
 
 
 class Block(nn.Module):

@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from sparse_seg_ros.networks.compact import Compact
+from sparse_seg_ros.networks.compact import Compact, ConvNorm
 
 STAGES = (  # expansion, kernel, channels, blocks, stride, dilation behind the first block
     (1, 3, 16, 1, 1, 1),
@@ -47,16 +47,6 @@ def network_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: tensor for key, tensor in tensors.items() if not key.startswith(LEFT_OUT)}
 
 
-class ConvNorm(nn.Sequential):
-    """Convolution, per channel where `groups` says so, and batch norm."""
-
-    def __init__(self, a: int, b: int, size: int = 1, stride: int = 1, dilation: int = 1,
-                 groups: int = 1):
-        super().__init__(
-            nn.Conv2d(a, b, size, stride, dilation * (size // 2), dilation, groups, bias=False),
-            nn.BatchNorm2d(b, **NORM))
-
-
 class Bottleneck(nn.Module):
     """Inverted bottleneck: (B, a, H, W) -> (B, b, H/s, W/s), widened between."""
 
@@ -64,10 +54,10 @@ class Bottleneck(nn.Module):
         super().__init__()
         wide = a * expansion
         self.expand = nn.Sequential() if expansion == 1 else nn.Sequential(
-            ConvNorm(a, wide), nn.ReLU6())
+            ConvNorm(a, wide, 1, **NORM), nn.ReLU6())
         self.depthwise = nn.Sequential(
-            ConvNorm(wide, wide, size, stride, dilation, groups=wide), nn.ReLU6())
-        self.project = ConvNorm(wide, b)
+            ConvNorm(wide, wide, size, stride, dilation, groups=wide, **NORM), nn.ReLU6())
+        self.project = ConvNorm(wide, b, 1, **NORM)
         self.adds = a == b and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,7 +73,7 @@ class Encoder(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem = nn.Sequential(ConvNorm(3, 32, 3, stride=2), nn.ReLU6())
+        self.stem = nn.Sequential(ConvNorm(3, 32, stride=2, **NORM), nn.ReLU6())
         blocks, a = [], 32
         for expansion, size, b, count, stride, dilation in STAGES:
             for place in range(count):

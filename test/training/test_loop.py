@@ -206,6 +206,18 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_epoch(tmp_path, config):
     assert (tmp_path / 'last.pt').read_bytes() == saved
 
 
+def test_a_step_whose_gradient_alone_is_not_finite_is_left_out(tmp_path, config):
+    model = tiny_model(refines=False)
+    run = Run(config, model, OBJECTIVES['dense'](model, torch.ones(11)), tmp_path, 'fp32')
+    batch = torch.randint(256, (2, 3, 48, 64), dtype=torch.uint8), torch.randint(11, (2, 48, 64))
+    head = model.network.head.weight
+    before, hook = head.detach().clone(), head.register_hook(lambda grad: grad * torch.nan)
+    assert torch.isfinite(run.step(*batch, rate=1e-3)) and torch.equal(head, before)
+    hook.remove()
+    run.step(*batch, rate=1e-3)
+    assert torch.isfinite(head).all() and not torch.equal(head, before)
+
+
 def test_labels_beyond_the_classes_stop_a_run(tmp_path, config):
     cv2.imwrite(str(tmp_path / '0.png'), np.zeros((64, 96, 3), np.uint8))
     cv2.imwrite(str(tmp_path / '1.png'), np.full((64, 96), 12, np.uint8))
