@@ -35,20 +35,22 @@ class Stopwatch:
             self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + spent
 
 
-def interleaved(rivals: dict[str, Callable], repeats: int, calls: int = 1) -> dict[str, float]:
+def interleaved(rivals: dict[str, Callable], repeats: int, calls: int = 1,
+                device: torch.device | str = 'cpu') -> dict[str, float]:
     """
     Name -> callable: median seconds of each, taking turns, after one round of warming up.
 
     calls: of a turn, of which the last one counts: the others bring back into the caches what the
     turns of the rivals drove out.
     """
-    rounds = [{name: [clocked(call) for _ in range(calls)][-1] for name, call in rivals.items()}
-              for _ in range(repeats + 1)]
+    rounds = [{name: [clocked(call, device) for _ in range(calls)][-1]
+               for name, call in rivals.items()} for _ in range(repeats + 1)]
     return {name: float(np.median([seen[name] for seen in rounds[1:]])) for name in rivals}
 
 
-def clocked(call: Callable) -> float:
-    """Seconds of one call."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+def clocked(call: Callable, device: torch.device | str = 'cpu') -> float:
+    """Seconds of one call, until its device has done the work."""
+    clock = Stopwatch(device)
+    with clock('call'):
+        call()
+    return clock.milliseconds['call'] / 1e3

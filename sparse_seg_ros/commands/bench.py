@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--sides', type=int, nargs='+', default=[512, 1024, 1536, 2048],
                         help='for attention: sides of the square images')
     parser.add_argument('--repeats', type=int, default=10, help='rounds; not for node')
-    parser.add_argument('--device', default='auto', help='for model and merging')
+    parser.add_argument('--device', default='auto',
+                        help='for sparse, model, merging and refined')
     parser.add_argument('--precision', default='auto',
                         help='for model, merging, attention and refined')
     parser.add_argument('--plot', metavar='PNG', help='for attention: draw it')
@@ -57,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
 def bench_sparse(args: argparse.Namespace) -> dict:
     """Sparse convolution and the six-stage extractor."""
     from sparse_seg_ros.evaluation import bench_sparse
-    return bench_sparse.run(repeats=args.repeats)
+    from sparse_seg_ros.zoo import choose_device
+    return bench_sparse.run(repeats=args.repeats, device=choose_device(args.device))
 
 
 def bench_model(args: argparse.Namespace) -> dict:
@@ -102,13 +104,14 @@ def bench_engines(args: argparse.Namespace) -> dict:
 def bench_refined(args: argparse.Namespace) -> dict:
     """The paper's networks, at full resolution and under SparseRefine."""
     from sparse_seg_ros.evaluation import bench_refined
-    from sparse_seg_ros.zoo import choose_precision
+    from sparse_seg_ros.zoo import choose_device, choose_precision
+    device = choose_device(args.device)
     for name in args.networks or ():
         if name not in bench_refined.PUBLISHED:
             raise ValueError(f'refined: {name!r} is not in the table; '
                              f'{nearest(name, bench_refined.PUBLISHED)}')
     return bench_refined.run(args.networks, read_size(args.size or '1024x2048', '--size'),
-                             args.repeats, choose_precision(args.precision, 'cpu'))
+                             args.repeats, choose_precision(args.precision, device), device)
 
 
 def bench_attention(args: argparse.Namespace) -> dict:

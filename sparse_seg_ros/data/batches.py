@@ -1,9 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Batches for training: several sources mixed, augmented, and made ahead in a thread."""
+"""Batches for training: several sources mixed, augmented, and made ahead in threads."""
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +17,7 @@ from sparse_seg_ros.data.augmentation import Augmentation
 
 Batch = tuple[Tensor, Tensor]
 AHEAD = 4  # batches made before they are needed
+MAKERS = max(1, (os.cpu_count() or 1) // 4)  # threads that make them: training needs the rest
 
 
 class Batches:
@@ -46,11 +48,11 @@ class Batches:
         """Yield the batches of one epoch, some prepared ahead; an error in a frame is raised."""
         order = np.random.default_rng((self.seed, number)).permutation(len(self.items))
         ahead: deque[Future] = deque()
-        with ThreadPoolExecutor(1) as maker:
+        with ThreadPoolExecutor(MAKERS) as makers:
             for index in range(len(self)):
                 places = [index * self.batch_size + own for own in self.own]
                 views = [(order[place], (self.seed, number, place)) for place in places]
-                ahead.append(maker.submit(self.batch, views))
+                ahead.append(makers.submit(self.batch, views))
                 if len(ahead) > AHEAD:
                     yield ahead.popleft().result()
             while ahead:

@@ -69,7 +69,7 @@ class Guided(nn.Module):
         """(1, 3, h, w) -> (1, C, h', w')."""
         shape = self.network(images).shape
         if self.logits.shape != shape:
-            self.logits = unsure_at_edges(self.label, shape)
+            self.logits = unsure_at_edges(self.label, shape).to(images.device)
         return self.logits
 
 
@@ -85,40 +85,41 @@ def unsure_at_edges(label: Tensor, shape: torch.Size) -> Tensor:
 
 
 def run(names: list[str] | None = None, size_hw: tuple[int, int] = (1024, 2048),
-        repeats: int = 3, precision: str = 'fp32') -> dict:
+        repeats: int = 3, precision: str = 'fp32', device: str = 'cpu') -> dict:
     """Print milliseconds, parameters and multiply-adds of each network, and return them."""
     print(f'one street {size_hw[0]}x{size_hw[1]}, {DENSITY:.1%} refined, {precision}, median of '
-          f'{repeats}, {torch.get_num_threads()} threads; ms')
+          f'{repeats}, {device}, {torch.get_num_threads()} threads; ms')
     rows = {}
     for name in names or PUBLISHED:
-        rows[name] = measure(name, size_hw, repeats, precision)
+        rows[name] = measure(name, size_hw, repeats, precision, device)
         print(name, {key: round(value, 2) for key, value in rows[name].items()}, flush=True)
     print(markdown(rows))
     return {**machine(), 'size_hw': list(size_hw), 'density': DENSITY, 'repeats': repeats,
             'precision': precision, 'rows': rows}
 
 
-def measure(name: str, size_hw: tuple[int, int], repeats: int, precision: str) -> dict:
+def measure(name: str, size_hw: tuple[int, int], repeats: int, precision: str,
+            device: str = 'cpu') -> dict:
     """Time one network at full resolution and refined, taking turns -> figures of its row."""
     published = PUBLISHED[name]
     torch.manual_seed(0)
     network = for_inference(build_network(name, CLASSES).eval())
-    network.to(memory_format=torch.channels_last)
+    network.to(device, memory_format=torch.channels_last)
     frame = Street(seed=7, size_hw=size_hw).frame(0)
     refiner = SparseRefiner(CLASSES, published.planes, alpha=0.0).eval()
-    refiner.to(memory_format=torch.channels_last)
+    refiner.to(device, memory_format=torch.channels_last)
     full = Dense(network, 1.0)
     refined = SparseRefine(Guided(network, frame.label), refiner, published.scale)
-    images = normalised(frame.image, network)
-    with torch.inference_mode(), torch.autocast('cpu', PRECISIONS[precision],
+    images = normalised(frame.image, network).to(device)
+    with torch.inference_mode(), torch.autocast(images.device.type, PRECISIONS[precision],
                                                 enabled=precision != 'fp32'):
         doubt = entropy_map(refined.coarse_logits(images)).flatten()
         refined.alpha = float(doubt.kthvalue(round((1 - DENSITY) * len(doubt))).values)
         rounds = [{**clocked(refined, images), 'full': clocked(full, images)['total']}
                   for _ in range(repeats + 1)][1:]  # the first warms up
-        selected = refined(images, Stopwatch(), False).refined
+        selected = refined(images, Stopwatch(), False).refined.cpu()
     row = {stage: float(np.median([seen[stage] for seen in rounds])) for stage in COLUMNS}
-    refined.network = network  # without its guide
+    refined.network = network.cpu()  # without its guide
     macs = refined.count_macs(size_hw, selected)
     return {**row, 'ratio': row['full'] / row['total'], 'density': float(selected.float().mean()),
             'parameters': sum(weight.numel() for part in (network, refiner)
@@ -138,7 +139,7 @@ def normalised(image: np.ndarray, network: nn.Module) -> Tensor:
 
 def clocked(method: Dense | SparseRefine, images: Tensor) -> dict[str, float]:
     """Run a method once -> milliseconds of its stages and of all."""
-    clock = Stopwatch()
+    clock = Stopwatch(images.device)
     method(images, clock, False)
     return {**clock.milliseconds, 'total': sum(clock.milliseconds.values())}
 

@@ -3,9 +3,9 @@
 """
 Speed of sparse convolution against its rivals, interleaved in one run so that ratios hold.
 
-At 12 % of 1024x2048, along the class boundaries of a street frame: the submanifold 3x3 against
-oneDNN's dense convolution of the whole image and spconv's CPU wheel, then the whole six-stage
-extractor.
+At 12 % of 1024x2048, along the class boundaries of a street frame: the submanifold 3x3 against the
+dense convolution of the whole image, by oneDNN or on a GPU cuDNN, and against spconv's CPU wheel;
+then the whole six-stage extractor.
 """
 
 from __future__ import annotations
@@ -31,21 +31,23 @@ from sparse_seg_ros.timing import interleaved
 CHANNELS = (32, 64, 128)
 
 
-def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: float = 0.12) -> dict:
+def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: float = 0.12,
+        device: str = 'cpu') -> dict:
     """Print the tables of convolutions and of the extractor, and return their figures."""
-    selected = street_selection(size_hw, density)
-    threads = torch.get_num_threads()
-    print(f'{density:.0%} of {size_hw[0]}x{size_hw[1]}, median of {repeats}, {threads} threads, '
-          f"{' and '.join(own_precisions())}, which this CPU multiplies natively")
-    if not has_spconv():
+    selected = street_selection(size_hw, density).to(device)
+    on_cpu = selected.device.type == 'cpu'
+    precisions = own_precisions() if on_cpu else ('fp16', 'bf16')
+    print(f'{density:.0%} of {size_hw[0]}x{size_hw[1]}, median of {repeats}, {device}, '
+          f"{torch.get_num_threads()} threads, {' and '.join(precisions)}")
+    if on_cpu and not has_spconv():
         print('spconv is not installed: no comparison with it (pip install spconv "cumm<0.8")')
     with torch.inference_mode():
         convolutions = [
             time_convolution(selected, channels, precision, repeats)
-            for precision in own_precisions() for channels in CHANNELS
+            for precision in precisions for channels in CHANNELS
         ]
         extractors = [time_extractor(selected, precision, repeats)
-                      for precision in own_precisions()]
+                      for precision in precisions]
     return {
         **machine(),
         'size_hw': list(size_hw),
@@ -77,10 +79,11 @@ def boundary_distance(label: np.ndarray) -> Tensor:
 
 def time_convolution(selected: Tensor, channels: int, precision: str, repeats: int) -> dict:
     """Time one submanifold 3x3, tables ready and caches warm, as within a network; print it."""
-    level, dtype = Level(selected), PRECISIONS[precision]
-    x = SparseTensor(torch.randn(len(level), channels, dtype=dtype), level)
-    kernel = torch.randn(9, channels, channels, dtype=dtype)
-    image = torch.randn(1, channels, *selected.shape[1:], dtype=dtype)
+    level, device = Level(selected), selected.device
+    kind = {'dtype': PRECISIONS[precision], 'device': device}
+    x = SparseTensor(torch.randn(len(level), channels, **kind), level)
+    kernel = torch.randn(9, channels, channels, **kind)
+    image = torch.randn(1, channels, *selected.shape[1:], **kind)
     image_last = image.contiguous(memory_format=torch.channels_last)
     weight = kernel.view(3, 3, channels, channels).permute(3, 2, 1, 0).contiguous()
     rivals = {
@@ -88,9 +91,9 @@ def time_convolution(selected: Tensor, channels: int, precision: str, repeats: i
         'dense': lambda: F.conv2d(image, weight, padding=1),
         'dense_last': lambda: F.conv2d(image_last, weight, padding=1),
     }
-    if has_spconv():
+    if device.type == 'cpu' and has_spconv():
         rivals['spconv fp32'] = spconv_convolution(level, kernel.float())
-    seconds = interleaved(rivals, repeats, calls=2)
+    seconds = interleaved(rivals, repeats, calls=2, device=device)
     seconds['dense'] = min(seconds['dense'], seconds.pop('dense_last'))  # the faster layout
     macs = count_neighbours(selected) * channels**2
     return print_row(f'conv 3x3 {channels:4} {precision}', seconds, macs)
@@ -99,12 +102,13 @@ def time_convolution(selected: Tensor, channels: int, precision: str, repeats: i
 def time_extractor(selected: Tensor, precision: str, repeats: int) -> dict:
     """Time the six-stage extractor and the building of its tables; print and return it."""
     refiner = SparseRefiner().eval()
-    extractor = refiner.extractor.to(PRECISIONS[precision])
-    pixels = torch.randn(int(selected.sum()), 3, dtype=PRECISIONS[precision])
+    kind = {'dtype': PRECISIONS[precision], 'device': selected.device}
+    extractor = refiner.extractor.to(**kind)
+    pixels = torch.randn(int(selected.sum()), 3, **kind)
     rivals = {'sparse': lambda: extractor(SparseTensor(pixels, Level(selected)))}
     return print_row(
         f'extractor {precision}',
-        interleaved(rivals, repeats),
+        interleaved(rivals, repeats, device=selected.device),
         count_macs(refiner, selected)['extract'],
     )
 
