@@ -15,14 +15,16 @@ from torch import Tensor
 
 from sparse_seg_ros.data.augmentation import Augmentation
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, Tensor]
 AHEAD = 4  # batches made before they are needed
 MAKERS = max(1, (os.cpu_count() or 1) // 4)  # threads that make them: training needs the rest
 
 
 class Batches:
     """
-    Epochs of (images (B, 3, H, W) uint8, labels (B, H, W) uint8) from augmented sources.
+    Epochs of (images (B, 3, H, W) uint8, labels (B, H, W) uint8, sources (B,) int64).
+
+    Views are augmented; sources tells the place in the list of sources that each comes from.
 
     Each epoch shows every frame of every source once, in an order and with views that depend on
     (seed, epoch) alone, so that a resumed run sees what an unbroken one would have seen. Of
@@ -62,7 +64,8 @@ class Batches:
         """(item, seed) of each view -> the augmented views as one batch."""
         images, labels = (np.stack(arrays) for arrays in zip(
             *(self.view(self.items[item], np.random.default_rng(seed)) for item, seed in views)))
-        return torch.from_numpy(images).movedim(-1, 1), torch.from_numpy(labels)
+        sources = torch.tensor([self.items[item][0] for item, _ in views])
+        return torch.from_numpy(images).movedim(-1, 1), torch.from_numpy(labels), sources
 
     def view(self, item: tuple[int, int], random: np.random.Generator) -> tuple:
         """One augmented (image, label)."""

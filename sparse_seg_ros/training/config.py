@@ -34,6 +34,9 @@ class TrainConfig(Settings):
                                 'selector', at_least=0.0)
     splits: tuple = setting((), "labelled frames, such as 'folder/train'; named twice, seen "
                             'twice; for a classifier one folder with a folder per class')
+    split_networks: tuple = setting((), 'of a refiner: for each split a model file, whose dense '
+                                    'network has not seen its frames and speaks there; empty: '
+                                    'that of start_from')
     scales: tuple = setting((0.6, 1.6), 'range of random resizing of those frames')
     street_frames: int = setting(0, 'rendered street scenes beside them', at_least=0)
     street_seed: int = setting(1, 'of those scenes: a refiner learns more from scenes that its '

@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from sparse_seg_ros.checkpoints import Model, ModelCard, build_model, save_model
-from sparse_seg_ros.data.batches import Batches
+from sparse_seg_ros.data.batches import Batch, Batches
 from sparse_seg_ros.evaluation.classify import top1
 from sparse_seg_ros.evaluation.evaluate import evaluate
 from sparse_seg_ros.exposure import lift_exposure, wanted_brightness
@@ -42,7 +42,7 @@ from sparse_seg_ros.training.sources import (
     validation_frames,
     validation_pictures,
 )
-from sparse_seg_ros.training.start import start_model
+from sparse_seg_ros.training.start import speakers, start_model
 from sparse_seg_ros.zoo import assemble, choose_precision, own_config
 
 
@@ -59,8 +59,8 @@ def train(config: TrainConfig, folder: str | Path, device: str = 'cpu') -> Path:
         for part in model.parts().values():
             part.to(own_device)
         weights = class_weights(sources, len(model.card.classes), config.balance)
-        run = Run(config, model, OBJECTIVES[config.stage](model, weights).to(own_device), folder,
-                  precision)
+        objective = OBJECTIVES[config.stage](model, weights, **speakers(config, model))
+        run = Run(config, model, objective.to(own_device), folder, precision)
         run.resume()
         batches = Batches(sources, config.batch_size, config.seed, own_rank(), count_processes())
         if not len(batches):
@@ -110,17 +110,18 @@ class Run:
         total = torch.zeros((), device=self.device)
         progress = tqdm(batches.epoch(epoch), f'epoch {epoch + 1}/{self.config.epochs}',
                         len(batches), leave=False, disable=own_rank() > 0)
-        for step, (images, labels) in enumerate(progress):
+        for step, batch in enumerate(progress):
             rate = learning_rate(self.config, epoch * len(batches) + step, len(batches))
-            total += self.step(images, labels, rate)
+            total += self.step(batch, rate)
         self.loss = float(mean_over_processes(total)) / len(batches)
 
-    def step(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
-        """One step of the optimiser on (B, 3, H, W) uint8 and (B, H, W) uint8 -> its loss."""
-        images = normalise(images, self.model.card, self.device)
+    def step(self, batch: Batch, rate: float) -> Tensor:
+        """One step of the optimiser on what `Batches` yields -> its loss."""
+        images = normalise(batch[0], self.model.card, self.device)
+        labels, sources = (part.to(self.device) for part in batch[1:])
         with torch.autocast(self.device.type, PRECISIONS[self.precision],
                             enabled=self.precision != 'fp32'):
-            loss = self.shared(images, labels.to(self.device))
+            loss = self.shared(images, labels, sources)
         for group, factor in zip(self.optimizer.param_groups, self.factors):
             group['lr'] = rate * factor
         self.optimizer.zero_grad()

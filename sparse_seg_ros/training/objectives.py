@@ -1,8 +1,15 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is trained: a loss for a batch, and the model that comes out. One class per stage."""
+"""
+What is trained: a loss for a batch, and the model that comes out. One class per stage.
+
+Each is called with images (B, 3, H, W) normalised, labels (B, H, W), or (B,) of a classifier, and
+sources (B,), where each image comes from.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +19,7 @@ from sparse_seg_ros.methods.dense import shrink
 from sparse_seg_ros.methods.sparse_refine.loss import mean_cross_entropy, refinement_loss
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import run_padded
+from sparse_seg_ros.networks.features import Features
 from sparse_seg_ros.training.rivals import PatchObjective, PointObjective
 
 
@@ -23,8 +31,8 @@ class DenseObjective(nn.Module):
         self.trained, self.scale = model.network, model.card.scale
         self.register_buffer('class_weights', class_weights)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised, (B, H, W) ids -> scalar loss."""
+    def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
         logits = run_padded(self.trained, shrink(images, self.scale)).float()
         labels = sample(labels, logits.shape[-2:])
         return mean_cross_entropy(logits, labels.long(), self.class_weights)
@@ -45,21 +53,34 @@ def sample(labels: Tensor, size_hw: torch.Size) -> Tensor:
 
 
 class RefinerObjective(nn.Module):
-    """The paper's two cross entropies on selected pixels; the dense network stays frozen."""
+    """
+    The paper's two cross entropies on selected pixels; dense networks stay frozen.
 
-    def __init__(self, model: Model, class_weights: Tensor):
+    networks: the one that speaks in each source; empty: the model's own in all.
+    """
+
+    def __init__(self, model: Model, class_weights: Tensor, networks: Sequence[nn.Module] = ()):
         super().__init__()
         self.trained = model.refiner
-        network = model.network.eval().requires_grad_(False)
-        self.method = SparseRefine(network, model.refiner, model.card.scale)  # hidden from train()
+        self.methods = [  # no modules: hidden from train()
+            SparseRefine(network.eval().requires_grad_(False), model.refiner, model.card.scale)
+            for network in networks or (model.network,)]
         self.register_buffer('class_weights', class_weights)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised, (B, H, W) ids -> scalar loss."""
+    def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
         with torch.no_grad():
-            logits, features = self.method.coarse(images)
+            logits, features = self.coarse(images, sources)
         seen = self.trained(images, logits, features=features, labels=labels)
         return refinement_loss(seen, labels, self.class_weights)
+
+    def coarse(self, images: Tensor, sources: Tensor) -> tuple[Tensor, Features | None]:
+        """(B, 3, H, W), (B,) -> (B, C, h, w) by the network of each source, and its features."""
+        if len(self.methods) == 1:
+            return self.methods[0].coarse(images)
+        groups = [(source == sources).nonzero()[:, 0] for source in sources.unique()]
+        logits = [self.methods[sources[rows[0]]].coarse_logits(images[rows]) for rows in groups]
+        return torch.cat(logits)[torch.cat(groups).argsort()], None
 
 
 class ClassifierObjective(nn.Module):
@@ -70,8 +91,8 @@ class ClassifierObjective(nn.Module):
         self.trained = model.network
         self.register_buffer('class_weights', class_weights)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised, (B,) ids -> scalar loss."""
+    def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised, (B,) ids, (B,) -> scalar loss."""
         return mean_cross_entropy(self.trained(images).float(), labels, self.class_weights)
 
 

@@ -28,8 +28,8 @@ class RivalObjective(nn.Module):
 class PatchObjective(RivalObjective):
     """SparseRefine's two cross entropies, over the pixels of the chosen patches."""
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised, (B, H, W) ids -> scalar loss."""
+    def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
         with torch.no_grad():
             logits = run_padded(self.frozen[0], shrink(images, self.scale)).float()
         return patch_loss(self.trained(images, logits), labels, self.class_weights)
@@ -38,8 +38,8 @@ class PatchObjective(RivalObjective):
 class PointObjective(RivalObjective):
     """Cross entropy at random points, most of them in doubt."""
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised, (B, H, W) ids -> scalar loss."""
+    def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
         with torch.no_grad():
             maps = read_maps(self.frozen[0], shrink(images, self.scale))
         return point_loss(self.trained, maps, labels, self.class_weights)

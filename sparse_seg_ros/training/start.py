@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from torch import nn
+
 from sparse_seg_ros import checkpoints
 from sparse_seg_ros.checkpoints import (
     Model,
@@ -50,6 +52,33 @@ def start_model(config: TrainConfig) -> Model:
         if goes_on(start.card, model.card):
             load_strictly(model.refiner, start.refiner.state_dict(), config.start_from)
     return model
+
+
+def speakers(config: TrainConfig, model: Model) -> dict[str, list[nn.Module]]:
+    """
+    Read the dense networks of `split_networks` -> arguments of the objective: one per source.
+
+    On frames that its network has learnt from, a refiner would see too few errors, and too timid
+    ones; a network that has learnt from other frames errs there as on those to come.
+    """
+    if not config.split_networks:
+        return {}
+    if config.stage != 'refiner' or model.refiner.needs_features:
+        raise ValueError("'split_networks' speak to a refiner of logits alone; remove them, or "
+                         "set 'stage: refiner' and 'inputs' without features")
+    if len(config.split_networks) != len(config.splits):
+        raise ValueError(f"'split_networks' must be one per split, got "
+                         f'{len(config.split_networks)} for {len(config.splits)}')
+    found = {path: load_model(path) for path in config.split_networks}
+    for path, other in found.items():
+        for name in ('network', 'classes', 'scale'):
+            wanted, got = getattr(model.card, name), getattr(other.card, name)
+            if got != wanted:
+                raise ValueError(f'{path} must have the {name} of {config.start_from}, '
+                                 f'{wanted!r}; got {got!r}')
+    device = next(model.network.parameters()).device
+    networks = [found[path].network.to(device) for path in config.split_networks]
+    return {'networks': networks + [model.network] * (config.street_frames > 0)}
 
 
 def goes_on(start: ModelCard, card: ModelCard) -> bool:

@@ -24,9 +24,10 @@ def test_an_epoch_shows_every_frame_of_every_source_once():
     batches = Batches([(source(6), WHOLE), (source(2, first=100), WHOLE)], 4, seed=0)
     epoch = list(batches.epoch(0))
     assert len(epoch) == len(batches) == 2
-    seen = torch.cat([labels[:, 0, 0] for _, labels in epoch])
+    seen = torch.cat([labels[:, 0, 0] for _, labels, _ in epoch])
     assert sorted(seen.tolist()) == [0, 1, 2, 3, 4, 5, 100, 101]
-    images, labels = epoch[0]
+    assert torch.equal(torch.cat([sources for *_, sources in epoch]), (seen >= 100).long())
+    images, labels, _ = epoch[0]
     assert images.shape == (4, 3, 8, 8) and images.dtype == labels.dtype == torch.uint8
     assert torch.equal(images[:, 0], labels)
 
@@ -34,7 +35,7 @@ def test_an_epoch_shows_every_frame_of_every_source_once():
 def test_an_epoch_depends_on_seed_and_number_alone():
     def epoch(seed, number):
         batches = Batches([(source(8), Augmentation((4, 4), (0.5, 2.0)))], 4, seed)
-        return torch.cat([images for images, _ in batches.epoch(number)])
+        return torch.cat([images for images, *_ in batches.epoch(number)])
     assert torch.equal(epoch(1, 3), epoch(1, 3))
     assert not torch.equal(epoch(1, 3), epoch(1, 4))
     assert not torch.equal(epoch(1, 3), epoch(2, 3))
@@ -55,7 +56,7 @@ def test_processes_share_the_same_batches():
     whole = list(Batches(sources, 4, seed=1).epoch(2))
     parts = [list(Batches(sources, 4, 1, rank, processes=2).epoch(2)) for rank in range(2)]
     for number, batch in enumerate(whole):
-        for kind in range(2):
+        for kind in range(3):
             together = torch.cat([part[number][kind] for part in parts])
             assert torch.equal(together, batch[kind])
 

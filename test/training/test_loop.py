@@ -25,6 +25,7 @@ from sparse_seg_ros.config import read_yaml
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.data.street import street_frames
 from sparse_seg_ros.methods.algm import Merging, token_counts
+from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.networks.efficientnet_lite import Encoder
 from sparse_seg_ros.training.config import TrainConfig
@@ -37,7 +38,7 @@ from sparse_seg_ros.training.loop import (
 )
 from sparse_seg_ros.training.objectives import OBJECTIVES
 from sparse_seg_ros.training.record import plain
-from sparse_seg_ros.training.start import start_model
+from sparse_seg_ros.training.start import speakers, start_model
 
 TINY = TrainConfig(street_frames=4, street_size_hw=(64, 96), street_scales=(0.8, 1.2),
                    crop_hw=(48, 64), planes=(4, 8), batch_size=2, epochs=2, averaging=0.5,
@@ -119,6 +120,55 @@ def test_a_refiner_leaves_its_dense_network_alone(tmp_path, config):
     assert (model.refiner.head.weight != 0).any()
 
 
+def write_split(folder, name, label):
+    """Write a split of two frames that are all of one class; return its name."""
+    for index in range(2):
+        cv2.imwrite(str(folder / f'{name}{index}.jpg'), np.full((64, 96, 3), 90, np.uint8))
+        cv2.imwrite(str(folder / f'{name}{index}.png'), np.full((64, 96), label, np.uint8))
+    lines = [f'{name}{index}.jpg {name}{index}.png\n' for index in range(2)]
+    (folder / f'{name}.txt').write_text(''.join(lines))
+    return str(folder / name)
+
+
+def cross_fitted(folder, config):
+    """Return a refiner's training on two splits and streets, each with a network of its own."""
+    for seed, name in enumerate(('start', 'north', 'south')):
+        save_model(tiny_model(refines=False, seed=seed), folder / f'{name}.safetensors')
+    return replace(config, stage='refiner', epochs=1, alpha_nats=0.04,
+                   start_from=str(folder / 'start.safetensors'),
+                   splits=tuple(write_split(folder, name, 3) for name in ('north', 'south')),
+                   split_networks=(str(folder / 'south.safetensors'),
+                                   str(folder / 'north.safetensors')))
+
+
+def test_each_split_is_spoken_to_by_the_network_that_has_not_seen_it(tmp_path, config):
+    config = cross_fitted(tmp_path, config)
+    model = start_model(config)
+    objective = OBJECTIVES['refiner'](model, torch.ones(11), **speakers(config, model))
+    images, sources = torch.randn(4, 3, 48, 64), torch.tensor([2, 0, 1, 0])
+    with torch.no_grad():
+        logits, _ = objective.coarse(images, sources)
+        for place, name in enumerate(('start', 'south', 'north', 'south')):
+            method = SparseRefine(load_model(tmp_path / f'{name}.safetensors').network, None)
+            torch.testing.assert_close(logits[place], method.coarse_logits(images)[place])
+    trained = load_model(train(config, tmp_path / 'run'))
+    assert_same_weights(trained.network.state_dict(), model.network.state_dict())
+    assert (trained.refiner.head.weight != 0).any()
+
+
+def test_networks_that_can_not_speak_in_a_split_are_named(tmp_path, config):
+    config = cross_fitted(tmp_path, config)
+    with pytest.raises(ValueError, match='must be one per split, got 2 for 1'):
+        train(replace(config, splits=config.splits[:1]), tmp_path)
+    with pytest.raises(ValueError, match='speak to a refiner of logits alone; remove them, or'):
+        train(replace(config, stage='dense'), tmp_path)
+    with pytest.raises(ValueError, match='speak to a refiner of logits alone'):
+        train(replace(config, inputs=('rgb', 'features')), tmp_path)
+    save_model(tiny_model(refines=False, scale=0.25), tmp_path / 'north.safetensors')
+    with pytest.raises(ValueError, match='north.* must have the scale of .*, 0.5; got 0.25'):
+        train(config, tmp_path)
+
+
 RIVALS = {'point_rend': {'planes': (8, 8)},
           'patch_refine': {'patch': 16, 'alpha_nats': 0.0}}
 
@@ -132,7 +182,8 @@ def loss_of(path, stage, config):
     images = torch.from_numpy(np.array(frames.images)).movedim(-1, 1)
     mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in (model.card.mean, model.card.std))
     with torch.no_grad():
-        return objective((images - mean) / std, torch.from_numpy(np.array(frames.labels))).item()
+        labels = torch.from_numpy(np.array(frames.labels))
+        return objective((images - mean) / std, labels, labels.new_zeros(4)).item()
 
 
 @pytest.mark.parametrize('stage', RIVALS)
@@ -209,12 +260,13 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_epoch(tmp_path, config):
 def test_a_step_whose_gradient_alone_is_not_finite_is_left_out(tmp_path, config):
     model = tiny_model(refines=False)
     run = Run(config, model, OBJECTIVES['dense'](model, torch.ones(11)), tmp_path, 'fp32')
-    batch = torch.randint(256, (2, 3, 48, 64), dtype=torch.uint8), torch.randint(11, (2, 48, 64))
+    batch = (torch.randint(256, (2, 3, 48, 64), dtype=torch.uint8),
+             torch.randint(11, (2, 48, 64)), torch.zeros(2, dtype=torch.int64))
     head = model.network.head.weight
     before, hook = head.detach().clone(), head.register_hook(lambda grad: grad * torch.nan)
-    assert torch.isfinite(run.step(*batch, rate=1e-3)) and torch.equal(head, before)
+    assert torch.isfinite(run.step(batch, rate=1e-3)) and torch.equal(head, before)
     hook.remove()
-    run.step(*batch, rate=1e-3)
+    run.step(batch, rate=1e-3)
     assert torch.isfinite(head).all() and not torch.equal(head, before)
 
 
@@ -343,7 +395,8 @@ def test_a_segmenter_learns_with_the_tokens_that_merge(tmp_path, monkeypatch, co
                      merge_rule='adaptive', merge_threshold=0.2)
     model = start_model(config)
     objective = OBJECTIVES['dense'](model, torch.ones(11)).train()
-    objective(torch.randn(2, 3, 64, 64), torch.zeros(2, 64, 64, dtype=torch.uint8)).backward()
+    labels = torch.zeros(2, 64, 64, dtype=torch.uint8)
+    objective(torch.randn(2, 3, 64, 64), labels, torch.zeros(2)).backward()
     one, other = token_counts(model.network)
     assert one == other and one[-1] < 17  # as many in both images of the batch
     merged = weights(train(config, tmp_path / 'merged'))
