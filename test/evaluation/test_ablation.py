@@ -57,7 +57,7 @@ def test_a_plan_keeps_its_order_and_starts_with_the_baseline(tmp_path):
     assert list(plan.variants) == ['b', 'a'] and plan.baseline == 'b' and plan.data.streets == 3
     assert plan.variants['b'].method == {'alpha_nats': 0.5}
     config = Trainings(plan.variants, tmp_path, 'cpu').configs['a']
-    assert (config.epochs, config.splits, config.batch_size) == (5, (), 6)
+    assert (config.epochs, config.splits, config.batch_size) == (5, (), 12)
 
 
 def test_a_training_is_repeated_with_every_seed(tmp_path):
