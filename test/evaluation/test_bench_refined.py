@@ -21,11 +21,11 @@ def test_entropy_falls_with_the_distance_to_an_edge():
 
 
 def test_a_row_counts_both_networks_and_the_pixels_refined():
-    row = bench_refined.measure('segnext_l', (128, 256), repeats=1, precision='fp32')
+    row = bench_refined.measure('segnext_l', (128, 256), repeats=3, precision='fp32')
     assert row['parameters'] == 48_792_275 + 79_340_456  # the paper's 128.1 M
     assert abs(row['density'] - bench_refined.DENSITY) < 0.02
     assert row['macs_low'] < row['macs_refined'] < row['macs_full'] + row['macs_low']
-    assert row['total'] > row['extract'] > 0 and row['full'] > 0  # a busy machine stretches any
+    assert row['total'] > row['extract'] > 0 and row['full'] > row['dense'] * 0.5
 
 
 def test_a_network_outside_the_table_is_refused(capsys):
