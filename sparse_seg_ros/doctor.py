@@ -29,6 +29,7 @@ PACKAGES = {  # import name: (what it is for, command that installs it)
     'onnx': ('export of engines', "pip install -e '.[engines]'"),
     'onnxscript': ('export of engines', "pip install -e '.[engines]'"),
     'tensorrt': ('engine: tensorrt', 'it comes with JetPack: doc/jetson.md'),
+    'triton': ('sparse convolution on a GPU', 'pip install triton'),
     'spconv': ('a rival in bench sparse', "pip install spconv 'cumm<0.8'"),
 }
 

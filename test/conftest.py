@@ -1,10 +1,24 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What all tests share: a heap in which torch and its friends are not searched for garbage."""
+"""
+What all tests share.
+
+A heap in which torch and its friends are not searched for garbage; and, but for `make test-gpu`,
+Triton's interpreter in place of its compiler.
+"""
 
 from __future__ import annotations
 
 import gc
+import os
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Decide before Triton is imported."""
+    if config.option.markexpr != 'gpu':
+        os.environ.setdefault('TRITON_INTERPRET', '1')
 
 
 def pytest_collection_finish() -> None:
@@ -12,3 +26,8 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+
+
+def pytest_unconfigure() -> None:
+    """Let everything go in order: Triton's library complains at length of what is left."""
+    gc.unfreeze()

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The same model on the GPU and on the CPU (`make test-gpu`)."""
+"""The same model and the same convolution on the GPU and on the CPU (`make test-gpu`)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from tiny import street_image, tiny_model
 
 import sparse_seg_ros as ss
 from sparse_seg_ros.checkpoints import save_model
+from sparse_seg_ros.sparse import reference, with_triton
+from sparse_seg_ros.sparse.backend import backend_of
+from sparse_seg_ros.sparse.level import Level
 
 pytestmark = [pytest.mark.gpu,
               pytest.mark.skipif(not torch.cuda.is_available(), reason='torch finds no CUDA')]
@@ -40,3 +43,33 @@ def test_stages_on_cuda_add_up_to_the_total(path):
     milliseconds = segment(street_image()).milliseconds
     parts = sum(spent for stage, spent in milliseconds.items() if stage != 'total')
     assert 0.5 * milliseconds['total'] < parts <= milliseconds['total']
+
+
+def test_triton_is_what_convolves_on_a_gpu():
+    assert backend_of('cuda') is with_triton
+
+
+@pytest.mark.parametrize(('dtype', 'tolerance'), [
+    (torch.float32, 1e-5), (torch.float16, 2e-3), (torch.bfloat16, 2e-2)], ids=str)
+@pytest.mark.parametrize(('cin', 'cout'), [(3, 32), (14, 16), (64, 32), (130, 150), (256, 256)])
+def test_triton_convolves_like_the_cpu(cin, cout, dtype, tolerance):
+    generator = torch.Generator().manual_seed(cin)
+    mask = torch.rand((2, 65, 90), generator=generator) < 0.3
+    weight = torch.randn((9, cin, cout), generator=generator).to(dtype)
+    there, here = Level(mask.cuda()), Level(mask)
+    for got_pairs, pairs in ((there.neighbours, here.neighbours), (there.down, here.down),
+                             (there.down.adjoint, here.down.adjoint)):
+        features = torch.randn((pairs.inputs, cin), generator=generator).to(dtype)
+        got = with_triton.multiply(features.cuda(), weight.cuda(), got_pairs).cpu()
+        want = reference.multiply(features.double(), weight.double(), pairs)
+        assert (got - want).abs().max() < tolerance * want.abs().max()
+
+
+def test_gradients_on_cuda_equal_those_of_the_reference():
+    level = Level((torch.rand(1, 40, 40, generator=torch.Generator().manual_seed(0)) < 0.4).cuda())
+    features, weight = torch.randn(len(level), 32).cuda(), torch.randn(9, 32, 48).cuda()
+    grad = torch.randn(len(level), 48).cuda()
+    both = [module.multiply_back(features, weight, grad, level.neighbours, (True, True))
+            for module in (with_triton, reference)]
+    for got, want in zip(*both):
+        torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-3)

@@ -4,13 +4,15 @@
 Speed of sparse convolution against its rivals, interleaved in one run so that ratios hold.
 
 At 12 % of 1024x2048, along the class boundaries of a street frame: the submanifold 3x3 against the
-dense convolution of the whole image, by oneDNN or on a GPU cuDNN, and against spconv's CPU wheel;
-then the whole six-stage extractor.
+dense convolution of the whole image, by oneDNN or on a GPU cuDNN, against spconv's CPU wheel and,
+where another backend is the default, against the one in plain torch; then the whole six-stage
+extractor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -24,6 +26,8 @@ from sparse_seg_ros.methods.sparse_refine.cost import count_macs, count_neighbou
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.segmenter import PRECISIONS, own_precisions
 from sparse_seg_ros.sparse import reference
+from sparse_seg_ros.sparse.backend import backend_of
+from sparse_seg_ros.sparse.convolution import conv
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
 from sparse_seg_ros.timing import interleaved
@@ -81,16 +85,18 @@ def time_convolution(selected: Tensor, channels: int, precision: str, repeats: i
     """Time one submanifold 3x3, tables ready and caches warm, as within a network; print it."""
     level, device = Level(selected), selected.device
     kind = {'dtype': PRECISIONS[precision], 'device': device}
-    x = SparseTensor(torch.randn(len(level), channels, **kind), level)
+    x = SparseTensor(torch.randn(len(level), channels, **kind), level, backend_of(device.type))
     kernel = torch.randn(9, channels, channels, **kind)
     image = torch.randn(1, channels, *selected.shape[1:], **kind)
     image_last = image.contiguous(memory_format=torch.channels_last)
     weight = kernel.view(3, 3, channels, channels).permute(3, 2, 1, 0).contiguous()
     rivals = {
-        'sparse': lambda: reference.conv(x, kernel),
+        'sparse': lambda: conv(x, kernel),
         'dense': lambda: F.conv2d(image, weight, padding=1),
         'dense_last': lambda: F.conv2d(image_last, weight, padding=1),
     }
+    if x.backend is not reference:
+        rivals['plain torch'] = lambda: conv(replace(x, backend=reference), kernel)
     if device.type == 'cpu' and has_spconv():
         rivals['spconv fp32'] = spconv_convolution(level, kernel.float())
     seconds = interleaved(rivals, repeats, calls=2, device=device)
@@ -105,7 +111,10 @@ def time_extractor(selected: Tensor, precision: str, repeats: int) -> dict:
     kind = {'dtype': PRECISIONS[precision], 'device': selected.device}
     extractor = refiner.extractor.to(**kind)
     pixels = torch.randn(int(selected.sum()), 3, **kind)
-    rivals = {'sparse': lambda: extractor(SparseTensor(pixels, Level(selected)))}
+    backend = backend_of(selected.device.type)
+    rivals = {'sparse': lambda: extractor(SparseTensor(pixels, Level(selected), backend))}
+    if backend is not reference:
+        rivals['plain torch'] = lambda: extractor(SparseTensor(pixels, Level(selected)))
     return print_row(
         f'extractor {precision}',
         interleaved(rivals, repeats, device=selected.device),

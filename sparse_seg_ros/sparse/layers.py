@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparse_seg_ros.processes import count_processes, sum_over_processes
+from sparse_seg_ros.sparse.convolution import conv, inverse_conv
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
 
@@ -29,7 +30,7 @@ class Conv(nn.Module):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """(N, Cin) -> (N, Cout), or (M, Cout) one level coarser."""
-        return x.backend.conv(x, self.kernel, self.stride)
+        return conv(x, self.kernel, self.stride)
 
 
 class InverseConv(nn.Module):
@@ -41,7 +42,7 @@ class InverseConv(nn.Module):
 
     def forward(self, x: SparseTensor, like: Level) -> SparseTensor:
         """(M, Cin) at `like.coarser` -> (N, Cout) at `like`."""
-        return x.backend.inverse_conv(x, self.kernel, like)
+        return inverse_conv(x, self.kernel, like)
 
 
 class Pointwise(nn.Module):

@@ -5,7 +5,7 @@ Active pixels of a batch of images, and who neighbours whom.
 
 A `Level` builds the tables its convolutions need when first asked, and every layer of that level
 shares them. Neighbours come from one dense int32 index map of the image, not from hash tables. A
-missing neighbour points at row N, one past the last: backends keep a row of zeros there.
+missing neighbour points at row N, one past the last.
 """
 
 from __future__ import annotations
@@ -67,14 +67,16 @@ class Level:
         """Pairs of the submanifold 3x3 convolution: this level to itself."""
         corners = self._positions(*self.sites.unbind(1)) - self._pitch - 1
         table = self._table(corners, ALL_NINE)
-        there, back = Part(table, ALL_NINE), Part(table, ALL_NINE[::-1])
-        return Pairs((there,), (back,), len(self), len(self))
+        count = len(self)
+        there, back = Part(table, ALL_NINE, count), Part(table, ALL_NINE[::-1], count)
+        return Pairs((there,), (back,), count, count)
 
     @cached_property
     def down(self) -> Pairs:
         """Pairs of the strided 3x3 convolution to `coarser`; the adjoint comes back to here."""
         batch, y, x = self.coarser.sites.unbind(1)
-        there = Part(self._table(self._positions(batch, 2 * y, 2 * x), ALL_NINE), ALL_NINE)
+        table = self._table(self._positions(batch, 2 * y, 2 * x), ALL_NINE)
+        there = Part(table, ALL_NINE, len(self))
         parity = self.sites[:, 1] % 2 * 2 + self.sites[:, 2] % 2
         back = tuple(self._reached(parity == 2 * y + x, y, x) for y in (0, 1) for x in (0, 1))
         return Pairs((there,), back, len(self), len(self.coarser))
@@ -87,7 +89,8 @@ class Level:
         corners = self.coarser._positions(batch, y // 2, x // 2)
         offsets = [-(dy // 2) * self.coarser._pitch - dx // 2 for dy, dx in steps]
         kernels = tuple(dy + 3 * dx for dy, dx in steps)
-        return Part(self.coarser._look_up(corners, offsets), kernels, rows)
+        table = self.coarser._look_up(corners, offsets)
+        return Part(table, kernels, len(self.coarser), rows)
 
     @cached_property
     def _index_map(self) -> Tensor:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -16,12 +17,29 @@ class Part:
 
     table: (n, K) int32 input row per output and kernel; the number of inputs where there is none.
     kernels: K kernel indices, dy + 3 * dx each.
+    inputs: number of input rows.
     rows: (n,) int64 output rows, or None for all of them in order.
     """
 
     table: Tensor
     kernels: tuple[int, ...]
+    inputs: int
     rows: Tensor | None = None
+
+    @cached_property
+    def readable(self) -> Tensor:
+        """(n, K) int32 the table, but with the last input row where there is none."""
+        return self.table.clamp(max=self.inputs - 1)
+
+    @cached_property
+    def missing(self) -> Tensor:
+        """(m,) int64 positions in the flattened table where there is no input row."""
+        return (self.table.flatten() == self.inputs).nonzero().squeeze(1)
+
+    def pick(self, weight: Tensor) -> Tensor:
+        """(9, Cin, Cout) -> (K, Cin, Cout), without a copy where all nine are wanted in order."""
+        in_order = self.kernels == tuple(range(9))
+        return weight if in_order else weight[list(self.kernels)]
 
 
 @dataclass(frozen=True)

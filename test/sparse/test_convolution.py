@@ -8,11 +8,12 @@ import dense_oracle
 import pytest
 import torch
 
-from sparse_seg_ros.sparse import reference
+from sparse_seg_ros.sparse import reference, with_triton
+from sparse_seg_ros.sparse.convolution import conv, inverse_conv
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
 
-BACKENDS = {'reference': reference}
+BACKENDS = {'reference': reference, 'triton': with_triton}
 SIZES = [(1, 3, 3), (1, 8, 8), (2, 9, 12), (3, 16, 7), (1, 33, 30)]
 DENSITIES = [0.0, 0.1, 0.5, 1.0]
 CIN, COUT = 5, 7
@@ -33,16 +34,16 @@ def random(*shape, dtype=torch.float64) -> torch.Tensor:
 
 
 def sparse_conv(backend, mask, features, kernel):
-    return backend.conv(SparseTensor(features, Level(mask), backend), kernel).features
+    return conv(SparseTensor(features, Level(mask), backend), kernel).features
 
 
 def sparse_strided(backend, mask, features, kernel):
-    return backend.conv(SparseTensor(features, Level(mask), backend), kernel, stride=2).features
+    return conv(SparseTensor(features, Level(mask), backend), kernel, stride=2).features
 
 
 def sparse_inverse(backend, mask, features, kernel):
     level = Level(mask)
-    return backend.inverse_conv(
+    return inverse_conv(
         SparseTensor(features, level.coarser, backend), kernel, like=level
     ).features
 
@@ -144,11 +145,11 @@ def test_autocast_computes_in_bfloat16_and_returns_gradients_in_the_dtype_of_the
 def test_conv_refuses_other_strides():
     x = SparseTensor(torch.zeros(0, 1), Level(torch.zeros(1, 4, 4, dtype=torch.bool)))
     with pytest.raises(ValueError, match='stride must be 1 or 2, got 3'):
-        reference.conv(x, torch.zeros(9, 1, 1), stride=3)
+        conv(x, torch.zeros(9, 1, 1), stride=3)
 
 
 def test_inverse_conv_refuses_a_level_it_did_not_come_from():
     level = Level(torch.ones(1, 7, 7, dtype=torch.bool))
     x = SparseTensor(torch.zeros(9, 1), Level(torch.ones(1, 3, 3, dtype=torch.bool)))
     with pytest.raises(ValueError, match='x must be at like.coarser'):
-        reference.inverse_conv(x, torch.zeros(9, 1, 1), like=level)
+        inverse_conv(x, torch.zeros(9, 1, 1), like=level)

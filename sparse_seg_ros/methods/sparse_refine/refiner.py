@@ -30,6 +30,7 @@ from sparse_seg_ros.methods.sparse_refine.selection import (
 )
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.networks.features import Features
+from sparse_seg_ros.sparse.backend import backend_of
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
 
@@ -133,7 +134,8 @@ class SparseRefiner(nn.Module):
             low = low_pixels(level, logits)
             coarse = logits.movedim(1, -1)[low]  # (N, C)
         with clock('extract'):
-            given = SparseTensor(self._input(scene, level, low, coarse), level)
+            given = SparseTensor(self._input(scene, level, low, coarse), level,
+                                 backend_of(image.device.type))
             refined = self.head(self.extractor(given).features)  # (N, C)
             if self.corrects:
                 refined = coarse + refined

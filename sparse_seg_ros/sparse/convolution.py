@@ -1,0 +1,63 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Sparse 3x3 convolutions of a tensor by its backend, forward and backward.
+
+A backend is a module of two functions, `multiply` and `multiply_back`. Under autocast, features
+and weights are cast like those of `conv2d`.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.sparse.level import Level
+    from sparse_seg_ros.sparse.pairs import Pairs
+    from sparse_seg_ros.sparse.tensor import SparseTensor
+
+
+def conv(x: SparseTensor, weight: Tensor, stride: int = 1) -> SparseTensor:
+    """(N, Cin), (9, Cin, Cout) -> (N, Cout) at the same level, or (M, Cout) at the coarser one."""
+    if stride not in (1, 2):
+        raise ValueError(f'stride must be 1 or 2, got {stride}')
+    level, pairs = (
+        (x.level, x.level.neighbours) if stride == 1 else (x.level.coarser, x.level.down)
+    )
+    return x.at(level, _Convolution.apply(x.features, weight, pairs, x.backend))
+
+
+def inverse_conv(x: SparseTensor, weight: Tensor, like: Level) -> SparseTensor:
+    """(M, Cin) at `like.coarser`, (9, Cin, Cout) -> (N, Cout) at `like`: transposed, stride 2."""
+    if x.level is not like.coarser:
+        raise ValueError('x must be at like.coarser, the level that conv(..., stride=2) went to')
+    return x.at(like, _Convolution.apply(x.features, weight, like.down.adjoint, x.backend))
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, features: Tensor, weight: Tensor, pairs: Pairs, backend: ModuleType):
+        dtype = _compute_dtype(features)
+        ctx.pairs, ctx.backend, ctx.dtypes = pairs, backend, (features.dtype, weight.dtype)
+        features, weight = features.to(dtype), weight.to(dtype)
+        ctx.save_for_backward(features, weight)
+        return backend.multiply(features, weight, pairs)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        features, weight = ctx.saved_tensors
+        grads = ctx.backend.multiply_back(
+            features, weight, grad.to(weight.dtype), ctx.pairs, ctx.needs_input_grad[:2])
+        return *(g if g is None else g.to(dtype) for g, dtype in zip(grads, ctx.dtypes)), \
+            None, None
+
+
+def _compute_dtype(features: Tensor) -> torch.dtype:
+    device = features.device.type
+    if torch.is_autocast_enabled(device) and features.dtype != torch.float64:
+        return torch.get_autocast_dtype(device)
+    return features.dtype

@@ -1,0 +1,93 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Triton's kernel beyond the contract of all backends, and where it is chosen.
+
+Without a GPU it is interpreted, and compiled for GPUs that are not there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from sparse_seg_ros.sparse import backend, reference, with_triton
+from sparse_seg_ros.sparse.level import Level
+
+COMPILE = """
+import re, sys, triton
+import triton.language as tl
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from sparse_seg_ros.sparse.with_triton import _gather_and_multiply as kernel
+half = dict.fromkeys(('features', 'weight', 'out'), '*fp16')
+constants = dict(HAS_ROWS=True, KERNELS=9, CIN=64, COUT=64, BLOCK_ROWS=128, BLOCK_COLUMNS=64,
+                 BLOCK_CHANNELS=64, SUM=tl.float32)
+types = {**half, 'table': '*i32', 'rows': '*i64', 'count': 'i32', 'inputs': 'i32',
+         **dict.fromkeys(constants, 'constexpr')}
+place = {name: (i,) for i, name in enumerate(kernel.arg_names)}
+source = ASTSource(
+    fn=kernel, signature={name: types[name] for name in kernel.arg_names},
+    constexprs={place[name]: value for name, value in constants.items()},
+    attrs={place[name]: [['tt.divisibility', 16]] for name in (*half, 'table', 'rows')})
+built = triton.compile(source, target=GPUTarget('cuda', int(sys.argv[1]), 32),
+                       options={'num_warps': 4, 'num_stages': 3})
+print(len(re.findall('mma', built.asm['ptx'])), len(re.findall('cp.async.c', built.asm['ptx'])),
+      built.metadata.shared)
+"""
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize(('cin', 'cout'), [(3, 32), (14, 16), (64, 32), (130, 150)])
+def test_every_width_and_kind_of_pairs_equals_the_reference(cin, cout, dtype):
+    generator = torch.Generator().manual_seed(cin)
+    level = Level(torch.rand((2, 17, 20), generator=generator) < 0.4)
+    weight = torch.randn((9, cin, cout), generator=generator).to(dtype) / (9 * cin) ** 0.5
+    for pairs in (level.neighbours, level.down, level.down.adjoint):
+        features = torch.randn((pairs.inputs, cin), generator=generator).to(dtype)
+        got = with_triton.multiply(features, weight, pairs)
+        want = reference.multiply(features.double(), weight.double(), pairs)
+        assert got.dtype == dtype
+        assert (got - want).abs().max() < (1e-5 if dtype == torch.float32 else 4e-3)
+
+
+def test_features_and_weights_may_be_views():
+    level = Level(torch.rand((1, 9, 9), generator=torch.Generator().manual_seed(0)) < 0.5)
+    features, weight = torch.randn(16, len(level)).t(), torch.randn(9, 24, 16).transpose(1, 2)
+    got = with_triton.multiply(features, weight, level.neighbours)
+    torch.testing.assert_close(got, reference.multiply(features, weight, level.neighbours))
+
+
+@pytest.mark.parametrize('capability', [87, 90], ids=['Orin', 'H100'])
+def test_it_compiles_for_tensor_cores_with_asynchronous_gathers(capability, tmp_path):
+    environment = {**os.environ, 'TRITON_INTERPRET': '0', 'TRITON_CACHE_DIR': str(tmp_path)}
+    ran = subprocess.run([sys.executable, '-c', COMPILE, str(capability)], env=environment,
+                         capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    products, gathers, shared = map(int, ran.stdout.split())
+    assert products > 0 and gathers > 0
+    assert shared < 96 * 1024  # bytes: one program fits any GPU since Ampere
+
+
+def test_the_cpu_has_the_reference():
+    assert backend.backend_of('cpu') is reference
+
+
+def test_a_gpu_without_triton_has_the_reference_and_a_warning(monkeypatch):
+    def fail(device):
+        raise RuntimeError('Failed to find C compiler')
+
+    monkeypatch.setattr(backend, 'checked_triton', fail)
+    with pytest.warns(UserWarning, match='Failed to find C compiler. Install triton'):
+        assert backend.backend_of.__wrapped__('cuda') is reference
+
+
+def test_triton_is_refused_where_it_computes_something_else(monkeypatch):
+    assert backend.checked_triton('cpu') is with_triton
+    monkeypatch.setattr(with_triton, 'multiply', lambda *given: reference.multiply(*given) * 1.1)
+    with pytest.raises(RuntimeError, match='its results are off by'):
+        backend.checked_triton('cpu')
