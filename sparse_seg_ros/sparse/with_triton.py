@@ -1,10 +1,11 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Sparse convolution as one Triton kernel: neighbours are gathered on the way into the product.
+Sparse convolution by Triton: neighbours are gathered on the way into the product.
 
 Nothing of their size is written to memory, and a convolution is one launch per part, where the
 reference has a dozen. Kernels are compiled once per pair of widths, whatever the number of pixels.
+Sums are kept in float32, and in the same order in every run.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sparse_seg_ros.sparse import reference
 from sparse_seg_ros.sparse.pairs import Pairs, Part
 
 BLOCK_ROWS = 128  # outputs of one program
 WIDEST_BLOCK = 128  # most columns of one program
 BLOCK_BYTES = 128  # of a row that are read at a time: one line of the cache
 SMALLEST_DOT = 16  # rows and columns that a tensor core takes
+WEIGHT_ROWS = 64  # outputs read at a time for the gradient of a weight
+WEIGHT_BLOCK = 64  # most rows and columns of it in one program
+CHUNK_ROWS = 4096  # outputs that one program sums; the chunks' sums are added up after
 
 
 def multiply(features: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
@@ -38,8 +41,21 @@ def multiply_back(
 ) -> tuple[Tensor | None, Tensor | None]:
     """(outputs, Cout) gradient of `multiply` -> those of features and weight, or None."""
     to_features = multiply(grad, weight.transpose(1, 2), pairs.adjoint) if needed[0] else None
-    _, to_weight = reference.multiply_back(features, weight, grad, pairs, (False, needed[1]))
-    return to_features, to_weight
+    return to_features, _multiply_weight(features, weight, grad, pairs) if needed[1] else None
+
+
+def _multiply_weight(features: Tensor, weight: Tensor, grad: Tensor, pairs: Pairs) -> Tensor:
+    """(N, Cin), (outputs, Cout) gradient -> (9, Cin, Cout)."""
+    features, grad = features.contiguous(), grad.contiguous()
+    total = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
+    for part in pairs.parts:
+        if len(part.table):
+            sums = features.new_empty(
+                (triton.cdiv(len(part.table), CHUNK_ROWS), len(part.kernels), *weight.shape[1:]),
+                dtype=total.dtype)
+            _launch_weight(features, grad, part, sums)
+            total[list(part.kernels)] = sums.sum(0)
+    return total
 
 
 def _launch(features: Tensor, weight: Tensor, part: Part, out: Tensor):
@@ -53,9 +69,26 @@ def _launch(features: Tensor, weight: Tensor, part: Part, out: Tensor):
             features, weight, part.table, part.rows if has_rows else part.table, out,
             count, part.inputs, HAS_ROWS=has_rows, KERNELS=kernels, CIN=cin, COUT=cout,
             BLOCK_ROWS=BLOCK_ROWS, BLOCK_COLUMNS=columns, BLOCK_CHANNELS=channels,
-            SUM=tl.float64 if features.dtype == torch.float64 else tl.float32,
-            num_warps=8 if columns > 64 else 4, num_stages=3,
+            SUM=_sum_of(features), num_warps=8 if columns > 64 else 4, num_stages=3,
         )
+
+
+def _launch_weight(features: Tensor, grad: Tensor, part: Part, sums: Tensor):
+    chunks, kernels, cin, cout = sums.shape
+    high, wide = (min(WEIGHT_BLOCK, _power_of_two(width)) for width in (cin, cout))
+    has_rows = part.rows is not None
+    grid = (kernels * triton.cdiv(cin, high) * triton.cdiv(cout, wide), chunks)
+    with torch.cuda.device_of(features):
+        _sum_products[grid](
+            features, grad, part.table, part.rows if has_rows else part.table, sums,
+            len(part.table), part.inputs, HAS_ROWS=has_rows, KERNELS=kernels, CIN=cin, COUT=cout,
+            CHUNK_ROWS=CHUNK_ROWS, BLOCK_ROWS=WEIGHT_ROWS, BLOCK_CIN=high, BLOCK_COUT=wide,
+            SUM=_sum_of(features), num_warps=4, num_stages=3,
+        )
+
+
+def _sum_of(features: Tensor) -> tl.dtype:
+    return tl.float64 if features.dtype == torch.float64 else tl.float32
 
 
 def _power_of_two(width: int) -> int:
@@ -91,3 +124,34 @@ def _gather_and_multiply(
     target = tl.load(rows + row, is_row, 0) if HAS_ROWS else row
     tl.store(out + target.to(tl.int64)[:, None] * COUT + column[None, :],
              total.to(out.dtype.element_ty), is_row[:, None] & is_column[None, :])
+
+
+@triton.jit(do_not_specialize=['count', 'inputs'])
+def _sum_products(
+    features, grad, table, rows, sums, count, inputs, HAS_ROWS: tl.constexpr,  # noqa: N803
+    KERNELS: tl.constexpr, CIN: tl.constexpr, COUT: tl.constexpr,  # noqa: N803
+    CHUNK_ROWS: tl.constexpr, BLOCK_ROWS: tl.constexpr,  # noqa: N803
+    BLOCK_CIN: tl.constexpr, BLOCK_COUT: tl.constexpr, SUM: tl.constexpr,  # noqa: N803
+):
+    """One block of one kernel's weight, summed over one chunk of the outputs."""
+    cin_blocks: tl.constexpr = (CIN + BLOCK_CIN - 1) // BLOCK_CIN
+    cout_blocks: tl.constexpr = (COUT + BLOCK_COUT - 1) // BLOCK_COUT
+    kernel = tl.program_id(0) // (cin_blocks * cout_blocks)
+    cin = tl.program_id(0) // cout_blocks % cin_blocks * BLOCK_CIN + tl.arange(0, BLOCK_CIN)
+    cout = tl.program_id(0) % cout_blocks * BLOCK_COUT + tl.arange(0, BLOCK_COUT)
+    is_cin, is_cout, chunk = cin < CIN, cout < COUT, tl.program_id(1)
+    total = tl.zeros((BLOCK_CIN, BLOCK_COUT), SUM)
+    for start in range(0, CHUNK_ROWS, BLOCK_ROWS):
+        row = chunk * CHUNK_ROWS + start + tl.arange(0, BLOCK_ROWS)
+        is_row = row < count
+        source = tl.load(table + row * KERNELS + kernel, is_row, inputs)
+        target = tl.load(rows + row, is_row, 0) if HAS_ROWS else row
+        given = tl.load(
+            features + source.to(tl.int64)[None, :] * CIN + cin[:, None],
+            (source < inputs)[None, :] & is_cin[:, None], 0.0)
+        wanted = tl.load(
+            grad + target.to(tl.int64)[:, None] * COUT + cout[None, :],
+            is_row[:, None] & is_cout[None, :], 0.0)
+        total = tl.dot(given, wanted, total, input_precision='ieee', out_dtype=SUM)
+    tl.store(sums + ((chunk * KERNELS + kernel) * CIN + cin)[:, None] * COUT + cout[None, :],
+             total, is_cin[:, None] & is_cout[None, :])

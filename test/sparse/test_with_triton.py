@@ -23,18 +23,19 @@ import re, sys, triton
 import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from sparse_seg_ros.sparse.with_triton import _gather_and_multiply as kernel
-half = dict.fromkeys(('features', 'weight', 'out'), '*fp16')
+from sparse_seg_ros.sparse import with_triton
+kernel = getattr(with_triton, sys.argv[1])
+pointers = {**dict.fromkeys(('features', 'weight', 'grad', 'out'), '*fp16'),
+            'sums': '*fp32', 'table': '*i32', 'rows': '*i64'}
 constants = dict(HAS_ROWS=True, KERNELS=9, CIN=64, COUT=64, BLOCK_ROWS=128, BLOCK_COLUMNS=64,
-                 BLOCK_CHANNELS=64, SUM=tl.float32)
-types = {**half, 'table': '*i32', 'rows': '*i64', 'count': 'i32', 'inputs': 'i32',
-         **dict.fromkeys(constants, 'constexpr')}
+                 BLOCK_CHANNELS=64, BLOCK_CIN=64, BLOCK_COUT=64, CHUNK_ROWS=4096, SUM=tl.float32)
+types = {**pointers, 'count': 'i32', 'inputs': 'i32', **dict.fromkeys(constants, 'constexpr')}
 place = {name: (i,) for i, name in enumerate(kernel.arg_names)}
 source = ASTSource(
-    fn=kernel, signature={name: types[name] for name in kernel.arg_names},
-    constexprs={place[name]: value for name, value in constants.items()},
-    attrs={place[name]: [['tt.divisibility', 16]] for name in (*half, 'table', 'rows')})
-built = triton.compile(source, target=GPUTarget('cuda', int(sys.argv[1]), 32),
+    fn=kernel, signature={name: types[name] for name in place},
+    constexprs={place[name]: value for name, value in constants.items() if name in place},
+    attrs={place[name]: [['tt.divisibility', 16]] for name in pointers if name in place})
+built = triton.compile(source, target=GPUTarget('cuda', int(sys.argv[2]), 32),
                        options={'num_warps': 4, 'num_stages': 3})
 print(len(re.findall('mma', built.asm['ptx'])), len(re.findall('cp.async.c', built.asm['ptx'])),
       built.metadata.shared)
@@ -62,11 +63,12 @@ def test_features_and_weights_may_be_views():
     torch.testing.assert_close(got, reference.multiply(features, weight, level.neighbours))
 
 
+@pytest.mark.parametrize('kernel', ['_gather_and_multiply', '_sum_products'])
 @pytest.mark.parametrize('capability', [87, 90], ids=['Orin', 'H100'])
-def test_it_compiles_for_tensor_cores_with_asynchronous_gathers(capability, tmp_path):
+def test_it_compiles_for_tensor_cores_with_asynchronous_gathers(kernel, capability, tmp_path):
     environment = {**os.environ, 'TRITON_INTERPRET': '0', 'TRITON_CACHE_DIR': str(tmp_path)}
-    ran = subprocess.run([sys.executable, '-c', COMPILE, str(capability)], env=environment,
-                         capture_output=True, text=True, timeout=120)
+    ran = subprocess.run([sys.executable, '-c', COMPILE, kernel, str(capability)],
+                         env=environment, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr
     products, gathers, shared = map(int, ran.stdout.split())
     assert products > 0 and gathers > 0
