@@ -30,6 +30,8 @@ PACKAGES = {  # import name: (what it is for, command that installs it)
     'onnxscript': ('export of engines', "pip install -e '.[engines]'"),
     'tensorrt': ('engine: tensorrt', 'it comes with JetPack: doc/jetson.md'),
     'triton': ('sparse convolution on a GPU', 'pip install triton'),
+    'torchsparse': ('sparse convolution on a GPU without Triton',
+                    'build version 2.1 of github.com/mit-han-lab/torchsparse'),
     'spconv': ('a rival in bench sparse', "pip install spconv 'cumm<0.8'"),
 }
 

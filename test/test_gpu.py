@@ -11,8 +11,8 @@ from tiny import street_image, tiny_model
 
 import sparse_seg_ros as ss
 from sparse_seg_ros.checkpoints import save_model
-from sparse_seg_ros.sparse import reference, with_triton
-from sparse_seg_ros.sparse.backend import backend_of
+from sparse_seg_ros.sparse import reference
+from sparse_seg_ros.sparse.backend import backend_of, checked
 from sparse_seg_ros.sparse.level import Level
 
 pytestmark = [pytest.mark.gpu,
@@ -45,14 +45,19 @@ def test_stages_on_cuda_add_up_to_the_total(path):
     assert 0.5 * milliseconds['total'] < parts <= milliseconds['total']
 
 
-def test_triton_is_what_convolves_on_a_gpu():
+@pytest.fixture(name='with_triton')
+def import_triton():
+    return pytest.importorskip('sparse_seg_ros.sparse.with_triton')
+
+
+def test_triton_is_what_convolves_on_a_gpu(with_triton):
     assert backend_of('cuda') is with_triton
 
 
 @pytest.mark.parametrize(('dtype', 'tolerance'), [
     (torch.float32, 1e-5), (torch.float16, 2e-3), (torch.bfloat16, 2e-2)], ids=str)
 @pytest.mark.parametrize(('cin', 'cout'), [(3, 32), (14, 16), (64, 32), (130, 150), (256, 256)])
-def test_triton_convolves_like_the_cpu(cin, cout, dtype, tolerance):
+def test_triton_convolves_like_the_cpu(with_triton, cin, cout, dtype, tolerance):
     generator = torch.Generator().manual_seed(cin)
     mask = torch.rand((2, 65, 90), generator=generator) < 0.3
     weight = torch.randn((9, cin, cout), generator=generator).to(dtype)
@@ -65,7 +70,12 @@ def test_triton_convolves_like_the_cpu(cin, cout, dtype, tolerance):
         assert (got - want).abs().max() < tolerance * want.abs().max()
 
 
-def test_gradients_on_cuda_equal_those_of_the_reference():
+def test_torchsparse_convolves_like_the_reference():
+    pytest.importorskip('torchsparse')
+    assert checked('torchsparse', 'cuda').__name__.endswith('with_torchsparse')
+
+
+def test_gradients_on_cuda_equal_those_of_the_reference(with_triton):
     level = Level((torch.rand(1, 40, 40, generator=torch.Generator().manual_seed(0)) < 0.4).cuda())
     features, weight = torch.randn(len(level), 32).cuda(), torch.randn(9, 32, 48).cuda()
     grad = torch.randn(len(level), 48).cuda()

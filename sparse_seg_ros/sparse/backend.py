@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from functools import cache
 from types import ModuleType
@@ -13,33 +14,37 @@ import torch
 from sparse_seg_ros.sparse import reference
 from sparse_seg_ros.sparse.level import Level
 
+ON_CUDA = ('triton', 'torchsparse')  # tried in this order
+
 
 @cache
 def backend_of(device_type: str) -> ModuleType:
     """
-    Return Triton's on 'cuda', if it computes there what the reference does; else the reference.
+    Return the fastest that computes there what the reference does; on a CPU the reference itself.
 
-    Triton is not everywhere that CUDA is, and wants a C compiler when it first runs: without
-    either, this warns, once.
+    Neither Triton nor torchsparse is everywhere that CUDA is, and Triton wants a C compiler when
+    it first runs: without them, this warns, once.
     """
     if device_type != 'cuda':
         return reference
-    try:
-        return checked_triton(device_type)
-    except Exception as error:  # of any kind: Triton reports compilers, drivers and GPUs
-        warnings.warn(f'sparse convolution is several times slower on this GPU without Triton, '
-                      f'which does not run here: {error}. Install triton and a C compiler',
-                      stacklevel=2)
-        return reference
+    reasons = []
+    for name in ON_CUDA:
+        try:
+            return checked(name, device_type)
+        except Exception as error:  # of any kind: they report compilers, drivers and GPUs
+            reasons.append(f'{name}: {error}')
+    warnings.warn('sparse convolution on this GPU is several times slower in plain torch; install '
+                  f"triton and a C compiler ({'; '.join(reasons)})", stacklevel=2)
+    return reference
 
 
-def checked_triton(device: str) -> ModuleType:
-    """Return Triton's backend after a small convolution; raises whatever goes wrong with it."""
-    from sparse_seg_ros.sparse import with_triton
+def checked(name: str, device: str) -> ModuleType:
+    """Return a backend after a small convolution; raises whatever goes wrong with it."""
+    backend = importlib.import_module(f'sparse_seg_ros.sparse.with_{name}')
     pairs = Level(torch.ones(1, 5, 5, dtype=torch.bool, device=device)).neighbours
     features = torch.linspace(-1, 1, 25 * 16, device=device).view(25, 16).half()
     weight = torch.linspace(1, -1, 9 * 16 * 16, device=device).view(9, 16, 16).half()
-    got, want = (module.multiply(features, weight, pairs) for module in (with_triton, reference))
+    got, want = (module.multiply(features, weight, pairs) for module in (backend, reference))
     if not torch.allclose(got, want, rtol=1e-2, atol=1e-2 * float(want.abs().max())):
         raise RuntimeError(f'its results are off by {float((got - want).abs().max()):.2g}')
-    return with_triton
+    return backend

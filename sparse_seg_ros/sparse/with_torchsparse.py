@@ -1,0 +1,50 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Sparse convolution by torchsparse 2.1 (TorchSparse++), which has CUDA only: its implicit GEMM.
+
+Its own tables come from hashing; it is given those of the level, in its form: -1 where there is no
+input row, and rows to a multiple of its block. It has no bfloat16.
+"""
+
+from __future__ import annotations
+
+import torch
+import torchsparse.backend
+from torch import Tensor
+from torch.nn import functional as F
+
+from sparse_seg_ros.sparse import reference
+from sparse_seg_ros.sparse.pairs import Pairs, Part
+
+BLOCK_ROWS = 128  # its kernels read the table in blocks of so many rows
+
+
+def multiply(features: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
+    """(N, Cin), (9, Cin, Cout) -> (outputs, Cout)."""
+    out = features.new_empty((pairs.outputs, weight.shape[2]))
+    computed = torch.float16 if features.dtype == torch.float16 else torch.float32
+    given, weight = features.to(computed).contiguous(), weight.to(computed)
+    for part in pairs.parts:
+        if count := len(part.table):
+            with torch.cuda.device_of(features):
+                found = torchsparse.backend.conv_forward_implicit_gemm_cuda(
+                    given, part.pick(weight).contiguous(), _table(part), count, weight.shape[2],
+                    allow_tf32=False, allow_fp16=True)
+            out[slice(None) if part.rows is None else part.rows] = found.to(out.dtype)
+    return out
+
+
+def multiply_back(
+    features: Tensor, weight: Tensor, grad: Tensor, pairs: Pairs, needed: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """(outputs, Cout) gradient of `multiply` -> those of features and weight, or None."""
+    to_features = multiply(grad, weight.transpose(1, 2), pairs.adjoint) if needed[0] else None
+    _, to_weight = reference.multiply_back(features, weight, grad, pairs, (False, needed[1]))
+    return to_features, to_weight
+
+
+def _table(part: Part) -> Tensor:
+    """(n, K) -> (rows up to a whole block, K) int32."""
+    table = part.table.masked_fill(part.table == part.inputs, -1)
+    return F.pad(table, (0, 0, 0, -len(table) % BLOCK_ROWS), value=-1)
