@@ -3,8 +3,8 @@
 """
 Sparse 3x3 convolutions of a tensor by its backend, forward and backward.
 
-A backend is a module of two functions, `multiply` and `multiply_back`. Under autocast, features
-and weights are cast like those of `conv2d`.
+A backend is a module of two functions, `multiply` and `multiply_back`, that compute in the
+weight's type. Under autocast, features and weights are cast like those of `conv2d`.
 """
 
 from __future__ import annotations
@@ -41,17 +41,15 @@ def inverse_conv(x: SparseTensor, weight: Tensor, like: Level) -> SparseTensor:
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx, features: Tensor, weight: Tensor, pairs: Pairs, backend: ModuleType):
-        dtype = _compute_dtype(features)
-        ctx.pairs, ctx.backend, ctx.dtypes = pairs, backend, (features.dtype, weight.dtype)
-        features, weight = features.to(dtype), weight.to(dtype)
+        weight, ctx.dtypes = weight.to(_compute_dtype(features)), (features.dtype, weight.dtype)
+        ctx.pairs, ctx.backend = pairs, backend
         ctx.save_for_backward(features, weight)
         return backend.multiply(features, weight, pairs)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        features, weight = ctx.saved_tensors
         grads = ctx.backend.multiply_back(
-            features, weight, grad.to(weight.dtype), ctx.pairs, ctx.needs_input_grad[:2])
+            *ctx.saved_tensors, grad, ctx.pairs, ctx.needs_input_grad[:2])
         return *(g if g is None else g.to(dtype) for g, dtype in zip(grads, ctx.dtypes)), \
             None, None
 

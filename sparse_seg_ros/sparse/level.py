@@ -5,7 +5,7 @@ Active pixels of a batch of images, and who neighbours whom.
 
 A `Level` builds the tables its convolutions need when first asked, and every layer of that level
 shares them. Neighbours come from one dense int32 index map of the image, not from hash tables. A
-missing neighbour points at row N, one past the last.
+missing neighbour points at row N, one past the last: a row of zeros, or none at all.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from torch import Tensor
 
@@ -25,16 +24,6 @@ class Part:
     kernels: tuple[int, ...]
     inputs: int
     rows: Tensor | None = None
-
-    @cached_property
-    def readable(self) -> Tensor:
-        """(n, K) int32 the table, but with the last input row where there is none."""
-        return self.table.clamp(max=self.inputs - 1)
-
-    @cached_property
-    def missing(self) -> Tensor:
-        """(m,) int64 positions in the flattened table where there is no input row."""
-        return (self.table.flatten() == self.inputs).nonzero().squeeze(1)
 
     def pick(self, weight: Tensor) -> Tensor:
         """(9, Cin, Cout) -> (K, Cin, Cout), without a copy where all nine are wanted in order."""

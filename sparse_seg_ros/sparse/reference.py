@@ -9,7 +9,7 @@ float type, forward and backward.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -26,6 +26,19 @@ SMALLEST_BLOCK = 1024  # rows: fewer leave the matrix product waiting for its we
 ONEDNN_WIDTH = 8192  # columns above which a float32 product goes to MKL
 
 
+def pad(features: Tensor, dtype: torch.dtype) -> Tensor:
+    """(N, C) -> (round_up(N + 1), C): ends in zeros, where missing neighbours are looked up."""
+    return pad_to(features, round_up(len(features) + 1), dtype)
+
+
+def pad_to(features: Tensor, rows: int, dtype: torch.dtype | None = None) -> Tensor:
+    """(N, C) -> (rows, C), zero from row N on."""
+    padded = features.new_empty((rows, features.shape[1]), dtype=dtype or features.dtype)
+    padded[: len(features)] = features
+    padded[len(features) :] = 0
+    return padded
+
+
 def round_up(rows: int) -> int:
     """Next multiple of 64, of 256 from 2048 on: oneDNN compiles for each shape, so have few."""
     step = 64 if rows < 2048 else 256
@@ -33,11 +46,12 @@ def round_up(rows: int) -> int:
 
 
 def multiply(features: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
-    """(N, Cin), (9, Cin, Cout) -> (outputs, Cout)."""
-    out = features.new_empty((round_up(pairs.outputs), weight.shape[2]))
+    """(N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type."""
+    padded = pad(features, weight.dtype)
+    out = weight.new_empty((round_up(pairs.outputs), weight.shape[2]))
     for part in pairs.parts:
         factor = _factor(part.pick(weight).flatten(0, 1))  # (K * Cin, Cout)
-        for block in _blocks(features, part):
+        for block in _blocks(padded, part):
             _put(out, block, factor)
     return out[: pairs.outputs]
 
@@ -51,12 +65,13 @@ def multiply_back(
     The outputs' gradient is gathered once per block of inputs; both gradients multiply it.
     """
     _, cin, cout = weight.shape
+    features, padded_grad = features.to(weight.dtype), pad(grad, weight.dtype)
     to_features = weight.new_empty((round_up(pairs.inputs), cin)) if needed[0] else None
     to_weight = torch.zeros_like(weight, dtype=_sum_dtype(weight)) if needed[1] else None
     for part in pairs.adjoint_parts:
         factor = _factor(part.pick(weight).transpose(1, 2).flatten(0, 1))  # (K * Cout, Cin)
         total = 0
-        for block in _blocks(grad, part):
+        for block in _blocks(padded_grad, part):
             if needed[0]:
                 _put(to_features, block, factor)
             if needed[1]:
@@ -76,44 +91,32 @@ class _Block(NamedTuple):
     gathered: Tensor  # (rows, K * C), valid until the next block
 
 
-def _blocks(features: Tensor, part: Part) -> Iterator[_Block]:
+def _blocks(padded: Tensor, part: Part) -> Iterator[_Block]:
     """Gather the neighbours of some outputs after the others; the last block ends in zeros."""
     count, kernels = part.table.shape
-    channels = features.shape[1]
-    rows = min(_block_rows(features, kernels * channels), round_up(count))
-    buffer = features.new_empty((rows * kernels, channels))
-    starts = range(0, count, rows)
-    for start, missing in zip(starts, _split_missing(part, starts)):
-        neighbours = part.readable[start : start + rows].flatten()
+    channels = padded.shape[1]
+    rows = min(_block_rows(padded, kernels * channels), round_up(count))
+    buffer = padded.new_empty((rows * kernels, channels))
+    for start in range(0, count, rows):
+        neighbours = part.table[start : start + rows].flatten()
         used = round_up(len(neighbours) // kernels)
-        if part.inputs:
-            torch.index_select(features, 0, neighbours, out=buffer[: len(neighbours)])
+        torch.index_select(padded, 0, neighbours, out=buffer[: len(neighbours)])
         buffer[len(neighbours) : used * kernels] = 0
-        buffer.index_fill_(0, missing, 0)
         outputs = (
             slice(start, start + used) if part.rows is None else part.rows[start : start + rows]
         )
         yield _Block(outputs, buffer[: used * kernels].view(used, kernels * channels))
 
 
-def _split_missing(part: Part, starts: range) -> Iterable[Tensor]:
-    """Positions in each block's share of the flattened table where there is no input row."""
-    if len(starts) < 2:
-        return [part.missing]
-    first = torch.tensor(starts, device=part.missing.device) * part.table.shape[1]
-    cuts = torch.searchsorted(part.missing, first[1:]).cpu()
-    return (missing - at for missing, at in zip(part.missing.tensor_split(cuts), first))
-
-
-def _block_rows(features: Tensor, width: int) -> int:
-    block_bytes = BLOCK_BYTES.get(features.device.type, 1 << 30)
-    return max(SMALLEST_BLOCK, round_up(block_bytes // (width * features.element_size())))
+def _block_rows(padded: Tensor, width: int) -> int:
+    block_bytes = BLOCK_BYTES.get(padded.device.type, 1 << 30)
+    return max(SMALLEST_BLOCK, round_up(block_bytes // (width * padded.element_size())))
 
 
 def _take(features: Tensor, block: _Block) -> Tensor:
     """Features at the block's rows, then zeros: as many rows as it has gathered."""
-    taken = features[block.rows]
-    return F.pad(taken, (0, 0, 0, len(block.gathered) - len(taken)))
+    taken, count = features[block.rows], len(block.gathered)
+    return taken if len(taken) == count else pad_to(taken, count)
 
 
 def _put(out: Tensor, block: _Block, factor: Tensor):

@@ -21,15 +21,15 @@ BLOCK_ROWS = 128  # its kernels read the table in blocks of so many rows
 
 
 def multiply(features: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
-    """(N, Cin), (9, Cin, Cout) -> (outputs, Cout)."""
-    out = features.new_empty((pairs.outputs, weight.shape[2]))
-    computed = torch.float16 if features.dtype == torch.float16 else torch.float32
-    given, weight = features.to(computed).contiguous(), weight.to(computed)
+    """(N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type."""
+    out = weight.new_empty((pairs.outputs, weight.shape[2]))
+    computed = torch.float16 if weight.dtype == torch.float16 else torch.float32
+    features, weight = features.to(computed).contiguous(), weight.to(computed)
     for part in pairs.parts:
         if count := len(part.table):
             with torch.cuda.device_of(features):
                 found = torchsparse.backend.conv_forward_implicit_gemm_cuda(
-                    given, part.pick(weight).contiguous(), _table(part), count, weight.shape[2],
+                    features, part.pick(weight).contiguous(), _table(part), count, weight.shape[2],
                     allow_tf32=False, allow_fp16=True)
             out[slice(None) if part.rows is None else part.rows] = found.to(out.dtype)
     return out

@@ -27,8 +27,8 @@ CHUNK_ROWS = 4096  # outputs that one program sums; the chunks' sums are added u
 
 
 def multiply(features: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
-    """(N, Cin), (9, Cin, Cout) -> (outputs, Cout)."""
-    features = features.contiguous()
+    """(N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type."""
+    features = features.to(weight.dtype).contiguous()
     out = features.new_empty((pairs.outputs, weight.shape[2]))
     for part in pairs.parts:
         if len(part.table):
@@ -46,7 +46,7 @@ def multiply_back(
 
 def _multiply_weight(features: Tensor, weight: Tensor, grad: Tensor, pairs: Pairs) -> Tensor:
     """(N, Cin), (outputs, Cout) gradient -> (9, Cin, Cout)."""
-    features, grad = features.contiguous(), grad.contiguous()
+    features, grad = (given.to(weight.dtype).contiguous() for given in (features, grad))
     total = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
     for part in pairs.parts:
         if len(part.table):
