@@ -14,8 +14,9 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from sparse_seg_ros.sparse.pairs import Pairs, Part
+from sparse_seg_ros.sparse.pairs import Pairs, Part, Runs
 
 ALL_NINE = tuple(range(9))  # kernel index = dy + 3 * dx
 STEPS_BY_PARITY = ((0, 2), (1,))  # dy for which y - dy is even, so twice a coarser row
@@ -69,7 +70,20 @@ class Level:
         table = self._table(corners, ALL_NINE)
         count = len(self)
         there, back = Part(table, ALL_NINE, count), Part(table, ALL_NINE[::-1], count)
-        return Pairs((there,), (back,), count, count)
+        return Pairs((there,), (back,), count, count, level=self)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Pairs of the submanifold 3x3 convolution by rows of the image."""
+        wide = F.pad(self.mask, (1, 1))
+        grown = wide.clone()
+        grown[..., 1:] |= wide[..., :-1]
+        grown[..., :-1] |= wide[..., 1:]
+        flat = grown.flatten().nonzero().squeeze(1)
+        batch = flat // (self.mask.shape[1] * self._pitch)
+        centres = flat + (2 * batch + 1) * self._pitch
+        table = self._look_up(centres, [-self._pitch, 0, self._pitch])
+        return Runs(table, (table[:, 1] < len(self)).nonzero().squeeze(1))
 
     @cached_property
     def down(self) -> Pairs:

@@ -5,8 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.sparse.level import Level
 
 
 @dataclass(frozen=True)
@@ -32,18 +36,35 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Runs:
+    """
+    The submanifold pairs once more, by rows of the image.
+
+    Each run of active pixels has one pixel more before and after it, so that the neighbours of an
+    active pixel in its row stand beside it.
+
+    table: (P, 3) int32 row of the pixel above, of this one and of the one below; N where inactive.
+    active: (N,) int64 which of the P are active.
+    """
+
+    table: Tensor
+    active: Tensor
+
+
+@dataclass(frozen=True)
 class Pairs:
     """
     All pairs of one convolution, grouped by output in `parts`, and by input in `adjoint_parts`.
 
     A convolution multiplies along `parts`; its gradient, and its transposed convolution, along
-    `adjoint_parts`.
+    `adjoint_parts`. level: whose pixels are inputs and outputs both, where it is submanifold.
     """
 
     parts: tuple[Part, ...]
     adjoint_parts: tuple[Part, ...]
     inputs: int
     outputs: int
+    level: Level | None = None
 
     @property
     def adjoint(self) -> Pairs:

@@ -119,6 +119,7 @@ def test_many_blocks_equal_one(backend, layer, monkeypatch):
 
     whole = result_and_gradients()
     monkeypatch.setattr(reference, 'BLOCK_BYTES', {'cpu': 1})
+    monkeypatch.setattr(reference, 'SMALLEST_BLOCK', 64)
     monkeypatch.setattr(backend, 'CHUNK_ROWS', 256, raising=False)
     for got, want in zip(result_and_gradients(), whole):
         torch.testing.assert_close(got, want)
@@ -141,6 +142,14 @@ def test_autocast_computes_in_bfloat16_and_returns_gradients_in_the_dtype_of_the
         torch.testing.assert_close(
             near, exact, rtol=0, atol=float(exact.detach().abs().max()) * 0.02
         )
+
+
+def test_wide_and_narrow_convolutions_are_the_same(monkeypatch):
+    mask = some_mask((2, 21, 30), 0.4)
+    features, kernel = random(int(mask.sum()), CIN), random(9, CIN, COUT)
+    narrow = sparse_conv(reference, mask, features, kernel)
+    monkeypatch.setattr(reference, 'RUN_CHANNELS', 0)
+    torch.testing.assert_close(sparse_conv(reference, mask, features, kernel), narrow)
 
 
 def test_conv_refuses_other_strides():

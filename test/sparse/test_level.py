@@ -29,6 +29,14 @@ def test_neighbours_point_at_the_row_of_each_neighbour_and_past_the_last_where_t
     assert table[2] == [0, 4, 3, 1, 2, 4, 4, 4, 4]
 
 
+def test_runs_have_a_pixel_more_before_and_after():
+    runs = Level(torch.tensor([[[1, 0, 0, 0, 1], [0, 1, 0, 0, 0]]]).bool()).runs
+    # sites: 0 (0,0), 1 (0,4), 2 (1,1); pixels (0,-1) to (0,1), (0,3) to (0,5), (1,0) to (1,2)
+    assert runs.active.tolist() == [1, 4, 7]
+    assert runs.table.tolist() == [[3, 3, 3], [3, 0, 3], [3, 3, 2], [3, 3, 3], [3, 1, 3],
+                                   [3, 3, 3], [0, 3, 3], [3, 2, 3], [3, 3, 3]]
+
+
 def test_images_of_a_batch_are_not_neighbours():
     table = Level(torch.ones(2, 1, 2, dtype=torch.bool)).neighbours.parts[0].table
     assert set(table[:2].flatten().tolist()) == {0, 1, 4}
