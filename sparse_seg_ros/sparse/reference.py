@@ -4,8 +4,8 @@
 Sparse convolution in plain torch: the definition of correct, and the backend on CPU.
 
 Neighbours are gathered in blocks that stay in the cache and multiplied at once. In full precision
-on a CPU, narrow submanifold convolutions gather a third of that, and convolve along the rows of the
-image. Any device, any float type, forward and backward.
+on a CPU, narrow submanifold convolutions gather a third of that, and convolve along the rows of
+the image. Any device, any float type, forward and backward.
 """
 
 from __future__ import annotations
