@@ -14,9 +14,8 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from sparse_seg_ros.sparse.pairs import Pairs, Part, Runs
+from sparse_seg_ros.sparse.pairs import Pairs, Part, Runs, look_up
 
 ALL_NINE = tuple(range(9))  # kernel index = dy + 3 * dx
 STEPS_BY_PARITY = ((0, 2), (1,))  # dy for which y - dy is even, so twice a coarser row
@@ -70,20 +69,8 @@ class Level:
         table = self._table(corners, ALL_NINE)
         count = len(self)
         there, back = Part(table, ALL_NINE, count), Part(table, ALL_NINE[::-1], count)
-        return Pairs((there,), (back,), count, count, level=self)
-
-    @cached_property
-    def runs(self) -> Runs:
-        """Pairs of the submanifold 3x3 convolution by rows of the image."""
-        wide = F.pad(self.mask, (1, 1))
-        grown = wide.clone()
-        grown[..., 1:] |= wide[..., :-1]
-        grown[..., :-1] |= wide[..., 1:]
-        flat = grown.flatten().nonzero().squeeze(1)
-        batch = flat // (self.mask.shape[1] * self._pitch)
-        centres = flat + (2 * batch + 1) * self._pitch
-        table = self._look_up(centres, [-self._pitch, 0, self._pitch])
-        return Runs(table, (table[:, 1] < len(self)).nonzero().squeeze(1))
+        runs = Runs(self.mask, self._index_map, inactive=count)
+        return Pairs((there,), (back,), count, count, runs)
 
     @cached_property
     def down(self) -> Pairs:
@@ -103,7 +90,7 @@ class Level:
         corners = self.coarser._positions(batch, y // 2, x // 2)
         offsets = [-(dy // 2) * self.coarser._pitch - dx // 2 for dy, dx in steps]
         kernels = tuple(dy + 3 * dx for dy, dx in steps)
-        table = self.coarser._look_up(corners, offsets)
+        table = look_up(self.coarser._index_map, corners, offsets)
         return Part(table, kernels, len(self.coarser), rows)
 
     @cached_property
@@ -127,9 +114,4 @@ class Level:
 
     def _table(self, corners: Tensor, kernels: tuple[int, ...]) -> Tensor:
         """(n,) positions of kernel (0, 0) -> (n, K) int32 rows."""
-        return self._look_up(corners, [k % 3 * self._pitch + k // 3 for k in kernels])
-
-    def _look_up(self, corners: Tensor, offsets: list[int]) -> Tensor:
-        """(n,) positions and K offsets -> (n, K) int32 rows."""
-        offset = torch.tensor(offsets, device=corners.device)
-        return self._index_map[corners[:, None] + offset]
+        return look_up(self._index_map, corners, [k % 3 * self._pitch + k // 3 for k in kernels])

@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
 
+import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from sparse_seg_ros.sparse.level import Level
+from torch.nn import functional as F
 
 
 @dataclass(frozen=True)
@@ -38,17 +37,40 @@ class Part:
 @dataclass(frozen=True)
 class Runs:
     """
-    The submanifold pairs once more, by rows of the image.
+    The submanifold pairs once more, by rows of the image; built when first asked for.
 
     Each run of active pixels has one pixel more before and after it, so that the neighbours of an
     active pixel in its row stand beside it.
 
-    table: (P, 3) int32 row of the pixel above, of this one and of the one below; N where inactive.
-    active: (N,) int64 which of the P are active.
+    mask: (B, H, W) bool. index_map: of its Level; inactive: what it says of an inactive pixel. The
+    Level itself is not held: only the garbage collector would then free it.
     """
 
-    table: Tensor
-    active: Tensor
+    mask: Tensor
+    index_map: Tensor
+    inactive: int
+
+    @cached_property
+    def table(self) -> Tensor:
+        """(P, 3) int32 row of the pixel above, of this one and of the one below, or inactive."""
+        height, pitch = self.mask.shape[1], self.mask.shape[2] + 2
+        wide = F.pad(self.mask, (1, 1))
+        grown = wide.clone()
+        grown[..., 1:] |= wide[..., :-1]
+        grown[..., :-1] |= wide[..., 1:]
+        flat = grown.flatten().nonzero().squeeze(1)
+        centres = flat + (2 * (flat // (height * pitch)) + 1) * pitch  # two rows of border each
+        return look_up(self.index_map, centres, [-pitch, 0, pitch])
+
+    @cached_property
+    def active(self) -> Tensor:
+        """(N,) int64 which of the P are active."""
+        return (self.table[:, 1] != self.inactive).nonzero().squeeze(1)
+
+
+def look_up(index_map: Tensor, corners: Tensor, offsets: list[int]) -> Tensor:
+    """(n,) positions in an index map and K offsets -> (n, K) int32 rows."""
+    return index_map[corners[:, None] + torch.tensor(offsets, device=corners.device)]
 
 
 @dataclass(frozen=True)
@@ -57,14 +79,14 @@ class Pairs:
     All pairs of one convolution, grouped by output in `parts`, and by input in `adjoint_parts`.
 
     A convolution multiplies along `parts`; its gradient, and its transposed convolution, along
-    `adjoint_parts`. level: whose pixels are inputs and outputs both, where it is submanifold.
+    `adjoint_parts`; runs: of a submanifold one.
     """
 
     parts: tuple[Part, ...]
     adjoint_parts: tuple[Part, ...]
     inputs: int
     outputs: int
-    level: Level | None = None
+    runs: Runs | None = None
 
     @property
     def adjoint(self) -> Pairs:

@@ -50,8 +50,8 @@ def round_up(rows: int) -> int:
 def multiply(features: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
     """(N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type."""
     padded = pad(features, weight.dtype)
-    if pairs.level is not None and _goes_by_runs(padded):
-        return _multiply_runs(padded, weight, pairs.level.runs)
+    if pairs.runs is not None and _goes_by_runs(padded):
+        return _multiply_runs(padded, weight, pairs.runs)
     out = weight.new_empty((round_up(pairs.outputs), weight.shape[2]))
     for part in pairs.parts:
         factor = _factor(part.pick(weight).flatten(0, 1))  # (K * Cin, Cout)
@@ -109,7 +109,7 @@ def multiply_back(
                 total += (_take(features, block).t() @ block.gathered).to(to_weight.dtype)
         if needed[1] and len(part.table):  # total is (Cin, K * Cout)
             to_weight[list(part.kernels)] = total.view(cin, -1, cout).transpose(0, 1)
-    return to_features if to_features is None else to_features[: pairs.inputs], to_weight
+    return None if to_features is None else to_features[: pairs.inputs], to_weight
 
 
 def _sum_dtype(weight: Tensor) -> torch.dtype:

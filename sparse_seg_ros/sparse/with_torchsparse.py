@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from sparse_seg_ros.sparse import reference
 from sparse_seg_ros.sparse.pairs import Pairs, Part
 
+ERRORS = (AttributeError, RuntimeError)  # of another version, of the GPU
 BLOCK_ROWS = 128  # its kernels read the table in blocks of so many rows
 
 

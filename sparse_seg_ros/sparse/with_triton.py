@@ -10,13 +10,17 @@ Sums are kept in float32, and in the same order in every run.
 
 from __future__ import annotations
 
+from subprocess import SubprocessError
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from triton.errors import TritonError
 
 from sparse_seg_ros.sparse.pairs import Pairs, Part
 
+ERRORS = (TritonError, SubprocessError, OSError, RuntimeError)  # compilers, drivers, GPUs, cache
 BLOCK_ROWS = 128  # outputs of one program
 WIDEST_BLOCK = 128  # most columns of one program
 BLOCK_BYTES = 128  # of a row that are read at a time: one line of the cache

@@ -43,6 +43,18 @@ def test_a_backend_is_refused_where_it_computes_something_else(monkeypatch):
         backend.checked('triton', 'cpu')
 
 
+@pytest.mark.parametrize('kind', range(4))
+def test_what_a_backend_fails_by_is_a_reason_not_to_use_it(kind, monkeypatch):
+    with_triton = pytest.importorskip('sparse_seg_ros.sparse.with_triton')
+
+    def fail(*given):
+        raise with_triton.ERRORS[kind]('no driver')
+
+    monkeypatch.setattr(with_triton, 'multiply', fail)
+    with pytest.raises(RuntimeError, match='no driver'):
+        backend.checked('triton', 'cpu')
+
+
 @pytest.mark.parametrize(('dtype', 'tolerance'), [
     (torch.float32, 1e-5), (torch.float16, 2e-3), (torch.bfloat16, 2e-2)], ids=str)
 def test_torchsparse_is_given_tables_that_make_it_equal_the_reference(dtype, tolerance):

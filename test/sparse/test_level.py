@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import dense_oracle
 import pytest
 import torch
@@ -30,7 +33,8 @@ def test_neighbours_point_at_the_row_of_each_neighbour_and_past_the_last_where_t
 
 
 def test_runs_have_a_pixel_more_before_and_after():
-    runs = Level(torch.tensor([[[1, 0, 0, 0, 1], [0, 1, 0, 0, 0]]]).bool()).runs
+    level = Level(torch.tensor([[[1, 0, 0, 0, 1], [0, 1, 0, 0, 0]]]).bool())
+    runs = level.neighbours.runs
     # sites: 0 (0,0), 1 (0,4), 2 (1,1); pixels (0,-1) to (0,1), (0,3) to (0,5), (1,0) to (1,2)
     assert runs.active.tolist() == [1, 4, 7]
     assert runs.table.tolist() == [[3, 3, 3], [3, 0, 3], [3, 3, 2], [3, 3, 3], [3, 1, 3],
@@ -55,6 +59,18 @@ def test_tables_are_built_once_and_shared():
     assert level.neighbours is level.neighbours
     assert level.coarser is level.coarser
     assert level.down.adjoint.parts is level.down.adjoint_parts
+
+
+def test_a_level_is_freed_without_the_garbage_collector():
+    level = Level(some_mask(1, 9, 9))
+    assert len(level.neighbours.runs.active) == len(level) and level.down
+    gone = weakref.ref(level)
+    gc.disable()
+    try:
+        del level
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_an_empty_level_has_empty_tables():
