@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The rules of README.md, "Layout": which way imports point, and how large things may grow."""
+"""The rules of README.md, "How it is built": which way imports point, and how large things may grow."""
 
 from __future__ import annotations
 

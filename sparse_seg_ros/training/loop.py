@@ -42,7 +42,7 @@ from sparse_seg_ros.training.sources import (
     validation_frames,
     validation_pictures,
 )
-from sparse_seg_ros.training.start import speakers, start_model
+from sparse_seg_ros.training.start import speakers, start_model, teachers
 from sparse_seg_ros.zoo import assemble, choose_precision, own_config
 
 
@@ -59,7 +59,8 @@ def train(config: TrainConfig, folder: str | Path, device: str = 'cpu') -> Path:
         for part in model.parts().values():
             part.to(own_device)
         weights = class_weights(sources, len(model.card.classes), config.balance)
-        objective = OBJECTIVES[config.stage](model, weights, **speakers(config, model))
+        objective = OBJECTIVES[config.stage](model, weights, **speakers(config, model),
+                                             **teachers(config, model))
         run = Run(config, model, objective.to(own_device), folder, precision)
         run.resume()
         batches = Batches(sources, config.batch_size, config.seed, own_rank(), count_processes())

@@ -16,26 +16,39 @@ from torch import Tensor, nn
 
 from sparse_seg_ros.checkpoints import Model
 from sparse_seg_ros.methods.dense import shrink
-from sparse_seg_ros.methods.sparse_refine.loss import mean_cross_entropy, refinement_loss
+from sparse_seg_ros.methods.sparse_refine.loss import (
+    mean_cross_entropy,
+    mean_imitation,
+    refinement_loss,
+)
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.features import Features
 from sparse_seg_ros.training.rivals import PatchObjective, PointObjective
+from sparse_seg_ros.training.teacher import Teacher
 
 
 class DenseObjective(nn.Module):
-    """Cross entropy of a network at its own resolution."""
+    """
+    Cross entropy of a network at its own resolution.
 
-    def __init__(self, model: Model, class_weights: Tensor):
+    With a teacher (Hinton et al. 2015, at temperature 1), half of it is with what that expects.
+    """
+
+    def __init__(self, model: Model, class_weights: Tensor, teacher: Teacher | None = None):
         super().__init__()
-        self.trained, self.scale = model.network, model.card.scale
+        self.trained, self.scale, self.teacher = model.network, model.card.scale, teacher
         self.register_buffer('class_weights', class_weights)
 
     def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
         """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
         logits = run_padded(self.trained, shrink(images, self.scale)).float()
         labels = sample(labels, logits.shape[-2:])
-        return mean_cross_entropy(logits, labels.long(), self.class_weights)
+        loss = mean_cross_entropy(logits, labels.long(), self.class_weights)
+        if self.teacher is None:
+            return loss
+        expected = self.teacher(images, logits.shape[-2:])
+        return (loss + mean_imitation(logits, expected, labels)) / 2
 
 
 def sample(labels: Tensor, size_hw: torch.Size) -> Tensor:

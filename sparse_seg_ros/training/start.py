@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import torch
 from torch import nn
 
 from sparse_seg_ros import checkpoints
@@ -23,6 +24,7 @@ from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.record import plain
 from sparse_seg_ros.training.sources import pictures
+from sparse_seg_ros.training.teacher import Teacher
 
 METHODS = {'refiner': 'sparse_refine', 'point_rend': 'point_rend',
            'patch_refine': 'patch_refine'}  # stage of a refinement -> method that runs it
@@ -54,6 +56,17 @@ def start_model(config: TrainConfig) -> Model:
     return model
 
 
+def teachers(config: TrainConfig, model: Model) -> dict[str, Teacher]:
+    """Read the `teacher` of a dense network -> argument of the objective, where there is one."""
+    if not config.teacher:
+        return {}
+    if config.stage != 'dense':
+        raise ValueError(f"'teacher' is for dense networks; remove it from stage {config.stage!r}")
+    found = load_model(config.teacher)
+    check_alike(found.card, model.card, ('classes', 'exposure'), config.teacher)
+    return {'teacher': Teacher(found, model.card, device_of(model))}
+
+
 def speakers(config: TrainConfig, model: Model) -> dict[str, list[nn.Module]]:
     """
     Read the dense networks of `split_networks` -> arguments of the objective: one per source.
@@ -71,14 +84,23 @@ def speakers(config: TrainConfig, model: Model) -> dict[str, list[nn.Module]]:
                          f'{len(config.split_networks)} for {len(config.splits)}')
     found = {path: load_model(path) for path in config.split_networks}
     for path, other in found.items():
-        for name in ('network', 'classes', 'scale'):
-            wanted, got = getattr(model.card, name), getattr(other.card, name)
-            if got != wanted:
-                raise ValueError(f'{path} must have the {name} of {config.start_from}, '
-                                 f'{wanted!r}; got {got!r}')
-    device = next(model.network.parameters()).device
-    networks = [found[path].network.to(device) for path in config.split_networks]
+        check_alike(other.card, model.card, ('network', 'classes', 'scale'), path)
+    networks = [found[path].network.to(device_of(model)) for path in config.split_networks]
     return {'networks': networks + [model.network] * (config.street_frames > 0)}
+
+
+def check_alike(other: ModelCard, card: ModelCard, names: tuple[str, ...], source: str) -> None:
+    """Raise ValueError unless a model from a source says the same of these things as a card."""
+    for name in names:
+        wanted, got = getattr(card, name), getattr(other, name)
+        if got != wanted:
+            raise ValueError(f'{source} must have the {name} of the model in training, '
+                             f'{wanted!r}; got {got!r}')
+
+
+def device_of(model: Model) -> torch.device:
+    """Return where a model's network is."""
+    return next(model.network.parameters()).device
 
 
 def goes_on(start: ModelCard, card: ModelCard) -> bool:

@@ -23,8 +23,9 @@ from sparse_seg_ros import checkpoints
 from sparse_seg_ros.checkpoints import load_model, save_model
 from sparse_seg_ros.config import read_yaml
 from sparse_seg_ros.data.rendered import RenderedStreet
-from sparse_seg_ros.data.street import street_frames
+from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.methods.algm import Merging, token_counts
+from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.networks.efficientnet_lite import Encoder
@@ -38,7 +39,7 @@ from sparse_seg_ros.training.loop import (
 )
 from sparse_seg_ros.training.objectives import OBJECTIVES
 from sparse_seg_ros.training.record import plain
-from sparse_seg_ros.training.start import speakers, start_model
+from sparse_seg_ros.training.start import speakers, start_model, teachers
 
 TINY = TrainConfig(street_frames=4, street_size_hw=(64, 96), street_scales=(0.8, 1.2),
                    crop_hw=(48, 64), planes=(4, 8), batch_size=2, epochs=2, averaging=0.5,
@@ -167,6 +168,47 @@ def test_networks_that_can_not_speak_in_a_split_are_named(tmp_path, config):
     save_model(tiny_model(refines=False, scale=0.25), tmp_path / 'north.safetensors')
     with pytest.raises(ValueError, match='north.* must have the scale of .*, 0.5; got 0.25'):
         train(config, tmp_path)
+
+
+def taught(folder, config, **changes):
+    """Return the training of a network whose teacher sees all of the image, in its own units."""
+    save_model(tiny_model(refines=False, seed=5, scale=1.0, mean=(105.,) * 3, std=(70.,) * 3,
+                          **changes), folder / 'teacher.safetensors')
+    return replace(config, teacher=str(folder / 'teacher.safetensors'), epochs=1)
+
+
+def test_a_network_learns_from_labels_and_teacher_by_halves(tmp_path, config):
+    config = taught(tmp_path, config)
+    model = start_model(config)
+    objective = OBJECTIVES['dense'](model, torch.ones(11), **teachers(config, model)).eval()
+    images, labels = torch.randn(2, 3, 48, 64), torch.full((2, 48, 64), 3)
+    labels[0, :20] = 255  # neither says anything there
+    loss = objective(images, labels, torch.zeros(2))
+    with torch.no_grad():
+        mean, std = torch.tensor((model.card.mean, model.card.std)).view(2, 3, 1, 1)
+        pixels = images * std + mean
+        network = load_model(config.teacher).network.eval()
+        expected = Dense(network).coarse_logits((pixels - 105) / 70).softmax(1)
+        expected = expected.unflatten(2, (24, 2)).unflatten(4, (32, 2)).mean((3, 5))
+        said = Dense(model.network, 0.5).coarse_logits(images).log_softmax(1)
+        known = labels[:, ::2, ::2] != 255
+        own = -said[:, 3][known].mean()
+        imitation = -(expected * said).sum(1)[known].mean()
+    torch.testing.assert_close(loss.detach(), (own + imitation) / 2)
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in objective.parameters())
+    assert not objective.train().teacher.method.network.training
+    assert train(config, tmp_path / 'run').is_file()
+
+
+def test_who_can_not_teach_is_named(tmp_path, config):
+    save_model(tiny_model(refines=False), tmp_path / 'start.safetensors')
+    config = taught(tmp_path, config)
+    with pytest.raises(ValueError, match="'teacher' is for dense networks; remove it from stage"):
+        train(replace(config, stage='refiner', start_from=str(tmp_path / 'start.safetensors')),
+              tmp_path)
+    with pytest.raises(ValueError, match='teacher.* must have the classes of the model in train'):
+        train(taught(tmp_path, config, classes=CLASSES[:5]), tmp_path)
 
 
 RIVALS = {'point_rend': {'planes': (8, 8)},
