@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The rules of README.md, "How it is built": which way imports point, and how large things may grow."""
+"""Which way imports point, and how large things may grow: README.md, "How it is built"."""
 
 from __future__ import annotations
 
