@@ -16,16 +16,12 @@ from torch import Tensor, nn
 
 from sparse_seg_ros.checkpoints import Model
 from sparse_seg_ros.methods.dense import shrink
-from sparse_seg_ros.methods.sparse_refine.loss import (
-    mean_cross_entropy,
-    mean_imitation,
-    refinement_loss,
-)
+from sparse_seg_ros.methods.sparse_refine.loss import mean_cross_entropy, refinement_loss
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.features import Features
 from sparse_seg_ros.training.rivals import PatchObjective, PointObjective
-from sparse_seg_ros.training.teacher import Teacher
+from sparse_seg_ros.training.teacher import Teacher, mean_imitation
 
 
 class DenseObjective(nn.Module):

@@ -46,13 +46,6 @@ def mean_cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor | 
     return total / positive(mean_over_processes(class_weights[known].sum()))
 
 
-def mean_imitation(logits: Tensor, expected: Tensor, targets: Tensor) -> Tensor:
-    """(B, C, h, w) logits, probabilities, (B, h, w) ids -> mean cross entropy where not void."""
-    known = targets != VOID
-    losses = F.cross_entropy(logits, expected, reduction='none')
-    return (losses * known).sum() / positive(mean_over_processes(known.float().sum()))
-
-
 def selection_loss(scores: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
     """(B, h, w) probabilities -> their cross entropy with the errors that each pixel covers."""
     known = (labels != VOID).float()
