@@ -21,6 +21,7 @@ from sparse_seg_ros.methods.algm.settings import Merging
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.patch_refine.method import PatchRefine
 from sparse_seg_ros.methods.point_rend.method import PointRend
+from sparse_seg_ros.methods.sparse_refine.folded import folded
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import CLASSIFIERS, for_inference
 from sparse_seg_ros.networks.pretrained import HUB, find_folder
@@ -122,7 +123,7 @@ def build_method(model: Model, config: MethodConfig, source: str) -> Method:
                          f"{config.method!r}; change 'method'")
     refiner = model.refiner
     if config.method == 'sparse_refine':
-        refiner = chosen_parts(model, config)
+        refiner = folded(chosen_parts(model, config))
     method = REFINING[config.method](model.network, refiner, config.scale, temperature)
     method.budget = config.budget
     if isinstance(method, PointRend):

@@ -65,9 +65,12 @@ def test_triton_convolves_like_the_cpu(with_triton, cin, cout, dtype, tolerance)
     for got_pairs, pairs in ((there.neighbours, here.neighbours), (there.down, here.down),
                              (there.down.adjoint, here.down.adjoint)):
         features = torch.randn((pairs.inputs, cin), generator=generator).to(dtype)
-        got = with_triton.multiply(features.cuda(), weight.cuda(), got_pairs).cpu()
-        want = reference.multiply(features.double(), weight.double(), pairs)
-        assert (got - want).abs().max() < tolerance * want.abs().max()
+        for shift in (None, weight[0, 0]):
+            got = with_triton.multiply(features.cuda(), weight.cuda(), got_pairs,
+                                       None if shift is None else shift.cuda()).cpu()
+            want = reference.multiply(features.double(), weight.double(), pairs,
+                                      None if shift is None else shift.double())
+            assert (got - want).abs().max() < tolerance * want.abs().max()
 
 
 def test_torchsparse_convolves_like_the_reference():

@@ -39,6 +39,13 @@ def inverse_conv(x: SparseTensor, weight: Tensor, like: Level) -> SparseTensor:
     return x.at(like, _Convolution.apply(x.features, weight, like.down.adjoint, x.backend))
 
 
+def conv_shift_relu(x: SparseTensor, weight: Tensor, shift: Tensor) -> SparseTensor:
+    """(N, Cin), (9, Cin, Cout), (Cout,) -> (N, Cout) relu(conv(x) + shift): without gradient."""
+    dtype = _compute_dtype(x.features)
+    return x.with_features(
+        x.backend.multiply(x.features, weight.to(dtype), x.level.neighbours, shift.to(dtype)))
+
+
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx, features: Tensor, weight: Tensor, pairs: Pairs, backend: ModuleType):

@@ -47,16 +47,22 @@ def round_up(rows: int) -> int:
     return max(1, -(-rows // step)) * step
 
 
-def multiply(features: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
-    """(N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type."""
+def multiply(
+    features: Tensor, weight: Tensor, pairs: Pairs, shift: Tensor | None = None
+) -> Tensor:
+    """
+    (N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type.
+
+    With a shift (Cout,), that is added and what is negative becomes zero, while in the cache.
+    """
     padded = pad(features, weight.dtype)
     if pairs.runs is not None and _goes_by_runs(padded):
-        return _multiply_runs(padded, weight, pairs.runs)
+        return _multiply_runs(padded, weight, pairs.runs, shift)
     out = weight.new_empty((round_up(pairs.outputs), weight.shape[2]))
     for part in pairs.parts:
         factor = _factor(part.pick(weight).flatten(0, 1))  # (K * Cin, Cout)
         for block in _blocks(padded, part):
-            _put(out, block, factor)
+            _put(out, block, factor, shift)
     return out[: pairs.outputs]
 
 
@@ -65,7 +71,9 @@ def _goes_by_runs(padded: Tensor) -> bool:
     return padded.is_cpu and padded.element_size() >= 4 and padded.shape[1] < RUN_CHANNELS
 
 
-def _multiply_runs(padded: Tensor, weight: Tensor, runs: Runs) -> Tensor:
+def _multiply_runs(
+    padded: Tensor, weight: Tensor, runs: Runs, shift: Tensor | None
+) -> Tensor:
     """(> N, Cin), (9, Cin, Cout) -> (N, Cout): a 1x3 convolution over 3 * Cin channels."""
     cin, cout = weight.shape[1:]
     kernel = weight.view(3, 3, cin, cout).permute(3, 1, 2, 0).reshape(cout, 3 * cin, 1, 3)
@@ -82,8 +90,10 @@ def _multiply_runs(padded: Tensor, weight: Tensor, runs: Runs) -> Tensor:
         torch.index_select(padded, 0, neighbours, out=buffer[: len(neighbours)])
         buffer[len(neighbours) : used * 3] = 0
         image = buffer[: used * 3].view(1, 1, used, 3 * cin).permute(0, 3, 1, 2)
-        product = F.conv2d(image, kernel, padding=(0, 1)).permute(0, 2, 3, 1).view(used, cout)
-        torch.index_select(product, 0, active - start, out=part)
+        product = F.conv2d(image, kernel, shift, padding=(0, 1)).permute(0, 2, 3, 1)
+        if shift is not None:
+            product.relu_()
+        torch.index_select(product.view(used, cout), 0, active - start, out=part)
     return out
 
 
@@ -150,12 +160,13 @@ def _take(features: Tensor, block: _Block) -> Tensor:
     return taken if len(taken) == count else pad_to(taken, count)
 
 
-def _put(out: Tensor, block: _Block, factor: Tensor):
-    """Write gathered @ factor to the block's rows."""
+def _put(out: Tensor, block: _Block, factor: Tensor, shift: Tensor | None = None):
+    """Write gathered @ factor, finished, to the block's rows."""
     if isinstance(block.rows, slice):
-        _product(block.gathered, factor, out=out[block.rows])
+        _product(block.gathered, factor, shift, out=out[block.rows])
     else:
-        out.index_copy_(0, block.rows, _product(block.gathered, factor)[: len(block.rows)])
+        product = _product(block.gathered, factor, shift)
+        out.index_copy_(0, block.rows, product[: len(block.rows)])
 
 
 def _factor(matrix: Tensor) -> Tensor:
@@ -171,11 +182,16 @@ def _factor(matrix: Tensor) -> Tensor:
     return matrix.t().contiguous().view(-1, width, 1, 1)
 
 
-def _product(gathered: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
-    """(n, K) times a factor -> (n, Cout)."""
+def _product(
+    gathered: Tensor, factor: Tensor, shift: Tensor | None = None, out: Tensor | None = None
+) -> Tensor:
+    """(n, K) times a factor -> (n, Cout); with a shift (Cout,), relu of the product and that."""
     if factor.dim() == 2:
-        return torch.mm(gathered, factor, out=out)
-    count, width = gathered.shape
-    image = gathered.view(1, count, 1, width).permute(0, 3, 1, 2)  # (1, K, n, 1), channels last
-    product = F.conv2d(image, factor).permute(0, 2, 3, 1).view(count, -1)
-    return product if out is None else out.copy_(product)
+        product = torch.mm(gathered, factor, out=out) if shift is None else \
+            torch.addmm(shift, gathered, factor, out=out)
+    else:
+        count, width = gathered.shape
+        image = gathered.view(1, count, 1, width).permute(0, 3, 1, 2)  # (1, K, n, 1)
+        product = F.conv2d(image, factor, shift).permute(0, 2, 3, 1).view(count, -1)
+        product = product if out is None else out.copy_(product)
+    return product if shift is None else product.relu_()

@@ -21,8 +21,14 @@ ERRORS = (AttributeError, RuntimeError)  # of another version, of the GPU
 BLOCK_ROWS = 128  # its kernels read the table in blocks of so many rows
 
 
-def multiply(features: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
-    """(N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type."""
+def multiply(
+    features: Tensor, weight: Tensor, pairs: Pairs, shift: Tensor | None = None
+) -> Tensor:
+    """
+    (N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type.
+
+    With a shift (Cout,), that is added and what is negative becomes zero.
+    """
     out = weight.new_empty((pairs.outputs, weight.shape[2]))
     computed = torch.float16 if weight.dtype == torch.float16 else torch.float32
     features, weight = features.to(computed).contiguous(), weight.to(computed)
@@ -33,7 +39,7 @@ def multiply(features: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
                     features, part.pick(weight).contiguous(), _table(part), count, weight.shape[2],
                     allow_tf32=False, allow_fp16=True)
             out[slice(None) if part.rows is None else part.rows] = found.to(out.dtype)
-    return out
+    return out if shift is None else F.relu_(out.add_(shift))
 
 
 def multiply_back(

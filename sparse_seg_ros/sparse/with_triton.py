@@ -30,13 +30,19 @@ WEIGHT_BLOCK = 64  # most rows and columns of it in one program
 CHUNK_ROWS = 4096  # outputs that one program sums; the chunks' sums are added up after
 
 
-def multiply(features: Tensor, weight: Tensor, pairs: Pairs) -> Tensor:
-    """(N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type."""
+def multiply(
+    features: Tensor, weight: Tensor, pairs: Pairs, shift: Tensor | None = None
+) -> Tensor:
+    """
+    (N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type.
+
+    With a shift (Cout,), that is added and what is negative becomes zero.
+    """
     features = features.to(weight.dtype).contiguous()
     out = features.new_empty((pairs.outputs, weight.shape[2]))
     for part in pairs.parts:
         if len(part.table):
-            _launch(features, part.pick(weight).contiguous(), part, out)
+            _launch(features, part.pick(weight).contiguous(), part, shift, out)
     return out
 
 
@@ -62,7 +68,7 @@ def _multiply_weight(features: Tensor, weight: Tensor, grad: Tensor, pairs: Pair
     return total
 
 
-def _launch(features: Tensor, weight: Tensor, part: Part, out: Tensor):
+def _launch(features: Tensor, weight: Tensor, part: Part, shift: Tensor | None, out: Tensor):
     kernels, cin, cout = weight.shape
     columns = min(WIDEST_BLOCK, _power_of_two(cout))
     channels = min(_power_of_two(cin), BLOCK_BYTES // features.element_size())
@@ -70,8 +76,9 @@ def _launch(features: Tensor, weight: Tensor, part: Part, out: Tensor):
     grid = (triton.cdiv(count, BLOCK_ROWS) * triton.cdiv(cout, columns),)
     with torch.cuda.device_of(features):
         _gather_and_multiply[grid](
-            features, weight, part.table, part.rows if has_rows else part.table, out,
-            count, part.inputs, HAS_ROWS=has_rows, KERNELS=kernels, CIN=cin, COUT=cout,
+            features, weight, part.table, part.rows if has_rows else part.table,
+            weight if shift is None else shift, out, count, part.inputs, HAS_ROWS=has_rows,
+            HAS_SHIFT=shift is not None, KERNELS=kernels, CIN=cin, COUT=cout,
             BLOCK_ROWS=BLOCK_ROWS, BLOCK_COLUMNS=columns, BLOCK_CHANNELS=channels,
             SUM=_sum_of(features), num_warps=8 if columns > 64 else 4, num_stages=3,
         )
@@ -101,7 +108,8 @@ def _power_of_two(width: int) -> int:
 
 @triton.jit(do_not_specialize=['count', 'inputs'])
 def _gather_and_multiply(
-    features, weight, table, rows, out, count, inputs, HAS_ROWS: tl.constexpr,  # noqa: N803
+    features, weight, table, rows, shift, out, count, inputs,
+    HAS_ROWS: tl.constexpr, HAS_SHIFT: tl.constexpr,  # noqa: N803
     KERNELS: tl.constexpr, CIN: tl.constexpr, COUT: tl.constexpr,  # noqa: N803
     BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr,  # noqa: N803
     BLOCK_CHANNELS: tl.constexpr, SUM: tl.constexpr,  # noqa: N803
@@ -125,6 +133,8 @@ def _gather_and_multiply(
             weight + (kernel * CIN + channel)[:, None] * COUT + column[None, :],
             is_channel[:, None] & is_column[None, :], 0.0)
         total = tl.dot(gathered, factor, total, input_precision='ieee', out_dtype=SUM)
+    if HAS_SHIFT:
+        total = tl.maximum(total + tl.load(shift + column, is_column, 0.0)[None, :].to(SUM), 0.0)
     target = tl.load(rows + row, is_row, 0) if HAS_ROWS else row
     tl.store(out + target.to(tl.int64)[:, None] * COUT + column[None, :],
              total.to(out.dtype.element_ty), is_row[:, None] & is_column[None, :])

@@ -66,9 +66,11 @@ def test_torchsparse_is_given_tables_that_make_it_equal_the_reference(dtype, tol
         features = torch.randn((pairs.inputs, 6), generator=generator).to(dtype)
         grad = torch.randn((pairs.outputs, 8), generator=generator).to(dtype)
         got = (torchsparse.multiply(features, weight, pairs),
+               torchsparse.multiply(features, weight, pairs, weight[0, 0]),
                *torchsparse.multiply_back(features, weight, grad, pairs, (True, True)))
         features, exact, grad = features.double(), weight.double(), grad.double()
         want = (reference.multiply(features, exact, pairs),
+                reference.multiply(features, exact, pairs, exact[0, 0]),
                 *reference.multiply_back(features, exact, grad, pairs, (True, True)))
         assert got[0].dtype == got[1].dtype == dtype
         for near, true in zip(got, want):

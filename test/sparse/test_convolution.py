@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sparse_seg_ros.sparse import reference
-from sparse_seg_ros.sparse.convolution import conv, inverse_conv
+from sparse_seg_ros.sparse.convolution import conv, conv_shift_relu, inverse_conv
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
 
@@ -150,6 +150,22 @@ def test_wide_and_narrow_convolutions_are_the_same(monkeypatch):
     narrow = sparse_conv(reference, mask, features, kernel)
     monkeypatch.setattr(reference, 'RUN_CHANNELS', 0)
     torch.testing.assert_close(sparse_conv(reference, mask, features, kernel), narrow)
+
+
+@pytest.mark.parametrize('run_channels', [0, 128])
+@pytest.mark.parametrize('density', DENSITIES)
+def test_shift_and_relu_are_those_of_dense_convolution(backend, density, run_channels,
+                                                       monkeypatch):
+    monkeypatch.setattr(reference, 'RUN_CHANNELS', run_channels)
+    monkeypatch.setattr(reference, 'BLOCK_BYTES', {'cpu': 1})
+    monkeypatch.setattr(reference, 'SMALLEST_BLOCK', 64)
+    mask = some_mask((2, 21, 30), density)
+    features, kernel, shift = (random(*shape, dtype=torch.float32).detach()
+                               for shape in ((int(mask.sum()), CIN), (9, CIN, COUT), (COUT,)))
+    got = conv_shift_relu(SparseTensor(features, Level(mask), backend), kernel, shift).features
+    x = dense_oracle.scatter(features, mask)
+    want = dense_oracle.gather(dense_oracle.submanifold(x, mask[:, None].float(), kernel), mask)
+    torch.testing.assert_close(got, (want + shift).relu(), atol=1e-5, rtol=1e-5)
 
 
 def test_conv_refuses_other_strides():

@@ -27,10 +27,11 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from sparse_seg_ros.sparse import with_triton
 kernel = getattr(with_triton, sys.argv[1])
-pointers = {**dict.fromkeys(('features', 'weight', 'grad', 'out'), '*fp16'),
+pointers = {**dict.fromkeys(('features', 'weight', 'shift', 'grad', 'out'), '*fp16'),
             'sums': '*fp32', 'table': '*i32', 'rows': '*i64'}
-constants = dict(HAS_ROWS=True, KERNELS=9, CIN=64, COUT=64, BLOCK_ROWS=128, BLOCK_COLUMNS=64,
-                 BLOCK_CHANNELS=64, BLOCK_CIN=64, BLOCK_COUT=64, CHUNK_ROWS=4096, SUM=tl.float32)
+constants = dict(HAS_ROWS=True, HAS_SHIFT=True, KERNELS=9, CIN=64, COUT=64, BLOCK_ROWS=128,
+                 BLOCK_COLUMNS=64, BLOCK_CHANNELS=64, BLOCK_CIN=64, BLOCK_COUT=64,
+                 CHUNK_ROWS=4096, SUM=tl.float32)
 types = {**pointers, 'count': 'i32', 'inputs': 'i32', **dict.fromkeys(constants, 'constexpr')}
 place = {name: (i,) for i, name in enumerate(kernel.arg_names)}
 source = ASTSource(
@@ -52,10 +53,12 @@ def test_every_width_and_kind_of_pairs_equals_the_reference(cin, cout, dtype):
     weight = torch.randn((9, cin, cout), generator=generator).to(dtype) / (9 * cin) ** 0.5
     for pairs in (level.neighbours, level.down, level.down.adjoint):
         features = torch.randn((pairs.inputs, cin), generator=generator).to(dtype)
-        got = with_triton.multiply(features, weight, pairs)
-        want = reference.multiply(features.double(), weight.double(), pairs)
-        assert got.dtype == dtype
-        assert (got - want).abs().max() < (1e-5 if dtype == torch.float32 else 4e-3)
+        for shift in (None, weight[0, 0]):
+            got = with_triton.multiply(features, weight, pairs, shift)
+            want = reference.multiply(features.double(), weight.double(), pairs,
+                                      None if shift is None else shift.double())
+            assert got.dtype == dtype
+            assert (got - want).abs().max() < (1e-5 if dtype == torch.float32 else 4e-3)
 
 
 def test_features_and_weights_may_be_views():

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+from torch import nn
+
 from sparse_seg_ros.methods.sparse_refine.extractor import ResBlock
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.sparse.folding import fold
@@ -15,5 +17,5 @@ def folded(refiner: SparseRefiner) -> SparseRefiner:
     """Return a copy in evaluation mode that computes the same; it cannot be trained or saved."""
     twin = deepcopy(refiner).eval()
     for block in [module for module in twin.modules() if isinstance(module, ResBlock)]:
-        block.conv1, block.norm2 = fold(block.conv1, block.norm2)
+        block.conv1, block.norm2 = fold(block.conv1, block.norm2), nn.Identity()
     return twin
