@@ -161,7 +161,7 @@ def _take(features: Tensor, block: _Block) -> Tensor:
 
 
 def _put(out: Tensor, block: _Block, factor: Tensor, shift: Tensor | None = None):
-    """Write gathered @ factor, finished, to the block's rows."""
+    """Write what `_product` makes of a block to its rows."""
     if isinstance(block.rows, slice):
         _product(block.gathered, factor, shift, out=out[block.rows])
     else:
