@@ -23,6 +23,7 @@ from sparse_seg_ros.evaluation.bench_sparse import boundary_distance
 from sparse_seg_ros.evaluation.tables import grid, machine
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.macs import count_network
+from sparse_seg_ros.methods.sparse_refine.folded import folded
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.methods.sparse_refine.selection import entropy_map
@@ -106,10 +107,10 @@ def measure(name: str, size_hw: tuple[int, int], repeats: int, precision: str,
     network = for_inference(build_network(name, CLASSES).eval())
     network.to(device, memory_format=torch.channels_last)
     frame = Street(seed=7, size_hw=size_hw).frame(0)
-    refiner = SparseRefiner(CLASSES, published.planes, alpha=0.0).eval()
-    refiner.to(device, memory_format=torch.channels_last)
+    refiner = SparseRefiner(CLASSES, published.planes, alpha=0.0)
     full = Dense(network, 1.0)
-    refined = SparseRefine(Guided(network, frame.label), refiner, published.scale)
+    refined = SparseRefine(Guided(network, frame.label), folded(refiner).to(device),
+                           published.scale)
     images = normalised(frame.image, network).to(device)
     with torch.inference_mode(), torch.autocast(images.device.type, PRECISIONS[precision],
                                                 enabled=precision != 'fp32'):

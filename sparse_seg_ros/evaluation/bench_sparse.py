@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from sparse_seg_ros.data.street import Street
 from sparse_seg_ros.evaluation.tables import machine
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs, count_neighbours
+from sparse_seg_ros.methods.sparse_refine.folded import folded
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.segmenter import PRECISIONS, own_precisions
 from sparse_seg_ros.sparse import reference
@@ -107,7 +108,7 @@ def time_convolution(selected: Tensor, channels: int, precision: str, repeats: i
 
 def time_extractor(selected: Tensor, precision: str, repeats: int) -> dict:
     """Time the six-stage extractor and the building of its tables; print and return it."""
-    refiner = SparseRefiner().eval()
+    refiner = folded(SparseRefiner())
     kind = {'dtype': PRECISIONS[precision], 'device': selected.device}
     extractor = refiner.extractor.to(**kind)
     pixels = torch.randn(int(selected.sum()), 3, **kind)
