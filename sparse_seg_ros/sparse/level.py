@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sparse_seg_ros.sparse.pairs import Pairs, Part, Runs, look_up
+from sparse_seg_ros.sparse.winograd import Tiles
 
 ALL_NINE = tuple(range(9))  # kernel index = dy + 3 * dx
 STEPS_BY_PARITY = ((0, 2), (1,))  # dy for which y - dy is even, so twice a coarser row
@@ -69,8 +70,8 @@ class Level:
         table = self._table(corners, ALL_NINE)
         count = len(self)
         there, back = Part(table, ALL_NINE, count), Part(table, ALL_NINE[::-1], count)
-        runs = Runs(self.mask, self._index_map, inactive=count)
-        return Pairs((there,), (back,), count, count, runs)
+        grid = (self.mask, self._index_map, count)
+        return Pairs((there,), (back,), count, count, Runs(*grid), Tiles(*grid))
 
     @cached_property
     def down(self) -> Pairs:

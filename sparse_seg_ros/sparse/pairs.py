@@ -6,10 +6,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.sparse.winograd import Tiles
 
 
 @dataclass(frozen=True)
@@ -35,20 +39,26 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Runs:
+class Grid:
     """
-    The submanifold pairs once more, by rows of the image; built when first asked for.
+    Where the active pixels stand.
 
-    Each run of active pixels has one pixel more before and after it, so that the neighbours of an
-    active pixel in its row stand beside it.
-
-    mask: (B, H, W) bool. index_map: of its Level; inactive: what it says of an inactive pixel. The
-    Level itself is not held: only the garbage collector would then free it.
+    mask: (B, H, W) bool. index_map: of its Level; inactive: what it says of an inactive pixel, the
+    number of active ones. The Level itself is not held: only the garbage collector would free it.
     """
 
     mask: Tensor
     index_map: Tensor
     inactive: int
+
+
+class Runs(Grid):
+    """
+    The submanifold pairs once more, by rows of the image; built when first asked for.
+
+    Each run of active pixels has one pixel more before and after it, so that the neighbours of an
+    active pixel in its row stand beside it.
+    """
 
     @cached_property
     def table(self) -> Tensor:
@@ -79,7 +89,7 @@ class Pairs:
     All pairs of one convolution, grouped by output in `parts`, and by input in `adjoint_parts`.
 
     A convolution multiplies along `parts`; its gradient, and its transposed convolution, along
-    `adjoint_parts`; runs: of a submanifold one.
+    `adjoint_parts`; runs, tiles: of a submanifold one.
     """
 
     parts: tuple[Part, ...]
@@ -87,6 +97,7 @@ class Pairs:
     inputs: int
     outputs: int
     runs: Runs | None = None
+    tiles: Tiles | None = None
 
     @property
     def adjoint(self) -> Pairs:

@@ -4,8 +4,8 @@
 Sparse convolution in plain torch: the definition of correct, and the backend on CPU.
 
 Neighbours are gathered in blocks that stay in the cache and multiplied at once. In full precision
-on a CPU, narrow submanifold convolutions gather a third of that, and convolve along the rows of
-the image. Any device, any float type, forward and backward.
+on a CPU, submanifold convolutions do less: narrow ones gather a third of that and convolve along
+the rows of the image, wide ones are Winograd's. Any device, any float type, forward and backward.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sparse_seg_ros.sparse import winograd
 from sparse_seg_ros.sparse.pairs import Pairs, Part, Runs
 
 BLOCK_BYTES = {  # of gathered features
@@ -24,13 +25,24 @@ BLOCK_BYTES = {  # of gathered features
     'cuda': 1 << 30,  # as few launches as memory allows
 }
 SMALLEST_BLOCK = 1024  # rows: fewer leave the matrix product waiting for its weights
-RUN_CHANNELS = 128  # from so many on, pixels beside the active ones cost more than they save
+TILE_CHANNELS = 64  # from so many on, Winograd saves more than its transforms cost
 ONEDNN_WIDTH = 8192  # columns above which a float32 product goes to MKL
 
 
 def pad(features: Tensor, dtype: torch.dtype) -> Tensor:
-    """(N, C) -> (round_up(N + 1), C): ends in zeros, where missing neighbours are looked up."""
-    return pad_to(features, round_up(len(features) + 1), dtype)
+    """
+    (N, C) -> (> N, C): row N is zero, where missing neighbours are looked up.
+
+    Without a copy where zeros follow in memory already, as after what `multiply` returns.
+    """
+    (count, channels), start = features.shape, features.storage_offset()
+    has_room = (start + (count + 1) * channels) * features.element_size() \
+        <= features.untyped_storage().nbytes()
+    if features.is_cpu and features.dtype == dtype and features.is_contiguous() and has_room:
+        longer = features.as_strided((count + 1, channels), (channels, 1), start)
+        if not longer[count].any():
+            return longer
+    return pad_to(features, round_up(count + 1), dtype)
 
 
 def pad_to(features: Tensor, rows: int, dtype: torch.dtype | None = None) -> Tensor:
@@ -56,29 +68,36 @@ def multiply(
     With a shift (Cout,), that is added and what is negative becomes zero, while in the cache.
     """
     padded = pad(features, weight.dtype)
-    if pairs.runs is not None and _goes_by_runs(padded):
-        return _multiply_runs(padded, weight, pairs.runs, shift)
-    out = weight.new_empty((round_up(pairs.outputs), weight.shape[2]))
-    for part in pairs.parts:
-        factor = _factor(part.pick(weight).flatten(0, 1))  # (K * Cin, Cout)
-        for block in _blocks(padded, part):
-            _put(out, block, factor, shift)
+    out = weight.new_empty((round_up(pairs.outputs + 1), weight.shape[2]))
+    can_save = pairs.runs is not None and padded.is_cpu and padded.element_size() >= 4
+    if can_save and padded.shape[1] < TILE_CHANNELS:
+        _multiply_runs(padded, weight, pairs.runs, shift, out[: pairs.outputs])
+    elif can_save and winograd.pays(pairs.tiles):
+        winograd.multiply(padded, weight, pairs.tiles, shift, out)
+    else:
+        _multiply_parts(padded, weight, pairs.parts, shift, out)
+    out[pairs.outputs :] = 0  # for `pad`
     return out[: pairs.outputs]
 
 
-def _goes_by_runs(padded: Tensor) -> bool:
-    """A product in bfloat16 takes so little that the pixels added to the runs cost too much."""
-    return padded.is_cpu and padded.element_size() >= 4 and padded.shape[1] < RUN_CHANNELS
+def _multiply_parts(
+    padded: Tensor, weight: Tensor, parts: tuple[Part, ...], shift: Tensor | None, out: Tensor
+):
+    """Gather and multiply: any convolution, any device, any type."""
+    for part in parts:
+        factor = _factor(part.pick(weight).flatten(0, 1))  # (K * Cin, Cout)
+        for block in _blocks(padded, part):
+            _put(out, block, factor, shift)
 
 
 def _multiply_runs(
-    padded: Tensor, weight: Tensor, runs: Runs, shift: Tensor | None
-) -> Tensor:
-    """(> N, Cin), (9, Cin, Cout) -> (N, Cout): a 1x3 convolution over 3 * Cin channels."""
+    padded: Tensor, weight: Tensor, runs: Runs, shift: Tensor | None, out: Tensor
+):
+    """(> N, Cin), (9, Cin, Cout) -> out (N, Cout): a 1x3 convolution over 3 * Cin channels."""
     cin, cout = weight.shape[1:]
     kernel = weight.view(3, 3, cin, cout).permute(3, 1, 2, 0).reshape(cout, 3 * cin, 1, 3)
     kernel = kernel.contiguous(memory_format=torch.channels_last)
-    count, out = len(runs.table), weight.new_empty((len(runs.active), cout))
+    count = len(runs.table)
     rows = min(_block_rows(padded, 3 * cin), round_up(count + 2))
     buffer = padded.new_empty((rows * 3, cin))
     starts = range(0, count, rows - 2)  # blocks overlap by the two pixels at their ends
@@ -94,7 +113,6 @@ def _multiply_runs(
         if shift is not None:
             product.relu_()
         torch.index_select(product.view(used, cout), 0, active - start, out=part)
-    return out
 
 
 def multiply_back(

@@ -148,15 +148,15 @@ def test_wide_and_narrow_convolutions_are_the_same(monkeypatch):
     mask = some_mask((2, 21, 30), 0.4)
     features, kernel = random(int(mask.sum()), CIN), random(9, CIN, COUT)
     narrow = sparse_conv(reference, mask, features, kernel)
-    monkeypatch.setattr(reference, 'RUN_CHANNELS', 0)
+    monkeypatch.setattr(reference, 'TILE_CHANNELS', 0)
     torch.testing.assert_close(sparse_conv(reference, mask, features, kernel), narrow)
 
 
-@pytest.mark.parametrize('run_channels', [0, 128])
+@pytest.mark.parametrize('tile_channels', [0, 64])
 @pytest.mark.parametrize('density', DENSITIES)
-def test_shift_and_relu_are_those_of_dense_convolution(backend, density, run_channels,
+def test_shift_and_relu_are_those_of_dense_convolution(backend, density, tile_channels,
                                                        monkeypatch):
-    monkeypatch.setattr(reference, 'RUN_CHANNELS', run_channels)
+    monkeypatch.setattr(reference, 'TILE_CHANNELS', tile_channels)
     monkeypatch.setattr(reference, 'BLOCK_BYTES', {'cpu': 1})
     monkeypatch.setattr(reference, 'SMALLEST_BLOCK', 64)
     mask = some_mask((2, 21, 30), density)
@@ -166,6 +166,27 @@ def test_shift_and_relu_are_those_of_dense_convolution(backend, density, run_cha
     x = dense_oracle.scatter(features, mask)
     want = dense_oracle.gather(dense_oracle.submanifold(x, mask[:, None].float(), kernel), mask)
     torch.testing.assert_close(got, (want + shift).relu(), atol=1e-5, rtol=1e-5)
+
+
+def test_zeros_after_the_features_are_used_where_they_are_and_nothing_else_is():
+    features = torch.ones(3, 4)
+    row = torch.zeros(1, 4)
+    assert reference.pad(features, torch.float32)[3].tolist() == [0] * 4
+    for after, is_shared in ((row, True), (row + 1, False), (row[:, :2].view(2, 1), False)):
+        storage = torch.cat((features.flatten(), after.flatten()))
+        view = storage[:12].view(3, 4)
+        padded = reference.pad(view, torch.float32)
+        assert (padded.data_ptr() == view.data_ptr()) is is_shared
+        assert padded[:3].eq(1).all() and padded[3].eq(0).all()
+    assert reference.pad(view, torch.bfloat16).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize('channels', [8, reference.TILE_CHANNELS])
+def test_the_next_convolution_need_not_copy_what_this_one_returns(channels):
+    mask = torch.ones(1, 60, 60, dtype=torch.bool)
+    x = SparseTensor(torch.randn(3600, channels), Level(mask))
+    after = conv_shift_relu(x, torch.randn(9, channels, channels), torch.ones(channels)).features
+    assert reference.pad(after, torch.float32).data_ptr() == after.data_ptr()
 
 
 def test_conv_refuses_other_strides():

@@ -63,7 +63,8 @@ def test_tables_are_built_once_and_shared():
 
 def test_a_level_is_freed_without_the_garbage_collector():
     level = Level(some_mask(1, 9, 9))
-    assert len(level.neighbours.runs.active) == len(level) and level.down
+    assert len(level.neighbours.runs.active) == len(level.neighbours.tiles.active) == len(level)
+    assert level.down
     gone = weakref.ref(level)
     gc.disable()
     try:
