@@ -24,6 +24,13 @@ def test_the_settings_name_a_profile_that_exists_by_the_variable_of_the_distribu
     assert private_settings(7)['ROS_DOMAIN_ID'] == '7'
 
 
+def test_malloc_gets_huge_pages_unless_the_user_has_tunables(monkeypatch):
+    monkeypatch.delenv('GLIBC_TUNABLES', raising=False)
+    assert large_image_settings()['GLIBC_TUNABLES'] == 'glibc.malloc.hugetlb=1'
+    monkeypatch.setenv('GLIBC_TUNABLES', 'glibc.malloc.check=1')
+    assert large_image_settings()['GLIBC_TUNABLES'] == 'glibc.malloc.check=1'
+
+
 def test_the_profile_has_large_buffers_and_is_the_default():
     root = ElementTree.parse(CHECKOUT / 'config' / 'fastdds_large_images.xml')
     space = '{http://www.eprosima.com}'
