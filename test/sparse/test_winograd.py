@@ -83,7 +83,7 @@ def test_rounding_is_at_most_thrice_that_of_the_plain_sum(always, calls, monkeyp
     plain = conv(x, kernel).features
     error, plain_error = ((y - exact).square().mean().sqrt() for y in (tiled, plain))
     assert len(calls) == 1
-    assert 0 < plain_error < error < 3 * plain_error
+    assert 0 < error < 3 * plain_error
     assert (tiled - exact).abs().max() < 1e-5 * exact.abs().max()
 
 
