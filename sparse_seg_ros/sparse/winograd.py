@@ -36,6 +36,11 @@ class Tiles(Grid):
     """The submanifold pairs once more, by tiles of the image; built when first asked for."""
 
     @cached_property
+    def count(self) -> int:
+        """T, without their table."""
+        return int(self._is_tile.sum())
+
+    @cached_property
     def table(self) -> Tensor:
         """(T, 36) int32 rows of the patch around each tile, by columns, or inactive."""
         batch, height, width = self._wide.shape
@@ -94,8 +99,7 @@ class Tiles(Grid):
 
 def pays(tiles: Tiles) -> bool:
     """Tell whether there are enough tiles, and enough active pixels in them."""
-    count = len(tiles.table)
-    return count >= FEWEST_TILES and tiles.inactive >= FEWEST_ACTIVE * count
+    return tiles.count >= FEWEST_TILES and tiles.inactive >= FEWEST_ACTIVE * tiles.count
 
 
 def multiply(
