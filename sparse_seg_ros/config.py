@@ -197,6 +197,8 @@ class NodeConfig(Settings):
     autostart: bool = setting(True, 'configure and activate on start')
     max_age_seconds: float = setting(0.5, 'older images are dropped as stale; 0 keeps all',
                                      at_least=0.0, is_live=True)
+    max_pixels: int = setting(4096 * 2160, 'larger images are dropped before they are decoded',
+                              at_least=1, at_most=2 ** 28, is_live=True)
     alpha_nats: float = setting(-1.0, 'entropy above which a pixel is refined; below 0: the '
                                 "model's own value", at_least=-1.0, at_most=6.0, is_live=True)
     budget: float = setting(-1.0, 'refine at most this fraction of the pixels, where most '

@@ -10,69 +10,77 @@ expected, what came, and what to do about it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
 from sparse_seg_ros.ros import with_cv_bridge
+from sparse_seg_ros.ros.compressed import check_pixels, decode, is_png, quoted
 
-JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
-PNG_START, PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
-
-# encoding -> (rows of data per image row, bytes per pixel, OpenCV conversion to RGB or None).
 # OpenCV names a Bayer pattern after its second row: ROS rggb is OpenCV BG.
+BAYER = {'bayer_rggb': cv2.COLOR_BayerBG2RGB, 'bayer_bggr': cv2.COLOR_BayerRG2RGB,
+         'bayer_gbrg': cv2.COLOR_BayerGR2RGB, 'bayer_grbg': cv2.COLOR_BayerGB2RGB}
+COLOUR = {'rgb': (3, None), 'bgr': (3, cv2.COLOR_BGR2RGB), 'rgba': (4, cv2.COLOR_RGBA2RGB),
+          'bgra': (4, cv2.COLOR_BGRA2RGB), 'mono': (1, cv2.COLOR_GRAY2RGB)}
+YUV = {'uyvy': cv2.COLOR_YUV2RGB_UYVY, 'yuv422': cv2.COLOR_YUV2RGB_UYVY,
+       'yuyv': cv2.COLOR_YUV2RGB_YUY2, 'yuv422_yuy2': cv2.COLOR_YUV2RGB_YUY2}
+SMALLEST_BAYER = 3  # pixels: OpenCV leaves anything smaller black
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the pixels of an encoding lie, and OpenCV's conversion to RGB, None where they are."""
+
+    channels: int
+    conversion: int | None
+    depth: int = 1              # bytes per channel
+    rows: float = 1             # of data per image row, all planes together
+    even: tuple[bool, bool] = (False, False)  # must height, width be?
+
+
 ENCODINGS = {
-    'rgb8': (1, 3, None),
-    'bgr8': (1, 3, cv2.COLOR_BGR2RGB),
-    'rgba8': (1, 4, cv2.COLOR_RGBA2RGB),
-    'bgra8': (1, 4, cv2.COLOR_BGRA2RGB),
-    'mono8': (1, 1, cv2.COLOR_GRAY2RGB),
-    'mono16': (1, 2, cv2.COLOR_GRAY2RGB),
-    'bayer_rggb8': (1, 1, cv2.COLOR_BayerBG2RGB),
-    'bayer_bggr8': (1, 1, cv2.COLOR_BayerRG2RGB),
-    'bayer_gbrg8': (1, 1, cv2.COLOR_BayerGR2RGB),
-    'bayer_grbg8': (1, 1, cv2.COLOR_BayerGB2RGB),
-    'uyvy': (1, 2, cv2.COLOR_YUV2RGB_UYVY),
-    'yuv422': (1, 2, cv2.COLOR_YUV2RGB_UYVY),
-    'yuyv': (1, 2, cv2.COLOR_YUV2RGB_YUY2),
-    'yuv422_yuy2': (1, 2, cv2.COLOR_YUV2RGB_YUY2),
-    'nv12': (1.5, 1, cv2.COLOR_YUV2RGB_NV12),
-    'nv21': (1.5, 1, cv2.COLOR_YUV2RGB_NV21),
+    **{f'{name}{8 * depth}': Encoding(channels, conversion, depth)
+       for name, (channels, conversion) in COLOUR.items() for depth in (1, 2)},
+    **{f'{name}{8 * depth}': Encoding(1, conversion, depth)
+       for name, conversion in BAYER.items() for depth in (1, 2)},
+    **{name: Encoding(2, conversion, even=(False, True)) for name, conversion in YUV.items()},
+    'nv12': Encoding(1, cv2.COLOR_YUV2RGB_NV12, rows=1.5, even=(True, True)),
+    'nv21': Encoding(1, cv2.COLOR_YUV2RGB_NV21, rows=1.5, even=(True, True)),
+    'nv24': Encoding(1, cv2.COLOR_YUV2RGB_UYVY, rows=3),
 }
-NEEDS_EVEN_WIDTH = ('uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2', 'nv12', 'nv21')
 
 
-def to_rgb(message: Any) -> np.ndarray:
-    """Image or CompressedImage message -> (H, W, 3) uint8 RGB, writable; a view if it can be."""
+def to_rgb(message: Any, max_pixels: int | None = None) -> np.ndarray:
+    """
+    Image or CompressedImage message -> (H, W, 3) uint8 RGB, writable; a view if it can be.
+
+    16-bit levels become 8-bit ones, full scale to full scale. max_pixels: a larger image is
+    refused, before it is decoded; None: any size.
+    """
     if hasattr(message, 'format'):
-        return decode_compressed(message.data, message.format)
+        return decode_compressed(message.data, message.format, max_pixels)
+    check_pixels((message.height, message.width), max_pixels)
     if message.encoding not in ENCODINGS:
         converted = with_cv_bridge.convert(message)
         if converted is not None:
             return converted
-    rows = image_rows(message)
-    conversion = ENCODINGS[message.encoding][2]
-    if message.encoding == 'mono16':
-        rows = mono16_to_mono8(rows, message.is_bigendian)
-    if rows.ndim == 3 and rows.shape[2] == 1:
-        rows = rows[:, :, 0]
-    if conversion is None:
-        return rows if rows.flags.writeable else rows.copy()
-    return cv2.cvtColor(np.ascontiguousarray(rows), conversion)
+    image = convert(image_rows(message), message.encoding, message.is_bigendian)
+    return image if image.flags.writeable else image.copy()
 
 
-def to_labels(message: Any) -> np.ndarray:
+def to_labels(message: Any, max_pixels: int | None = None) -> np.ndarray:
     """mono8 Image message, or one in a PNG -> (H, W) uint8 label ids."""
     if hasattr(message, 'format'):
-        data = check_complete(message.data, message.format)
-        labels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if is_png(data) else None
-        if labels is None or labels.ndim != 2 or labels.dtype != np.uint8:
-            raise ValueError(f'compressed labels must be 8-bit grey PNG, got {message.format!r}; '
-                             'JPEG changes label ids')
+        labels = decode(message.data, message.format, max_pixels, cv2.IMREAD_UNCHANGED)
+        if not is_png(message.data) or labels.ndim != 2 or labels.dtype != np.uint8:
+            raise ValueError('compressed labels must be 8-bit grey PNG, got '
+                             f'{quoted(message.format)}; JPEG changes label ids')
         return labels
     if message.encoding not in ('mono8', '8UC1'):
-        raise ValueError(f'a label image must be mono8, got {message.encoding!r}')
+        raise ValueError(f'a label image must be mono8, got {quoted(message.encoding)}')
+    check_pixels((message.height, message.width), max_pixels)
     return image_rows(message, 'mono8')[:, :, 0]
 
 
@@ -80,15 +88,16 @@ def image_rows(message: Any, encoding: str | None = None) -> np.ndarray:
     """Image message -> (rows, W, bytes per pixel) uint8, a view without the padding of rows."""
     encoding = encoding or message.encoding
     if encoding not in ENCODINGS:
-        raise ValueError(f'image encoding {encoding!r} is not known; publish one of '
+        raise ValueError(f'image encoding {quoted(encoding)} is not known; publish one of '
                          f"{', '.join(ENCODINGS)}")
-    rows_per_row, pixel_bytes, _ = ENCODINGS[encoding]
+    layout = ENCODINGS[encoding]
+    pixel_bytes = layout.channels * layout.depth
     height, width, step = message.height, message.width, message.step
     check_size(height, width, encoding)
     if step < width * pixel_bytes:
         raise ValueError(f'step of a {width} pixels wide {encoding} image must be at least '
                          f'{width * pixel_bytes} bytes, got {step}; correct the camera driver')
-    rows = int(height * rows_per_row)
+    rows = int(height * layout.rows)
     data = np.frombuffer(message.data, np.uint8)
     if len(data) < rows * step:
         raise ValueError(f'a {width}x{height} {encoding} image with step {step} must have '
@@ -102,44 +111,55 @@ def check_size(height: int, width: int, encoding: str) -> None:
     if height < 1 or width < 1:
         raise ValueError(f'an image must have pixels, got width {width} and height {height}; '
                          'check the camera driver')
-    if encoding in NEEDS_EVEN_WIDTH and width % 2 or encoding.startswith('nv') and height % 2:
+    if any(must and side % 2 for must, side in zip(ENCODINGS[encoding].even, (height, width))):
         raise ValueError(f'a {encoding} image must have even size, got {width}x{height}')
+    if encoding.startswith('bayer') and min(height, width) < SMALLEST_BAYER:
+        raise ValueError(f'a {encoding} image must have at least {SMALLEST_BAYER} rows and '
+                         f'columns, got {width}x{height}; no colour can be told from fewer')
 
 
-def mono16_to_mono8(rows: np.ndarray, is_bigendian: bool) -> np.ndarray:
-    """(H, W, 2) bytes -> (H, W) uint8, full scale 65535 -> 255 as in cv_bridge."""
-    order = '>u2' if is_bigendian else '<u2'
-    levels = np.ascontiguousarray(rows).view(order)[:, :, 0]
-    return cv2.convertScaleAbs(levels.astype(np.uint16), alpha=255 / 65535)
+def convert(rows: np.ndarray, encoding: str, is_bigendian: bool = False) -> np.ndarray:
+    """(rows, W, bytes per pixel) uint8 in an encoding -> (H, W, 3) uint8 RGB."""
+    layout = ENCODINGS[encoding]
+    if layout.depth == 2:
+        rows = to_levels(rows, is_bigendian)
+    if encoding == 'nv24':
+        return from_nv24(rows)
+    if rows.shape[2] == 1:
+        rows = rows[:, :, 0]
+    if layout.conversion is None:
+        return rows
+    return cv2.cvtColor(np.ascontiguousarray(rows), layout.conversion)
 
 
-def decode_compressed(data: Any, name: str) -> np.ndarray:
-    """Bytes of a JPEG, PNG or other OpenCV format -> (H, W, 3) uint8 RGB."""
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        image = cv2.imdecode(check_complete(data, name), flags)
-    except cv2.error as error:
-        raise ValueError(f'compressed image ({name!r}) is damaged: {error.err}') from None
-    if image is None:
-        raise ValueError(f'compressed image ({name!r}) cannot be decoded; '
-                         'publish JPEG or PNG, or check the link')
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+def to_levels(rows: np.ndarray, is_bigendian: bool) -> np.ndarray:
+    """(H, W, 2 C) bytes -> (H, W, C) uint8, full scale 65535 -> 255 as in cv_bridge."""
+    levels = np.ascontiguousarray(rows).view('>u2' if is_bigendian else '<u2')
+    return cv2.convertScaleAbs(levels.astype(np.uint16), alpha=255 / 65535).reshape(levels.shape)
 
 
-def check_complete(data: Any, name: str) -> np.ndarray:
-    """Bytes of a compressed image -> (N,) uint8; ValueError when its end is missing."""
-    data = np.frombuffer(data, np.uint8)
-    start, end = bytes(data[:8]), data.tobytes().rstrip(b'\0')[-64:]
-    if not start:
-        raise ValueError(f'compressed image ({name!r}) is empty; check the camera driver')
-    # OpenCV decodes a truncated JPEG without complaint, the missing part grey.
-    if start.startswith(JPEG_START) and not end.endswith(JPEG_END) or \
-            is_png(data) and PNG_END not in end:
-        raise ValueError(f'compressed image ({name!r}) is truncated: {len(data)} bytes without '
-                         'an end marker; check the link or the size limit of the driver')
-    return data
+def from_nv24(rows: np.ndarray) -> np.ndarray:
+    """(3 H, W, 1) uint8, luma and then a chroma pair for every pixel -> (H, W, 3) RGB."""
+    luma, chroma = rows[:len(rows) // 3, :, 0], rows[len(rows) // 3:]
+    chroma = chroma.reshape(*luma.shape, 2)
+    twice = np.stack([chroma[..., 0], luma, chroma[..., 1], luma], -1)  # every pixel doubled
+    wide = twice.reshape(len(luma), -1, 2)  # (H, 2 W, 2) uyvy
+    return np.ascontiguousarray(cv2.cvtColor(wide, cv2.COLOR_YUV2RGB_UYVY)[:, ::2])
 
 
-def is_png(data: np.ndarray) -> bool:
-    """Tell PNG by its first bytes."""
-    return bytes(data[:8]) == PNG_START
+def decode_compressed(data: Any, name: str, max_pixels: int | None) -> np.ndarray:
+    """
+    Bytes of a JPEG or PNG -> (H, W, 3) uint8 RGB.
+
+    A format that begins with a Bayer encoding says that a grey image is its mosaic.
+    """
+    encoding = name.partition(';')[0].strip()
+    is_mosaic = encoding.startswith('bayer') and encoding in ENCODINGS
+    image = decode(data, name, max_pixels,
+                   cv2.IMREAD_UNCHANGED if is_mosaic else cv2.IMREAD_COLOR)
+    if not is_mosaic or image.ndim == 3:
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    check_size(*image.shape, encoding)
+    if image.dtype == np.uint16:
+        image = cv2.convertScaleAbs(image, alpha=255 / 65535)
+    return cv2.cvtColor(image, ENCODINGS[encoding].conversion)

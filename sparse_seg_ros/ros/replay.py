@@ -121,7 +121,7 @@ class Replay:
         """Segment one image and write what comes of it; a bad image is counted and named."""
         stamp = bags.stamp_nanoseconds(message)
         try:
-            image = to_rgb(message)
+            image = to_rgb(message, self.job.config.max_pixels)
         except ValueError as error:
             self.invalid += 1
             print(f'image at stamp {stamp}: {error}', file=sys.stderr)

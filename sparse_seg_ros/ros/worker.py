@@ -66,7 +66,7 @@ class Worker:
             return 'stale'
         started = time.monotonic()
         try:
-            image = to_rgb(frame.message)
+            image = to_rgb(frame.message, config.max_pixels)
         except ValueError as error:
             self.log('warning', f'{frame.camera}: image dropped: {error}')
             return 'invalid'
