@@ -11,39 +11,65 @@ Numbers on every frame come from `sparse_seg replay`, which drops none.
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription
+from launch import LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    Shutdown,
+)
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
+
+from sparse_seg_ros.ros import launching
 
 SHARE = Path(get_package_share_directory('sparse_seg_ros'))
 
 PASSED_ON = {  # name: default
+    'namespace': '',
     'image': '/camera/image_raw',
+    'cameras': '',
     'model': '',
     'device': '',
     'precision': '',
     'image_transport': '',
+    'reliability': '',
     'params_file': str(SHARE / 'config' / 'node.yaml'),
     'log_level': 'info',
     'rviz': 'true',
 }
 
 
+def make_player(context: LaunchContext) -> list:
+    """Return the player of the bag, whose end is that of the launch if so wanted."""
+    given = {name: LaunchConfiguration(name).perform(context)
+             for name in ('bag', 'rate', 'delay', 'end_with_bag')}
+    if not launching.is_installed('ros2bag'):
+        wanted = map(launching.debian_package, ('ros2bag', 'rosbag2_storage_mcap'))
+        raise ValueError(f"ros2bag is not installed; install {' and '.join(wanted)}, or use "
+                         '`sparse_seg replay`')
+    ends = launching.read_switch(given['end_with_bag'], 'end_with_bag')
+    return [ExecuteProcess(
+        output='screen', on_exit=Shutdown(reason='the bag has ended') if ends else None,
+        cmd=['ros2', 'bag', 'play', launching.existing(given['bag'], 'bag'), '--clock', '100',
+             '--rate', given['rate'], '--delay', given['delay']])]
+
+
 def generate_launch_description() -> LaunchDescription:
-    """Return the node under simulated time, and a player that waits for it to load."""
+    """Return a player that waits for the node to load, and the node under simulated time."""
     given = {name: LaunchConfiguration(name) for name in PASSED_ON}
     return LaunchDescription([
         DeclareLaunchArgument('bag', description='rosbag2 folder, .mcap or .db3 file'),
         DeclareLaunchArgument('rate', default_value='1.0', description='speed of playing'),
         DeclareLaunchArgument('delay', default_value='10.0',
                               description='seconds until playing starts: the model loads'),
+        DeclareLaunchArgument('end_with_bag', default_value='true',
+                              description='false: node and RViz stay when the bag has ended'),
         *(DeclareLaunchArgument(name, default_value=default, description='see seg.launch.py')
           for name, default in PASSED_ON.items()),
+        OpaqueFunction(function=make_player),
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource(str(SHARE / 'launch' / 'seg.launch.py')),
             launch_arguments={**given, 'use_sim_time': 'true'}.items()),
-        ExecuteProcess(output='screen', cmd=[
-            'ros2', 'bag', 'play', LaunchConfiguration('bag'), '--clock', '100',
-            '--rate', LaunchConfiguration('rate'), '--delay', LaunchConfiguration('delay')]),
     ])

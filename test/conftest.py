@@ -11,8 +11,13 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+from pathlib import Path
 
 import pytest
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / 'ros')]  # pytest 6, as on Humble, has no setting for it
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -49,8 +50,8 @@ def test_rviz_shows_image_overlay_and_uncertainty_on_a_fixed_scale():
         False, 0, 1]
 
 
-@pytest.mark.parametrize('name', ['seg.launch.py', 'replay.launch.py'])
-def test_a_launch_file_describes_its_arguments(name):
+def launch_arguments(name: str) -> set[str]:
+    """Return the names of a launch file's arguments, where ROS 2's launch is installed."""
     pytest.importorskip('launch_ros')
     index = pytest.importorskip('ament_index_python.packages')
     try:
@@ -59,7 +60,24 @@ def test_a_launch_file_describes_its_arguments(name):
         pytest.skip('sparse_seg_ros is not in the ament index')
     from launch.launch_description_sources import PythonLaunchDescriptionSource
     source = PythonLaunchDescriptionSource(str(CHECKOUT / 'launch' / name))
-    arguments = {each.name for each in
-                 source.try_get_launch_description_without_context().get_launch_arguments()}
-    assert {'image', 'model', 'device', 'precision', 'params_file', 'image_transport', 'rviz',
-            'log_level'} <= arguments
+    return {each.name for each in
+            source.try_get_launch_description_without_context().get_launch_arguments()}
+
+
+@pytest.mark.parametrize('name', ['seg.launch.py', 'replay.launch.py'])
+def test_a_launch_file_describes_its_arguments(name):
+    assert {'namespace', 'image', 'cameras', 'model', 'device', 'precision', 'params_file',
+            'image_transport', 'reliability', 'rviz', 'log_level'} <= launch_arguments(name)
+
+
+@pytest.mark.parametrize('arguments, text', [
+    (['params_file:=/nowhere.yaml'], "params_file '/nowhere.yaml' does not exist"),
+    (['log_level:=loud'], '"log_level" provided value "loud" is not valid'),
+    (['cameras:=front,rear', 'image:=/camera/image_raw'], 'a name below every camera'),
+    (['rviz:=maybe'], 'rviz must be true or false')])
+def test_a_wrong_argument_ends_the_launch_before_anything_starts(arguments, text):
+    launch_arguments('seg.launch.py')
+    ended = subprocess.run(['ros2', 'launch', 'sparse_seg_ros', 'seg.launch.py', *arguments],
+                           capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1 and text in ended.stdout + ended.stderr
+    assert 'process started' not in ended.stdout + ended.stderr

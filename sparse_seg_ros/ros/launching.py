@@ -1,0 +1,71 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments of the launch files -> parameters and remappings of the node, without launch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+OVER_PARAMS_FILE = ('model', 'device', 'precision', 'image_transport', 'reliability')
+SWITCHES = {'true': True, 'false': False}
+
+
+def is_installed(package: str) -> bool:
+    """Tell whether a ROS package is there: launch starts other processes before it looks."""
+    try:
+        return bool(get_package_prefix(package))
+    except (PackageNotFoundError, OSError):  # OSError: nothing is sourced
+        return False
+
+
+def debian_package(package: str) -> str:
+    """ROS package -> name of its Debian package: rviz2 -> ros-jazzy-rviz2."""
+    return f"ros-{os.environ.get('ROS_DISTRO', '<distro>')}-{package.replace('_', '-')}"
+
+
+def existing(path: str, name: str) -> str:
+    """Return a path; ValueError where nothing is there, which launch only warns of."""
+    if not Path(path).exists():
+        raise ValueError(f'{name} {path!r} does not exist; give an existing path')
+    return path
+
+
+def read_switch(text: str, name: str) -> bool:
+    """'true' or 'false', in any case -> bool."""
+    if text.lower() not in SWITCHES:
+        raise ValueError(f'{name} must be true or false, got {text!r}')
+    return SWITCHES[text.lower()]
+
+
+def read_cameras(text: str) -> list[str]:
+    """'front,rear' or '[front, rear]' -> names of cameras; '' -> none."""
+    names = [name.strip(' \'"') for name in text.strip(' []').split(',')]
+    return [name for name in names if name]
+
+
+def parameters(given: Mapping[str, str]) -> dict[str, object]:
+    """Arguments by name -> the parameters that go over those of params_file."""
+    chosen: dict[str, object] = {name: given[name] for name in OVER_PARAMS_FILE if given[name]}
+    if given['autostart']:
+        chosen['autostart'] = read_switch(given['autostart'], 'autostart')
+    if read_cameras(given['cameras']):
+        chosen['cameras'] = read_cameras(given['cameras'])
+    return chosen | {'use_sim_time': read_switch(given['use_sim_time'], 'use_sim_time')}
+
+
+def remappings(image: str, cameras: list[str]) -> list[tuple[str, str]]:
+    """
+    Topic of the images -> remappings of the node's inputs, raw and compressed.
+
+    With several cameras it is the name below each of them, such as image_raw: front/image_raw.
+    """
+    if cameras and image.startswith(('/', '~')):
+        raise ValueError(f'image {image!r} must be a name below every camera, such as image_raw, '
+                         'because cameras are given; remove the slash in front')
+    pairs = [(f'{camera}/image', f'{camera}/{image}') for camera in cameras] or [('image', image)]
+    return [(own + suffix, theirs + suffix) for own, theirs in pairs
+            for suffix in ('', '/compressed')]
