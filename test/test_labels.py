@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -52,3 +53,12 @@ def test_names_and_colours_must_fit(names, colors, words):
     with pytest.raises(ValueError) as caught:
         LabelSet('x', names, colors)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize('grey', [15, 120, 230])
+def test_classes_laid_over_any_image_can_be_told_apart(grey):
+    labels = load_labels('camvid')
+    laid_over = np.float32(labels.colors) / 510 + grey / 510
+    shades = cv2.cvtColor(laid_over[None], cv2.COLOR_RGB2LAB)[0]
+    apart = np.linalg.norm(shades[:, None] - shades[None], axis=2) + 100 * np.eye(len(shades))
+    assert apart.min() > 15
