@@ -1,6 +1,7 @@
 # make demo            everything: install into .venv, then a street (or BAG=path) through the node
 # make test            lint and tests, without a GPU
 # make test-gpu        the tests that need one
+# make test-cpus       the numeric tests as other processors compute, before a release
 # make setup           only the .venv
 # With ROS 2 sourced, its own packages are used; without, ROS 2 wheels from PyPI.
 
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 DEMO := $(if $(BAG),--bag "$(BAG)") $(if $(MODEL),--model "$(MODEL)") $(DEMO_OPTIONS)
 
-.PHONY: setup demo test test-gpu lint clean
+.PHONY: setup demo test test-gpu test-cpus lint clean
 
 setup: $(STAMP)
 
@@ -38,6 +39,9 @@ test: lint
 
 test-gpu: $(STAMP)
 	$(BIN)/python -m pytest -m gpu
+
+test-cpus: $(STAMP)
+	$(BIN)/python test/on_every_cpu.py
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

@@ -89,7 +89,8 @@ def run_demo(job: DemoJob, say: Callable[[str], None] = print) -> dict[str, Any]
     if len(played['stamps']) < played['sent']:
         say(f'{played["sent"]} images have only {len(played["stamps"])} different stamps; '
             'pictures and times show one image of each')
-    numbers = {'bag': str(bag), 'topic': topic, 'recording': str(job.recording),
+    numbers = {'bag': str(bag), 'topic': topic, 'in_bag': count_images(bag, topic),
+               'recording': str(job.recording),
                'labels': None if job.bag else LABEL_TOPIC,
                **summarise(played, recording)}
     shown = recording.read(spread(recording.complete, FRAMES_SHOWN))
@@ -134,6 +135,12 @@ def find_images(path: Path, topic: str | None) -> tuple[str, bool]:
     with bags.Bag(path) as bag:
         images = bag.choose_image_topic(topic, None if topic else labels_in(bag))
     return images.topic, images.msgtype == bags.COMPRESSED
+
+
+def count_images(path: Path, topic: str) -> int:
+    """Return how many images of a topic a bag holds."""
+    with bags.Bag(path) as bag:
+        return sum(each.msgcount for each in bag.reader.connections if each.topic == topic)
 
 
 def labels_in(bag: bags.Bag) -> str | None:

@@ -25,6 +25,7 @@ from sparse_seg_ros.ros.demo_recording import Shown
 TEMPLATE = PACKAGE / 'ros' / 'demo_page.html'
 COLUMNS = {'image': 'image', 'overlay': 'classes', 'uncertainty': 'uncertainty',
            'refined': 'refined pixels'}
+MANY_SUPERSEDED = 0.3  # of the frames played
 EMBEDDED_WIDTH, SHEET_WIDTH, JPEG_QUALITY = 720, 480, 84
 SUMS = ('segment', 'total')  # of other stages
 STAGES = {
@@ -48,6 +49,7 @@ def write_page(folder: Path, picture_folder: Path, numbers: Mapping[str, Any],
     page = folder / 'index.html'
     page.write_text(Template(TEMPLATE.read_text()).substitute(
         headline=headline(numbers), model=model_line(numbers['engine']), tiles=tiles(numbers),
+        advice=advice(numbers),
         frames='\n'.join(frame_section(frame, row, picture_folder.name, shown[0].stamp)
                          for frame, row in zip(shown, rows)),
         stages=stage_rows(numbers['milliseconds']), legend=legend(labels),
@@ -88,8 +90,22 @@ def embed(picture: np.ndarray) -> str:
 
 def headline(numbers: Mapping[str, Any]) -> str:
     """Return what was played, in one sentence."""
-    return (f"{numbers['sent']} frames of {escape(numbers['topic'])} at "
-            f"{numbers['rate_hz']:.1f} Hz through the ROS 2 node")
+    sent, total = numbers['sent'], numbers['in_bag']
+    frames = f'all {sent} frames' if sent == total else f'{sent} of {total} frames'
+    return (f"{frames} of {escape(numbers['topic'])} at {numbers['rate_hz']:.1f} Hz through the "
+            'ROS 2 node')
+
+
+def advice(numbers: Mapping[str, Any]) -> str:
+    """Return what helps where the model is too slow for the camera; nothing where it keeps up."""
+    if numbers['superseded'] <= numbers['sent'] * MANY_SUPERSEDED:
+        return ''
+    a_second = 1e3 / max(numbers['milliseconds']['segment']['p50'], 1e-9)
+    return (f'<p class="note">This machine segments {a_second:.1f} frames a second; the camera '
+            f"sends {numbers['rate_hz']:.1f}. A frame that arrives meanwhile replaces the one "
+            'that waits, so the output does not lag. For more frames, refine fewer pixels '
+            '(<code>budget</code>), take the dense model (<code>model: config/dense.yaml</code>), '
+            'or use a GPU.</p>')
 
 
 def model_line(engine: Mapping[str, str]) -> str:

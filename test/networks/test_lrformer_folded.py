@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -103,8 +105,9 @@ def test_methods_run_it_on_images_of_any_size_and_models_keep_their_tensors(
     seen = segment(street_image(*size_hw))
     assert seen.labels.shape == size_hw and seen.labels.max() < CLASSES
     with torch.inference_mode():
-        x = torch.randn(1, 3, 64, 96)
-        torch.testing.assert_close(segment.method.network(x), model.network(x))
+        x = torch.randn(1, 3, 64, 96, dtype=torch.float64)
+        torch.testing.assert_close(*(deepcopy(network).double()(x)
+                                     for network in (segment.method.network, model.network)))
     save_model(model, tmp_path / 'model.safetensors')
     again = load_model(tmp_path / 'model.safetensors')
     assert again.network.state_dict().keys() == TinyLRFormer(CLASSES).state_dict().keys()

@@ -16,7 +16,8 @@ from sparse_seg_ros.sparse.tensor import SparseTensor
 def sparse(count: int, channels: int = 6) -> SparseTensor:
     mask = torch.zeros(1, 10, 10, dtype=torch.bool)
     mask.view(-1)[:count] = True
-    features = torch.randn(count, channels, generator=torch.Generator().manual_seed(1))
+    features = torch.randn(count, channels, generator=torch.Generator().manual_seed(1),
+                           dtype=torch.float64)
     return SparseTensor(features.requires_grad_(), Level(mask))
 
 
@@ -26,7 +27,7 @@ def test_norm_relu_is_batch_norm_then_relu_forward_backward_and_in_its_statistic
     is_training, count
 ):
     torch.manual_seed(0)
-    ours, theirs = NormReLU(6).train(is_training), nn.BatchNorm1d(6).train(is_training)
+    ours, theirs = (norm(6).double().train(is_training) for norm in (NormReLU, nn.BatchNorm1d))
     for parameter in (ours.weight, ours.bias, ours.running_mean, ours.running_var):
         nn.init.uniform_(parameter, 0.5, 2)
     theirs.load_state_dict(ours.state_dict())
@@ -38,13 +39,11 @@ def test_norm_relu_is_batch_norm_then_relu_forward_backward_and_in_its_statistic
     torch.testing.assert_close(
         torch.autograd.grad(got, (x.features, ours.weight, ours.bias), grad),
         torch.autograd.grad(want, (x.features, theirs.weight, theirs.bias), grad),
-        rtol=1e-4,
-        atol=1e-4,
     )
 
 
 def test_norm_relu_without_gradient_equals_norm_relu_with_one():
-    norm, x = NormReLU(6).eval(), sparse(40)
+    norm, x = NormReLU(6).double().eval(), sparse(40)
     nn.init.uniform_(norm.running_mean)
     want = norm(x).features
     with torch.inference_mode():
@@ -53,14 +52,14 @@ def test_norm_relu_without_gradient_equals_norm_relu_with_one():
 
 @pytest.mark.parametrize('count', [0, 1])
 def test_norm_relu_of_fewer_than_two_pixels_uses_and_keeps_the_running_statistics(count):
-    norm, x = NormReLU(6), sparse(count)
+    norm, x = NormReLU(6).double(), sparse(count)
     torch.testing.assert_close(norm(x).features, (x.features / (1 + 1e-5) ** 0.5).relu())
     assert norm.num_batches_tracked == 0
     assert norm.running_var.tolist() == [1] * 6
 
 
 def test_pointwise_multiplies_each_pixel():
-    layer, x = Pointwise(6, 3), sparse(8)
+    layer, x = Pointwise(6, 3).double(), sparse(8)
     torch.testing.assert_close(layer(x).features, x.features @ layer.kernel)
 
 
