@@ -24,6 +24,11 @@ _HOME = {
 __all__ = ['__version__', *_HOME]
 
 
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__
+
+
 def __getattr__(name: str):
     """Import a public name from its module."""
     if name not in _HOME:

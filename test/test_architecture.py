@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which way imports point, and how large things may grow: README.md, "How it is built"."""
+"""Which way imports point, and how large things may grow: doc/architecture.md."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ HEADER = ('# Copyright 2026 The sparse_seg_ros authors\n'
 
 # Imports point from a later row to the same or an earlier one.
 ROWS = (
-    ('files', 'config', 'exposure', 'labels', 'prediction', 'timing', 'memory', 'processes'),
+    ('files', 'config', 'exposure', 'labels', 'prediction', 'timing', 'memory', 'processes',
+     'threads'),
     ('pictures', 'data', 'networks', 'sparse', 'engines'),
     ('methods',),
     ('checkpoints', 'segmenter', 'dense_stage', 'zoo', 'exporting'),

@@ -13,6 +13,7 @@ import importlib
 import logging
 import sys
 
+from sparse_seg_ros import __version__
 from sparse_seg_ros.memory import keep_freed_memory
 
 COMMANDS = {
@@ -32,7 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb; return 0 only on success, 1 with a line on stderr for what a user can mend."""
     parser = argparse.ArgumentParser(
         'sparse_seg', description='High-resolution semantic segmentation for ROS 2.')
-    verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
+    parser.add_argument('--version', action='version', version=f'%(prog)s {__version__}')
+    verbs = parser.add_subparsers(dest='verb', metavar='VERB')
     words = sys.argv[1:] if arguments is None else arguments
     for verb, summary in COMMANDS.items():
         module = importlib.import_module(f'sparse_seg_ros.commands.{verb}')
@@ -41,6 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
         module.add_arguments(verb_parser)
         verb_parser.set_defaults(run=module.run)
     args = parser.parse_args(words)
+    if args.verb is None:
+        parser.print_help()
+        return 0
     keep_freed_memory()
     logging.basicConfig(format='%(message)s')
     logging.getLogger('sparse_seg_ros').setLevel(logging.INFO)

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from sparse_seg_ros import pictures
-from sparse_seg_ros.files import PACKAGE
+from sparse_seg_ros.files import PACKAGE, share
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.ros.demo_recording import Shown
 
@@ -173,18 +173,27 @@ def next_steps(numbers: Mapping[str, Any]) -> list[tuple[str, str]]:
     labels = f' --labels {numbers["labels"]}' if numbers['labels'] else ''
     remap = f' --ros-args -r image:={topic}' if is_raw else ''
     transport = '' if is_raw else ' image_transport:=compressed'
+    demo = 'make demo BAG=' if is_checkout() else f'{program()} demo --bag '
+    rviz = 'rviz/seg.rviz' if is_checkout() else share() / 'rviz' / 'seg.rviz'
     return [
-        ('the same with a bag of your camera', 'make demo BAG=path/to/bag'),
+        ('the same with a bag of your camera', f'{demo}path/to/bag'),
         ('every frame of a bag, offline',
          f'{program()} replay {numbers["bag"]} -o segmented --preview pictures{labels}'),
         ('with ROS 2: look at this recording in RViz',
-         f'ros2 bag play {numbers["recording"]} --loop\nrviz2 -d rviz/seg.rviz{remap}'),
+         f'ros2 bag play {numbers["recording"]} --loop\nrviz2 -d {rviz}{remap}'),
         ('with ROS 2: your camera, live',
          f'ros2 launch sparse_seg_ros seg.launch.py image:={topic}{transport} rviz:=true')]
 
 
+def is_checkout() -> bool:
+    """Tell a checkout, which has make, from an installed package."""
+    return (share() / 'Makefile').is_file()
+
+
 def program() -> str:
-    """Return how `sparse_seg` is called from here: from a .venv by its Python."""
+    """Return how `sparse_seg` is called from here: colcon keeps it off the path."""
     if shutil.which('sparse_seg'):
         return 'sparse_seg'
+    if not is_checkout() and 'ROS_DISTRO' in os.environ:
+        return 'ros2 run sparse_seg_ros sparse_seg'
     return f'{os.path.relpath(sys.executable)} -m sparse_seg_ros'

@@ -1,0 +1,40 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the page of the demo says, without running one."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparse_seg_ros.ros import demo_page
+
+NUMBERS = {'sent': 100, 'in_bag': 221, 'topic': '/camera/image_raw', 'rate_hz': 25.0,
+           'superseded': 10, 'milliseconds': {'segment': {'p50': 400.0, 'p95': 500.0}},
+           'bag': 'drive', 'recording': 'out/segmented_bag', 'labels': None}
+
+
+def test_it_says_how_many_of_the_frames_were_played():
+    assert demo_page.headline(NUMBERS).startswith('100 of 221 frames of /camera/image_raw')
+    assert demo_page.headline(NUMBERS | {'in_bag': 100}).startswith('all 100 frames')
+
+
+def test_it_says_what_helps_only_when_many_frames_were_superseded():
+    assert demo_page.advice(NUMBERS) == ''
+    advice = demo_page.advice(NUMBERS | {'superseded': 60})
+    assert 'segments 2.5 frames a second; the camera sends 25.0' in advice and 'budget' in advice
+
+
+@pytest.mark.parametrize('on_path', [True, False])
+def test_the_next_commands_exist_in_an_installed_package(on_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_page, 'share', lambda: tmp_path)
+    monkeypatch.setattr(demo_page.shutil, 'which', lambda _: 'sparse_seg' if on_path else None)
+    monkeypatch.setenv('ROS_DISTRO', 'jazzy')
+    commands = '\n'.join(command for _, command in demo_page.next_steps(NUMBERS))
+    program = 'sparse_seg' if on_path else 'ros2 run sparse_seg_ros sparse_seg'
+    assert f'{program} demo --bag path/to/bag' in commands and 'make' not in commands
+    assert f'rviz2 -d {tmp_path}/rviz/seg.rviz' in commands
+
+
+def test_the_next_commands_exist_in_a_checkout():
+    commands = '\n'.join(command for _, command in demo_page.next_steps(NUMBERS))
+    assert 'make demo BAG=path/to/bag' in commands and 'rviz2 -d rviz/seg.rviz' in commands
