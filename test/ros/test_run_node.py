@@ -71,7 +71,7 @@ def test_diagnostics_come_without_any_image(ros):
         code, _ = end(process)
     tasks = [status.name.partition(': ')[2] for status in health[-1].status]
     assert code == 0
-    assert tasks == ['engine', 'timing', 'memory', 'camera input', 'camera frames']
+    assert tasks == ['engine', 'timing', 'memory', 'node', 'camera input', 'camera frames']
 
 
 def test_a_misspelt_parameter_ends_the_process_with_one_clear_line(domain):
