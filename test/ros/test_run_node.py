@@ -96,6 +96,27 @@ def test_a_missing_model_leaves_the_process_alive_and_unconfigured(ros):
     assert 'configure failed' in log and '/nowhere/my.safetensors' in log
 
 
+def test_a_malformed_request_is_counted_and_the_node_lives_on(ros):
+    from lifecycle_msgs.srv import GetState
+    from rcl_interfaces.msg import Parameter, ParameterValue
+    from rcl_interfaces.srv import SetParameters
+
+    process = start(ros.domain)
+    health = ros.collect(DiagnosticArray, '/diagnostics')
+    try:
+        client = ros.peer.create_client(SetParameters, 'segmentation/set_parameters')
+        ros.wait(client.service_is_ready)
+        request = SetParameters.Request(parameters=[
+            Parameter(name='overlay_alpha', value=ParameterValue(type=77))])
+        client.call_async(request)
+        ros.wait(lambda: health and '1 callbacks failed' in health[-1].status[3].message)
+        state = ros.call(GetState, 'segmentation/get_state').current_state.label
+    finally:
+        code, log = end(process)
+    assert (code, state) == (0, 'active')
+    assert 'a callback failed: ValueError: 77 is not a valid' in log and 'Traceback' not in log
+
+
 def test_a_slow_model_keeps_no_image_from_being_received(domain):
     case = Case(240, 320, 'reliable', frames=200, rate_hz=100.0, method_milliseconds=30.0)
     found = measure(case, domain)
