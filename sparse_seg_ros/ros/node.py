@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rcl_interfaces.msg import SetParametersResult
@@ -32,7 +33,9 @@ from sparse_seg_ros.ros.newest import Newest
 from sparse_seg_ros.ros.outputs import topics_of
 from sparse_seg_ros.ros.texts import LONG, cut, describe_error
 from sparse_seg_ros.ros.worker import Worker
-from sparse_seg_ros.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.segmenter import Segmenter  # imports torch: seconds
 
 WARM_UP_SIZE_HW, WARM_UP_RUNS = (360, 640), 2
 MATCH_PERIOD_SECONDS = 0.5

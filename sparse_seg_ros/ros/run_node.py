@@ -79,7 +79,7 @@ class Server(threading.Thread):
         from rclpy.signals import SignalHandlerOptions
 
         from sparse_seg_ros.memory import keep_freed_memory
-        from sparse_seg_ros.ros.node import SegmentationNode, load_model  # imports torch: seconds
+        from sparse_seg_ros.ros.node import SegmentationNode, load_model
         from sparse_seg_ros.ros.texts import LONG, cut, describe_error
 
         self.is_importing = False

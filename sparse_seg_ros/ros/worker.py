@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.ros.ages import Age, find_age, why_stale
@@ -16,7 +16,9 @@ from sparse_seg_ros.ros.newest import Frame, Newest
 from sparse_seg_ros.ros.outputs import Segmented
 from sparse_seg_ros.ros.pixels import to_rgb
 from sparse_seg_ros.ros.texts import LONG, cut, describe_error
-from sparse_seg_ros.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.segmenter import Segmenter  # imports torch: seconds
 
 POLL_SECONDS = 0.2
 THROTTLE_SECONDS = 5.0
