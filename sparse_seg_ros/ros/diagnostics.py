@@ -77,7 +77,7 @@ class Diagnostics:
                  statuses.timing_status(
                      self.times, node.config.budget_milliseconds, node.newest.running_seconds(),
                      time.monotonic() - self.times.last_seconds),
-                 statuses.memory_status(), self.collect_node()]
+                 statuses.memory_status(has_model=segmenter is not None), self.collect_node()]
         for camera in list(node.cameras.values()):
             found += self.collect_camera(camera)
         return found

@@ -154,15 +154,19 @@ def engine_status(state: str, description: Mapping[str, str], error: str) -> Sta
     return Status('engine', 'OK', state, {'state': state, **description})
 
 
-def memory_status() -> Status:
-    """Report memory of this process now and at its peak, and of the GPU where one is used."""
+def memory_status(has_model: bool = False) -> Status:
+    """
+    Report memory of this process now and at its peak, and of the GPU where one is used.
+
+    has_model: whether one is loaded; before, torch may be half imported.
+    """
     values = {'peak MiB': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
     try:
         pages = int(Path('/proc/self/statm').read_text().split()[1])
         values['resident MiB'] = pages * resource.getpagesize() // 2 ** 20
     except OSError:  # not Linux
         pass
-    torch = sys.modules.get('torch')  # never the one to pay for the import
+    torch = sys.modules.get('torch') if has_model else None  # never the one to import it
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         values['GPU allocated MiB'] = torch.cuda.memory_allocated() // 2 ** 20
         values['GPU peak MiB'] = torch.cuda.max_memory_allocated() // 2 ** 20

@@ -108,8 +108,13 @@ def test_a_malformed_request_is_counted_and_the_node_lives_on(ros):
         ros.wait(client.service_is_ready)
         request = SetParameters.Request(parameters=[
             Parameter(name='overlay_alpha', value=ParameterValue(type=77))])
-        client.call_async(request)
-        ros.wait(lambda: health and '1 callbacks failed' in health[-1].status[3].message)
+
+        def warned():
+            client.call_async(request)
+            return ros.wait_at_most(
+                2.0, lambda: health and 'callbacks failed' in health[-1].status[3].message)
+
+        ros.wait(warned, 'the warning')
         state = ros.call(GetState, 'segmentation/get_state').current_state.label
     finally:
         code, log = end(process)

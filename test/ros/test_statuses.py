@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from sparse_seg_ros.ros.newest import Counters
 from sparse_seg_ros.ros.stage_times import StageTimes
 from sparse_seg_ros.ros.statuses import (
@@ -125,6 +127,11 @@ def test_an_engine_that_torch_stands_in_for_is_a_warning():
     assert (status.level, status.message) == (
         'WARN', 'active, on torch: engine tensorrt: self-check failed')
     assert status.values['fallback'] == description['fallback']
+
+
+def test_memory_leaves_torch_alone_while_it_may_be_half_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'torch', object())
+    assert 'peak MiB' in memory_status().values
 
 
 def test_memory_is_in_mebibytes():
