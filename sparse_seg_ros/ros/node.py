@@ -163,7 +163,9 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         """Stop the worker, remove the topics, forget the model."""
         self.newest.close(DRAIN_SECONDS)
         if self.worker is not None:
-            self.worker.stop(DRAIN_SECONDS)
+            if not self.worker.stop(DRAIN_SECONDS):
+                self.get_logger().error('the model hangs in a frame; its thread and its memory '
+                                        'are left behind, restart the node to free them')
         if self.label_info is not None:
             self.label_info.destroy()
         cameras, self.cameras = self.cameras, {}

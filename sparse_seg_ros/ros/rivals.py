@@ -16,7 +16,7 @@ def describe_rivals(node: Node, topics: Iterable[str]) -> str:
              for each, namespace in node.get_node_names_and_namespaces()]
     if names.count(name) > 1:
         return (f'{names.count(name)} nodes are called {name}: end the others, or start each in a '
-                'namespace of its own')
+                'namespace of its own; one that was killed counts for some seconds more')
     for topic in topics:
         owners = [f"{each.node_namespace.rstrip('/')}/{each.node_name}"
                   for each in node.get_publishers_info_by_topic(topic)]

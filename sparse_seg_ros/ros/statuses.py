@@ -75,8 +75,8 @@ def frames_status(camera: str, counts: Counters, before: Counters, age: str,
               **{name: getattr(counts, name) for name in OUTCOMES}}
     if counts.waiting and stuck_seconds > ERROR_STUCK_SECONDS:
         return Status(f'{camera} frames', 'ERROR', f'{counts.waiting} waiting, and nothing has '
-                      f'become of any frame for {stuck_seconds:.0f} s: the model hangs; restart '
-                      'the node', values)
+                      f'become of any frame for {stuck_seconds:.0f} s: the model hangs, or its '
+                      'thread has ended; restart the node', values)
     if not words:
         return Status(f'{camera} frames', 'OK', f'{counts.published} published', values)
     words += f' in the last {RECENT_SECONDS:.0f} s, see the log'

@@ -73,10 +73,11 @@ class Worker:
             self.log('error', f'the thread that segments ended again: {self.deaths[-1]}; clean '
                      'up and configure the node')
 
-    def stop(self, timeout_seconds: float) -> None:
-        """End the thread after the frame it is at."""
+    def stop(self, timeout_seconds: float) -> bool:
+        """End the thread after the frame it is at; tell whether it has ended in time."""
         self.stopping.set()
         self.thread.join(timeout_seconds)
+        return not self.thread.is_alive()
 
     def serve(self, frame: Frame) -> str:
         """Segment and publish one frame -> its outcome. One bad frame never stops the rest."""

@@ -59,8 +59,8 @@ def test_a_frame_that_waits_for_long_is_an_error():
     assert frames_status('front', counts, counts, 'n/a', stuck_seconds=9.0).level == 'OK'
     status = frames_status('front', counts, counts, 'n/a', stuck_seconds=11.0)
     assert (status.level, status.message) == (
-        'ERROR', '1 waiting, and nothing has become of any frame for 11 s: the model hangs; '
-                 'restart the node')
+        'ERROR', '1 waiting, and nothing has become of any frame for 11 s: the model hangs, or '
+                 'its thread has ended; restart the node')
     idle = Counters(received=3, published=3)
     assert frames_status('front', idle, idle, 'n/a', stuck_seconds=11.0).level == 'OK'
 

@@ -70,6 +70,23 @@ def test_a_mask_that_is_ready_after_deactivate_has_answered_is_not_published(ros
     assert node.newest.counters('camera').published == 1
 
 
+def test_a_model_that_hangs_is_left_behind_by_cleanup_and_a_new_one_serves(ros, held, monkeypatch,
+                                                                            capfd):
+    monkeypatch.setattr('sparse_seg_ros.ros.node.DRAIN_SECONDS', 0.0)
+    method, node, publisher = held
+    hang(ros, method, publisher)
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    assert node.state == 'unconfigured'
+    assert 'its thread and its memory are left behind' in capfd.readouterr().err
+    node.load = lambda config: segmenter(Held())
+    node.autostart()
+    assert serve(ros, node, connect(ros), image()).published == 1
+    method.free.set()
+    assert serve(ros, node, publisher, image()).published == 2
+    assert node.newest.counters('camera').abandoned == 1
+
+
 def test_a_thread_that_ends_is_started_again_once_and_then_said(ros, capfd):
     node = ros.segmentation(lambda config: segmenter(Deadly()))
     node.autostart()
