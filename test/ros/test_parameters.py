@@ -112,6 +112,18 @@ def test_a_threshold_above_the_largest_entropy_of_the_classes_is_rejected(ros):
     assert 'is above 0.693, the largest entropy of 2 classes' in result.reason
 
 
+def test_limits_are_checked_while_the_model_goes(ros, monkeypatch):
+    node = ros.segmentation()
+    node.trigger_configure()
+
+    def go(segmenter):
+        node.segmenter = None
+        return 0.3
+
+    monkeypatch.setattr(type(node.segmenter), 'alpha', property(go))
+    assert set_parameter(ros, 'alpha_nats', 0.5).successful
+
+
 def test_every_parameter_describes_itself(ros):
     ros.segmentation()
     found = ros.call(DescribeParameters, 'segmentation/describe_parameters',
