@@ -10,6 +10,7 @@ heavy is imported before the signals are heard.
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import sys
 import threading
@@ -36,18 +37,19 @@ def main(arguments: Sequence[str] | None = None,
     the parameters; None loads the model they name. A node that does not end in time is left
     behind with the process.
     """
-    stopping = threading.Event()
+    ends = queue.SimpleQueue()  # safe in a signal handler, which may interrupt itself
     for number in SIGNALS:
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, lambda *_: ends.put(None))
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if {'-h', '--help'} & set(arguments):
         from sparse_seg_ros.ros.node_help import node_help
 
         print(node_help())
         return 0
-    server = Server(arguments, load, stopping)
+    server = Server(arguments, load, ends)
     server.start()
-    stopping.wait()
+    ends.get()
+    server.stopping.set()
     server.join(0.0 if server.is_importing else GRACE_SECONDS)
     for number in SIGNALS:  # the interpreter takes its time to end, and must not be killed there
         signal.signal(number, signal.SIG_IGN)
@@ -57,12 +59,13 @@ def main(arguments: Sequence[str] | None = None,
 
 
 class Server(threading.Thread):
-    """Imports ROS, serves the node until `stopping` is set, and sets it when it cannot."""
+    """Imports ROS and serves the node until `stopping` is set; puts into `ends` when it ends."""
 
     def __init__(self, arguments: list[str], load: Callable[[Any], Any] | None,
-                 stopping: threading.Event):
+                 ends: queue.SimpleQueue):
         super().__init__(name='node', daemon=True)
-        self.arguments, self.load, self.stopping = arguments, load, stopping
+        self.arguments, self.load, self.ends = arguments, load, ends
+        self.stopping = threading.Event()
         self.is_importing, self.code = True, 1
 
     def run(self) -> None:
@@ -71,7 +74,7 @@ class Server(threading.Thread):
             self.code = self.serve()
         finally:
             self.is_importing = False
-            self.stopping.set()
+            self.ends.put(None)
 
     def serve(self) -> int:
         """Make the node and serve it -> exit code."""
@@ -111,8 +114,8 @@ def spin(node: SegmentationNode, stopping: threading.Event) -> None:
         except Exception as error:  # the edge that must survive: a callback, or a request to rclpy
             node.diagnostics.add_error(error)
     starter.join()
+    executor.shutdown()  # after the callbacks in progress, which may be a transition
     node.release()
-    executor.shutdown()
     node.destroy_node()
 
 
