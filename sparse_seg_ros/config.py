@@ -10,6 +10,7 @@ messages all come from here.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -21,20 +22,23 @@ EXPOSURES = ('as_is', 'lifted')
 SELECTORS = ('entropy', 'random', 'magnitude', 'learnable', 'oracle')
 ENSEMBLERS = ('gated', 'direct', 'entropy', 'oracle')
 
+NAMESPACE = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)  # of a camera
+
 Config = TypeVar('Config', bound='Settings')
 
 
 def setting(default: Any, about: str, *, at_least: float | None = None,
             at_most: float | None = None, choices: tuple | None = None,
-            is_live: bool = False, methods: tuple[str, ...] = ()) -> Any:
+            changes: str = 'never', methods: tuple[str, ...] = ()) -> Any:
     """
-    Make a dataclass field that knows its range; a live one may change while running.
+    Make a dataclass field that knows its range.
 
-    methods: the only ones that a setting of a method belongs to; () = all.
+    changes: when it may change in the ROS node, 'never', 'unconfigured' (before the model is
+    loaded) or 'live'; methods: the only ones that a setting of a method belongs to; () = all.
     """
     return field(default=default, metadata={
         'about': about, 'at_least': at_least, 'at_most': at_most, 'choices': choices,
-        'is_live': is_live, 'methods': methods})
+        'changes': changes, 'methods': methods})
 
 
 class Settings:
@@ -186,28 +190,49 @@ class MethodConfig(Settings):
 class NodeConfig(Settings):
     """Parameters of the ROS node, see config/node.yaml."""
 
-    model: str = setting('demo', 'zoo name, method YAML, weights file or Hugging Face folder')
-    device: str = setting('auto', "torch device: 'cpu', 'cuda', 'cuda:0'; auto = cuda if present")
+    model: str = setting('demo', 'zoo name, method YAML, weights file or Hugging Face folder',
+                         changes='unconfigured')
+    device: str = setting('auto', "torch device: 'cpu', 'cuda', 'cuda:0'; auto = cuda if present",
+                          changes='unconfigured')
     precision: str = setting('auto', 'arithmetic of the networks; auto = the fastest safe one',
-                             choices=('auto', 'fp32', 'bf16', 'fp16'))
+                             choices=('auto', 'fp32', 'bf16', 'fp16'), changes='unconfigured')
     cameras: tuple = setting((), 'camera namespaces; empty = one camera on topic image')
     image_transport: str = setting('raw', 'type of the input topic', choices=('raw', 'compressed'))
     reliability: str = setting('auto', 'of the image subscription; auto = as the publishers offer',
                                choices=('auto', 'reliable', 'best_effort'))
     autostart: bool = setting(True, 'configure and activate on start')
-    max_age_seconds: float = setting(0.5, 'older images are dropped as stale; 0 keeps all',
-                                     at_least=0.0, is_live=True)
+    max_age_seconds: float = setting(2.0, 'images that are older when their mask could be '
+                                     'published, or of unknown age, are dropped as stale; 0 keeps '
+                                     'all', at_least=0.0, at_most=10.0, changes='live')
     max_pixels: int = setting(4096 * 2160, 'larger images are dropped before they are decoded',
-                              at_least=1, at_most=2 ** 28, is_live=True)
+                              at_least=1, at_most=2 ** 28, changes='live')
     alpha_nats: float = setting(-1.0, 'entropy above which a pixel is refined; below 0: the '
-                                "model's own value", at_least=-1.0, at_most=6.0, is_live=True)
+                                "model's own value", at_least=-1.0, at_most=6.0, changes='live')
     budget: float = setting(-1.0, 'refine at most this fraction of the pixels, where most '
                             "uncertain; below 0: the model's own value", at_least=-1.0,
-                            at_most=1.0, is_live=True)
+                            at_most=1.0, changes='live')
     budget_milliseconds: float = setting(100.0, 'time a frame may take before the timing status '
-                                         'warns', at_least=1.0, is_live=True)
-    publish_uncertainty: bool = setting(True, 'publish segmentation/uncertainty', is_live=True)
+                                         'warns', at_least=1.0, at_most=5000.0, changes='live')
+    publish_uncertainty: bool = setting(True, 'publish segmentation/uncertainty', changes='live')
     uncertainty_encoding: str = setting('32FC1', '32FC1 in [0, 1], or mono8 0..255',
-                                        choices=('32FC1', 'mono8'), is_live=True)
+                                        choices=('32FC1', 'mono8'), changes='live')
     overlay_alpha: float = setting(0.5, 'opacity of the colours in segmentation/overlay',
-                                   at_least=0.0, at_most=1.0, is_live=True)
+                                   at_least=0.0, at_most=1.0, changes='live')
+
+    def __post_init__(self):
+        super().__post_init__()
+        for camera in self.cameras:
+            check_camera(camera, self.cameras)
+
+
+def check_camera(camera: Any, cameras: tuple) -> None:
+    """Raise ValueError unless a camera has a namespace of its own that ROS allows."""
+    if camera == '':
+        raise ValueError("setting 'cameras' must give every camera a namespace, got '' in "
+                         f'{list(cameras)}; name that one, too, or leave it out')
+    if not isinstance(camera, str) or not NAMESPACE.fullmatch(camera):
+        raise ValueError("setting 'cameras' must be namespaces such as 'front' or 'robot/front', "
+                         f'got {camera!r}; use letters, digits and _, and no / at the end')
+    if [each.strip('/') for each in cameras].count(camera.strip('/')) > 1:
+        raise ValueError(f"setting 'cameras' must name every camera once, got {camera!r} again in "
+                         f'{list(cameras)}; leave it out')

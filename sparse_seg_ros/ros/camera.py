@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -20,14 +20,20 @@ from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.ros import qos
 from sparse_seg_ros.ros.messages import image_message
 from sparse_seg_ros.ros.outputs import ON_REQUEST, OUTPUTS, Segmented
+from sparse_seg_ros.ros.statuses import rate_hz
+from sparse_seg_ros.ros.texts import cut
 
 INPUTS = {'raw': (Image, 'image'), 'compressed': (CompressedImage, 'image/compressed')}
 
 
 class Camera:
-    """Topics of one camera, under its namespace where the node has several."""
+    """
+    Topics of one camera, under its namespace where the node has several.
 
-    def __init__(self, node: Node, namespace: str, config: NodeConfig,
+    outputs: names of what the model can fill; store(camera, message) takes an image.
+    """
+
+    def __init__(self, node: Node, namespace: str, config: NodeConfig, outputs: Iterable[str],
                  store: Callable[[str, Any], bool]):
         self.node, self.name, self.setting = node, namespace or 'camera', config.reliability
         self.store = store
@@ -39,8 +45,8 @@ class Camera:
             name: node.create_publisher(
                 Image, f'{prefix}segmentation/{name}', qos.output_profile(),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies())
-            for name in OUTPUTS}
-        self.arrivals = deque(maxlen=30)
+            for name in outputs}
+        self.arrivals = deque(maxlen=30)  # monotonic seconds
         self.last_seconds = time.monotonic()
         self.looks = 'n/a'
         self.changing = threading.Lock()
@@ -76,8 +82,13 @@ class Camera:
         if self.store(self.name, message):
             self.last_seconds = time.monotonic()
             self.arrivals.append(self.last_seconds)
-            self.looks = message.format if hasattr(message, 'format') else \
-                f'{message.width}x{message.height} {message.encoding}'
+            self.looks = cut(message.format) if hasattr(message, 'format') else \
+                f'{message.width}x{message.height} {cut(message.encoding)}'
+
+    def await_images(self) -> None:
+        """Start to wait for images now."""
+        self.arrivals.clear()
+        self.last_seconds = time.monotonic()
 
     def report_mismatch(self, event: Any) -> None:
         """Log incompatible QoS with its cure; where reliability is auto it cures itself."""
@@ -88,6 +99,8 @@ class Camera:
 
     def wants(self, name: str, config: NodeConfig) -> bool:
         """Tell whether an output is to be made: lazy ones only while somebody listens."""
+        if name not in self.publishers:
+            return False
         if name == 'uncertainty' and not config.publish_uncertainty:
             return False
         return not OUTPUTS[name].is_lazy or \
@@ -104,8 +117,7 @@ class Camera:
 
     def rate_hz(self) -> float:
         """Return images per second over the last ones received."""
-        times = list(self.arrivals)
-        return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
+        return rate_hz(list(self.arrivals), time.monotonic())
 
     def destroy(self) -> None:
         """Undo all subscriptions and publishers."""

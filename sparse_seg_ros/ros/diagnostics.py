@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,9 +19,12 @@ from sparse_seg_ros.ros import qos, statuses
 from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.messages import diagnostic_array, frame_status
 from sparse_seg_ros.ros.newest import Counters
+from sparse_seg_ros.ros.rivals import describe_rivals
 from sparse_seg_ros.ros.stage_times import StageTimes
+from sparse_seg_ros.ros.texts import describe_error
 
 PERIOD_SECONDS = 1.0
+THROTTLE_SECONDS = 5.0
 
 
 class Diagnostics:
@@ -31,20 +35,29 @@ class Diagnostics:
     """
 
     def __init__(self, node: Node):
-        self.node, self.times = node, StageTimes()
-        self.before: dict[str, Counters] = {}
+        self.node, self.times, self.errors = node, StageTimes(), CallbackErrors()
+        self.rivals, self.before = '', {}
         self.timing = node.create_publisher(diagnostic_types.DiagnosticArray, '~/timing', 10)
         self.health = node.create_publisher(diagnostic_types.DiagnosticArray, '/diagnostics', 10)
         self.timer = node.create_timer(
             PERIOD_SECONDS, self.report, clock=Clock(clock_type=ClockType.STEADY_TIME),
             callback_group=MutuallyExclusiveCallbackGroup())
 
+    def add_times(self, milliseconds: Mapping[str, float]) -> None:
+        """Keep the times of a frame that was segmented, whether published or not."""
+        self.times.add(milliseconds, self.node.config.budget_milliseconds)
+
     def add_frame(self, camera: Camera, message: Any, milliseconds: Mapping[str, float],
                   facts: Mapping[str, Any]) -> None:
         """Publish the times of one frame under the header of its image."""
-        self.times.add(milliseconds, self.node.config.budget_milliseconds)
         self.publish(self.timing, message.header,
                      [frame_status(camera.name, milliseconds, facts)])
+
+    def add_error(self, error: Exception) -> None:
+        """Log and count an error that came out of a callback."""
+        self.errors.add(error)
+        self.node.get_logger().error(f'a callback failed: {self.errors.last}',
+                                     throttle_duration_sec=THROTTLE_SECONDS)
 
     def report(self) -> None:
         """Publish the state of everything."""
@@ -52,32 +65,73 @@ class Diagnostics:
         self.publish(self.health, header, self.collect())
 
     def publish(self, publisher: Any, header: Header, found: list) -> None:
-        """Publish statuses under the name of the node."""
-        publisher.publish(diagnostic_array(diagnostic_types, header, self.node.get_name(), found))
+        """Publish statuses under the full name of the node."""
+        publisher.publish(diagnostic_array(
+            diagnostic_types, header, self.node.get_fully_qualified_name(), found))
 
     def collect(self) -> list[statuses.Status]:
         """Return one status per task of ROS.md."""
         node, segmenter = self.node, self.node.segmenter  # may go while we look
         description = segmenter.description if segmenter else {}
         found = [statuses.engine_status(node.state, description, node.error),
-                 statuses.timing_status(self.times, node.config.budget_milliseconds),
-                 statuses.memory_status()]
+                 statuses.timing_status(
+                     self.times, node.config.budget_milliseconds, node.newest.running_seconds(),
+                     time.monotonic() - self.times.last_seconds),
+                 statuses.memory_status(has_model=segmenter is not None), self.collect_node()]
         for camera in list(node.cameras.values()):
             found += self.collect_camera(camera)
         return found
 
+    def collect_node(self) -> statuses.Status:
+        """Return what goes wrong in the node beside the frames."""
+        rivals = describe_rivals(self.node, [
+            camera.publishers['mask'].topic_name for camera in list(self.node.cameras.values())])
+        if rivals and rivals != self.rivals:
+            self.node.get_logger().warning(rivals)
+        self.rivals = rivals
+        worker = self.node.worker
+        return statuses.node_status(list(worker.deaths) if worker else [],
+                                    self.errors.describe(), rivals)
+
     def collect_camera(self, camera: Camera) -> list[statuses.Status]:
         """Return input and frame counters of one camera."""
         publishers = camera.find_publishers()
-        counts = self.node.newest.counters(camera.name)
-        before = self.before.get(camera.name, Counters())
-        self.before[camera.name] = counts
         facts = {'topic': camera.topic, 'image': camera.looks,
                  'rate Hz': f'{camera.rate_hz():.1f}', 'publishers': len(publishers),
                  'reliability': qos.NAMES[camera.profile.reliability]}
-        is_active, worker = self.node.state == 'active', self.node.worker
-        silent = time.monotonic() - camera.last_seconds if is_active else 0.0
-        why = qos.why_silent(camera.topic, camera.profile, publishers)
-        age = statuses.describe_age(worker.ages[camera.name] if worker else None)
-        return [statuses.input_status(camera.name, silent, why, facts),
-                statuses.frames_status(camera.name, counts, before, age)]
+        worker, newest = self.node.worker, self.node.newest
+        counts = newest.counters(camera.name)
+        return [statuses.input_status(
+                    camera.name, time.monotonic() - camera.last_seconds,
+                    qos.why_silent(camera.topic, camera.profile, publishers), facts,
+                    is_active=self.node.state == 'active', has_images=bool(camera.arrivals)),
+                statuses.frames_status(
+                    camera.name, counts, self.counters_before(camera.name, counts),
+                    str(worker.ages[camera.name]) if worker else 'n/a', newest.stuck_seconds())]
+
+    def counters_before(self, camera: str, counts: Counters) -> Counters:
+        """Keep the counters of a camera -> those of some seconds ago, 0 at the start."""
+        now = time.monotonic()
+        history = self.before.setdefault(camera, deque([(now, Counters())]))
+        history.append((now, counts))
+        while len(history) > 1 and history[1][0] <= now - statuses.RECENT_SECONDS:
+            history.popleft()
+        return history[0][1]
+
+
+class CallbackErrors:
+    """Errors that came out of callbacks: how many, which was the last, and which are recent."""
+
+    def __init__(self):
+        self.count, self.last, self.moments = 0, 'none', deque(maxlen=100)
+
+    def add(self, error: Exception) -> None:
+        """Count an error."""
+        self.count, self.last = self.count + 1, describe_error(error)
+        self.moments.append(time.monotonic())
+
+    def describe(self) -> dict[str, Any]:
+        """Return what statuses.node_status() wants to know."""
+        start = time.monotonic() - statuses.RECENT_SECONDS
+        return {'callback errors': self.count, 'last error': self.last,
+                'recent': sum(moment > start for moment in list(self.moments))}

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sparse_seg_ros.ros.texts import LONG, cut
+
 
 class Forward(logging.Handler):
     """Passes records on to a logger of rclpy."""
@@ -19,10 +21,11 @@ class Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one record; rclpy wants a line of code for each severity."""
+        text = cut(record.getMessage(), LONG)
         if record.levelno >= logging.WARNING:
-            self.logger.warning(record.getMessage())
+            self.logger.warning(text)
         else:
-            self.logger.info(record.getMessage())
+            self.logger.info(text)
 
 
 @contextmanager

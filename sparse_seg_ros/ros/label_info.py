@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Header
 
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.ros import qos
 
+TOPIC = 'segmentation/label_info'
 PERIOD_SECONDS = 5.0  # bags started late miss latched messages
 
 try:
@@ -19,27 +24,40 @@ except ImportError:  # optional: not on PyPI
 
 
 class LabelInfoPublisher:
-    """Publishes the label set latched and every few seconds; nothing without vision_msgs."""
+    """
+    Publishes the label set beside every mask, latched and every few seconds.
 
-    def __init__(self, node: Node, labels: LabelSet):
-        self.node, self.publisher = node, None
+    namespaces: of the cameras. Nothing is published without vision_msgs.
+    """
+
+    def __init__(self, node: Node, namespaces: Sequence[str], labels: LabelSet):
+        self.node, self.labels, self.publishers = node, labels, []
         if LabelInfo is None:
             return
-        self.labels = labels
-        self.publisher = node.create_publisher(LabelInfo, 'segmentation/label_info',
-                                               qos.latched_profile())
-        self.timer = node.create_timer(PERIOD_SECONDS, self.publish)
+        self.publishers = [
+            node.create_publisher(LabelInfo, f'{namespace}/{TOPIC}' if namespace else TOPIC,
+                                  qos.latched_profile()) for namespace in namespaces]
+        self.timer = node.create_timer(PERIOD_SECONDS, self.publish,
+                                       clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.publish()
 
     def publish(self) -> None:
         """Publish the names of all class ids."""
-        header = Header(stamp=self.node.get_clock().now().to_msg())
-        self.publisher.publish(LabelInfo(header=header, threshold=0.0, class_map=[
-            VisionClass(class_id=number, class_name=name)
-            for number, name in enumerate(self.labels.names)]))
+        message = label_info(Header(stamp=self.node.get_clock().now().to_msg()), self.labels)
+        for publisher in list(self.publishers):
+            publisher.publish(message)
 
     def destroy(self) -> None:
-        """Undo publisher and timer."""
-        if self.publisher is not None:
+        """Undo publishers and timer."""
+        publishers, self.publishers = self.publishers, []
+        if publishers:
             self.node.destroy_timer(self.timer)
-            self.node.destroy_publisher(self.publisher)
+        for publisher in publishers:
+            self.node.destroy_publisher(publisher)
+
+
+def label_info(header: Header, labels: LabelSet) -> Any:
+    """Label set -> LabelInfo."""
+    return LabelInfo(header=header, threshold=0.0, class_map=[
+        VisionClass(class_id=number, class_name=name)
+        for number, name in enumerate(labels.names)])

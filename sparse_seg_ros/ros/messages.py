@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sparse_seg_ros.ros.statuses import Status
+from sparse_seg_ros.ros.texts import LONG, cut
 
 # encoding -> dtype and number of channels of the array
 LAYOUTS = {'mono8': (np.uint8, 1), 'rgb8': (np.uint8, 3), '32FC1': (np.float32, 1)}
@@ -41,12 +42,12 @@ def image_message(image_type: type, header: Any, array: np.ndarray, encoding: st
 
 
 def diagnostic_array(types: Any, header: Any, node: str, statuses: Iterable[Status]) -> Any:
-    """Statuses -> DiagnosticArray; types has the classes of diagnostic_msgs.msg."""
+    """Statuses of a node, by its full name -> DiagnosticArray; types: of diagnostic_msgs.msg."""
     return types.DiagnosticArray(header=header, status=[
         types.DiagnosticStatus(
             level=getattr(types.DiagnosticStatus, status.level), name=f'{node}: {status.task}',
-            message=status.message, hardware_id=node,
-            values=[types.KeyValue(key=key, value=str(value))
+            message=cut(status.message, LONG), hardware_id=node,
+            values=[types.KeyValue(key=key, value=cut(str(value), LONG))
                     for key, value in status.values.items()])
         for status in statuses])
 

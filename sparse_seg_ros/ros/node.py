@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rcl_interfaces.msg import SetParametersResult
@@ -29,10 +30,13 @@ from sparse_seg_ros.ros.diagnostics import Diagnostics
 from sparse_seg_ros.ros.forwarded_log import forwarded
 from sparse_seg_ros.ros.label_info import LabelInfoPublisher
 from sparse_seg_ros.ros.newest import Newest
+from sparse_seg_ros.ros.outputs import topics_of
+from sparse_seg_ros.ros.texts import LONG, cut, describe_error
 from sparse_seg_ros.ros.worker import Worker
-from sparse_seg_ros.segmenter import Segmenter
 
-EXPECTED = (ValueError, OSError, ImportError, RuntimeError)
+if TYPE_CHECKING:
+    from sparse_seg_ros.segmenter import Segmenter  # imports torch: seconds
+
 WARM_UP_SIZE_HW, WARM_UP_RUNS = (360, 640), 2
 MATCH_PERIOD_SECONDS = 0.5
 DRAIN_SECONDS = 10.0
@@ -66,13 +70,13 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         self.cameras: dict[str, Camera] = {}
         self.newest = Newest([name or 'camera' for name in self.config.cameras or ('',)])
         self.diagnostics = Diagnostics(self)
-        self.matching = self.create_timer(
-            MATCH_PERIOD_SECONDS, self.match_publishers,
+        self.caring = self.create_timer(
+            MATCH_PERIOD_SECONDS, self.look_after,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
             callback_group=MutuallyExclusiveCallbackGroup())
 
     def autostart(self) -> None:
-        """Configure and activate, as the parameter autostart asks for."""
+        """Configure and activate, as the parameter autostart tells."""
         if self.config.autostart and \
                 self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
@@ -103,11 +107,15 @@ class SegmentationNode(LifecycleNodeMixin, Node):
 
     def attempt(self, act: Callable[[], None], name: str, state: str
                 ) -> TransitionCallbackReturn:
-        """Do a step of the lifecycle; log an expected error in one line (rclpy hides them)."""
+        """
+        Do a step of the lifecycle; log whatever stops it in one line, and keep it.
+
+        rclpy hides errors raised here, and is stuck in a transition after SystemExit.
+        """
         try:
             act()
-        except EXPECTED as error:
-            self.error = f'{name} failed: {error}'
+        except (Exception, SystemExit) as error:
+            self.error = f'{name} failed: {describe_error(error)}'
             self.get_logger().error(self.error)
             return TransitionCallbackReturn.FAILURE
         self.state, self.error = state, ''
@@ -137,24 +145,27 @@ class SegmentationNode(LifecycleNodeMixin, Node):
 
     def make_topics(self) -> None:
         """Create cameras, label info and the thread that serves them."""
-        for namespace in self.config.cameras or ('',):
-            camera = Camera(self, namespace, self.config, self.newest.put)
+        namespaces, outputs = self.config.cameras or ('',), topics_of(self.segmenter.method)
+        for namespace in namespaces:
+            camera = Camera(self, namespace, self.config, outputs, self.newest.put)
             self.cameras[camera.name] = camera
-        self.label_info = LabelInfoPublisher(self, self.segmenter.labels)
+        self.label_info = LabelInfoPublisher(self, namespaces, self.segmenter.labels)
         self.worker = Worker(self.segmenter, self.newest, self.cameras, lambda: self.config,
-                             self.diagnostics.add_frame)
+                             self.diagnostics)
 
     def open_gate(self) -> None:
         """Let images in, and start waiting for them now."""
         for camera in self.cameras.values():
-            camera.last_seconds = time.monotonic()
+            camera.await_images()
         self.newest.open()
 
     def release(self) -> None:
         """Stop the worker, remove the topics, forget the model."""
         self.newest.close(DRAIN_SECONDS)
         if self.worker is not None:
-            self.worker.stop(DRAIN_SECONDS)
+            if not self.worker.stop(DRAIN_SECONDS):
+                self.get_logger().error('the model hangs in a frame; its thread and its memory '
+                                        'are left behind, restart the node to free them')
         if self.label_info is not None:
             self.label_info.destroy()
         cameras, self.cameras = self.cameras, {}
@@ -162,32 +173,36 @@ class SegmentationNode(LifecycleNodeMixin, Node):
             camera.destroy()
         self.worker = self.label_info = self.segmenter = None
 
-    def match_publishers(self) -> None:
-        """Let every camera follow the reliability of its publishers."""
+    def look_after(self) -> None:
+        """Let every camera follow its publishers, and the thread that segments live."""
         for camera in list(self.cameras.values()):
             camera.match_publishers()
+        worker = self.worker  # may go meanwhile
+        if worker is not None:
+            worker.revive()
         if self.state == 'loading':
             self.get_logger().info('still loading', throttle_duration_sec=5.0, skip_first=True)
 
     def change_parameters(self, changes: list) -> SetParametersResult:
-        """Check live changes; the next frame uses them."""
+        """Check changes; the next frame uses them, or the next model that is loaded."""
         try:
-            config = parameters.changed(self.config, changes)
+            config = parameters.changed(self.config, changes, self.state)
             self.check_limits(config)
         except ValueError as error:
-            return SetParametersResult(successful=False, reason=str(error))
+            return SetParametersResult(successful=False, reason=cut(str(error), LONG))
         self.config = config
         return SetParametersResult(successful=True)
 
     def check_limits(self, config: NodeConfig) -> None:
         """Raise ValueError for a limit of the refinement that the model cannot have."""
-        if self.segmenter is None:
+        segmenter = self.segmenter  # may go meanwhile
+        if segmenter is None:
             return
         for name, asked in (('alpha_nats', config.alpha_nats), ('budget', config.budget)):
-            if asked >= 0 and self.segmenter.alpha is None:
+            if asked >= 0 and segmenter.alpha is None:
                 raise ValueError(f'{name} {asked} needs a model with refinement; '
-                                 f'{self.config.model!r} runs dense, set it to -1.0')
-        largest = math.log(len(self.segmenter.labels))
+                                 f'{config.model!r} runs dense, set it to -1.0')
+        largest = math.log(len(segmenter.labels))
         if config.alpha_nats > largest:
             raise ValueError(f'alpha_nats {config.alpha_nats} is above {largest:.3g}, the largest '
-                             f'entropy of {len(self.segmenter.labels)} classes')
+                             f'entropy of {len(segmenter.labels)} classes')

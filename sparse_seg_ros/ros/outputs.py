@@ -75,3 +75,9 @@ OUTPUTS = {
     'overlay': Output(lambda config: 'rgb8', make_overlay),
 }
 ON_REQUEST = ('confidence', 'merged')  # computed only for those who listen
+
+
+def topics_of(method: object) -> tuple[str, ...]:
+    """Return the outputs that a method can fill: merged is of those that merge tokens."""
+    return tuple(name for name in OUTPUTS
+                 if name != 'merged' or hasattr(method, 'merged_map'))

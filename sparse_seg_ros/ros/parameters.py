@@ -16,7 +16,6 @@ from sparse_seg_ros.config import NodeConfig, check_setting, nearest
 
 SETTINGS = {item.name: item for item in fields(NodeConfig)}
 OF_ROS = ('use_sim_time', 'start_type_description_service')  # declared by rclpy itself
-UNBOUNDED = 1e9
 
 
 def declare(node: Node) -> NodeConfig:
@@ -63,18 +62,15 @@ def descriptor(item: Field) -> ParameterDescriptor:
     """
     about = item.metadata
     choices = f" ({', '.join(about['choices'])})" if about['choices'] else ''
-    made = ParameterDescriptor(description=about['about'] + choices,
-                               read_only=not about['is_live'],
-                               dynamic_typing=about['is_live'])
-    low, high = about['at_least'], about['at_most']
-    if low is None and high is None:
-        return made
-    low, high = -UNBOUNDED if low is None else low, UNBOUNDED if high is None else high
+    may_change = about['changes'] != 'never'
+    made = ParameterDescriptor(description=about['about'] + choices, read_only=not may_change,
+                               dynamic_typing=may_change)
     if isinstance(item.default, float):
-        made.floating_point_range = [FloatingPointRange(from_value=float(low),
-                                                        to_value=float(high))]
-    elif isinstance(item.default, int):
-        made.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
+        made.floating_point_range = [FloatingPointRange(from_value=about['at_least'],
+                                                        to_value=about['at_most'])]
+    elif type(item.default) is int:
+        made.integer_range = [IntegerRange(from_value=about['at_least'],
+                                           to_value=about['at_most'])]
     return made
 
 
@@ -87,16 +83,29 @@ def to_setting(item: Field, value: Any) -> Any:
     """Parameter value -> setting value, undoing to_ros."""
     if isinstance(item.default, tuple) and isinstance(value, Sequence) \
             and not isinstance(value, str):
-        return tuple(part for part in value if part != '')
+        return () if list(value) == [''] else tuple(value)
     return value
 
 
-def changed(config: NodeConfig, parameters: Sequence[Parameter]) -> NodeConfig:
-    """Return config with live changes applied; ValueError, with the reason, for a bad one."""
+def changed(config: NodeConfig, parameters: Sequence[Parameter], state: str) -> NodeConfig:
+    """
+    Return config with changes applied; ValueError, with the reason, for a bad one.
+
+    state: of the node; what the model is loaded by may change only in 'unconfigured'.
+    """
     values = {}
     for parameter in parameters:
         item = SETTINGS.get(parameter.name)
         if item is not None:
+            check_state(item, state)
             check_value(item, parameter.value)
             values[item.name] = to_setting(item, parameter.value)
     return replace(config, **values)
+
+
+def check_state(item: Field, state: str) -> None:
+    """Raise ValueError if a setting may not change in this state of the node."""
+    if item.metadata['changes'] == 'unconfigured' and state != 'unconfigured':
+        cure = 'wait until it is loaded' if state == 'loading' else 'clean the node up first'
+        raise ValueError(f'parameter {item.name!r} can change only while the node is '
+                         f'unconfigured, it is {state}; {cure}')

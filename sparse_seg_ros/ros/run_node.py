@@ -1,25 +1,28 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Console script `segmentation_node`: the node as a process that ends well."""
+"""
+Console script `segmentation_node`: the node as a process that ends well, whatever it is doing.
+
+The main thread only waits for signals; a thread of its own imports, loads and serves. Nothing
+heavy is imported before the signals are heard.
+"""
 
 from __future__ import annotations
 
+import os
+import queue
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
-
-import rclpy
-from rclpy.executors import MultiThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
-
-from sparse_seg_ros.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from sparse_seg_ros.ros.node import SegmentationNode
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRACE_SECONDS = 1.2  # for an orderly end; what loads or hangs in native code is left behind
+FLUSH_SECONDS = 0.3
 SPIN_SECONDS = 0.1  # signals are seen between spins
 YIELD_SECONDS = 0.0002  # rclpy submits a callback again and again until a thread has begun it
 NUM_THREADS = 3  # a transition, an image, a service or timer
@@ -31,39 +34,105 @@ def main(arguments: Sequence[str] | None = None,
     Run the node until SIGINT or SIGTERM -> exit code, 0 unless the parameters were bad.
 
     The signal may come several times, as under `ros2 launch`. `load` makes the segmenter from
-    the parameters; None loads the model they name.
+    the parameters; None loads the model they name. A node that does not end in time is left
+    behind with the process.
     """
-    keep_freed_memory()
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
-    from sparse_seg_ros.ros.node import SegmentationNode, load_model  # imports torch: seconds
+    ends = queue.SimpleQueue()  # safe in a signal handler, which may interrupt itself
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: ends.put(None))
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if {'-h', '--help'} & set(arguments):
+        from sparse_seg_ros.ros.node_help import node_help
 
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        node = SegmentationNode(load or load_model)
-    except ValueError as error:
-        rclpy.logging.get_logger('segmentation').fatal(str(error))
-        rclpy.shutdown()
-        return 1
-    spin(node, stopping)
-    rclpy.shutdown()
-    return 0
+        print(node_help())
+        return 0
+    server = Server(arguments, load, ends)
+    server.start()
+    ends.get()
+    server.stopping.set()
+    server.join(0.0 if server.is_importing else GRACE_SECONDS)
+    for number in SIGNALS:  # the interpreter takes its time to end, and must not be killed there
+        signal.signal(number, signal.SIG_IGN)
+    if server.is_alive():
+        leave_behind(server)
+    return server.code
+
+
+class Server(threading.Thread):
+    """Imports ROS and serves the node until `stopping` is set; puts into `ends` when it ends."""
+
+    def __init__(self, arguments: list[str], load: Callable[[Any], Any] | None,
+                 ends: queue.SimpleQueue):
+        super().__init__(name='node', daemon=True)
+        self.arguments, self.load, self.ends = arguments, load, ends
+        self.stopping = threading.Event()
+        self.is_importing, self.code = True, 1
+
+    def run(self) -> None:
+        """Serve; runs in the thread."""
+        try:
+            self.code = self.serve()
+        finally:
+            self.is_importing = False
+            self.ends.put(None)
+
+    def serve(self) -> int:
+        """Make the node and serve it -> exit code."""
+        import rclpy
+        from rclpy.signals import SignalHandlerOptions
+
+        from sparse_seg_ros.memory import keep_freed_memory
+        from sparse_seg_ros.ros.node import SegmentationNode, load_model
+        from sparse_seg_ros.ros.texts import LONG, cut, describe_error
+
+        self.is_importing = False
+        keep_freed_memory()
+        try:
+            rclpy.init(args=self.arguments, signal_handler_options=SignalHandlerOptions.NO)
+            node = SegmentationNode(self.load or load_model)
+        except Exception as error:  # of rclpy: one for every kind of bad argument
+            text = cut(str(error), LONG) if type(error) is ValueError else describe_error(error)
+            rclpy.logging.get_logger('segmentation').fatal(text)
+            rclpy.try_shutdown()
+            return 1
+        spin(node, self.stopping)
+        rclpy.try_shutdown()
+        return 0
 
 
 def spin(node: SegmentationNode, stopping: threading.Event) -> None:
     """Serve the node until told to stop, then free everything."""
+    from rclpy.executors import MultiThreadedExecutor
+
     executor = MultiThreadedExecutor(NUM_THREADS)
     executor.add_node(node)
     starter = threading.Thread(target=node.autostart, daemon=True)
     starter.start()  # off the executor, which serves meanwhile
-    while not stopping.is_set():
-        executor.spin_once(timeout_sec=SPIN_SECONDS)
-        time.sleep(YIELD_SECONDS)  # gives that thread the interpreter
+    while not stopping.wait(YIELD_SECONDS):  # gives that thread the interpreter
+        try:
+            executor.spin_once(timeout_sec=SPIN_SECONDS)
+        except Exception as error:  # the edge that must survive: a callback, or a request to rclpy
+            node.diagnostics.add_error(error)
     starter.join()
+    executor.shutdown()  # after the callbacks in progress, which may be a transition
     node.release()
-    executor.shutdown()
     node.destroy_node()
+
+
+def leave_behind(server: Server) -> None:
+    """End the process although the node is still busy, with its log written."""
+    if not server.is_importing:
+        import rclpy
+
+        rclpy.logging.get_logger('segmentation').warning(
+            f'the node did not end within {GRACE_SECONDS} s: the model still loads, or hangs in a '
+            'frame; the process ends without it')
+        flush = threading.Thread(target=rclpy.try_shutdown, daemon=True)  # may hang with the rest
+        flush.start()
+        flush.join(FLUSH_SECONDS)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == '__main__':

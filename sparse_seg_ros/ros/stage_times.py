@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
 
@@ -15,11 +16,12 @@ class StageTimes:
 
     def __init__(self, capacity: int | None = 300):
         self.times = defaultdict(lambda: deque(maxlen=capacity))
-        self.overruns = 0
+        self.overruns, self.last_seconds = 0, time.monotonic()
 
     def add(self, milliseconds: Mapping[str, float],
             budget_milliseconds: float = float('inf')) -> None:
         """Add one frame, and count how many in a row were over the budget."""
+        self.last_seconds = time.monotonic()
         for stage, spent in milliseconds.items():
             self.times[stage].append(spent)
         is_over = milliseconds.get('total', 0.0) > budget_milliseconds

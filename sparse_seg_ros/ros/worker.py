@@ -7,15 +7,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.ros.ages import Age, find_age, why_stale
 from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.newest import Frame, Newest
 from sparse_seg_ros.ros.outputs import Segmented
 from sparse_seg_ros.ros.pixels import to_rgb
-from sparse_seg_ros.ros.statuses import age_seconds, describe_age
-from sparse_seg_ros.segmenter import Segmenter
+from sparse_seg_ros.ros.texts import LONG, cut, describe_error
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.segmenter import Segmenter  # imports torch: seconds
 
 POLL_SECONDS = 0.2
 THROTTLE_SECONDS = 5.0
@@ -25,70 +28,105 @@ class Worker:
     """
     Serves the frames in the slots until stopped.
 
-    config() is asked before each frame, so that live parameters apply from the next one on;
-    on_frame(camera, message, milliseconds, facts) is called after each frame published.
+    config() is asked before each frame, so that live parameters apply from the next one on. Of
+    each frame segmented report.add_times(milliseconds) is called, and of each one published
+    report.add_frame(camera, message, milliseconds, facts).
     """
 
     def __init__(self, segmenter: Segmenter, newest: Newest, cameras: Mapping[str, Camera],
-                 config: Callable[[], NodeConfig], on_frame: Callable[..., None]):
+                 config: Callable[[], NodeConfig], report: Any):
         self.segmenter, self.newest, self.cameras = segmenter, newest, cameras
-        self.config, self.on_frame = config, on_frame
+        self.config, self.report = config, report
         self.own_limits = {'alpha': segmenter.alpha, 'budget': segmenter.budget}
-        self.ages: dict[str, float | None] = dict.fromkeys(cameras)
+        self.ages = dict.fromkeys(cameras, Age())
         self.node = next(iter(cameras.values())).node
-        self.stopping = threading.Event()
+        self.stopping, self.deaths = threading.Event(), []
+        self.start()
+
+    def start(self) -> None:
+        """Start the thread."""
         self.thread = threading.Thread(target=self.run, name='segmentation', daemon=True)
         self.thread.start()
 
     def run(self) -> None:
-        """Serve frames; runs in the thread."""
-        while not self.stopping.is_set():
-            frame = self.newest.take(POLL_SECONDS)
+        """Serve frames; runs in the thread. What ends it is kept and logged."""
+        frame = None
+        try:
+            while not self.stopping.is_set():
+                frame = self.newest.take(POLL_SECONDS)
+                if frame is not None:
+                    self.newest.settle(frame, self.serve(frame))
+        except BaseException as error:  # not an Exception, or from outside of serve
+            self.deaths.append(describe_error(error))
             if frame is not None:
-                self.newest.settle(frame, self.serve(frame))
+                self.newest.settle(frame, 'failed')
 
-    def stop(self, timeout_seconds: float) -> None:
-        """End the thread after the frame it is at."""
+    def revive(self) -> None:
+        """Start the thread again, once, if it has died, and log it; for a timer to call."""
+        if self.thread.is_alive() or self.stopping.is_set() or not self.deaths:
+            return
+        if len(self.deaths) == 1:
+            self.node.get_logger().error(
+                f'the thread that segments ended: {self.deaths[0]}; it is started again')
+            self.start()
+        else:
+            self.log('error', f'the thread that segments ended again: {self.deaths[-1]}; clean '
+                     'up and configure the node')
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """End the thread after the frame it is at; tell whether it has ended in time."""
         self.stopping.set()
         self.thread.join(timeout_seconds)
+        return not self.thread.is_alive()
 
     def serve(self, frame: Frame) -> str:
         """Segment and publish one frame -> its outcome. One bad frame never stops the rest."""
         try:
             return self.process(frame, self.config())
         except Exception as error:  # the edge that must survive
-            self.log('error', f'{frame.camera}: frame failed: {type(error).__name__}: {error}')
+            self.log('error', f'{frame.camera}: frame failed: {describe_error(error)}')
             return 'failed'
 
     def process(self, frame: Frame, config: NodeConfig) -> str:
         """Segment and publish one frame unless it is too old or not an image -> its outcome."""
-        if self.is_stale(frame, config):
+        self.ages[frame.camera] = self.find_age(frame)
+        if self.is_stale(frame, config, 'dropped'):
             return 'stale'
         started = time.monotonic()
         try:
             image = to_rgb(frame.message, config.max_pixels)
         except ValueError as error:
-            self.log('warning', f'{frame.camera}: image dropped: {error}')
+            self.log('warning', f'{frame.camera}: image dropped: {cut(str(error), LONG)}')
             return 'invalid'
-        self.segment(frame, image, started, config)
-        return 'published'
+        return self.segment(frame, image, started, config)
 
-    def segment(self, frame: Frame, image: Any, started: float, config: NodeConfig) -> None:
-        """Segment an image and publish all that is wanted of it, with its times."""
+    def segment(self, frame: Frame, image: Any, started: float, config: NodeConfig) -> str:
+        """Segment an image, publish all that is wanted of it, keep its times -> its outcome."""
         camera, decoded = self.cameras[frame.camera], time.monotonic()
         self.apply_limits(config)
         seen = self.segmenter(image, wants_confidence=camera.wants('confidence', config),
                               wants_merged=camera.wants('merged', config))
         segmented = time.monotonic()
-        camera.publish(frame.message.header,
-                       Segmented(image, seen, self.segmenter.labels, config))
+        outcome = self.publish(frame, Segmented(image, seen, self.segmenter.labels, config))
         published = time.monotonic()
         stages = {**seen.milliseconds, 'wait': (started - frame.arrived_seconds) * 1e3,
                   'decode': (decoded - started) * 1e3, 'segment': (segmented - decoded) * 1e3,
                   'publish': (published - segmented) * 1e3,
                   'total': (published - frame.arrived_seconds) * 1e3}
-        self.on_frame(camera, frame.message, stages, {
-            'age s': describe_age(self.ages[frame.camera]), 'refined': round(seen.density, 5)})
+        self.report.add_times(stages)
+        if outcome == 'published':
+            self.report.add_frame(camera, frame.message, stages, {
+                'age s': self.ages[frame.camera].figure, 'refined': round(seen.density, 5)})
+        return outcome
+
+    def publish(self, frame: Frame, segmented: Segmented) -> str:
+        """Publish a frame unless it has become too old, or the gate has closed -> its outcome."""
+        if self.is_stale(frame, segmented.config, 'segmented, but not published'):
+            return 'stale'
+        if not self.newest.begin_publishing(frame):
+            return 'abandoned'
+        self.cameras[frame.camera].publish(frame.message.header, segmented)
+        return 'published'
 
     def apply_limits(self, config: NodeConfig) -> None:
         """Set threshold and budget of the configuration, or the model's own below 0."""
@@ -97,18 +135,19 @@ class Worker:
             if wanted != getattr(self.segmenter, name):
                 setattr(self.segmenter, name, wanted)
 
-    def is_stale(self, frame: Frame, config: NodeConfig) -> bool:
-        """Tell whether an image is too old to be of use, and log the cure."""
-        stamp = frame.message.header.stamp
-        now = self.node.get_clock().now().nanoseconds
-        age = age_seconds(now, stamp.sec * 10 ** 9 + stamp.nanosec)
-        self.ages[frame.camera] = age
-        if not config.max_age_seconds or age is None or age <= config.max_age_seconds:
-            return False
-        self.log('warning', f'{frame.camera}: image dropped: {age:.2f} s old, older than '
-                 f'max_age_seconds {config.max_age_seconds}; for a bag set use_sim_time and play '
-                 'it with --clock')
-        return True
+    def find_age(self, frame: Frame) -> Age:
+        """Return the age of an image now."""
+        stamp, clock = frame.message.header.stamp, self.node.get_clock()
+        return find_age(clock.now().nanoseconds, stamp.sec * 10 ** 9 + stamp.nanosec,
+                        clock.ros_time_is_active)
+
+    def is_stale(self, frame: Frame, config: NodeConfig, fate: str) -> bool:
+        """Tell whether an image is too old now to be of use, and log its fate with the cure."""
+        why = why_stale(self.find_age(frame), config.max_age_seconds,
+                        self.node.get_clock().ros_time_is_active)
+        if why:
+            self.log('warning', f'{frame.camera}: image {fate}: {why}')
+        return bool(why)
 
     def log(self, level: str, text: str) -> None:
         """Log at most one line per level in some seconds."""

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import time
+
 import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -15,14 +17,20 @@ from std_msgs.msg import Header
 
 from sparse_seg_ros.ros.messages import image_message
 
-OLD_STAMP = Time(sec=1700000000, nanosec=123456789)  # far from now: its age is n/a
+OLD_STAMP = Time(sec=1700000000, nanosec=123456789)  # as in a bag
 
 
-def image(array: np.ndarray | None = None, stamp: Time = OLD_STAMP, encoding: str = 'rgb8',
+def now() -> Time:
+    """Return a stamp of this moment."""
+    seconds, nanoseconds = divmod(time.time_ns(), 10 ** 9)
+    return Time(sec=seconds, nanosec=nanoseconds)
+
+
+def image(array: np.ndarray | None = None, stamp: Time | None = None, encoding: str = 'rgb8',
           **changed) -> Image:
-    """Return an Image; changed fields make it a bad one."""
+    """Return an Image, taken now unless told; changed fields make it a bad one."""
     array = make_image() if array is None else array
-    message = image_message(Image, Header(frame_id='lens', stamp=stamp), array, 'rgb8')
+    message = image_message(Image, Header(frame_id='lens', stamp=stamp or now()), array, 'rgb8')
     message.encoding = encoding
     for name, value in changed.items():
         setattr(message, name, value)
@@ -32,7 +40,7 @@ def image(array: np.ndarray | None = None, stamp: Time = OLD_STAMP, encoding: st
 def jpeg(end: int | None = None) -> CompressedImage:
     """Return a CompressedImage, truncated if an end is given."""
     data = cv2.imencode('.jpg', make_image()[:, :, ::-1])[1].tobytes()[:end]
-    message = CompressedImage(header=Header(frame_id='lens', stamp=OLD_STAMP), format='jpeg')
+    message = CompressedImage(header=Header(frame_id='lens', stamp=now()), format='jpeg')
     message.data.frombytes(data)
     return message
 

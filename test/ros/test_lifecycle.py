@@ -44,7 +44,9 @@ def test_the_gate_opens_and_closes_and_the_model_is_freed(ros):
 
 
 ERRORS = [FileNotFoundError('no weights at x.safetensors'), ImportError('no tensorrt'),
-          ValueError('weights have 19 classes'), RuntimeError('out of memory')]
+          ValueError('weights have 19 classes'), RuntimeError('out of memory'),
+          KeyError('mean'), AttributeError("'list' has no 'items'"), TypeError('not a mapping'),
+          RecursionError('too deep'), MemoryError(), SystemExit('the model wants to end')]
 
 
 @pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
@@ -53,16 +55,18 @@ def test_a_failed_configure_says_why_leaves_unconfigured_and_can_be_retried(ros,
 
     def load(config):
         result = results.pop(0)
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             raise result
         return result
 
     node = ros.segmentation(load)
     assert not change(ros, CONFIGURE)
     assert state(ros) == 'unconfigured' == node.state
-    assert f'configure failed: {error}' in capfd.readouterr().err
+    text = f'configure failed: {type(error).__name__}'
+    text += f': {error}' if str(error) else ''
+    assert text in capfd.readouterr().err
     engine = node.diagnostics.collect()[0]
-    assert (engine.level, engine.message) == ('ERROR', f'configure failed: {error}')
+    assert (engine.level, engine.message) == ('ERROR', text)
     assert change(ros, CONFIGURE) and state(ros) == 'inactive'
     assert node.diagnostics.collect()[0].level == 'OK'
 

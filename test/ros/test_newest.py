@@ -47,14 +47,15 @@ def test_cameras_take_turns_however_fast_one_is():
     assert served[:2] == ['fast', 'slow'] and served.count('slow') == 3
 
 
-def test_close_counts_the_slot_and_the_frame_in_flight_as_superseded():
+def test_close_counts_the_slot_and_the_frame_in_flight_as_abandoned():
     newest = opened()
     newest.put('camera', 1)
     frame = newest.take(0)
     newest.put('camera', 2)
     newest.close()
     newest.settle(frame, 'published')  # too late: counted already
-    assert newest.counters('camera') == Counters(received=2, superseded=2)
+    assert newest.counters('camera') == Counters(received=2, abandoned=2)
+    assert not newest.begin_publishing(frame)
 
 
 def test_close_waits_for_the_frame_in_flight():
@@ -104,3 +105,38 @@ def test_an_unknown_outcome_is_an_error():
     newest.put('camera', 1)
     with pytest.raises(ValueError, match='outcome must be one of published'):
         newest.settle(newest.take(0), 'lost')
+
+
+def test_close_waits_for_a_frame_whose_publishing_has_begun():
+    newest = opened()
+    newest.put('camera', 1)
+    frame = newest.take(0)
+    assert newest.begin_publishing(frame)
+    timer = threading.Timer(0.05, newest.settle, (frame, 'published'))
+    timer.start()
+    newest.close(timeout_seconds=0)
+    assert newest.counters('camera') == Counters(received=1, published=1)
+
+
+def test_frames_that_wait_while_nothing_becomes_of_any_are_stuck():
+    newest = opened()
+    newest.moved_seconds -= 20
+    assert newest.stuck_seconds() == newest.running_seconds() == 0.0
+    newest.put('camera', 1)
+    assert newest.stuck_seconds() < 10  # it has waited only since it came
+    newest.moved_seconds -= 20
+    newest.put('camera', 2)
+    assert newest.stuck_seconds() > 20  # one superseded is no progress
+    frame = newest.take(0)
+    assert newest.stuck_seconds() < 10 and newest.running_seconds() > 0
+    newest.settle(frame, 'published')
+    assert newest.stuck_seconds() == newest.running_seconds() == 0.0
+
+
+def test_unusable_frames_are_counted_in_a_row():
+    newest, rows = opened(), []
+    for outcome in ('failed', 'invalid', 'stale', 'failed', 'published', 'invalid'):
+        newest.put('camera', 1)
+        newest.settle(newest.take(0), outcome)
+        rows.append(newest.counters('camera').in_a_row)
+    assert rows == [1, 2, 2, 3, 0, 1]

@@ -34,12 +34,12 @@ def all_matched(node, names=OUTPUTS) -> bool:
 
 
 def test_every_output_has_the_header_and_size_of_the_image(ros):
-    node, outputs = ros.segmentation(), collect_outputs(ros)
+    node, outputs = ros.segmentation(max_age_seconds=0.0), collect_outputs(ros)
     timing = ros.collect(DiagnosticArray, 'segmentation/timing')
     node.autostart()
     publisher = connect(ros)
     ros.wait(lambda: all_matched(node) and node.diagnostics.timing.get_subscription_count())
-    publisher.publish(image())
+    publisher.publish(image(stamp=OLD_STAMP))
     ros.wait(lambda: all(outputs.values()) and timing)
     encodings = {}
     for name, messages in outputs.items():
@@ -61,7 +61,7 @@ def test_every_output_has_the_header_and_size_of_the_image(ros):
 def check_timing(message):
     assert (message.header.stamp, message.header.frame_id) == (OLD_STAMP, 'lens')
     values = {pair.key: pair.value for pair in message.status[0].values}
-    assert message.status[0].name == 'segmentation: camera timing'
+    assert message.status[0].name == '/segmentation: camera timing'
     assert values['age s'] == 'n/a' and 0 < float(values['refined']) < 1
     assert float(values['total ms']) >= float(values['segment ms']) >= float(values['dense ms'])
 
@@ -137,18 +137,6 @@ def test_a_frame_on_which_the_model_fails_does_not_stop_the_rest(ros, capfd):
     assert 'frame failed: RuntimeError: the first pixel is white' in capfd.readouterr().err
 
 
-def test_old_images_are_dropped_as_stale(ros, capfd):
-    from rclpy.duration import Duration
-    node = ros.segmentation(max_age_seconds=5.0)
-    node.autostart()
-    publisher, now = connect(ros), node.get_clock().now()
-    old, fresh = (now - Duration(seconds=9.0)).to_msg(), now.to_msg()
-    assert serve(ros, node, publisher, image(stamp=old)).stale == 1
-    counts = serve(ros, node, publisher, image(stamp=fresh))
-    assert (counts.stale, counts.published) == (1, 1)
-    assert 'older than max_age_seconds 5.0' in capfd.readouterr().err
-
-
 def test_two_cameras_have_namespaces_counters_and_one_model(ros):
     node = ros.segmentation(cameras=['front', 'rear'])
     masks = {name: ros.collect(Image, f'{name}/segmentation/mask', 1)
@@ -159,8 +147,8 @@ def test_two_cameras_have_namespaces_counters_and_one_model(ros):
         serve(ros, node, connect(ros, topic=f'{name}/image'), image(), name)
     ros.wait(lambda: all(masks.values()))
     tasks = [status.task for status in node.diagnostics.collect()]
-    assert tasks == ['engine', 'timing', 'memory', 'front input', 'front frames', 'rear input',
-                     'rear frames']
+    assert tasks == ['engine', 'timing', 'memory', 'node', 'front input', 'front frames',
+                     'rear input', 'rear frames']
 
 
 def test_a_model_on_an_engine_is_built_logged_and_served_at_its_size(ros, tmp_path, monkeypatch,

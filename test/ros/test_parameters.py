@@ -26,6 +26,13 @@ BAD = [
     ({'overlay_alpha': 1.5}, "parameter 'overlay_alpha' must be at most 1.0, got 1.5"),
     ({'precision': 'fp8'}, "'precision' must be one of auto, fp32, bf16, fp16; got 'fp8'"),
     ({'autostart': 'yes'}, "parameter 'autostart' must be bool, got 'yes'"),
+    ({'max_age_seconds': 60.0}, "parameter 'max_age_seconds' must be at most 10.0, got 60.0"),
+    ({'cameras': ['front', 'front']}, "must name every camera once, got 'front' again in "
+     "['front', 'front']; leave it out"),
+    ({'cameras': ['front', '/front']}, "must name every camera once, got 'front' again"),
+    ({'cameras': ['', 'rear']}, "must give every camera a namespace, got '' in ['', 'rear']"),
+    ({'cameras': ['my camera']}, "got 'my camera'; use letters, digits and _"),
+    ({'cameras': ['front/']}, "got 'front/'; use letters, digits and _, and no / at the end"),
 ]
 
 
@@ -57,10 +64,34 @@ def test_live_changes_apply_and_bad_ones_are_rejected_with_a_reason(ros):
     for name, value, text in (
             ('overlay_alpha', 2.0, 'overlay_alpha'), ('max_age_seconds', 1, 'max_age_seconds'),
             ('uncertainty_encoding', 'mono16', 'must be one of 32FC1, mono8'),
-            ('model', 'other', 'read-only')):
+            ('autostart', False, 'read-only')):
         result = set_parameter(ros, name, value)
         assert not result.successful and text in result.reason, result.reason
     assert node.config == NodeConfig(overlay_alpha=0.25)
+
+
+def test_the_model_can_be_corrected_while_the_node_is_unconfigured(ros):
+    from ros_fakes import make_segmenter
+
+    def load(config):
+        if config.model != 'demo':
+            raise FileNotFoundError(f'no model {config.model}')
+        return make_segmenter()
+
+    node = ros.segmentation(load, model='/nowhere', device='cpu')
+    node.autostart()
+    assert node.error.endswith('no model /nowhere')
+    assert not set_parameter(ros, 'precision', 'fp8').successful
+    for name, value in (('model', 'demo'), ('device', 'auto'), ('precision', 'fp32')):
+        assert set_parameter(ros, name, value).successful
+    node.trigger_configure()
+    assert (node.state, node.config) == ('inactive', NodeConfig(precision='fp32'))
+    result = set_parameter(ros, 'model', 'other')
+    assert not result.successful and result.reason == (
+        "parameter 'model' can change only while the node is unconfigured, it is inactive; "
+        'clean the node up first')
+    node.trigger_cleanup()
+    assert set_parameter(ros, 'model', 'other').successful
 
 
 @pytest.mark.parametrize('name', ['alpha_nats', 'budget'])
@@ -81,15 +112,30 @@ def test_a_threshold_above_the_largest_entropy_of_the_classes_is_rejected(ros):
     assert 'is above 0.693, the largest entropy of 2 classes' in result.reason
 
 
+def test_limits_are_checked_while_the_model_goes(ros, monkeypatch):
+    node = ros.segmentation()
+    node.trigger_configure()
+
+    def go(segmenter):
+        node.segmenter = None
+        return 0.3
+
+    monkeypatch.setattr(type(node.segmenter), 'alpha', property(go))
+    assert set_parameter(ros, 'alpha_nats', 0.5).successful
+
+
 def test_every_parameter_describes_itself(ros):
     ros.segmentation()
     found = ros.call(DescribeParameters, 'segmentation/describe_parameters',
                      names=list(SETTINGS)).descriptors
     for descriptor in found:
         assert descriptor.description
-        assert descriptor.read_only != SETTINGS[descriptor.name].metadata['is_live']
+        may_change = SETTINGS[descriptor.name].metadata['changes'] != 'never'
+        assert descriptor.read_only != may_change
     ranges = {each.name: each.floating_point_range for each in found}
     assert ranges['overlay_alpha'][0].to_value == 1.0
+    for name, (span,) in ((name, each) for name, each in ranges.items() if each):
+        assert span.to_value - span.from_value <= 5000.0, f'{name} is useless as a slider'
 
 
 def test_node_yaml_is_complete_at_the_defaults_and_every_line_is_commented(ros):

@@ -71,7 +71,7 @@ def test_diagnostics_come_without_any_image(ros):
         code, _ = end(process)
     tasks = [status.name.partition(': ')[2] for status in health[-1].status]
     assert code == 0
-    assert tasks == ['engine', 'timing', 'memory', 'camera input', 'camera frames']
+    assert tasks == ['engine', 'timing', 'memory', 'node', 'camera input', 'camera frames']
 
 
 def test_a_misspelt_parameter_ends_the_process_with_one_clear_line(domain):
@@ -94,6 +94,32 @@ def test_a_missing_model_leaves_the_process_alive_and_unconfigured(ros):
         code, log = end(process)
     assert (code, state) == (0, 'unconfigured')
     assert 'configure failed' in log and '/nowhere/my.safetensors' in log
+
+
+def test_a_malformed_request_is_counted_and_the_node_lives_on(ros):
+    from lifecycle_msgs.srv import GetState
+    from rcl_interfaces.msg import Parameter, ParameterValue
+    from rcl_interfaces.srv import SetParameters
+
+    process = start(ros.domain)
+    health = ros.collect(DiagnosticArray, '/diagnostics')
+    try:
+        client = ros.peer.create_client(SetParameters, 'segmentation/set_parameters')
+        ros.wait(client.service_is_ready)
+        request = SetParameters.Request(parameters=[
+            Parameter(name='overlay_alpha', value=ParameterValue(type=77))])
+
+        def warned():
+            client.call_async(request)
+            return ros.wait_at_most(
+                2.0, lambda: health and 'callbacks failed' in health[-1].status[3].message)
+
+        ros.wait(warned, 'the warning')
+        state = ros.call(GetState, 'segmentation/get_state').current_state.label
+    finally:
+        code, log = end(process)
+    assert code == 0 and state in ('configuring', 'inactive', 'active')
+    assert 'a callback failed: ValueError: 77 is not a valid' in log and 'Traceback' not in log
 
 
 def test_a_slow_model_keeps_no_image_from_being_received(domain):

@@ -1,0 +1,22 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Texts of others, cut to a length that log and diagnostics can bear; without ROS."""
+
+from __future__ import annotations
+
+SHORT, LONG = 200, 1000  # characters: of a name in a message; of a sentence, or of an error
+
+
+def cut(text: str, longest: int = SHORT) -> str:
+    """Return a text without its middle where it is too long: an error ends with its cure."""
+    if len(text) <= longest:
+        return text
+    gap = f' ... {len(text)} characters in all ... '
+    kept = longest - len(gap)
+    end = kept // 3
+    return text[:kept - end] + gap + text[-end:]
+
+
+def describe_error(error: BaseException) -> str:
+    """Return type and reason of an error."""
+    return cut(f'{type(error).__name__}: {error}'.rstrip(': '), LONG)

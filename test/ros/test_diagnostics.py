@@ -1,0 +1,123 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node says of itself what is true now."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.parameter import Parameter
+from ros_fakes import LABELS, Brightness
+from ros_faults import segmenter, status
+from ros_images import connect, image, serve
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from sparse_seg_ros.ros import label_info
+from sparse_seg_ros.ros.node import SegmentationNode
+from sparse_seg_ros.ros.outputs import OUTPUTS
+
+WHITE = np.full((40, 60, 3), 255, np.uint8)
+
+
+def test_statuses_carry_the_full_name_of_the_node(ros):
+    health = ros.collect(DiagnosticArray, '/diagnostics')
+    ros.add(SegmentationNode(lambda config: segmenter(Brightness()), namespace='robot'))
+    ros.wait(lambda: health, 'diagnostics')
+    first = health[0].status[0]
+    assert (first.name, first.hardware_id) == ('/robot/segmentation: engine',
+                                               '/robot/segmentation')
+
+
+def test_a_second_node_of_the_same_name_is_a_warning_in_log_and_diagnostics(ros, capfd):
+    node, second = ros.segmentation(), ros.segmentation()
+    for each in (node, second):
+        ros.wait(lambda each=each: status(each, 'node').level == 'WARN', 'the warning')
+    text = '2 nodes are called /segmentation: end the others'
+    assert status(node, 'node').message.startswith(text)
+    assert text in capfd.readouterr().err
+
+
+def test_another_publisher_of_the_mask_is_a_warning(ros):
+    node = ros.segmentation()
+    node.autostart()
+    assert status(node, 'node').level == 'OK'
+    ros.peer.create_publisher(Image, 'segmentation/mask', 1)
+    ros.wait(lambda: status(node, 'node').level == 'WARN', 'the warning')
+    assert status(node, 'node').message.startswith(
+        '/segmentation/mask is published by /peer, too: end it')
+
+
+def test_only_failing_frames_are_an_error(ros):
+    node = ros.segmentation()
+    node.autostart()
+    publisher = connect(ros)
+    for number in range(1, 11):
+        assert serve(ros, node, publisher, image(WHITE)).failed == number
+        assert status(node, 'camera frames').level == ('WARN' if number < 10 else 'ERROR')
+    assert status(node, 'camera frames').message == (
+        '10 failed in the last 5 s, see the log; none of the last 10 could be segmented')
+    serve(ros, node, publisher, image())
+    assert status(node, 'camera frames').level == 'WARN'
+
+
+def test_the_input_says_images_arrive_only_while_they_do(ros):
+    node = ros.segmentation()
+    node.trigger_configure()
+    assert status(node, 'camera input').message == 'not active, so no images are taken'
+    node.trigger_activate()
+    assert status(node, 'camera input').message == 'waiting for the first image'
+    publisher = connect(ros)
+    for _ in range(3):
+        serve(ros, node, publisher, image())
+    found = status(node, 'camera input')
+    assert found.message == 'images arrive' and float(found.values['rate Hz']) > 0
+    camera = node.cameras['camera']
+    camera.last_seconds -= 5
+    camera.arrivals = [moment - 5 for moment in camera.arrivals]
+    found = status(node, 'camera input')
+    assert found.level == 'WARN' and found.values['rate Hz'] == '0.0'
+
+
+def test_a_foreign_string_is_cut_in_log_and_diagnostics(ros, capfd):
+    node = ros.segmentation()
+    node.autostart()
+    assert serve(ros, node, connect(ros), image(encoding='x' * 100_000)).invalid == 1
+    assert len(status(node, 'camera input').values['image']) < 250
+    assert len(capfd.readouterr().err) < 5000
+    result = node.set_parameters([Parameter('uncertainty_encoding', value='y' * 100_000)])[0]
+    assert not result.successful and len(result.reason) <= 1000
+
+
+class Plain(Brightness):
+    """Merges no tokens."""
+
+    merged_map = property()  # raises AttributeError: there is none
+
+
+def test_merged_is_advertised_by_models_that_merge_only(ros):
+    node = ros.segmentation(lambda config: segmenter(Plain()))
+    node.autostart()
+    assert set(node.cameras['camera'].publishers) == set(OUTPUTS) - {'merged'}
+    assert not node.cameras['camera'].wants('merged', node.config)
+    assert serve(ros, node, connect(ros), image()).published == 1
+
+
+def test_label_info_is_beside_every_mask(ros, monkeypatch):
+    # vision_msgs is optional and has no wheel: a string stands in for its message.
+    monkeypatch.setattr(label_info, 'LabelInfo', String)
+    monkeypatch.setattr(label_info, 'label_info',
+                        lambda header, labels: String(data=' '.join(labels.names)))
+    topics = [f'{name}/segmentation/label_info' for name in ('front', 'rear')]
+    node = ros.segmentation(cameras=['front', 'rear'])
+    node.trigger_configure()
+    for topic in topics:
+        messages = ros.collect(String, topic, label_info.qos.latched_profile())
+        ros.wait(lambda messages=messages: messages, topic)
+        assert messages[0].data == ' '.join(LABELS.names)
+    node.trigger_cleanup()
+    ros.wait(lambda: not any(map(ros.peer.count_publishers, topics)), 'the end of the topics')

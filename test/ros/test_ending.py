@@ -1,0 +1,113 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The process of the node ends on a signal with code 0, whatever it is doing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from ros_images import connect, image
+from sensor_msgs.msg import Image
+
+from sparse_seg_ros.ros.environment import private_settings
+
+SCRIPT = Path(__file__).with_name('node_process.py')
+LIMIT_SECONDS = 30
+MOST_SECONDS = 5.0  # 2 of a quiet computer
+
+
+def start(domain: int, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, **private_settings(domain)})
+
+
+def wait_for_line(process: subprocess.Popen, text: str) -> str:
+    """Read what the process logs up to a line with the text."""
+    lines = []
+    while text not in ''.join(lines[-1:]):
+        lines.append(process.stderr.readline())
+        assert lines[-1], f'the process ended before {text!r}: {"".join(lines)}'
+    return ''.join(lines)
+
+
+def wait_until(is_done: Callable[[], bool], seconds: float = LIMIT_SECONDS) -> None:
+    end = time.monotonic() + seconds
+    while not is_done():
+        assert time.monotonic() < end, 'it did not happen in time'
+
+
+def hears_signals(process: subprocess.Popen) -> bool:
+    """Tell whether the process handles SIGTERM, which Python alone does not."""
+    text = Path(f'/proc/{process.pid}/status').read_text()
+    caught = int(text.partition('SigCgt:')[2].split()[0], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+def check_end(process: subprocess.Popen, number: int = signal.SIGINT, log: str = '') -> None:
+    """Send a signal again and again, as terminals and launch do; the end must be a good one."""
+    began = time.monotonic()
+    while process.poll() is None:
+        process.send_signal(number)
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            assert time.monotonic() - began < LIMIT_SECONDS
+    took = time.monotonic() - began
+    log += process.communicate()[1]
+    assert process.returncode == 0, log
+    assert took < MOST_SECONDS and 'Traceback' not in log, log
+
+
+def test_a_signal_while_the_process_imports_ends_it(domain):
+    process = start(domain, '-m', 'sparse_seg_ros.ros.run_node')
+    wait_until(lambda: hears_signals(process))
+    check_end(process)
+
+
+def test_a_signal_while_a_model_loads_in_native_code_ends_the_process(domain):
+    process = start(domain, str(SCRIPT), '--hang', 'load')
+    log = wait_for_line(process, 'loading model')
+    check_end(process, signal.SIGTERM, log)
+
+
+def test_a_signal_while_a_frame_hangs_ends_the_process(ros):
+    process = start(ros.domain, str(SCRIPT), '--hang', 'frame')
+    log = wait_for_line(process, 'ready after')
+    publisher = connect(ros)
+    ros.collect(Image, 'segmentation/mask', 1)
+    publisher.publish(image())
+    log += wait_for_line(process, 'the frame hangs')
+    check_end(process, log=log)
+
+
+def test_a_signal_to_a_node_that_runs_ends_it(domain):
+    process = start(domain, str(SCRIPT))
+    check_end(process, log=wait_for_line(process, 'ready after'))
+
+
+def test_help_is_printed_instead_of_starting(domain):
+    done = start(domain, '-X', 'importtime', '-m', 'sparse_seg_ros.ros.run_node', '--help')
+    out, log = done.communicate(timeout=LIMIT_SECONDS)
+    assert done.returncode == 0
+    assert out.startswith('usage: segmentation_node') and 'max_age_seconds: 2.0 (live)' in out
+    imported = {line.rpartition('|')[2].strip() for line in log.splitlines()}
+    assert not imported & {'torch', 'rclpy'}
+
+
+@pytest.mark.parametrize('arguments', [('--log-level', 'loud'), ('-p', 'use_sim_time:=3')])
+def test_a_bad_argument_of_ros_ends_the_process_with_one_line(domain, arguments):
+    done = start(domain, str(SCRIPT), '--ros-args', *arguments)
+    _, log = done.communicate(timeout=LIMIT_SECONDS)
+    assert done.returncode == 1 and 'Traceback' not in log, log
+    assert '[FATAL]' in log

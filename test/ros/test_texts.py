@@ -1,0 +1,21 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Texts of others do not flood log and diagnostics."""
+
+from __future__ import annotations
+
+from sparse_seg_ros.ros.texts import LONG, cut, describe_error
+
+
+def test_a_short_text_stays_and_a_long_one_keeps_its_start_and_its_end():
+    assert cut('rgb8') == 'rgb8'
+    text = cut('start ' + 'x' * 100_000 + '; the cure')
+    assert len(text) == 200
+    assert text.startswith('start xx') and text.endswith('xx; the cure')
+    assert ' 100016 characters in all ' in text
+
+
+def test_an_error_is_its_type_and_its_reason():
+    assert describe_error(KeyError('mean')) == "KeyError: 'mean'"
+    assert describe_error(MemoryError()) == 'MemoryError'
+    assert len(describe_error(ValueError('x' * 28_000_000))) == LONG

@@ -1,0 +1,169 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Frames that come too late, models that hang, threads that end: nothing of it stays unsaid."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+
+from builtin_interfaces.msg import Time
+from rclpy.duration import Duration
+from ros_faults import Deadly, Held, segmenter, status
+from ros_images import OLD_STAMP, connect, image, serve
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image
+
+WHITE = np.full((40, 60, 3), 255, np.uint8)
+
+
+@pytest.fixture
+def held(ros):
+    """Return a method that can be made to hang, its node, active, and a camera."""
+    method = Held()
+    node = ros.segmentation(lambda config: segmenter(method))
+    node.autostart()
+    yield method, node, connect(ros)
+    method.free.set()
+
+
+def hang(ros, method, publisher, **changed) -> None:
+    """Make the method hang in a frame."""
+    method.hold()
+    publisher.publish(image(**changed))
+    ros.wait(method.entered.is_set, 'a frame in the model')
+
+
+def test_a_hung_model_is_an_overrun_and_then_an_error(ros, held):
+    method, node, publisher = held
+    hang(ros, method, publisher)
+    publisher.publish(image())
+    ros.wait(lambda: node.newest.counters('camera').waiting == 2)
+    ros.wait(lambda: status(node, 'timing').level == 'WARN', 'an overrun')
+    assert status(node, 'camera frames').level == 'OK'
+    node.newest.moved_seconds -= 20
+    frames = status(node, 'camera frames')
+    assert frames.level == 'ERROR'
+    assert frames.message.startswith('2 waiting, and nothing has become of any frame for 20 s')
+    method.free.set()
+    ros.wait(lambda: status(node, 'camera frames').level == 'OK', 'the end of the error')
+
+
+def test_a_mask_that_is_ready_after_deactivate_has_answered_is_not_published(ros, held,
+                                                                             monkeypatch):
+    monkeypatch.setattr('sparse_seg_ros.ros.node.DRAIN_SECONDS', 0.0)
+    method, node, publisher = held
+    masks = ros.collect(Image, 'segmentation/mask')
+    ros.wait(node.cameras['camera'].publishers['mask'].get_subscription_count)
+    hang(ros, method, publisher)
+    node.trigger_deactivate()
+    assert node.state == 'inactive'
+    counts = node.newest.counters('camera')
+    assert (counts.received, counts.abandoned, counts.superseded) == (1, 1, 0)
+    method.free.set()
+    node.trigger_activate()
+    serve(ros, node, publisher, image(stamp=(late := image().header.stamp)))
+    ros.wait(lambda: masks)
+    assert [mask.header.stamp for mask in masks] == [late]
+    assert node.newest.counters('camera').published == 1
+
+
+def test_a_model_that_hangs_is_left_behind_by_cleanup_and_a_new_one_serves(ros, held, monkeypatch,
+                                                                            capfd):
+    monkeypatch.setattr('sparse_seg_ros.ros.node.DRAIN_SECONDS', 0.0)
+    method, node, publisher = held
+    hang(ros, method, publisher)
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    assert node.state == 'unconfigured'
+    assert 'its thread and its memory are left behind' in capfd.readouterr().err
+    node.load = lambda config: segmenter(Held())
+    node.autostart()
+    assert serve(ros, node, connect(ros), image()).published == 1
+    method.free.set()
+    assert serve(ros, node, publisher, image()).published == 2
+    assert node.newest.counters('camera').abandoned == 1
+
+
+def test_a_thread_that_ends_is_started_again_once_and_then_said(ros, capfd):
+    node = ros.segmentation(lambda config: segmenter(Deadly()))
+    node.autostart()
+    publisher = connect(ros)
+    assert serve(ros, node, publisher, image(WHITE)).failed == 1
+    assert serve(ros, node, publisher, image()).published == 1
+    found = status(node, 'node')
+    assert found.level == 'WARN'
+    assert 'ended and was started again (SystemExit: the library ends)' in found.message
+    assert serve(ros, node, publisher, image(WHITE)).failed == 2
+    found = status(node, 'node')
+    assert found.level == 'ERROR' and 'clean up and configure the node' in found.message
+    assert 'SystemExit: the library ends; it is started again' in capfd.readouterr().err
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    node.autostart()
+    assert status(node, 'node').level == 'OK'
+    assert serve(ros, node, connect(ros), image()).published == 2
+
+
+UNUSABLE = {'zero': lambda now: Time(), 'of a bag': lambda now: OLD_STAMP,
+            'an hour old': lambda now: (now - Duration(seconds=3601.0)).to_msg(),
+            'in the future': lambda now: (now + Duration(seconds=9.0)).to_msg(),
+            'old': lambda now: (now - Duration(seconds=9.0)).to_msg()}
+
+
+def test_images_that_are_old_or_of_unknown_age_are_dropped_with_the_cure(ros, capfd):
+    node = ros.segmentation(max_age_seconds=5.0)
+    node.autostart()
+    publisher = connect(ros)
+    for number, stamp in enumerate(UNUSABLE.values(), 1):
+        counts = serve(ros, node, publisher, image(stamp=stamp(node.get_clock().now())))
+        assert (counts.stale, counts.published) == (number, 0)
+    assert serve(ros, node, publisher, image()).published == 1
+    frames = status(node, 'camera frames')
+    assert (frames.level, frames.message) == ('WARN', '5 stale in the last 5 s, see the log')
+    log = capfd.readouterr().err
+    assert 'its age is unknown: the stamp is zero; let the camera driver stamp its images' in log
+
+
+def test_all_images_are_kept_where_the_limit_is_off(ros):
+    node = ros.segmentation(max_age_seconds=0.0)
+    node.autostart()
+    assert serve(ros, node, connect(ros), image(stamp=OLD_STAMP)).published == 1
+    frames = status(node, 'camera frames')
+    assert frames.level == 'OK' and 'days behind the clock' in frames.values['last age s']
+
+
+def test_the_age_is_looked_at_again_before_publishing(ros, held, capfd):
+    from rclpy.parameter import Parameter
+
+    method, node, publisher = held
+    assert node.set_parameters([Parameter('max_age_seconds', value=0.5)])[0].successful
+    stamp = image().header.stamp
+    hang(ros, method, publisher, stamp=stamp)
+    born = stamp.sec * 10 ** 9 + stamp.nanosec
+    ros.wait(lambda: node.get_clock().now().nanoseconds - born > 6 * 10 ** 8, 'old age')
+    method.free.set()
+    ros.wait(lambda: node.newest.counters('camera').settled == 1, 'the outcome')
+    counts = node.newest.counters('camera')
+    assert (counts.stale, counts.published) == (1, 0)
+    assert 'image segmented, but not published: 0.' in capfd.readouterr().err
+    assert node.diagnostics.times.overruns == 1
+
+
+def test_under_simulated_time_images_wait_for_the_clock_and_follow_it(ros, capfd):
+    node = ros.segmentation(use_sim_time=True)
+    node.autostart()
+    publisher = connect(ros)
+    assert serve(ros, node, publisher, image(stamp=OLD_STAMP)).stale == 1
+    clock = ros.peer.create_publisher(Clock, '/clock', 1)
+
+    def tick():
+        clock.publish(Clock(clock=OLD_STAMP))
+        ros.wait_at_most(0.2, lambda: False)
+        return node.get_clock().now().to_msg() == OLD_STAMP
+
+    ros.wait(tick, 'simulated time')
+    assert serve(ros, node, publisher, image(stamp=OLD_STAMP)).published == 1
+    assert 'use_sim_time is true, but no time arrives on /clock' in capfd.readouterr().err
