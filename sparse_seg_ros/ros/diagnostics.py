@@ -77,7 +77,7 @@ class Diagnostics:
                  'reliability': qos.NAMES[camera.profile.reliability]}
         is_active, worker = self.node.state == 'active', self.node.worker
         silent = time.monotonic() - camera.last_seconds if is_active else 0.0
-        why = qos.why_silent(camera.topic, camera.profile, publishers)
+        why = qos.why_silent(camera.topic, camera.profile, publishers, camera.message_type)
         age = statuses.describe_age(worker.ages[camera.name] if worker else None)
         return [statuses.input_status(camera.name, silent, why, facts),
                 statuses.frames_status(camera.name, counts, before, age)]
