@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from sparse_seg_ros.config import NodeConfig
+    from sparse_seg_ros.ros.new_paths import write
     from sparse_seg_ros.ros.replay import Replay, ReplayJob
     from sparse_seg_ros.zoo import load
 
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         lambda messages, total: tqdm(messages, total=total, unit='message'))
     print_report(report)
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1) + '\n')
+        write(arguments.json, (json.dumps(report, indent=1) + '\n').encode())
     if report['damage']:
         print(f"sparse_seg replay: {report['damage']}", file=sys.stderr)
     is_scored = report.get('scored') != 0

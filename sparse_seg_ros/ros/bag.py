@@ -16,15 +16,16 @@ from tempfile import TemporaryDirectory
 
 from rosbags.interfaces import Connection
 
-from sparse_seg_ros.ros.bag_files import (
+from sparse_seg_ros.ros.bag_files import BagFile, check_is_of_ros_2, list_files, open_file
+from sparse_seg_ros.ros.bag_messages import (
+    DAMAGE,
     BagDamageError,
     BagError,
-    BagFile,
-    check_is_of_ros_2,
-    list_files,
-    open_file,
+    decompressed,
+    describe,
 )
-from sparse_seg_ros.ros.bag_messages import DAMAGE, decompressed, describe
+
+LATEST_NANOSECONDS = 2 ** 63  # log times beyond are of damaged messages, and no bag takes them
 
 
 class Bag:
@@ -86,8 +87,9 @@ class Bag:
             before = number
             try:
                 for key, nanoseconds, raw in file.messages():
-                    yield file.connections[key], nanoseconds, decompressed(raw)
-                    number += 1
+                    if 0 <= nanoseconds < LATEST_NANOSECONDS:
+                        yield file.connections[key], nanoseconds, decompressed(raw)
+                        number += 1
             except (*DAMAGE, sqlite3.Error) as error:
                 lost.append(f'{path.name} is damaged after {number - before} messages '
                             f'({describe(error)})')

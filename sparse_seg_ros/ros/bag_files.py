@@ -9,6 +9,7 @@ metadata.yaml is absent, damaged or wrong is read all the same.
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +18,13 @@ from typing import Any
 import yaml
 
 from sparse_seg_ros.ros import mcap_file, sqlite_file
-from sparse_seg_ros.ros.bag_messages import DAMAGE, ZSTD_MAGIC, describe, zstd
+from sparse_seg_ros.ros.bag_messages import DAMAGE, ZSTD_MAGIC, BagError, describe, zstd
 
 SUFFIXES = ('.mcap', '.db3', '.mcap.zstd', '.db3.zstd')
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v')
 METADATA_BYTES = 16 * 2 ** 20
 BagFile = mcap_file.McapFile | sqlite_file.SqliteFile
-
-
-class BagError(ValueError):
-    """A bag that cannot be read or written, in words a user can act on."""
-
-
-class BagDamageError(BagError):
-    """A bag that lacks messages; all others were read."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +104,10 @@ def open_file(path: Path, folder: Path) -> BagFile:
         return open_content(path, folder)
     except BagError:
         raise
+    except OSError as error:
+        cure = '; set TMPDIR to a folder with room for a copy' if error.errno == errno.ENOSPC \
+            else ''
+        raise BagError(f'cannot read bag {path}: {describe(error)}{cure}') from None
     except (*DAMAGE, sqlite_file.sqlite3.Error) as error:
         cure = 'try `sqlite3 FILE .recover`' if path.name.endswith('.db3') else 'copy it again'
         raise BagError(f'cannot read bag {path}: {describe(error)}; it is damaged or was cut '

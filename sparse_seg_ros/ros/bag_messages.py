@@ -44,6 +44,14 @@ TYPES = get_typestore(Stores.ROS2_JAZZY)
 TYPES.register(VISION_MSGS)
 
 
+class BagError(ValueError):
+    """A bag that cannot be read or written, in words a user can act on."""
+
+
+class BagDamageError(BagError):
+    """A bag that lacks messages; all others were read."""
+
+
 class MessageError(ValueError):
     """A message whose bytes are not those of its type."""
 

@@ -22,8 +22,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from sparse_seg_ros.ros.bag_files import BagError
-from sparse_seg_ros.ros.bag_messages import LABEL_INFO, TYPES, definition
+from sparse_seg_ros.ros.bag_messages import LABEL_INFO, TYPES, BagError, definition
 from sparse_seg_ros.ros.new_paths import check_is_new
 
 METADATA_VERSIONS = (5, 8, 9)  # Humble; Humble to Kilted; Jazzy and later
@@ -37,7 +36,8 @@ class BagWriter:
     """
     A recording to write: `with BagWriter(path) as bag: bag.write(topic, type, time, message)`.
 
-    Whatever happens inside the with, the bag is closed properly and holds what was written.
+    Whatever happens inside the with, the bag is closed properly and holds what was written, but on
+    a full disk: then it breaks off, in SQLite up to COMMIT_SECONDS earlier.
     """
 
     def __init__(self, path: str | Path, storage: str = 'mcap', metadata: int = 8):
@@ -49,7 +49,7 @@ class BagWriter:
         self.writer = Writer(self.path, version=max(metadata, 8),
                              storage_plugin=StoragePlugin[storage.upper()])
         self.database: sqlite3.Connection | None = None
-        self.committed = time.monotonic()
+        self.committed, self.is_full = time.monotonic(), False
         if storage == 'mcap':
             self.writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self.connections: dict[Any, Connection] = {}
@@ -64,14 +64,21 @@ class BagWriter:
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self.is_full:  # metadata would count messages that are not there
+            self.abort()
+            return
         try:
             self.writer.close()
             if self.metadata < 8:
                 write_old_metadata(self.path / 'metadata.yaml', self.metadata)
         except WRITE_ERRORS as failure:
-            with suppress(*WRITE_ERRORS):
-                self.writer.abort()
+            self.abort()
             raise self.full(failure) from None
+
+    def abort(self) -> None:
+        """Close the files as they are."""
+        with suppress(*WRITE_ERRORS):
+            self.writer.abort()
 
     def copy(self, connection: Connection, nanoseconds: int, raw: bytes) -> None:
         """Write a message of another bag as it is, with its type definition and QoS."""
@@ -107,8 +114,9 @@ class BagWriter:
 
     def full(self, error: Exception) -> BagError:
         """Return the error of a disk that takes no more."""
-        return BagError(f'cannot write to bag {self.path}: {error}; free some space, or choose '
-                        'a folder on another disk; what was written until then can be read')
+        self.is_full = True
+        return BagError(f'cannot write to bag {self.path}, which breaks off here: {error}; free '
+                        'some space, or choose a folder on another disk')
 
 
 def profile(is_latched: bool = False) -> Qos:

@@ -29,10 +29,10 @@ from sensor_msgs.msg import CompressedImage, Image
 from tqdm import tqdm
 
 from sparse_seg_ros.ros.bag import Bag
-from sparse_seg_ros.ros.bag_files import BagDamageError
 from sparse_seg_ros.ros.bag_messages import (
     COMPRESSED,
     IMAGE,
+    BagDamageError,
     MessageError,
     parse,
     raw_stamp_nanoseconds,

@@ -62,7 +62,9 @@ class Film:
         if self.writer is None:
             return []
         self.writer.release()
-        if not cv2.VideoCapture(str(self.path)).read()[0]:
+        with quiet():
+            is_whole = cv2.VideoCapture(str(self.path)).read()[0]
+        if not is_whole:
             self.path.unlink(missing_ok=True)
             return [f'no film {self.path}: this OpenCV cannot write WebM, or the disk is full']
         return [f'{self.fitted} pictures of other sizes were fitted into the film'] \

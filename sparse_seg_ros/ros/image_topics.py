@@ -11,8 +11,13 @@ from typing import Any
 from rosbags.interfaces import Connection
 
 from sparse_seg_ros.ros.bag import Bag
-from sparse_seg_ros.ros.bag_files import BagDamageError, BagError
-from sparse_seg_ros.ros.bag_messages import IMAGE_TYPES, MessageError, parse
+from sparse_seg_ros.ros.bag_messages import (
+    IMAGE_TYPES,
+    BagDamageError,
+    BagError,
+    MessageError,
+    parse,
+)
 from sparse_seg_ros.ros.outputs import OUTPUTS
 
 ONE_CHANNEL = re.compile(r'mono\d+$|\d+[USF]C1$', re.IGNORECASE)

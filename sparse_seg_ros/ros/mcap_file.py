@@ -190,8 +190,7 @@ class McapFile:
         elif opcode == MESSAGE:
             self.counts[fields.numbers('H')[0]] += 1
         elif opcode == CHUNK_INDEX:
-            start_time, _, offset, length = fields.numbers('4Q')
-            self.chunks.append(Chunk(start_time, offset + HEAD.size, length - HEAD.size))
+            self.take_chunk(*fields.numbers('4Q'))
         elif opcode == STATISTICS:
             self.statistics = fields.numbers('QHIIIIQQ')
             self.counts.update(dict(struct.iter_unpack('<HQ', fields.block())))
@@ -212,6 +211,13 @@ class McapFile:
         extension = ConnectionExtRosbag2(encoding, read_qos(facts.get('offered_qos_profiles')))
         self.connections[key] = Connection(key, topic, *self.schemas[schema], '', 0, extension,
                                            self)
+
+    def take_chunk(self, start_time: int, _: int, offset: int, length: int) -> None:
+        """Keep where a chunk lies, if the index tells the truth."""
+        length -= HEAD.size
+        if self.content(offset, HEAD.size) != HEAD.pack(CHUNK, length):
+            raise ValueError(f'no chunk of {length} bytes is at byte {offset}')
+        self.chunks.append(Chunk(start_time, offset + HEAD.size, length))
 
     def open_chunk(self, chunk: Chunk) -> bytes:
         """Return the records of a chunk; raises one of DAMAGE."""

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a replay writes must be new, beside its input, and in a folder that can be written to."""
+"""What a replay writes is new, beside its input, and where it can be written; or an error."""
 
 from __future__ import annotations
 
@@ -34,3 +34,13 @@ def check_can_hold(folder: Path, what: str) -> None:
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise ValueError(f'cannot write {what} to {folder}; choose a folder that you may write '
                          'to')
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file and the folders above it; ValueError where the disk takes no more."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise ValueError(f'cannot write {path}: {error.strerror}; free some space, or choose a '
+                         'folder on another disk') from None

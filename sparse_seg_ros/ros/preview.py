@@ -13,6 +13,7 @@ from sparse_seg_ros import pictures
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.ros.film import Film, draw_legend, fit
+from sparse_seg_ros.ros.new_paths import write
 
 EVERY = 10  # frames between two stills
 SHEET_HW, SHEET_ROWS = (640, 640), 8  # largest picture on the sheet
@@ -30,6 +31,7 @@ class Preview:
     def __init__(self, folder: Path, labels: LabelSet):
         self.folder, self.labels = Path(folder), labels
         self.number, self.rows, self.notes = 0, [], []
+        self.stamps: set[int] = set()  # some drivers stamp all images alike
         self.film = Film(self.folder / 'overlay.webm', labels)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -43,19 +45,21 @@ class Preview:
         self.film.add(overlay)
         if self.number % EVERY == 0:
             heat = pictures.heat(seen.uncertainty)
-            self.save(f'overlay_{stamp}.png', overlay)
-            self.save(f'uncertainty_{stamp}.png', heat)
+            name = f'{stamp}.png' if stamp not in self.stamps else f'{stamp}_{self.number}.png'
+            self.stamps.add(stamp)
+            self.save(f'overlay_{name}', overlay)
+            self.save(f'uncertainty_{name}', heat)
             if seen.merged is not None:
-                self.save(f'merged_{stamp}.png', pictures.merged(seen.merged))
+                self.save(f'merged_{name}', pictures.merged(seen.merged))
             self.rows.append(make_row(image, overlay, heat))
         self.number += 1
 
     def save(self, name: str, picture: np.ndarray) -> None:
-        """Write one picture; OSError where the disk is full."""
+        """Write one picture."""
         done, data = cv2.imencode(Path(name).suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         if not done:
             raise OSError(f'OpenCV cannot encode {name}')
-        (self.folder / name).write_bytes(data)
+        write(self.folder / name, data.tobytes())
 
     def close(self) -> None:
         """Write the contact sheet and end the film."""

@@ -26,8 +26,13 @@ from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.ros import bag_messages
 from sparse_seg_ros.ros.bag import Bag
-from sparse_seg_ros.ros.bag_files import BagDamageError, BagError
-from sparse_seg_ros.ros.bag_messages import IMAGE_TYPES, TYPES, parse, stamp_nanoseconds
+from sparse_seg_ros.ros.bag_messages import (
+    IMAGE_TYPES,
+    TYPES,
+    BagDamageError,
+    parse,
+    stamp_nanoseconds,
+)
 from sparse_seg_ros.ros.bag_writer import BagWriter
 from sparse_seg_ros.ros.image_topics import choose_images
 from sparse_seg_ros.ros.messages import diagnostic_array, frame_status, image_fields
@@ -147,8 +152,6 @@ class Replay:
         """Count and name a message that cannot be used, and go on."""
         try:
             yield
-        except BagError:  # of the output: nothing can be kept any more
-            raise
         except (ValueError, RuntimeError, cv2.error) as error:
             self.invalid += 1
             if self.invalid <= INVALID_NAMED:
@@ -160,12 +163,14 @@ class Replay:
 
     def add_image(self, out: BagWriter, nanoseconds: int, raw: bytes) -> None:
         """Segment one image and write what comes of it."""
+        frame = None
         with self.unless_invalid(self.images.topic, nanoseconds):
             message = parse(raw, self.images.msgtype)
             image = to_rgb(message)
             seen = self.segmenter(image, wants_merged=self.preview is not None)
-            self.keep(out, nanoseconds, message.header,
-                      Segmented(image, seen, self.segmenter.labels, self.job.config))
+            frame = Segmented(image, seen, self.segmenter.labels, self.job.config)
+        if frame:
+            self.keep(out, nanoseconds, message.header, frame)
 
     def keep(self, out: BagWriter, nanoseconds: int, header: Any, frame: Segmented) -> None:
         """Keep what comes of one frame."""
@@ -177,7 +182,8 @@ class Replay:
         if self.preview:
             self.preview.add(stamp, frame.image, frame.seen)
         if self.scores:
-            self.scores.add('prediction', stamp, frame.seen.labels)
+            with self.unless_invalid(self.job.labels, nanoseconds):
+                self.scores.add('prediction', stamp, frame.seen.labels)
 
     def add_labels(self, message: Any) -> None:
         """Score against the true labels of a frame."""

@@ -17,8 +17,7 @@ import numpy as np
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.ros.bag import Bag
-from sparse_seg_ros.ros.bag_files import BagDamageError
-from sparse_seg_ros.ros.bag_messages import MessageError, raw_stamp_nanoseconds
+from sparse_seg_ros.ros.bag_messages import BagDamageError, MessageError, raw_stamp_nanoseconds
 
 MAX_WAITING = 64  # frames in memory whose other half has not come
 

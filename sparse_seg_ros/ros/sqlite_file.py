@@ -23,7 +23,7 @@ from rosbags.interfaces import (
     MessageDefinitionFormat,
 )
 
-from sparse_seg_ros.ros.bag_messages import full_type_name, read_qos
+from sparse_seg_ros.ros.bag_messages import BagError, full_type_name, read_qos
 
 MAGIC = b'SQLite format 3\0'
 LEFT_BESIDE = ('-wal', '-journal')
@@ -38,7 +38,7 @@ class SqliteFile:
     """
 
     def __init__(self, path: Path, folder: Path):
-        self.damage: list[str] = []
+        self.path, self.damage = path, []
         self.foreign: dict[int, str] = {}
         self.database = connect(settled(path, folder))
         definitions = self.read_definitions()
@@ -73,7 +73,8 @@ class SqliteFile:
         known = {name for name, in self.database.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not {'topics', 'messages'} <= known:
-            raise ValueError('it has no tables of messages and topics, so it is not of rosbag2')
+            raise BagError(f'{self.path} is a database without tables of messages and topics, not '
+                           'one of rosbag2')
         return {full_type_name(row['topic_type']): MessageDefinition(
                     FORMATS[row['encoding']], row['encoded_message_definition'])
                 for row in (self.rows('message_definitions')
@@ -84,7 +85,8 @@ class SqliteFile:
         """Yield (connection id, log time in nanoseconds, bytes) in time order."""
         for key, nanoseconds, raw in self.database.execute(
                 'SELECT topic_id, timestamp, data FROM messages ORDER BY timestamp'):
-            if key in self.connections:
+            if key in self.connections and isinstance(nanoseconds, int) \
+                    and isinstance(raw, bytes):  # SQLite columns take anything
                 yield key, nanoseconds, raw
 
 

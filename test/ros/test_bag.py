@@ -12,8 +12,13 @@ import pytest
 from ros_bags import START, data_file, image, labels, read_bag, write_bag
 
 from sparse_seg_ros.ros.bag import Bag
-from sparse_seg_ros.ros.bag_files import BagDamageError, BagError
-from sparse_seg_ros.ros.bag_messages import MessageError, full_type_name, parse
+from sparse_seg_ros.ros.bag_messages import (
+    BagDamageError,
+    BagError,
+    MessageError,
+    full_type_name,
+    parse,
+)
 
 BOTH = pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 
@@ -12,8 +13,7 @@ from ros_bags import START, data_file, image, labels, read_bag, write_bag
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from sparse_seg_ros.ros.bag import Bag
-from sparse_seg_ros.ros.bag_files import BagDamageError, BagError
-from sparse_seg_ros.ros.bag_messages import IMAGE, TYPES
+from sparse_seg_ros.ros.bag_messages import IMAGE, TYPES, BagDamageError, BagError
 
 BOTH = pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 
@@ -139,8 +139,8 @@ def test_a_database_of_something_else_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / 'other.db3') as database:
         database.execute('CREATE TABLE notes(text)')
     database.close()
-    with pytest.raises(BagError, match='no tables of messages and topics'), \
-            Bag(tmp_path / 'other.db3'):
+    with pytest.raises(BagError, match='other.db3 is a database without tables of messages and'
+                       ' topics, not one of rosbag2$'), Bag(tmp_path / 'other.db3'):
         pass
 
 
@@ -158,5 +158,33 @@ def test_metadata_without_its_data_file_says_to_copy_it(tmp_path):
     path = write_bag(tmp_path / 'bag', {'/image': labels})
     data_file(path).unlink()
     with pytest.raises(BagError, match='names bag.mcap, and no data file; copy the whole'), \
+            Bag(path):
+        pass
+
+
+def test_a_database_that_is_only_in_its_log_yet_is_read(tmp_path):
+    path = write_bag(tmp_path / 'bag', {'/image': image}, storage='sqlite3')
+    file = data_file(path)
+    whole = sqlite3.connect(file)
+    young = sqlite3.connect(tmp_path / 'young.db3')
+    young.execute('PRAGMA journal_mode = WAL')
+    young.executescript('\n'.join(whole.iterdump()))
+    young.commit()
+    copies = {each: each.read_bytes() for each in tmp_path.glob('young.db3*')}
+    for database in (young, whole):
+        database.close()
+    for path, content in copies.items():
+        path.write_bytes(content)
+    assert len(copies[tmp_path / 'young.db3']) == 4096  # its first page only
+    assert len(read_bag(tmp_path / 'young.db3')['/image']) == 3
+
+
+def test_a_disk_without_room_for_a_copy_is_not_called_damage(tmp_path, monkeypatch):
+    def fill(*paths):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    path = write_bag(tmp_path / 'bag', {'/image': image}, storage='sqlite3')
+    add_to_database(data_file(path))
+    monkeypatch.setattr('shutil.copyfile', fill)
+    with pytest.raises(BagError, match='No space left on device; set TMPDIR to a folder with'), \
             Bag(path):
         pass

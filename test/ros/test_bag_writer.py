@@ -14,8 +14,7 @@ from rosbags.interfaces import QosDurability, QosReliability
 
 from sparse_seg_ros.ros import bag_writer
 from sparse_seg_ros.ros.bag import Bag
-from sparse_seg_ros.ros.bag_files import BagError
-from sparse_seg_ros.ros.bag_messages import IMAGE, LABEL_INFO, TYPES
+from sparse_seg_ros.ros.bag_messages import IMAGE, LABEL_INFO, TYPES, BagError
 from sparse_seg_ros.ros.bag_writer import BagWriter
 from sparse_seg_ros.ros.replay import label_info
 

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -11,8 +14,7 @@ from ros_bags import COMPRESSED, START, TYPES, header, image, jpeg, labels, writ
 from ros_fakes import make_image
 
 from sparse_seg_ros.ros.bag import Bag
-from sparse_seg_ros.ros.bag_files import BagError
-from sparse_seg_ros.ros.bag_messages import IMAGE
+from sparse_seg_ros.ros.bag_messages import IMAGE, BagError
 from sparse_seg_ros.ros.bag_writer import BagWriter
 from sparse_seg_ros.ros.image_topics import choose_images
 from sparse_seg_ros.ros.replay import bag_image
@@ -102,3 +104,17 @@ def test_of_two_types_on_one_topic_the_one_with_more_images_is_taken(tmp_path):
         ('/image', IMAGE, [image(0)]), ('/image', COMPRESSED, [jpeg(0), jpeg(1)])])
     with Bag(tmp_path / 'bag') as bag:
         assert choose_images(bag).msgtype == COMPRESSED
+
+
+REAL = Path(os.environ.get('SPARSE_SEG_DATA', Path(__file__).parents[3] / 'shared/data')) / 'bags'
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason='no bags under SPARSE_SEG_DATA')
+def test_the_camera_of_a_real_bag_is_found_and_all_its_messages_come():
+    for path in REAL.iterdir():
+        with Bag(path) as bag:
+            images = choose_images(bag)
+            topics = [connection.topic for connection, _, _ in bag.messages()]
+            assert images.topic == '/camera/image_raw/compressed' and not bag.notes
+            assert topics.count(images.topic) == images.msgcount > 0
+            assert len(topics) == bag.message_count

@@ -11,8 +11,7 @@ from mcap_writer import Channel, write_mcap
 from ros_bags import START, data_file, image, read_bag, write_bag
 
 from sparse_seg_ros.ros.bag import Bag
-from sparse_seg_ros.ros.bag_files import BagDamageError, BagError
-from sparse_seg_ros.ros.bag_messages import IMAGE, TYPES
+from sparse_seg_ros.ros.bag_messages import IMAGE, TYPES, BagDamageError, BagError
 
 CAMERA = Channel('/image', IMAGE)
 LATE = [0, 30, 20, 50, 40]  # log times are not sorted
@@ -40,12 +39,10 @@ def test_a_power_cut_keeps_every_complete_message_in_whatever_order_they_were_wr
         tmp_path, is_chunked):
     path = write_mcap(tmp_path / 'x.mcap', [CAMERA], messages(), is_chunked=is_chunked)
     path.write_bytes(path.read_bytes()[:-100])
-    with Bag(path) as bag:
-        found = []
-        with pytest.raises(BagDamageError, match='x.mcap has no end; 5 messages came'):
-            found.extend(bag.messages())
-            for each in bag.messages():
-                found.append(each)
+    found = []
+    with Bag(path) as bag, pytest.raises(BagDamageError, match='x.mcap has no end; 5 messages'):
+        for message in bag.messages():
+            found.append(message)
     assert len(found) == 5
 
 
@@ -68,6 +65,20 @@ def test_one_damaged_chunk_costs_only_its_messages(tmp_path):
         for _, nanoseconds, _ in bag.messages():
             found.append(nanoseconds)
     assert 200 < len(found) < 450 and found == sorted(found)
+
+
+def test_an_index_that_points_elsewhere_is_not_believed(tmp_path):
+    path = write_mcap(tmp_path / 'x.mcap', [CAMERA], messages())
+    data = path.read_bytes()
+    start = len(b'\x89MCAP0\r\n')
+    length = 9 + int.from_bytes(data[start + 1:start + 9], 'little')
+    longer = data[:start + length] + b'\x80' + (5).to_bytes(8, 'little') + b'extra' \
+        + data[start + length:]
+    footer = len(longer) - 37 + 9
+    summary = int.from_bytes(longer[footer:footer + 8], 'little') + 14
+    path.write_bytes(longer[:footer] + summary.to_bytes(8, 'little') + longer[footer + 8:])
+    with Bag(path) as bag, pytest.raises(BagDamageError, match='damaged index .*; 5 messages ca'):
+        list(bag.messages())
 
 
 def test_messages_of_other_encodings_are_left_out_and_noted(tmp_path):

@@ -80,3 +80,20 @@ def test_a_film_that_cannot_be_written_is_said(tmp_path):
     film.add(make_image())
     assert film.close() == [f'no film {film.path}: this OpenCV cannot write WebM, or the disk is '
                             'full']
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    preview = Preview(tmp_path, LABELS)
+    (tmp_path / 'overlay_0.png').symlink_to('/dev/full')
+    image = make_image()
+    with pytest.raises(ValueError, match='cannot write .*overlay_0.png: No space left on device; '
+                                         'free some space'):
+        preview.add(0, image, make_segmenter()(image))
+
+
+def test_images_that_share_a_stamp_have_pictures_of_their_own(tmp_path):
+    preview, segment = Preview(tmp_path, LABELS), make_segmenter()
+    for number in range(11):
+        preview.add(0, make_image(seed=number), segment(make_image(seed=number)))
+    assert {each.name for each in tmp_path.glob('*.png')} == {
+        'overlay_0.png', 'uncertainty_0.png', 'overlay_0_10.png', 'uncertainty_0_10.png'}

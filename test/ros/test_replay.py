@@ -27,7 +27,7 @@ from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.ros.bag import Bag
-from sparse_seg_ros.ros.bag_messages import IMAGE
+from sparse_seg_ros.ros.bag_messages import COMPRESSED, IMAGE
 from sparse_seg_ros.ros.bag_writer import BagWriter
 from sparse_seg_ros.ros.pixels import to_labels
 from sparse_seg_ros.ros.replay import Replay, ReplayJob, bag_image, base_topic
@@ -179,6 +179,17 @@ def test_labels_whose_stamps_tell_nothing_are_not_scored(tmp_path, capsys, stamp
     assert report['miou'] == (1.0 if report['scored'] else None)
 
 
+def test_labels_in_a_png_are_scored(tmp_path):
+    def png(number: int):
+        message = labels(number)
+        array = np.array(message.data).reshape(message.height, message.width)
+        return TYPES.types[COMPRESSED](header=message.header, format='png',
+                                       data=cv2.imencode('.png', array)[1].ravel())
+    path = write_bag(tmp_path / 'bag', {'/image': image, '/label/compressed': png})
+    report = replay(path, tmp_path / 'out', labels='/label/compressed')
+    assert (report['scored'], report['unscored'], report['miou']) == (3, 0, 1.0)
+
+
 def test_labels_without_an_image_are_told(tmp_path, capsys):
     path = write_bag(tmp_path / 'bag', {'/image': image, '/label': restamped(labels,
                                                                             lambda number: 5)})
@@ -277,6 +288,19 @@ def test_a_preview_may_lie_in_the_new_bag_and_in_an_empty_folder(tmp_path):
     replay(data_file(path), tmp_path / 'two', preview=tmp_path / 'empty')
     assert (tmp_path / 'empty' / 'contact_sheet.jpg').exists()
     assert (tmp_path / 'out' / 'pictures' / 'overlay.webm').exists()
+
+
+def test_a_full_disk_ends_the_replay_with_one_sentence(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr('sparse_seg_ros.zoo.load', lambda *arguments: make_segmenter())
+    path = write_bag(tmp_path / 'bag', {'/image': image})
+    (tmp_path / 'pictures').mkdir()
+    monkeypatch.setattr('sparse_seg_ros.ros.replay.check_is_new', lambda *arguments: None)
+    stamp = 1_700_000_000_123_456_789
+    (tmp_path / 'pictures' / f'overlay_{stamp}.png').symlink_to('/dev/full')
+    assert main(['replay', str(path), '-o', str(tmp_path / 'out'), '--preview',
+                 str(tmp_path / 'pictures')]) == 1
+    assert f'overlay_{stamp}.png: No space left on device; free' in capfd.readouterr().err
+    assert len(read_bag(tmp_path / 'out')['/segmentation/mask']) == 1
 
 
 def test_the_topic_of_outputs_is_the_namespace_of_the_camera():
