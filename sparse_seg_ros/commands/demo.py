@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     parser.add_argument('--bag', type=Path, help='rosbag2 folder, or its .mcap or .db3 file '
                         '(default: a rendered street)')
-    parser.add_argument('--topic', help='image topic; needed if the bag has several')
+    parser.add_argument('--topic', help='image topic (default: the only one with colours)')
     parser.add_argument('--frames', type=int, help='play so many frames, from the first on '
                         f'(default: {STREET_FRAMES} of a street, {BAG_FRAMES} of a bag)')
     parser.add_argument('--rate', type=float, default=1.0, help='speed of playing; 1 = as the '

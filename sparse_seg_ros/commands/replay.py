@@ -24,37 +24,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'Hugging Face folder')
     parser.add_argument('--device', default='auto', help='cpu, cuda, cuda:0 or auto')
     parser.add_argument('--precision', default='auto', choices=('auto', 'fp32', 'bf16', 'fp16'))
-    parser.add_argument('--topic', help='image topic; needed if the bag has several')
+    parser.add_argument('--topic', help='image topic (default: the only one with colours)')
     parser.add_argument('--labels', help='topic of true labels (mono8): prints mIoU')
     parser.add_argument('--preview', type=Path, metavar='DIR',
                         help='write overlays, uncertainties, a contact sheet and a film here')
     parser.add_argument('--storage', default='mcap', choices=('mcap', 'sqlite3'),
-                        help='format of the output bag, metadata version 9 (Jazzy and later)')
+                        help='format of the output bag')
+    parser.add_argument('--metadata', type=int, default=8, choices=(5, 8, 9),
+                        help='version of its metadata.yaml: 5 for Humble, 9 for Jazzy and later; '
+                        '8 is read by all of them (default)')
     parser.add_argument('--uncertainty', default='32FC1', choices=('32FC1', 'mono8'),
                         help='encoding of the uncertainty; mono8 is a quarter of the size')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers here')
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay -> exit code, 0 only if frames were segmented and the bag was whole."""
+    """Replay -> exit code, 0 only if frames were segmented, and scored, and the bag was whole."""
     from tqdm import tqdm
 
     from sparse_seg_ros.config import NodeConfig
+    from sparse_seg_ros.ros.new_paths import write
     from sparse_seg_ros.ros.replay import Replay, ReplayJob
     from sparse_seg_ros.zoo import load
 
     job = ReplayJob(arguments.bag, arguments.output, arguments.topic, arguments.labels,
-                    arguments.preview, arguments.storage,
+                    arguments.preview, arguments.json, arguments.storage, arguments.metadata,
                     NodeConfig(uncertainty_encoding=arguments.uncertainty))
+    job.check()  # before the model is loaded
     segmenter = load(arguments.model, arguments.device, arguments.precision)
     report = Replay(job, segmenter).run(
         lambda messages, total: tqdm(messages, total=total, unit='message'))
     print_report(report)
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1) + '\n')
+        write(arguments.json, (json.dumps(report, indent=1) + '\n').encode())
     if report['damage']:
         print(f"sparse_seg replay: {report['damage']}", file=sys.stderr)
-    return 1 if report['damage'] or not report['frames'] else 0
+    is_scored = report.get('scored') != 0
+    return 0 if report['frames'] and is_scored and not report['damage'] else 1
 
 
 def print_report(report: dict) -> None:
@@ -66,7 +72,8 @@ def print_report(report: dict) -> None:
     for stage, ranks in report['milliseconds'].items():
         print(f"{stage:<14}{ranks['p50']:>9.1f}{ranks['p95']:>9.1f}")
     if 'miou' in report:
-        print(f"mIoU {report['miou']:.1%} over {report['scored']} labelled frames")
+        miou = 'n/a' if report['miou'] is None else f"{report['miou']:.1%}"
+        print(f"mIoU {miou} over {report['scored']} labelled frames")
         for name, iou in report['iou'].items():
             print(f"{name:<14}{'never seen' if iou is None else format(iou, '9.1%')}")
     print(f"wrote {report['output']}")

@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-rosbag2 recordings, MCAP or SQLite, read and written in pure Python (rosbags), without ROS.
+rosbag2 recordings, MCAP or SQLite, read in pure Python, without ROS.
 
 Messages of types other than images are only copied, never parsed, so that a bag with exotic types
 is no trouble.
@@ -9,52 +9,32 @@ is no trouble.
 
 from __future__ import annotations
 
-import struct
-import sys
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import apsw
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import (
-    CompressionFormat,
-    CompressionMode,
-    Reader,
-    ReaderError,
-    StoragePlugin,
-    Writer,
+
+from sparse_seg_ros.ros.bag_files import BagFile, check_is_of_ros_2, list_files, open_file
+from sparse_seg_ros.ros.bag_messages import (
+    DAMAGE,
+    BagDamageError,
+    BagError,
+    decompressed,
+    describe,
 )
-from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, get_typestore
 
-from sparse_seg_ros.ros.mcap_tail import copy_complete, is_cut_short
-
-if sys.version_info >= (3, 14):
-    from compression.zstd import ZstdError
-else:
-    from backports.zstd import ZstdError
-
-IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
-NO_HASH = 'RIHS01_' + '0' * 64
-# What rosbags raises for damaged files, beside its own error.
-DAMAGE = (ReaderError, SerdeError, ZstdError, apsw.Error, OSError, EOFError, struct.error,
-          ValueError, TypeError, AssertionError)
-
-TYPES = get_typestore(Stores.ROS2_JAZZY)
-
-
-class BagError(ValueError):
-    """A bag that cannot be read or written, in words a user can act on."""
-
-
-class BagDamageError(BagError):
-    """A bag that breaks off; what came before was read."""
+LATEST_NANOSECONDS = 2 ** 63  # log times beyond are of damaged messages, and no bag takes them
 
 
 class Bag:
-    """A recording to read: `with Bag(path) as bag: for message in bag.messages(): ...`."""
+    """
+    A recording to read: `with Bag(path) as bag: for message in bag.messages(): ...`.
+
+    connections: one of each topic and type, with the number of its messages, if that is known.
+    notes: what is unusual about the bag, and was done about it.
+    """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
@@ -63,153 +43,70 @@ class Bag:
                                     'or .db3 file')
 
     def __enter__(self) -> Bag:
-        self.cut_short = self.find_cut_short()
-        try:
-            with TemporaryDirectory() as folder:  # the file stays readable while it is open
-                self.reader = Reader(copy_complete(self.cut_short, Path(folder))
-                                     if self.cut_short else self.path)
-                self.reader.open()
-        except DAMAGE as error:
-            raise BagError(f'cannot read bag {self.path}: {error} {self.cure()}') from None
+        self.listing = list_files(self.path)
+        self.notes, self.files, self.lost = list(self.listing.notes), [], []
+        self.lost += [f'{name} is missing' for name in self.listing.missing]
+        with TemporaryDirectory() as folder:  # the files stay readable while they are open
+            for file in self.listing.files:
+                self.open(file, Path(folder))
+        check_is_of_ros_2(self.path, [file for _, file in self.files])
+        self.connections = merge(file for _, file in self.files)
+        foreign = {encoding for _, file in self.files for encoding in file.foreign.values()}
+        if foreign:
+            self.notes.append(f'topics that are not of ROS 2 ({", ".join(sorted(foreign))}) are '
+                              'left out')
         return self
 
+    def open(self, path: Path, folder: Path) -> None:
+        """Open one data file; of several files, a bad one does not hide the others."""
+        try:
+            self.files.append((path, open_file(path, folder)))
+        except BagError as error:
+            if len(self.listing.files) == 1:
+                raise
+            self.lost.append(str(error))
+
     def __exit__(self, *error: object) -> None:
-        self.reader.close()
+        for _, file in self.files:
+            file.close()
 
-    def find_cut_short(self) -> Path | None:
-        """Return the file of the bag that lacks its end; only MCAP can be read up to there."""
-        files = list(self.path.glob('*.mcap')) if self.path.is_dir() else [self.path]
-        return next((file for file in files if file.suffix == '.mcap' and is_cut_short(file)),
-                    None) if len(files) == 1 else None
-
-    def cure(self) -> str:
-        """Say what to do about a bag that cannot be opened."""
-        if self.path.suffix == '.bag':
-            return 'This is a ROS 1 bag: convert it with rosbags-convert.'
-        if self.path.is_dir() and not (self.path / 'metadata.yaml').exists():
-            return 'Give the .mcap or .db3 file itself, or run `ros2 bag reindex`.'
-        return 'It is damaged or was cut short: try `mcap recover` or `ros2 bag reindex`.'
-
-    def choose_image_topic(self, topic: str | None = None, labels: str | None = None
-                           ) -> Connection:
-        """Return the image topic asked for, or the only one that is not the label topic."""
-        images = [connection for connection in self.reader.connections
-                  if connection.msgtype in (IMAGE, COMPRESSED) and connection.topic != labels]
-        if not images:
-            topics = ', '.join(sorted({each.topic for each in self.reader.connections}))
-            raise BagError(f'bag {self.path} has no image topic; its topics: {topics or "none"}')
-        names = sorted({connection.topic for connection in images})
-        if topic is None and len(names) > 1:
-            raise BagError(f'bag {self.path} has {len(names)} image topics; choose one with '
-                           f"--topic: {', '.join(names)}")
-        if topic is not None and topic not in names:
-            raise BagError(f'bag {self.path} has no image topic {topic}; it has '
-                           f"{', '.join(names)}")
-        return next(each for each in images if topic is None or each.topic == topic)
+    @property
+    def message_count(self) -> int:
+        """Number of messages that the bag says to hold."""
+        return max(self.listing.message_count, sum(file.message_count for _, file in self.files))
 
     def messages(self) -> Iterator[tuple[Connection, int, bytes]]:
         """
-        Yield (connection, log time in nanoseconds, bytes) in time order.
+        Yield (connection, log time in nanoseconds, bytes), those of each file in time order.
 
-        Raises BagDamageError where a damaged bag breaks off, after all that could be read.
+        An MCAP file without chunks comes in its own order. Raises BagDamageError in the end if
+        messages are missing, after all that could be read.
         """
-        number = 0
-        try:
-            for connection, nanoseconds, raw in self.reader.messages():
-                yield connection, nanoseconds, raw
-                number += 1
-        except DAMAGE as error:
-            raise BagDamageError(f'bag {self.path} is damaged after {number} messages: {error}; '
-                                 'what came before was used') from None
-        if self.cut_short:
-            raise BagDamageError(f'bag {self.path} was cut short: {self.cut_short.name} has no '
-                                 f'end after {number} messages; these were used')
-
-    def images(self, connection: Connection) -> Iterator[tuple[int, Any]]:
-        """Yield (log time in nanoseconds, message) of one topic."""
-        for each, nanoseconds, raw in self.messages():
-            if each.topic == connection.topic:
-                yield nanoseconds, parse(raw, each.msgtype)
-
-
-def parse(raw: bytes, message_type: str) -> Any:
-    """CDR bytes -> message with the same field names as in rclpy."""
-    return TYPES.deserialize_cdr(raw, message_type)
+        number, lost = 0, list(self.lost)
+        for path, file in self.files:
+            before = number
+            try:
+                for key, nanoseconds, raw in file.messages():
+                    if 0 <= nanoseconds < LATEST_NANOSECONDS:
+                        yield file.connections[key], nanoseconds, decompressed(raw)
+                        number += 1
+            except (*DAMAGE, sqlite3.Error) as error:
+                lost.append(f'{path.name} is damaged after {number - before} messages '
+                            f'({describe(error)})')
+            lost += [f'{path.name} {words}' for words in dict.fromkeys(file.damage)]
+        if not lost and number < self.message_count:
+            lost.append(f'it says to hold {self.message_count}')
+        if lost:
+            raise BagDamageError(f'bag {self.path} is not whole: {"; ".join(lost)}; {number} '
+                                 'messages came and were used')
 
 
-def stamp_nanoseconds(message: Any) -> int:
-    """Return the header stamp of a message."""
-    stamp = message.header.stamp
-    return stamp.sec * 10 ** 9 + stamp.nanosec
-
-
-def raw_stamp_nanoseconds(raw: bytes) -> int:
-    """Return the stamp of a message that starts with a header, without parsing the rest."""
-    seconds, nanoseconds = struct.unpack_from('<iI' if raw[1] & 1 else '>iI', raw, 4)
-    return seconds * 10 ** 9 + nanoseconds
-
-
-class BagWriter:
-    """
-    A recording to write: `with BagWriter(path) as bag: bag.write(topic, type, time, message)`.
-
-    Whatever happens inside the with, the bag is closed properly and holds what was written.
-    """
-
-    def __init__(self, path: str | Path, storage: str = 'mcap'):
-        self.path = Path(path)
-        if self.path.exists():
-            raise BagError(f'output {self.path} exists already; remove it or choose another name')
-        self.writer = Writer(self.path, version=Writer.VERSION_LATEST,
-                             storage_plugin=StoragePlugin[storage.upper()])
-        if storage == 'mcap':
-            self.writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        self.connections: dict[Any, Connection] = {}
-
-    def __enter__(self) -> BagWriter:
-        try:
-            self.writer.open()
-        except OSError as error:
-            raise BagError(f'cannot write bag {self.path}: {error.strerror}; choose a folder '
-                           'that you may write to') from None
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.writer.close()
-
-    def copy(self, connection: Connection, nanoseconds: int, raw: bytes) -> None:
-        """Write a message of another bag as it is, with its type definition and QoS."""
-        key = (connection.topic, connection.msgtype, str(connection.ext))
-        if key not in self.connections:
-            self.connections[key] = self.writer.add_connection(
-                connection.topic, connection.msgtype, **definition(connection),
-                offered_qos_profiles=connection.ext.offered_qos_profiles)
-        self.put(self.connections[key], nanoseconds, raw)
-
-    def write(self, topic: str, message_type: str, nanoseconds: int, message: Any) -> None:
-        """Write a message of TYPES."""
-        self.write_raw(topic, message_type, nanoseconds,
-                       TYPES.serialize_cdr(message, message_type))
-
-    def write_raw(self, topic: str, message_type: str, nanoseconds: int, raw: Any) -> None:
-        """Write the CDR bytes of a message of TYPES."""
-        if topic not in self.connections:
-            self.connections[topic] = self.writer.add_connection(
-                topic, message_type, typestore=TYPES)
-        self.put(self.connections[topic], nanoseconds, raw)
-
-    def put(self, connection: Connection, nanoseconds: int, raw: Any) -> None:
-        """Write bytes; a full disk is an error in words."""
-        try:
-            self.writer.write(connection, nanoseconds, raw)
-        except (OSError, apsw.Error) as error:
-            raise BagError(f'cannot write to bag {self.path}: {error}') from None
-
-
-def definition(connection: Connection) -> dict[str, str]:
-    """Return definition and hash of a message type, from its bag, or from TYPES, or empty."""
-    text, known = connection.msgdef.data, connection.msgtype in TYPES.fielddefs
-    if not text and known:
-        text = TYPES.generate_msgdef(connection.msgtype, ros_version=2)[0]
-    digest = connection.digest or (TYPES.hash_rihs01(connection.msgtype) if known else NO_HASH)
-    return {'msgdef': text, 'rihs01': digest}
+def merge(files: Iterator[BagFile]) -> list[Connection]:
+    """Return one connection of each topic and type, with its messages in all files."""
+    merged: dict[tuple[str, str], Connection] = {}
+    for file in files:
+        for each in file.connections.values():
+            key = each.topic, each.msgtype
+            count = merged[key].msgcount if key in merged else 0
+            merged[key] = each._replace(msgcount=each.msgcount + count)
+    return list(merged.values())

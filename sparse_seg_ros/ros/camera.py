@@ -95,7 +95,8 @@ class Camera:
         if self.setting != 'auto':
             self.node.get_logger().warning(
                 f'{self.topic}: '
-                f'{qos.why_silent(self.topic, self.profile, self.find_publishers())}')
+                + qos.why_silent(self.topic, self.profile, self.find_publishers(),
+                                 self.message_type))
 
     def wants(self, name: str, config: NodeConfig) -> bool:
         """Tell whether an output is to be made: lazy ones only while somebody listens."""

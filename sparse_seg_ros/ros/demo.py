@@ -23,11 +23,13 @@ import numpy as np
 from tqdm import tqdm
 
 from sparse_seg_ros.data.street import Street
-from sparse_seg_ros.ros import bag as bags
+from sparse_seg_ros.ros.bag import Bag
+from sparse_seg_ros.ros.bag_messages import COMPRESSED
 from sparse_seg_ros.ros.child_process import ChildProcess, describe
 from sparse_seg_ros.ros.demo_page import write_page
 from sparse_seg_ros.ros.demo_recording import Recording
 from sparse_seg_ros.ros.environment import large_image_settings, private_settings
+from sparse_seg_ros.ros.image_topics import choose_images
 from sparse_seg_ros.ros.stage_times import StageTimes
 from sparse_seg_ros.ros.street_bag import LABEL_TOPIC, write_street_bag
 from sparse_seg_ros.zoo import load
@@ -132,21 +134,15 @@ def render(job: DemoJob, say: Callable[[str], None]) -> Path:
 
 def find_images(path: Path, topic: str | None) -> tuple[str, bool]:
     """Bag -> (image topic, whether it is compressed)."""
-    with bags.Bag(path) as bag:
-        images = bag.choose_image_topic(topic, None if topic else labels_in(bag))
-    return images.topic, images.msgtype == bags.COMPRESSED
+    with Bag(path) as bag:
+        images = choose_images(bag, topic)
+    return images.topic, images.msgtype == COMPRESSED
 
 
 def count_images(path: Path, topic: str) -> int:
     """Return how many images of a topic a bag holds."""
-    with bags.Bag(path) as bag:
+    with Bag(path) as bag:
         return sum(each.msgcount for each in bag.reader.connections if each.topic == topic)
-
-
-def labels_in(bag: bags.Bag) -> str | None:
-    """Return the topic of a bag that holds true labels by its name."""
-    names = [each.topic for each in bag.reader.connections]
-    return next((name for name in names if name.endswith('/label')), None)
 
 
 def play(job: DemoJob, bag: Path, topic: str, is_compressed: bool) -> dict[str, Any]:

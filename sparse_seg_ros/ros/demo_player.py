@@ -24,14 +24,25 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from rosbags.interfaces import Connection
 from sensor_msgs.msg import CompressedImage, Image
 from tqdm import tqdm
 
-from sparse_seg_ros.ros import bag as bags
+from sparse_seg_ros.ros.bag import Bag
+from sparse_seg_ros.ros.bag_messages import (
+    COMPRESSED,
+    IMAGE,
+    BagDamageError,
+    MessageError,
+    parse,
+    raw_stamp_nanoseconds,
+)
+from sparse_seg_ros.ros.bag_writer import BagWriter
+from sparse_seg_ros.ros.image_topics import choose_images
 
 READY_SECONDS, SILENT_SECONDS, MATCH_SECONDS = 180.0, 30.0, 20.0
 LONGEST_PAUSE_SECONDS = 0.5  # of the bag; longer ones are cut
-MEDIA = {bags.IMAGE: Image, bags.COMPRESSED: CompressedImage}
+MEDIA = {IMAGE: Image, COMPRESSED: CompressedImage}
 OUTPUTS = ('mask', 'uncertainty', 'overlay', 'refined')
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 Counters = dict[str, int]
@@ -51,7 +62,7 @@ class PlayJob:
 class Player:
     """Publishes the images of a bag and records what comes back."""
 
-    def __init__(self, job: PlayJob, out: bags.BagWriter, message_type: str):
+    def __init__(self, job: PlayJob, out: BagWriter, message_type: str):
         self.job, self.out, self.message_type = job, out, message_type
         self.changed = threading.Condition()
         self.sent: dict[int, float] = {}      # stamp -> monotonic second
@@ -62,7 +73,7 @@ class Player:
         self.node = rclpy.create_node('demo_camera')
         self.publisher = self.node.create_publisher(MEDIA[message_type], job.topic, RELIABLE)
         for name in OUTPUTS:
-            self.record(f'segmentation/{name}', Image, bags.IMAGE)
+            self.record(f'segmentation/{name}', Image, IMAGE)
         self.record('segmentation/timing', DiagnosticArray, 'diagnostic_msgs/msg/DiagnosticArray')
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self.hear_health, 10)
         self.executor = SingleThreadedExecutor()
@@ -77,7 +88,7 @@ class Player:
         def write(raw: bytes) -> None:
             with self.changed:
                 self.out.write_raw(topic, message_type, self.bag_time(), raw)
-                stamp = bags.raw_stamp_nanoseconds(raw)
+                stamp = raw_stamp_nanoseconds(raw)
                 if topic.endswith('/mask') and stamp in self.sent:
                     self.latency[stamp] = (time.monotonic() - self.sent[stamp]) * 1e3
                 self.changed.notify_all()
@@ -113,7 +124,7 @@ class Player:
         for nanoseconds, raw in tqdm(images, 'playing', self.job.frames, leave=False):
             with self.changed:
                 self.clock_offset = nanoseconds - time.monotonic_ns()
-                self.sent[bags.raw_stamp_nanoseconds(raw)] = time.monotonic()
+                self.sent[raw_stamp_nanoseconds(raw)] = time.monotonic()
                 self.out.write_raw(self.job.topic, self.message_type, nanoseconds, raw)
             self.publisher.publish(raw)
             count += 1
@@ -180,16 +191,21 @@ def paced(frames: Iterator[tuple[int, bytes]], rate: float) -> Iterator[tuple[in
         yield nanoseconds, raw
 
 
-def read_frames(bag: bags.Bag, topic: str, count: int) -> Iterator[tuple[int, bytes]]:
-    """Yield (log time in nanoseconds, bytes) of the first images; a damaged bag ends earlier."""
+def read_frames(bag: Bag, images: Connection, count: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (log time in nanoseconds, bytes) of the first images that can be read."""
     try:
         for connection, nanoseconds, raw in bag.messages():
-            if connection.topic == topic:
-                yield nanoseconds, bytes(raw)
+            if (connection.topic, connection.msgtype) == (images.topic, images.msgtype):
+                try:
+                    parse(raw, connection.msgtype)
+                except MessageError as error:
+                    tqdm.write(f'not played: {error}', file=sys.stderr)
+                    continue
+                yield nanoseconds, raw
                 count -= 1
             if count <= 0:
                 return
-    except bags.BagDamageError as damage:
+    except BagDamageError as damage:
         tqdm.write(str(damage), file=sys.stderr)
 
 
@@ -197,11 +213,11 @@ def play(job: PlayJob) -> dict[str, Any]:
     """Play one job in this process."""
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # a signal ends this process
     try:
-        with bags.Bag(job.bag) as bag, bags.BagWriter(job.recording) as out:
-            images = bag.choose_image_topic(job.topic)
+        with Bag(job.bag) as bag, BagWriter(job.recording) as out:
+            images = choose_images(bag, job.topic)
             player = Player(job, out, images.msgtype)
             try:
-                return player.play(read_frames(bag, job.topic, job.frames))
+                return player.play(read_frames(bag, images, job.frames))
             finally:
                 player.close()
     finally:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sparse_seg_ros.ros import bag as bags
+from sparse_seg_ros.ros.bag import Bag
+from sparse_seg_ros.ros.bag_messages import parse, raw_stamp_nanoseconds
 from sparse_seg_ros.ros.pixels import to_labels, to_rgb
 
 ANSWERS = ('mask', 'uncertainty', 'overlay', 'refined')
@@ -41,12 +42,12 @@ class Recording:
         self.milliseconds: dict[int, dict[str, float]] = {}
         self.refined: dict[int, float] = {}
         found: dict[str, set[int]] = {name: set() for name in self.topics.values()}
-        with bags.Bag(path) as bag:
+        with Bag(path) as bag:
             for connection, _, raw in bag.messages():
-                name, stamp = self.topics[connection.topic], bags.raw_stamp_nanoseconds(raw)
+                name, stamp = self.topics[connection.topic], raw_stamp_nanoseconds(raw)
                 found[name].add(stamp)
                 if name == 'timing':
-                    self.add_times(stamp, bags.parse(raw, connection.msgtype))
+                    self.add_times(stamp, parse(raw, connection.msgtype))
         self.complete = sorted(set.intersection(*found.values()))
 
     def add_times(self, stamp: int, message: Any) -> None:
@@ -59,11 +60,11 @@ class Recording:
     def read(self, stamps: Iterable[int]) -> list[Shown]:
         """Read the pictures of some frames."""
         pictures: dict[int, dict[str, np.ndarray]] = {stamp: {} for stamp in stamps}
-        with bags.Bag(self.path) as bag:
+        with Bag(self.path) as bag:
             for connection, _, raw in bag.messages():
-                name, stamp = self.topics[connection.topic], bags.raw_stamp_nanoseconds(raw)
+                name, stamp = self.topics[connection.topic], raw_stamp_nanoseconds(raw)
                 if stamp in pictures and name != 'timing':
-                    pictures[stamp][name] = to_array(name, bags.parse(raw, connection.msgtype))
+                    pictures[stamp][name] = to_array(name, parse(raw, connection.msgtype))
         return [Shown(stamp, found, self.milliseconds[stamp], self.refined[stamp])
                 for stamp, found in pictures.items()]
 

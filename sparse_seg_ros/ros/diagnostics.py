@@ -103,7 +103,8 @@ class Diagnostics:
         counts = newest.counters(camera.name)
         return [statuses.input_status(
                     camera.name, time.monotonic() - camera.last_seconds,
-                    qos.why_silent(camera.topic, camera.profile, publishers), facts,
+                    qos.why_silent(camera.topic, camera.profile, publishers,
+                                   camera.message_type), facts,
                     is_active=self.node.state == 'active', has_images=bool(camera.arrivals)),
                 statuses.frames_status(
                     camera.name, counts, self.counters_before(camera.name, counts),

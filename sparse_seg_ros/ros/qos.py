@@ -63,11 +63,16 @@ def input_profile(reliability: ReliabilityPolicy) -> QoSProfile:
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=INPUT_DEPTH, reliability=reliability)
 
 
-def why_silent(topic: str, subscribed: QoSProfile, publishers: Sequence[Any]) -> str:
-    """Say in one line why no image arrives on a topic."""
+def why_silent(topic: str, subscribed: QoSProfile, publishers: Sequence[Any], wanted: type
+               ) -> str:
+    """Say in one line why no image of the type that is wanted arrives on a topic."""
     if not publishers:
         return f'0 publishers on {topic}; start the camera or remap the topic'
     count = f"{len(publishers)} publisher{'s' if len(publishers) > 1 else ''}"
+    types = {info.topic_type.rpartition('/')[2] for info in publishers}
+    if wanted.__name__ not in types:
+        return f'{count} of {", ".join(types)}, this node takes {wanted.__name__}; ' \
+            f'{type_cure(types)}'
     offers = {info.qos_profile.reliability for info in publishers}
     if subscribed.reliability == ReliabilityPolicy.RELIABLE \
             and ReliabilityPolicy.RELIABLE not in offers:
@@ -77,3 +82,12 @@ def why_silent(topic: str, subscribed: QoSProfile, publishers: Sequence[Any]) ->
             subscribed.reliability == ReliabilityPolicy.BEST_EFFORT:
         return f'{count}, nothing arrives; {PROFILE_CURE}'
     return f'{count}, nothing arrives; is the camera publishing?'
+
+
+def type_cure(types: set[str]) -> str:
+    """Say what to set where a topic has messages of other types than the node takes."""
+    if 'CompressedImage' in types:
+        return 'set image_transport to compressed and remap image/compressed to this topic'
+    if 'Image' in types:
+        return 'set image_transport to raw and remap image to this topic'
+    return 'remap image to the topic of the camera'

@@ -10,31 +10,47 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
+from rosbags.interfaces import Connection
 
 from sparse_seg_ros.config import NodeConfig
-from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.prediction import Prediction
-from sparse_seg_ros.ros import bag as bags
+from sparse_seg_ros.ros import bag_messages
+from sparse_seg_ros.ros.bag import Bag
+from sparse_seg_ros.ros.bag_messages import (
+    IMAGE_TYPES,
+    TYPES,
+    BagDamageError,
+    parse,
+    stamp_nanoseconds,
+)
+from sparse_seg_ros.ros.bag_writer import BagWriter
+from sparse_seg_ros.ros.image_topics import choose_images
 from sparse_seg_ros.ros.messages import diagnostic_array, frame_status, image_fields
+from sparse_seg_ros.ros.new_paths import check_beside, check_can_hold, check_is_new
 from sparse_seg_ros.ros.outputs import OUTPUTS, Segmented
 from sparse_seg_ros.ros.pixels import to_labels, to_rgb
 from sparse_seg_ros.ros.preview import Preview
+from sparse_seg_ros.ros.scores import Scores, Stamps
 from sparse_seg_ros.ros.stage_times import StageTimes
 
 if TYPE_CHECKING:
     from sparse_seg_ros.segmenter import Segmenter
 
 WRITTEN = ('mask', 'uncertainty')
-MAX_UNPAIRED = 64
+REPLACED = (*WRITTEN, 'timing', 'label_info')
+INVALID_NAMED = 10  # the others are only counted
 DIAGNOSTICS = SimpleNamespace(**{
-    name: bags.TYPES.types[f'diagnostic_msgs/msg/{name}']
+    name: TYPES.types[f'diagnostic_msgs/msg/{name}']
     for name in ('DiagnosticArray', 'DiagnosticStatus', 'KeyValue')})
 
 
@@ -47,126 +63,155 @@ class ReplayJob:
     topic: str | None = None
     labels: str | None = None
     preview: Path | None = None
+    numbers: Path | None = None  # JSON
     storage: str = 'mcap'
+    metadata: int = 8
     config: NodeConfig = field(default_factory=NodeConfig)
 
-
-class Scores:
-    """Pairs predictions and true labels by stamp, in whatever order they come."""
-
-    def __init__(self, num_classes: int):
-        self.matrix, self.pairs = ConfusionMatrix(num_classes), 0
-        self.waiting: dict[tuple[str, int], np.ndarray] = {}
-
-    def add(self, kind: str, stamp: int, labels: np.ndarray) -> None:
-        """Add a 'prediction' or 'truth' of (H, W) uint8."""
-        other = ('truth' if kind == 'prediction' else 'prediction', stamp)
-        if other in self.waiting:
-            pair = {kind: labels, other[0]: self.waiting.pop(other)}
-            self.matrix.add(pair['prediction'], pair['truth'])
-            self.pairs += 1
-            return
-        self.waiting[kind, stamp] = labels
-        if len(self.waiting) > MAX_UNPAIRED:
-            self.waiting.pop(next(iter(self.waiting)))
+    def check(self) -> None:
+        """Raise ValueError for a place that cannot be written to, before any work is done."""
+        for path, what in ((self.output, 'output'), (self.preview, 'preview'),
+                           (self.numbers, 'file')):
+            if path is not None:
+                check_is_new(Path(path), what)
+                check_beside(Path(path), Path(self.bag), what)
+                check_can_hold(Path(path).parent, f'{what} {path}')
 
 
 class Replay:
     """One replay in progress."""
 
     def __init__(self, job: ReplayJob, segmenter: Segmenter):
+        job.check()
         self.job, self.segmenter = job, segmenter
         self.times, self.densities = StageTimes(capacity=None), []
         self.frames = self.invalid = 0
-        self.scores = Scores(len(segmenter.labels)) if job.labels else None
-        self.preview = Preview(job.preview, segmenter.labels) if job.preview else None
+        self.replaced: Counter[str] = Counter()
+        self.scores: Scores | None = None
+        self.preview: Preview | None = None
 
     def run(self, progress: Callable[[Iterable, int], Iterable]) -> dict[str, Any]:
-        """Replay all of the bag -> report, its 'damage' None or why the bag broke off."""
+        """Replay all of the bag -> report, its 'damage' None or what the bag lacks."""
         start = time.perf_counter()
-        with bags.Bag(self.job.bag) as bag:
-            images = bag.choose_image_topic(self.job.topic, self.job.labels)
+        with Bag(self.job.bag) as bag:
+            self.images = choose_images(bag, self.job.topic, self.job.labels)
             if self.job.labels:
-                bag.choose_image_topic(self.job.labels)
-            self.base = base_topic(images.topic)
-            with bags.BagWriter(self.job.output, self.job.storage) as out:
-                damage = self.add_all(out, images.topic, bag, progress)
+                choose_images(bag, self.job.labels)
+                self.scores = Scores(len(self.segmenter.labels),
+                                     Stamps(bag, self.images.topic, self.job.labels))
+            self.base = base_topic(self.images.topic)
+            with BagWriter(self.job.output, self.job.storage, self.job.metadata) as out:
+                if self.job.preview:
+                    self.preview = Preview(self.job.preview, self.segmenter.labels)
+                damage = self.add_all(out, bag, progress)
         if self.preview:
             self.preview.close()
-        return {**self.report(images.topic, time.perf_counter() - start), 'damage': damage}
+        for note in [*bag.notes, *self.notes()]:
+            print(note, file=sys.stderr)
+        return {**self.report(time.perf_counter() - start), 'damage': damage}
 
-    def add_all(self, out: bags.BagWriter, image_topic: str, bag: bags.Bag,
-                progress: Callable[[Iterable, int], Iterable]) -> str | None:
-        """Take in every message of the bag -> why it broke off, if it did."""
-        total = sum(each.msgcount for each in bag.reader.connections)
+    def notes(self) -> Iterable[str]:
+        """Yield what a user should know of the messages."""
+        if self.invalid > INVALID_NAMED:
+            yield f'{self.invalid - INVALID_NAMED} more messages were invalid'
+        if not self.frames + self.invalid:
+            yield f'{self.images.topic} has no messages of type {self.images.msgtype}'
+        if self.replaced:
+            names = ', '.join(f'{topic} ({count})' for topic, count in self.replaced.items())
+            yield f'outputs of an earlier run were replaced: {names}'
+        if self.preview:
+            yield from self.preview.notes
+        if self.scores and (words := self.scores.stamps.describe(self.scores.pairs)):
+            yield words
+
+    def add_all(self, out: BagWriter, bag: Bag, progress: Callable[[Iterable, int], Iterable]
+                ) -> str | None:
+        """Take in every message of the bag -> what it lacks, if anything."""
         try:
-            for message in progress(bag.messages(), total):
-                self.add(out, image_topic, *message)
-        except bags.BagDamageError as damage:
+            for message in progress(bag.messages(), bag.message_count):
+                self.add(out, *message)
+        except BagDamageError as damage:
             return str(damage)
         return None
 
-    def add(self, out: bags.BagWriter, image_topic: str, connection: Any, nanoseconds: int,
-            raw: bytes) -> None:
-        """Copy one message, and segment or score it; outputs of an earlier replay are left out."""
-        topic = connection.topic
-        if not topic.startswith(f'{self.base}/segmentation/'):
+    def add(self, out: BagWriter, connection: Connection, nanoseconds: int, raw: bytes) -> None:
+        """Copy one message, and segment or score it."""
+        topic, kind = connection.topic, connection.msgtype
+        if topic in self.own_topics():
+            self.replaced[topic] += 1
+        else:
             out.copy(connection, nanoseconds, raw)
-        if topic == image_topic:
-            self.add_image(out, nanoseconds, bags.parse(raw, connection.msgtype))
-        elif topic == self.job.labels:
-            self.add_labels(bags.parse(raw, connection.msgtype))
+        if (topic, kind) == (self.images.topic, self.images.msgtype):
+            self.add_image(out, nanoseconds, raw)
+        elif topic == self.job.labels and kind in IMAGE_TYPES:
+            with self.unless_invalid(topic, nanoseconds):
+                self.add_labels(parse(raw, kind))
 
-    def add_image(self, out: bags.BagWriter, nanoseconds: int, message: Any) -> None:
-        """Segment one image and write what comes of it; a bad image is counted and named."""
-        stamp = bags.stamp_nanoseconds(message)
+    @contextmanager
+    def unless_invalid(self, topic: str, nanoseconds: int) -> Iterator[None]:
+        """Count and name a message that cannot be used, and go on."""
         try:
-            image = to_rgb(message, self.job.config.max_pixels)
-        except ValueError as error:
+            yield
+        except (ValueError, RuntimeError, cv2.error) as error:
             self.invalid += 1
-            print(f'image at stamp {stamp}: {error}', file=sys.stderr)
-            return
-        seen = self.segmenter(image, wants_merged=self.preview is not None)
+            if self.invalid <= INVALID_NAMED:
+                print(f'{topic}, message at {nanoseconds} ns: {error}', file=sys.stderr)
+
+    def own_topics(self) -> set[str]:
+        """Return the topics that this replay writes."""
+        return {f'{self.base}/segmentation/{name}' for name in REPLACED}
+
+    def add_image(self, out: BagWriter, nanoseconds: int, raw: bytes) -> None:
+        """Segment one image and write what comes of it."""
+        frame = None
+        with self.unless_invalid(self.images.topic, nanoseconds):
+            message = parse(raw, self.images.msgtype)
+            image = to_rgb(message, self.job.config.max_pixels)
+            seen = self.segmenter(image, wants_merged=self.preview is not None)
+            frame = Segmented(image, seen, self.segmenter.labels, self.job.config)
+        if frame:
+            self.keep(out, nanoseconds, message.header, frame)
+
+    def keep(self, out: BagWriter, nanoseconds: int, header: Any, frame: Segmented) -> None:
+        """Keep what comes of one frame."""
+        stamp = stamp_nanoseconds(header)
         self.frames += 1
-        self.times.add(seen.milliseconds)
-        self.densities.append(seen.density)
-        self.write(out, nanoseconds, message.header,
-                   Segmented(image, seen, self.segmenter.labels, self.job.config))
-        if self.scores:
-            self.scores.add('prediction', stamp, seen.labels)
+        self.times.add(frame.seen.milliseconds)
+        self.densities.append(frame.seen.density)
+        self.write(out, nanoseconds, header, frame)
         if self.preview:
-            self.preview.add(stamp, image, seen)
+            self.preview.add(stamp, frame.image, frame.seen)
+        if self.scores:
+            with self.unless_invalid(self.job.labels, nanoseconds):
+                self.scores.add('prediction', stamp, frame.seen.labels)
 
     def add_labels(self, message: Any) -> None:
         """Score against the true labels of a frame."""
-        self.scores.add('truth', bags.stamp_nanoseconds(message), to_labels(message).copy())
+        self.scores.add('truth', stamp_nanoseconds(message.header), to_labels(message).copy())
 
-    def write(self, out: bags.BagWriter, nanoseconds: int, header: Any, frame: Segmented) -> None:
+    def write(self, out: BagWriter, nanoseconds: int, header: Any, frame: Segmented) -> None:
         """Write mask, uncertainty and timing under the header of the image."""
+        if self.frames == 1:
+            out.write(f'{self.base}/segmentation/label_info', bag_messages.LABEL_INFO,
+                      nanoseconds, label_info(header, frame.labels.names))
         for name in WRITTEN:
             output = OUTPUTS[name]
-            out.write(f'{self.base}/segmentation/{name}', bags.IMAGE, nanoseconds,
+            out.write(f'{self.base}/segmentation/{name}', bag_messages.IMAGE, nanoseconds,
                       bag_image(header, output.make(frame), output.encoding(frame.config)))
         camera = self.base.strip('/') or 'camera'
         status = frame_status(camera, frame.seen.milliseconds, facts(frame.seen))
         out.write(f'{self.base}/segmentation/timing', 'diagnostic_msgs/msg/DiagnosticArray',
                   nanoseconds, diagnostic_array(DIAGNOSTICS, header, 'segmentation', [status]))
 
-    def report(self, topic: str, seconds: float) -> dict[str, Any]:
+    def report(self, seconds: float) -> dict[str, Any]:
         """Return all numbers of the replay."""
-        report = {'bag': str(self.job.bag), 'output': str(self.job.output), 'topic': topic,
-                  'model': dict(self.segmenter.description), 'frames': self.frames,
-                  'invalid': self.invalid, 'seconds': round(seconds, 3),
-                  'fps': round(self.frames / max(seconds, 1e-9), 3),
-                  'milliseconds': self.times.percentiles(50, 95),
-                  'refined': round(float(np.mean(self.densities)), 5) if self.densities else 0.0}
-        if self.scores:
-            names = self.segmenter.labels.names
-            report['scored'] = self.scores.pairs
-            report['miou'] = round(self.scores.matrix.mean_iou(), 5)
-            report['iou'] = {name: None if np.isnan(iou) else round(float(iou), 5)
-                             for name, iou in zip(names, self.scores.matrix.iou(), strict=True)}
-        return report
+        return {'bag': str(self.job.bag), 'output': str(self.job.output),
+                'topic': self.images.topic, 'model': dict(self.segmenter.description),
+                'frames': self.frames, 'invalid': self.invalid, 'seconds': round(seconds, 3),
+                'fps': round(self.frames / max(seconds, 1e-9), 3),
+                'milliseconds': self.times.percentiles(50, 95),
+                'refined': round(float(np.mean(self.densities)), 5) if self.densities else 0.0,
+                **(self.scores.report(self.segmenter.labels) if self.scores else {})}
 
 
 def facts(seen: Prediction) -> dict[str, Any]:
@@ -181,6 +226,14 @@ def base_topic(image_topic: str) -> str:
 
 def bag_image(header: Any, array: np.ndarray, encoding: str) -> Any:
     """(H, W) or (H, W, 3) array -> Image message of rosbags."""
-    return bags.TYPES.types[bags.IMAGE](
+    return TYPES.types[bag_messages.IMAGE](
         header=header, **image_fields(array, encoding),
         data=np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+
+
+def label_info(header: Any, names: Iterable[str]) -> Any:
+    """Return the class ids and names as LabelInfo message of rosbags."""
+    kind = TYPES.types['vision_msgs/msg/VisionClass']
+    return TYPES.types[bag_messages.LABEL_INFO](
+        header=header, threshold=0.0,
+        class_map=[kind(class_id=number, class_name=name) for number, name in enumerate(names)])

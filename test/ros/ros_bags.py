@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 from ros_fakes import make_image
 
-from sparse_seg_ros.ros import bag as bags
+from sparse_seg_ros.ros.bag import Bag
+from sparse_seg_ros.ros.bag_messages import COMPRESSED, TYPES, parse
+from sparse_seg_ros.ros.bag_writer import BagWriter
 from sparse_seg_ros.ros.replay import bag_image
 
 START, PERIOD = 1_700_000_000_123_456_789, 100_000_000
@@ -19,7 +21,7 @@ START, PERIOD = 1_700_000_000_123_456_789, 100_000_000
 def header(number: int):
     """Return the header of frame number."""
     seconds, nanoseconds = divmod(START + number * PERIOD, 10 ** 9)
-    make = bags.TYPES.types
+    make = TYPES.types
     return make['std_msgs/msg/Header'](
         stamp=make['builtin_interfaces/msg/Time'](sec=seconds, nanosec=nanoseconds),
         frame_id='lens')
@@ -33,7 +35,7 @@ def image(number: int):
 def jpeg(number: int, end: int | None = None):
     """Return compressed frame number."""
     data = cv2.imencode('.jpg', make_image(seed=number)[:, :, ::-1])[1]
-    return bags.TYPES.types[bags.COMPRESSED](header=header(number), format='jpeg',
+    return TYPES.types[COMPRESSED](header=header(number), format='jpeg',
                                              data=data[:end])
 
 
@@ -44,23 +46,34 @@ def labels(number: int):
     return bag_image(header(number), truth, 'mono8')
 
 
-def write_bag(path: Path, topics: dict, frames: int = 3, storage: str = 'mcap') -> Path:
+def type_name(message) -> str:
+    """Return pkg/msg/Name of a message of rosbags."""
+    package, _, name = type(message).__name__.partition('__msg__')
+    return f'{package}/msg/{name}'
+
+
+def write_bag(path: Path, topics: dict, frames: int = 3, storage: str = 'mcap', **settings
+              ) -> Path:
     """Write a bag; topics is topic -> function of the frame number -> message."""
-    with bags.BagWriter(path, storage) as out:
+    with BagWriter(path, storage, **settings) as out:
         for number in range(frames):
             for topic, make in topics.items():
                 message = make(number)
-                kind = type(message).__name__.replace('__msg__', '/msg/').replace(
-                    'sensor_msgs/msg/sensor_msgs/msg/', 'sensor_msgs/msg/')
-                out.write(topic, kind, START + number * PERIOD + 5_000, message)
+                out.write(topic, type_name(message), START + number * PERIOD + 5_000, message)
     return path
+
+
+def data_file(path: Path) -> Path:
+    """Return the only data file of a bag."""
+    file, = [each for each in path.iterdir() if each.suffix in ('.mcap', '.db3', '.zstd')]
+    return file
 
 
 def read_bag(path: Path) -> dict[str, list]:
     """Bag -> topic -> [(log time, message)]."""
     found = {}
-    with bags.Bag(path) as bag:
+    with Bag(path) as bag:
         for connection, nanoseconds, raw in bag.messages():
             found.setdefault(connection.topic, []).append(
-                (nanoseconds, bags.parse(raw, connection.msgtype)))
+                (nanoseconds, parse(raw, connection.msgtype)))
     return found

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading and writing bags without ROS, and what is said about bad ones."""
+"""Reading bags without ROS, and what is said about bad ones."""
 
 from __future__ import annotations
 
@@ -9,11 +9,27 @@ import sys
 from pathlib import Path
 
 import pytest
-from ros_bags import image, jpeg, labels, read_bag, write_bag
+from ros_bags import START, data_file, image, labels, read_bag, write_bag
 
-from sparse_seg_ros.ros.bag import Bag, BagDamageError, BagError, BagWriter
+from sparse_seg_ros.ros.bag import Bag
+from sparse_seg_ros.ros.bag_messages import (
+    BagDamageError,
+    BagError,
+    MessageError,
+    full_type_name,
+    parse,
+)
 
 BOTH = pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+
+
+def read_damaged(path: Path) -> tuple[list[int], str]:
+    """Bag that is not whole -> (log times of what could be read, the words about the rest)."""
+    times = []
+    with Bag(path) as bag, pytest.raises(BagDamageError) as damage:
+        for _, nanoseconds, _ in bag.messages():
+            times.append(nanoseconds)
+    return times, str(damage.value)
 
 
 @BOTH
@@ -30,28 +46,7 @@ def test_a_bag_comes_back_as_it_went(tmp_path, storage):
 @BOTH
 def test_the_file_alone_can_be_read_too(tmp_path, storage):
     path = write_bag(tmp_path / 'bag', {'/front/image': image}, storage=storage)
-    file, = [each for each in path.iterdir() if each.suffix in ('.mcap', '.db3')]
-    assert len(read_bag(file)['/front/image']) == 3
-
-
-def test_the_only_image_topic_is_chosen_and_labels_are_not_it(tmp_path):
-    path = write_bag(tmp_path / 'bag', {'/front/image_raw/compressed': jpeg,
-                                        '/front/label': labels})
-    with Bag(path) as bag:
-        chosen = bag.choose_image_topic(labels='/front/label')
-        assert chosen.topic == '/front/image_raw/compressed'
-        assert len(list(bag.images(chosen))) == 3
-        with pytest.raises(BagError, match='2 image topics; choose one with --topic: '
-                                           '/front/image_raw/compressed, /front/label'):
-            bag.choose_image_topic()
-        with pytest.raises(BagError, match='no image topic /rear/image; it has /front'):
-            bag.choose_image_topic('/rear/image')
-
-
-def test_a_bag_without_images_lists_its_topics(tmp_path):
-    path = write_bag(tmp_path / 'bag', {'/front/label': labels})
-    with Bag(path) as bag, pytest.raises(BagError, match='no image topic; its topics: /front/l'):
-        bag.choose_image_topic(labels='/front/label')
+    assert len(read_bag(data_file(path))['/front/image']) == 3
 
 
 def test_a_missing_bag_is_named(tmp_path):
@@ -60,7 +55,7 @@ def test_a_missing_bag_is_named(tmp_path):
 
 
 def truncate(path: Path, part: float) -> None:
-    file, = [each for each in path.iterdir() if each.suffix in ('.mcap', '.db3')]
+    file = data_file(path)
     data = file.read_bytes()
     file.write_bytes(data[:int(len(data) * part)])
 
@@ -69,7 +64,7 @@ def truncate(path: Path, part: float) -> None:
 def test_a_truncated_sqlite_bag_is_named_with_its_cure(tmp_path, part):
     path = write_bag(tmp_path / 'bag', {'/front/image': image}, frames=30, storage='sqlite3')
     truncate(path, part)
-    with pytest.raises(BagError, match='bag .*bag.*(damaged|cut short)'):
+    with pytest.raises(BagError, match='bag .*bag.*(damaged|not whole)'):
         read_bag(path)
 
 
@@ -80,35 +75,121 @@ def test_a_truncated_mcap_bag_is_read_up_to_there(tmp_path, part, at_least, has_
     truncate(path, part)
     if not has_metadata:  # as a recorder that was killed leaves it
         (path / 'metadata.yaml').unlink()
-    times = []
-    with Bag(path) as bag, pytest.raises(BagDamageError, match='bag.mcap has no end after'):
-        for _, nanoseconds, _ in bag.messages():
-            times.append(nanoseconds)
+    times, words = read_damaged(path)
+    assert f'bag.mcap has no end; {len(times)} messages came' in words
     assert at_least <= len(times) <= 300 and times == sorted(times)
 
 
-def test_a_folder_without_metadata_says_what_to_give_instead(tmp_path):
+@BOTH
+def test_metadata_that_is_absent_damaged_or_of_another_storage_hides_nothing(tmp_path, storage):
+    path = write_bag(tmp_path / 'bag', {'/front/image': image}, storage=storage)
+    metadata = path / 'metadata.yaml'
+    whole = metadata.read_text()
+    for text in (None, '', '{', 'a: *b', whole.replace(f'identifier: {storage}', 'identifier: x'),
+                 whole.replace(f'identifier: {storage}', "identifier: ''")):
+        metadata.unlink() if text is None else metadata.write_text(text)
+        assert len(read_bag(path)['/front/image']) == 3
+
+
+def test_what_is_wrong_with_metadata_is_noted(tmp_path):
     path = write_bag(tmp_path / 'bag', {'/front/image': image})
+    (path / 'metadata.yaml').write_text('a: [' * 1000)
+    with Bag(path) as bag:
+        note, = bag.notes
+    assert 'metadata.yaml of' in note and 'the bag is read without it' in note
+    assert len(note) < 400 + len(str(path))
+
+
+def test_a_renamed_data_file_is_read_and_noted(tmp_path):
+    path = write_bag(tmp_path / 'bag', {'/front/image': image})
+    data_file(path).rename(path / 'drive.mcap')
+    assert len(read_bag(path)['/front/image']) == 3
+    with Bag(path) as bag:
+        assert 'names bag.mcap, which is not there; drive.mcap is read instead' in bag.notes[0]
+
+
+@BOTH
+def test_fewer_messages_than_the_metadata_tells_are_said(tmp_path, storage):
+    path = write_bag(tmp_path / 'bag', {'/front/image': image}, storage=storage)
+    metadata = path / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace('message_count: 3', 'message_count: 7'))
+    times, words = read_damaged(path)
+    assert len(times) == 3 and 'it says to hold 7; 3 messages came' in words
+
+
+def split_bag(folder: Path, storage: str = 'mcap') -> Path:
+    """Write a bag of three files, the names of which sort by number only."""
+    folder.mkdir()
+    names = []
+    for part in (2, 9, 10):
+        one = write_bag(folder / f'part{part}', {
+            '/front/image': lambda number, part=part: image(number + 3 * part)}, storage=storage)
+        names.append(f'drive_{part}{data_file(one).suffix}')
+        data_file(one).rename(folder / names[-1])
+    (folder / 'metadata.yaml').write_text(
+        'rosbag2_bagfile_information:\n  message_count: 9\n  relative_file_paths:\n'
+        + ''.join(f'  - {name}\n' for name in names))
+    return folder
+
+
+@BOTH
+def test_a_split_bag_is_read_in_order_with_and_without_metadata(tmp_path, storage):
+    path = split_bag(tmp_path / 'bag', storage)
+    stamps = [[message.header.stamp.nanosec for _, message in read_bag(path)['/front/image']]]
     (path / 'metadata.yaml').unlink()
-    with pytest.raises(BagError, match='Give the .mcap or .db3 file itself, or run'), Bag(path):
-        pass
+    stamps.append([message.header.stamp.nanosec for _, message in read_bag(path)['/front/image']])
+    expected = [image(3 * part + number).header.stamp.nanosec
+                for part in (2, 9, 10) for number in range(3)]
+    assert stamps == [expected, expected]
 
 
-def test_a_ros_1_bag_and_any_other_file_are_refused(tmp_path):
-    for name, text in (('drive.bag', 'This is a ROS 1 bag'), ('drive.txt', 'Unrecognized')):
-        (tmp_path / name).write_bytes(b'#ROSBAG V2.0\n')
-        with pytest.raises(BagError, match=text), Bag(tmp_path / name):
-            pass
+def test_of_a_split_bag_all_files_are_used_that_can_be(tmp_path):
+    path = split_bag(tmp_path / 'bag')
+    (path / 'drive_2.mcap').unlink()
+    times, words = read_damaged(path)
+    assert len(times) == 6 and 'drive_2.mcap is missing; 6 messages came' in words
+    last = path / 'drive_10.mcap'
+    last.write_bytes(b'')  # a power cut
+    times, words = read_damaged(path)
+    assert len(times) == 3 and 'drive_10.mcap is empty' in words
 
 
-def test_an_output_that_exists_or_cannot_be_written_is_an_error(tmp_path):
-    path = write_bag(tmp_path / 'bag', {'/front/image': image})
-    with pytest.raises(BagError, match='exists already; remove it or choose another name'):
-        BagWriter(path)
-    (tmp_path / 'file').touch()
-    with pytest.raises(BagError, match='cannot write bag .*file/bag: Not a directory'):
-        with BagWriter(tmp_path / 'file' / 'bag'):
-            pass
+def test_a_data_file_that_the_metadata_does_not_name_is_left_out_and_noted(tmp_path):
+    path = split_bag(tmp_path / 'bag')
+    write_bag(tmp_path / 'other', {'/rear/image': image})
+    data_file(tmp_path / 'other').rename(path / 'other.mcap')
+    assert len(read_bag(path)['/front/image']) == 9
+    with Bag(path) as bag:
+        assert 'does not name other.mcap, which is left out' in bag.notes[0]
+
+
+def test_a_message_that_is_none_says_so():
+    for raw in (b'', b'\0\1', bytes(40), b'\0\1\0\0' + b'\xff' * 200):
+        with pytest.raises(MessageError, match='bytes are not a sensor_msgs/msg/Image'):
+            parse(raw, 'sensor_msgs/msg/Image')
+
+
+@pytest.mark.parametrize('name', [
+    'sensor_msgs/Image', 'sensor_msgs/msg/Image', 'sensor_msgs::msg::Image',
+    'sensor_msgs::msg::dds_::Image_'])
+def test_types_are_known_by_every_name_that_recorders_write(name):
+    assert full_type_name(name) == 'sensor_msgs/msg/Image'
+
+
+@BOTH
+def test_two_types_on_one_topic_are_two_connections(tmp_path, storage):
+    from sparse_seg_ros.ros.bag_messages import TYPES
+    from sparse_seg_ros.ros.bag_writer import BagWriter
+
+    with BagWriter(tmp_path / 'bag', storage) as out:
+        for kind, message in (('sensor_msgs/msg/Image', labels(0)),
+                              ('std_msgs/msg/Header', image(0).header)):
+            connection = out.writer.add_connection('/mixed', kind, typestore=TYPES)
+            out.put(connection, START, TYPES.serialize_cdr(message, kind))
+    with Bag(tmp_path / 'bag') as bag:
+        assert {(each.topic, each.msgtype, each.msgcount) for each in bag.connections} == {
+            ('/mixed', 'sensor_msgs/msg/Image', 1), ('/mixed', 'std_msgs/msg/Header', 1)}
+        assert len(list(bag.messages())) == 2
 
 
 def test_bags_need_no_ros():

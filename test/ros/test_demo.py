@@ -17,10 +17,13 @@ from tiny import tiny_model
 from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.data.street import Street
-from sparse_seg_ros.ros import bag as bags
 from sparse_seg_ros.ros import demo
+from sparse_seg_ros.ros.bag import Bag
+from sparse_seg_ros.ros.bag_messages import COMPRESSED, IMAGE, TYPES, parse, stamp_nanoseconds
+from sparse_seg_ros.ros.bag_writer import BagWriter
 from sparse_seg_ros.ros.child_process import ChildProcess
 from sparse_seg_ros.ros.demo_recording import ANSWERS, Recording
+from sparse_seg_ros.ros.image_topics import choose_images
 from sparse_seg_ros.ros.replay import bag_image
 from sparse_seg_ros.ros.street_bag import IMAGE_TOPIC, LABEL_TOPIC, make_header, write_street_bag
 
@@ -38,13 +41,13 @@ def save_tiny(tmp_path_factory):
 
 def write_compressed_bag(path):
     """Write JPEG images, as many cameras publish them."""
-    kind = bags.TYPES.types[bags.COMPRESSED]
-    with bags.BagWriter(path) as bag:
+    kind = TYPES.types[COMPRESSED]
+    with BagWriter(path) as bag:
         for index in range(FRAMES):
             image = Street(3, SIZE_HW).frame(index).image
             data = cv2.imencode('.jpg', image)[1].ravel()
             stamp = index * 10 ** 8
-            bag.write('/front/image/compressed', bags.COMPRESSED, stamp,
+            bag.write('/front/image/compressed', COMPRESSED, stamp,
                       kind(header=make_header(stamp), format='jpeg', data=data))
     return path
 
@@ -82,14 +85,14 @@ def test_a_bag_of_compressed_images_is_played_as_it_is(tmp_path, model, capsys):
 def test_the_rendered_bag_holds_the_street_and_its_labels_at_its_stamps(tmp_path):
     street = Street(7, SIZE_HW)
     write_street_bag(tmp_path / 'bag', street, 2)
-    with bags.Bag(tmp_path / 'bag') as bag:
-        found = [(connection.topic, nanoseconds, bags.parse(raw, connection.msgtype))
+    with Bag(tmp_path / 'bag') as bag:
+        found = [(connection.topic, nanoseconds, parse(raw, connection.msgtype))
                  for connection, nanoseconds, raw in bag.messages()]
     images = [each for each in found if each[0] == IMAGE_TOPIC]
     labels = [each for each in found if each[0] == LABEL_TOPIC]
     assert len(images) == len(labels) == 2
     assert images[1][1] - images[0][1] == 10 ** 8
-    assert bags.stamp_nanoseconds(images[1][2]) == images[1][1]
+    assert stamp_nanoseconds(images[1][2].header) == images[1][1]
     assert np.array_equal(labels[1][2].data, street.frame(1).label.ravel())
 
 
@@ -100,18 +103,35 @@ def test_of_a_bag_that_was_cut_short_the_beginning_is_played(tmp_path, capsys):
     write_street_bag(tmp_path / 'bag', Street(7, (200, 300)), 8)
     whole = (tmp_path / 'bag/bag.mcap').read_bytes()
     (tmp_path / 'cut.mcap').write_bytes(whole[:len(whole) * 3 // 4])
-    with bags.Bag(tmp_path / 'cut.mcap') as bag:
-        assert 0 < len(list(read_frames(bag, IMAGE_TOPIC, 8))) < 8
-        assert 'was cut short' in capsys.readouterr().err
-        assert len(list(read_frames(bag, IMAGE_TOPIC, 1))) == 1
+    with Bag(tmp_path / 'cut.mcap') as bag:
+        images = choose_images(bag)
+        assert images.topic == IMAGE_TOPIC  # not the labels
+        assert 0 < len(list(read_frames(bag, images, 8))) < 8
+        assert 'has no end' in capsys.readouterr().err
+        assert len(list(read_frames(bag, images, 1))) == 1
         assert capsys.readouterr().err == ''
+
+
+@needs_ros
+def test_images_whose_bytes_are_damaged_are_not_played(tmp_path, capsys):
+    from sparse_seg_ros.ros.demo_player import read_frames
+
+    good = TYPES.serialize_cdr(bag_image(make_header(5), np.zeros((4, 4, 3), np.uint8), 'rgb8'),
+                               IMAGE)
+    with BagWriter(tmp_path / 'bag') as out:
+        for place, raw in enumerate((good, b'', good[:-9], good)):
+            out.write_raw('/image', IMAGE, place, raw)
+    with Bag(tmp_path / 'bag') as bag:
+        played = list(read_frames(bag, choose_images(bag), 9))
+    assert [time for time, _ in played] == [0, 3]
+    assert capsys.readouterr().err.count('not played: ') == 2
 
 
 def test_a_missing_bag_and_one_without_images_are_named(tmp_path, model, capsys):
     assert main(['demo', '--bag', 'absent.mcap', '--model', model, '--out', str(tmp_path)]) == 1
     assert 'no bag absent.mcap; give a rosbag2 folder' in capsys.readouterr().err
-    kind = bags.TYPES.types['std_msgs/msg/Header']
-    with bags.BagWriter(tmp_path / 'bag') as bag:
+    kind = TYPES.types['std_msgs/msg/Header']
+    with BagWriter(tmp_path / 'bag') as bag:
         bag.write('/chatter', 'std_msgs/msg/Header', 0, kind(make_header(0).stamp, 'x'))
     assert main(['demo', '--bag', str(tmp_path / 'bag'), '--model', model,
                  '--out', str(tmp_path)]) == 1
@@ -132,9 +152,9 @@ def test_a_folder_that_cannot_be_written_to_is_named(model, capsys):
 @needs_ros
 def test_images_that_the_node_refuses_are_explained_by_its_log(tmp_path, model, capsys):
     header = make_header(10 ** 9)
-    with bags.BagWriter(tmp_path / 'bag') as bag:
+    with BagWriter(tmp_path / 'bag') as bag:
         image = bag_image(header, np.zeros(SIZE_HW, np.uint8), 'mono8')
-        bag.write('/image', bags.IMAGE, 10 ** 9, replace(image, encoding='8UC7'))
+        bag.write('/image', IMAGE, 10 ** 9, replace(image, encoding='8UC7'))
     assert main(['demo', '--bag', str(tmp_path / 'bag'), '--model', model,
                  '--out', str(tmp_path)]) == 1
     said = capsys.readouterr().err

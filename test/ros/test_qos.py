@@ -8,9 +8,11 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+import rclpy
 from rclpy.qos import ReliabilityPolicy
 from ros_images import connect, image, profile, serve
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 
@@ -81,6 +83,33 @@ def test_silence_of_a_best_effort_publisher_names_the_profile_for_large_images(r
     message = silence(node, monkeypatch)
     assert '1 publisher, nothing arrives' in message
     assert 'config/fastdds_large_images.xml' in message
+
+
+@pytest.fixture
+def stranger(ros):
+    """Return a node in a context of its own: in one context a topic has only one type."""
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros.domain)
+    node = rclpy.create_node('stranger', context=context)
+    yield node
+    node.destroy_node()
+    context.shutdown()
+
+
+@pytest.mark.parametrize(('transport', 'topic', 'kind', 'words'), [
+    ('raw', 'image', CompressedImage, '1 publisher of CompressedImage, this node takes Image; set '
+     'image_transport to compressed and remap image/compressed to this topic'),
+    ('compressed', 'image/compressed', Image, '1 publisher of Image, this node takes '
+     'CompressedImage; set image_transport to raw and remap image to this topic'),
+    ('raw', 'image', String, '1 publisher of String, this node takes Image; remap image to the '
+     'topic of the camera')], ids=['compressed', 'raw', 'string'])
+def test_messages_of_another_type_are_named_with_the_cure(ros, monkeypatch, transport, topic,
+                                                         kind, words, stranger):
+    node = ros.segmentation(image_transport=transport)
+    node.autostart()
+    stranger.create_publisher(kind, topic, profile('RELIABLE'))
+    ros.wait(node.cameras['camera'].find_publishers)
+    assert silence(node, monkeypatch) == f'no image for 5 s: {words}'
 
 
 def test_qos_overrides_of_one_output_leave_the_others_alone(ros):
