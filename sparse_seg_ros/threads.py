@@ -18,8 +18,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 PERIOD_SECONDS = 0.5
 FREE, FREE_AGAIN = 0.5, 0.75  # of a core: given up below the first, taken back above the second
 STAT, QUOTA = Path('/proc/stat'), Path('/sys/fs/cgroup/cpu.max')
@@ -61,8 +59,10 @@ def busy_ticks(stat: str, cores: set[int], counts_nice: bool) -> int:
 
 
 def count_cores() -> int:
-    """Return the cores that this process may use, by its affinity and its group's quota."""
+    """Return the cores we may use: by affinity, OMP_NUM_THREADS and the quota of our group."""
     cores = len(os.sched_getaffinity(0))
+    if os.environ.get('OMP_NUM_THREADS', '').isdigit():
+        cores = max(1, min(cores, int(os.environ['OMP_NUM_THREADS'])))
     try:
         quota, period = QUOTA.read_text().split()
         return cores if quota == 'max' else max(1, min(cores, round(int(quota) / int(period))))
@@ -71,19 +71,22 @@ def count_cores() -> int:
 
 
 class Threads:
-    """Sets torch's threads before a frame: `threads.share()`."""
+    """Sets torch's threads before a frame: `threads.share()`; `used` says to how many."""
 
     def __init__(self, cores: int | None = None,
                  read: Callable[[], Usage | None] = read_usage):
         self.cores, self.read = cores or count_cores(), read
-        self.count, self.before = self.cores, read()
+        self.used = self.count = self.cores
+        self.before = read()
 
     def share(self, fixed: int = 0) -> int:
         """Set and return the number of threads: fixed, or for 0 what other processes leave."""
-        count = fixed or self.look()
-        if count != torch.get_num_threads():
-            torch.set_num_threads(count)
-        return count
+        import torch  # seconds, and it is not the node's first word
+
+        self.used = fixed or self.look()
+        if self.used != torch.get_num_threads():
+            torch.set_num_threads(self.used)
+        return self.used
 
     def look(self) -> int:
         """Return the number of threads for the load now."""

@@ -72,8 +72,11 @@ def test_where_the_system_does_not_say_all_cores_are_used(monkeypatch, tmp_path)
 def test_the_quota_of_a_container_counts(quota, cores, monkeypatch, tmp_path):
     monkeypatch.setattr(threads, 'QUOTA', tmp_path / 'cpu.max')
     monkeypatch.setattr(os, 'sched_getaffinity', lambda _: set(range(8)))
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     (tmp_path / 'cpu.max').write_text(quota)
     assert threads.count_cores() == cores
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    assert threads.count_cores() == 1
 
 
 def test_own_work_on_all_threads_is_not_taken_for_that_of_others():

@@ -71,8 +71,11 @@ class Diagnostics:
 
     def collect(self) -> list[statuses.Status]:
         """Return one status per task of ROS.md."""
-        node, segmenter = self.node, self.node.segmenter  # may go while we look
+        node = self.node
+        segmenter, worker = node.segmenter, node.worker  # may go while we look
         description = segmenter.description if segmenter else {}
+        if worker is not None:
+            description = {**description, 'threads': str(worker.threads.used)}
         found = [statuses.engine_status(node.state, description, node.error),
                  statuses.timing_status(
                      self.times, node.config.budget_milliseconds, node.newest.running_seconds(),

@@ -42,6 +42,7 @@ from sparse_seg_ros.ros.pixels import to_labels, to_rgb
 from sparse_seg_ros.ros.preview import Preview
 from sparse_seg_ros.ros.scores import Scores, Stamps
 from sparse_seg_ros.ros.stage_times import StageTimes
+from sparse_seg_ros.threads import Threads
 
 if TYPE_CHECKING:
     from sparse_seg_ros.segmenter import Segmenter
@@ -89,6 +90,7 @@ class Replay:
         self.replaced: Counter[str] = Counter()
         self.scores: Scores | None = None
         self.preview: Preview | None = None
+        self.threads = Threads()
 
     def run(self, progress: Callable[[Iterable, int], Iterable]) -> dict[str, Any]:
         """Replay all of the bag -> report, its 'damage' None or what the bag lacks."""
@@ -167,6 +169,7 @@ class Replay:
         with self.unless_invalid(self.images.topic, nanoseconds):
             message = parse(raw, self.images.msgtype)
             image = to_rgb(message, self.job.config.max_pixels)
+            self.threads.share()
             seen = self.segmenter(image, wants_merged=self.preview is not None)
             frame = Segmented(image, seen, self.segmenter.labels, self.job.config)
         if frame:

@@ -16,6 +16,7 @@ from sparse_seg_ros.ros.newest import Frame, Newest
 from sparse_seg_ros.ros.outputs import Segmented
 from sparse_seg_ros.ros.pixels import to_rgb
 from sparse_seg_ros.ros.texts import LONG, cut, describe_error
+from sparse_seg_ros.threads import Threads
 
 if TYPE_CHECKING:
     from sparse_seg_ros.segmenter import Segmenter  # imports torch: seconds
@@ -38,6 +39,7 @@ class Worker:
         self.segmenter, self.newest, self.cameras = segmenter, newest, cameras
         self.config, self.report = config, report
         self.own_limits = {'alpha': segmenter.alpha, 'budget': segmenter.budget}
+        self.threads = Threads()
         self.ages = dict.fromkeys(cameras, Age())
         self.node = next(iter(cameras.values())).node
         self.stopping, self.deaths = threading.Event(), []
@@ -104,6 +106,7 @@ class Worker:
         """Segment an image, publish all that is wanted of it, keep its times -> its outcome."""
         camera, decoded = self.cameras[frame.camera], time.monotonic()
         self.apply_limits(config)
+        self.threads.share(config.threads)
         seen = self.segmenter(image, wants_confidence=camera.wants('confidence', config),
                               wants_merged=camera.wants('merged', config))
         segmented = time.monotonic()

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ros_fakes import LABELS, make_image
+import torch
+from ros_fakes import LABELS, Brightness, make_image
 
 pytest.importorskip('rclpy')
 
@@ -99,10 +100,20 @@ def test_live_parameters_apply_on_the_next_frame(ros):
     assert len(outputs['uncertainty']) == 1
 
 
+def test_the_threads_asked_for_compute_and_the_diagnostics_say_so(ros, monkeypatch):
+    node, used, compute = ros.segmentation(threads=3), [], Brightness.__call__
+    node.autostart()
+    monkeypatch.setattr(Brightness, '__call__', lambda *given: (
+        used.append(torch.get_num_threads()), compute(*given))[1])
+    serve(ros, node, connect(ros), image())
+    assert node.diagnostics.collect()[0].values['threads'] == '3' and used == [3]
+
+
 BAD = {
     'unknown encoding': ({'encoding': '16SC1'}, "encoding '16SC1' is not known"),
     'short data': ({'height': 41}, 'the message was cut short'),
     'step smaller than width': ({'step': 59}, 'must be at least 180 bytes, got 59'),
+    'too many pixels': ({'width': 9000, 'height': 9000}, 'raise max_pixels'),
     'zero size': ({'width': 0}, 'must have pixels'),
 }
 
