@@ -47,6 +47,7 @@ from sparse_seg_ros.networks.mask2former import (
     Mask2FormerSwinS,
     Mask2FormerSwinT,
 )
+from sparse_seg_ros.networks.mobilenet_edgetpu import MobileNetEdgeTPU
 from sparse_seg_ros.networks.segformer.network import (
     SegFormerB0,
     SegFormerB1,
@@ -69,6 +70,7 @@ from sparse_seg_ros.networks.vit.segmenter_vit import (
 NETWORKS = {
     'compact': Compact,
     'efficientnet_lite0': EfficientNetLite0,
+    'mobilenet_edgetpu': MobileNetEdgeTPU,
     'hrnet_w48': HRNetW48,
     'lrformer_t': LRFormerT,
     'lrformer_s': LRFormerS,

@@ -142,7 +142,7 @@ def find_images(path: Path, topic: str | None) -> tuple[str, bool]:
 def count_images(path: Path, topic: str) -> int:
     """Return how many images of a topic a bag holds."""
     with Bag(path) as bag:
-        return sum(each.msgcount for each in bag.reader.connections if each.topic == topic)
+        return sum(each.msgcount for each in bag.connections if each.topic == topic)
 
 
 def play(job: DemoJob, bag: Path, topic: str, is_compressed: bool) -> dict[str, Any]:
