@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'Hugging Face folder')
     parser.add_argument('--device', default='auto', help='cpu, cuda, cuda:0 or auto')
     parser.add_argument('--precision', default='auto', choices=('auto', 'fp32', 'bf16', 'fp16'))
-    parser.add_argument('--out', type=Path, default=Path('out/demo'), help='folder to write to')
+    parser.add_argument('--out', type=Path, help='folder to write to (default: out/demo, or for a '
+                        'bag out/ and its name)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers there, too')
 
 
@@ -46,13 +47,21 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f'--frames must be at least 1, got {frames}')
     if not args.rate > 0:
         raise ValueError(f'--rate must be above 0, got {args.rate}')
-    job = DemoJob(args.out, args.bag, args.topic, frames, args.rate, parse_size(args.size),
+    job = DemoJob(args.out or default_folder(args.bag), args.bag, args.topic, frames, args.rate, parse_size(args.size),
                   args.seed, args.model, args.device, args.precision)
     numbers = run_demo(job)
     if args.json:
         args.json.write_text(json.dumps(numbers, indent=1) + '\n')
     tell(job, numbers)
     return 0
+
+
+def default_folder(bag: Path | None) -> Path:
+    """Bag or None -> the folder of its demo, so that one bag does not overwrite another's."""
+    if bag is None:
+        return Path('out/demo')
+    bag = bag.resolve()
+    return Path('out') / (bag.stem if bag.is_file() else bag.name)
 
 
 def tell(job, numbers: dict) -> None:

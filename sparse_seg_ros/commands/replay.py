@@ -14,6 +14,8 @@ import json
 import sys
 from pathlib import Path
 
+from sparse_seg_ros.config import NodeConfig
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
@@ -35,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         '8 is read by all of them (default)')
     parser.add_argument('--uncertainty', default='32FC1', choices=('32FC1', 'mono8'),
                         help='encoding of the uncertainty; mono8 is a quarter of the size')
+    parser.add_argument('--max-pixels', type=int, default=NodeConfig.max_pixels, metavar='N',
+                        help='larger images count as invalid (default: %(default)s, 4096x2160)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers here')
 
 
@@ -42,14 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Replay -> exit code, 0 only if frames were segmented, and scored, and the bag was whole."""
     from tqdm import tqdm
 
-    from sparse_seg_ros.config import NodeConfig
     from sparse_seg_ros.ros.new_paths import write
     from sparse_seg_ros.ros.replay import Replay, ReplayJob
     from sparse_seg_ros.zoo import load
 
     job = ReplayJob(arguments.bag, arguments.output, arguments.topic, arguments.labels,
                     arguments.preview, arguments.json, arguments.storage, arguments.metadata,
-                    NodeConfig(uncertainty_encoding=arguments.uncertainty))
+                    NodeConfig(uncertainty_encoding=arguments.uncertainty,
+                               max_pixels=arguments.max_pixels))
     job.check()  # before the model is loaded
     segmenter = load(arguments.model, arguments.device, arguments.precision)
     report = Replay(job, segmenter).run(

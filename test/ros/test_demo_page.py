@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from sparse_seg_ros.commands.demo import default_folder
 from sparse_seg_ros.ros import demo_page
 
 NUMBERS = {'sent': 100, 'in_bag': 221, 'topic': '/camera/image_raw', 'rate_hz': 25.0,
@@ -38,3 +41,10 @@ def test_the_next_commands_exist_in_an_installed_package(on_path, tmp_path, monk
 def test_the_next_commands_exist_in_a_checkout():
     commands = '\n'.join(command for _, command in demo_page.next_steps(NUMBERS))
     assert 'make demo BAG=path/to/bag' in commands and 'rviz2 -d rviz/seg.rviz' in commands
+
+
+def test_every_bag_has_a_folder_of_its_own(tmp_path):
+    (tmp_path / 'drive.mcap').touch()
+    assert default_folder(None) == Path('out/demo')
+    assert default_folder(tmp_path / 'drive.mcap') == Path('out/drive')
+    assert default_folder(tmp_path / 'night.2024') == Path('out/night.2024')
