@@ -47,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f'--frames must be at least 1, got {frames}')
     if not args.rate > 0:
         raise ValueError(f'--rate must be above 0, got {args.rate}')
-    job = DemoJob(args.out or default_folder(args.bag), args.bag, args.topic, frames, args.rate, parse_size(args.size),
+    folder = args.out or default_folder(args.bag)
+    job = DemoJob(folder, args.bag, args.topic, frames, args.rate, parse_size(args.size),
                   args.seed, args.model, args.device, args.precision)
     numbers = run_demo(job)
     if args.json:
