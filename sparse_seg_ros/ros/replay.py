@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from rosbags.interfaces import Connection
+from tqdm import tqdm
 
 from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.prediction import Prediction
@@ -73,7 +74,7 @@ class ReplayJob:
         for path, what in ((self.output, 'output'), (self.preview, 'preview'),
                            (self.numbers, 'file')):
             if path is not None:
-                check_is_new(Path(path), what)
+                check_is_new(Path(path), what, may_be_empty=what == 'preview')
                 check_beside(Path(path), Path(self.bag), what)
                 check_can_hold(Path(path).parent, f'{what} {path}')
 
@@ -155,7 +156,7 @@ class Replay:
         except (ValueError, RuntimeError, cv2.error) as error:
             self.invalid += 1
             if self.invalid <= INVALID_NAMED:
-                print(f'{topic}, message at {nanoseconds} ns: {error}', file=sys.stderr)
+                tqdm.write(f'{topic}, message at {nanoseconds} ns: {error}', file=sys.stderr)
 
     def own_topics(self) -> set[str]:
         """Return the topics that this replay writes."""
