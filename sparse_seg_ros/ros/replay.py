@@ -101,6 +101,7 @@ class Replay:
                 self.scores = Scores(len(self.segmenter.labels),
                                      Stamps(bag, self.images.topic, self.job.labels))
             self.base = base_topic(self.images.topic)
+            self.own_topics = {f'{self.base}/segmentation/{name}' for name in REPLACED}
             with BagWriter(self.job.output, self.job.storage, self.job.metadata) as out:
                 if self.job.preview:
                     self.preview = Preview(self.job.preview, self.segmenter.labels)
@@ -138,7 +139,7 @@ class Replay:
     def add(self, out: BagWriter, connection: Connection, nanoseconds: int, raw: bytes) -> None:
         """Copy one message, and segment or score it."""
         topic, kind = connection.topic, connection.msgtype
-        if topic in self.own_topics():
+        if topic in self.own_topics:
             self.replaced[topic] += 1
         else:
             out.copy(connection, nanoseconds, raw)
@@ -157,10 +158,6 @@ class Replay:
             self.invalid += 1
             if self.invalid <= INVALID_NAMED:
                 tqdm.write(f'{topic}, message at {nanoseconds} ns: {error}', file=sys.stderr)
-
-    def own_topics(self) -> set[str]:
-        """Return the topics that this replay writes."""
-        return {f'{self.base}/segmentation/{name}' for name in REPLACED}
 
     def add_image(self, out: BagWriter, nanoseconds: int, raw: bytes) -> None:
         """Segment one image and write what comes of it."""
