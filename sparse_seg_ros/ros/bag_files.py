@@ -109,7 +109,7 @@ def open_file(path: Path, folder: Path) -> BagFile:
             else ''
         raise BagError(f'cannot read bag {path}: {describe(error)}{cure}') from None
     except (*DAMAGE, sqlite_file.sqlite3.Error) as error:
-        cure = 'try `sqlite3 FILE .recover`' if path.name.endswith('.db3') else 'copy it again'
+        cure = f'try `sqlite3 {path.name} .recover`' if path.suffix == '.db3' else 'copy it again'
         raise BagError(f'cannot read bag {path}: {describe(error)}; it is damaged or was cut '
                        f'short: {cure}') from None
 

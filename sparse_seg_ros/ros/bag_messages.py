@@ -30,6 +30,7 @@ IMAGE_TYPES = (IMAGE, COMPRESSED)
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 NO_HASH = 'RIHS01_' + '0' * 64
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
+QOS_CHARACTERS = 100_000  # some 200 publishers; YAML of megabytes takes seconds
 # What damaged bytes raise in rosbags, zstd and here; lz4 raises RuntimeError.
 DAMAGE = (ReaderError, SerdeError, zstd.ZstdError, OSError, EOFError, RuntimeError, MemoryError,
           OverflowError, LookupError, ValueError, TypeError, AttributeError, AssertionError,
@@ -66,6 +67,8 @@ def full_type_name(name: str) -> str:
 
 def read_qos(text: Any) -> list[Qos]:
     """Return the QoS profiles that a bag records of a topic; none where they are unreadable."""
+    if len(text or '') > QOS_CHARACTERS:
+        return []
     try:
         return parse_qos(text)
     except (*DAMAGE, RecursionError):

@@ -214,6 +214,8 @@ def play(job: PlayJob) -> dict[str, Any]:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # a signal ends this process
     try:
         with Bag(job.bag) as bag, BagWriter(job.recording) as out:
+            for note in bag.notes:
+                tqdm.write(note, file=sys.stderr)
             images = choose_images(bag, job.topic)
             player = Player(job, out, images.msgtype)
             try:

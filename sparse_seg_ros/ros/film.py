@@ -19,7 +19,7 @@ import numpy as np
 from sparse_seg_ros.labels import LabelSet
 
 FRAMES_PER_SECOND = 15.0
-LARGEST_HW, SMALLEST = (1280, 1280), 16  # VP8 of larger pictures takes longer than segmenting
+LARGEST_HW, SMALLEST = (960, 960), 16  # VP8 of larger pictures takes as long as segmenting
 FONT, FONT_SCALE, ROW_HEIGHT, SWATCH = cv2.FONT_HERSHEY_SIMPLEX, 0.45, 22, 14
 INK, PAPER = (230, 230, 230), 24
 

@@ -129,7 +129,7 @@ class McapFile:
     def scan(self) -> None:
         """Find connections, chunks and counts in the data, up to the last complete record."""
         self.statistics = None
-        for found in (self.chunks, self.counts, self.foreign):
+        for found in (self.schemas, self.connections, self.foreign, self.chunks, self.counts):
             found.clear()
         place = len(MAGIC)
         for opcode, offset, length in self.walk(place, self.size):

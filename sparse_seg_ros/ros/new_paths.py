@@ -8,12 +8,13 @@ import os
 from pathlib import Path
 
 
-def check_is_new(path: Path, what: str = 'output') -> None:
-    """Raise ValueError where something of this name exists, a dangling link included."""
+def check_is_new(path: Path, what: str = 'output', may_be_empty: bool = False) -> None:
+    """Raise ValueError where something exists, a dangling link or an empty folder included."""
     if path.is_symlink() and not path.exists():
         raise ValueError(f'{what} {path} is a link to {os.readlink(path)}, which does not exist; '
                          'remove the link or choose another name')
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    is_empty = path.is_dir() and not any(path.iterdir())
+    if path.exists() and not (may_be_empty and is_empty):
         raise ValueError(f'{what} {path} exists already; remove it or choose another name')
 
 

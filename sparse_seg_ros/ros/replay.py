@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from rosbags.interfaces import Connection
+from tqdm import tqdm
 
 from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.prediction import Prediction
@@ -74,7 +75,7 @@ class ReplayJob:
         for path, what in ((self.output, 'output'), (self.preview, 'preview'),
                            (self.numbers, 'file')):
             if path is not None:
-                check_is_new(Path(path), what)
+                check_is_new(Path(path), what, may_be_empty=what == 'preview')
                 check_beside(Path(path), Path(self.bag), what)
                 check_can_hold(Path(path).parent, f'{what} {path}')
 
@@ -102,6 +103,7 @@ class Replay:
                 self.scores = Scores(len(self.segmenter.labels),
                                      Stamps(bag, self.images.topic, self.job.labels))
             self.base = base_topic(self.images.topic)
+            self.own_topics = {f'{self.base}/segmentation/{name}' for name in REPLACED}
             with BagWriter(self.job.output, self.job.storage, self.job.metadata) as out:
                 if self.job.preview:
                     self.preview = Preview(self.job.preview, self.segmenter.labels)
@@ -139,7 +141,7 @@ class Replay:
     def add(self, out: BagWriter, connection: Connection, nanoseconds: int, raw: bytes) -> None:
         """Copy one message, and segment or score it."""
         topic, kind = connection.topic, connection.msgtype
-        if topic in self.own_topics():
+        if topic in self.own_topics:
             self.replaced[topic] += 1
         else:
             out.copy(connection, nanoseconds, raw)
@@ -157,11 +159,7 @@ class Replay:
         except (ValueError, RuntimeError, cv2.error) as error:
             self.invalid += 1
             if self.invalid <= INVALID_NAMED:
-                print(f'{topic}, message at {nanoseconds} ns: {error}', file=sys.stderr)
-
-    def own_topics(self) -> set[str]:
-        """Return the topics that this replay writes."""
-        return {f'{self.base}/segmentation/{name}' for name in REPLACED}
+                tqdm.write(f'{topic}, message at {nanoseconds} ns: {error}', file=sys.stderr)
 
     def add_image(self, out: BagWriter, nanoseconds: int, raw: bytes) -> None:
         """Segment one image and write what comes of it."""

@@ -26,6 +26,7 @@ from rosbags.interfaces import (
 from sparse_seg_ros.ros.bag_messages import BagError, full_type_name, read_qos
 
 MAGIC = b'SQLite format 3\0'
+FIRST_PAGE_BYTES = 4096
 LEFT_BESIDE = ('-wal', '-journal')
 FORMATS = {'ros2msg': MessageDefinitionFormat.MSG, 'ros2idl': MessageDefinitionFormat.IDL}
 
@@ -38,29 +39,35 @@ class SqliteFile:
     """
 
     def __init__(self, path: Path, folder: Path):
-        self.path, self.damage = path, []
+        self.path, self.damage, self.order = path, [], 'timestamp'
         self.foreign: dict[int, str] = {}
         self.database = connect(settled(path, folder))
         definitions = self.read_definitions()
-        counts = dict(self.database.execute(
-            'SELECT topic_id, COUNT(*) FROM messages GROUP BY topic_id'))
+        counts = self.count_messages()
         self.connections: dict[int, Connection] = {}
         for row in self.rows('topics'):
-            key, kind = row['id'], full_type_name(row['type'])
-            if row['serialization_format'] != 'cdr':
-                self.foreign[key] = row['serialization_format']
-                continue
-            extension = ConnectionExtRosbag2('cdr', read_qos(row.get('offered_qos_profiles')))
-            self.connections[key] = Connection(
-                key, row['name'], kind, definitions.get(kind, MessageDefinition(
-                    MessageDefinitionFormat.NONE, '')),
-                row.get('type_description_hash') or '', counts.get(key, 0), extension, self)
+            if row['serialization_format'] == 'cdr':
+                connection = make_connection(row, definitions, self)
+                self.connections[row['id']] = connection._replace(
+                    msgcount=counts.get(row['id'], 0))
+            else:
+                self.foreign[row['id']] = row['serialization_format']
         self.message_count = sum(count for key, count in counts.items()
                                  if key not in self.foreign)
 
     def close(self) -> None:
         """Close the file."""
         self.database.close()
+
+    def count_messages(self) -> dict[int, int]:
+        """Return topic -> number of messages; of a file that lacks pages what is left is read."""
+        try:
+            return dict(self.database.execute(
+                'SELECT topic_id, COUNT(*) FROM messages GROUP BY topic_id'))
+        except sqlite3.Error as error:
+            self.damage.append(f'is damaged ({error})')
+            self.order = 'id'  # needs no index, which lies anywhere
+            return {}
 
     def rows(self, table: str) -> list[dict]:
         """Return a table as rows of column -> value; older versions have fewer columns."""
@@ -72,6 +79,8 @@ class SqliteFile:
         """Return type -> definition, of files that hold definitions."""
         known = {name for name, in self.database.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not known and self.path.stat().st_size < FIRST_PAGE_BYTES:
+            raise ValueError('it ends within its first page')
         if not {'topics', 'messages'} <= known:
             raise BagError(f'{self.path} is a database without tables of messages and topics, not '
                            'one of rosbag2')
@@ -82,17 +91,29 @@ class SqliteFile:
                 if row['encoding'] in FORMATS}
 
     def messages(self) -> Iterator[tuple[int, int, bytes]]:
-        """Yield (connection id, log time in nanoseconds, bytes) in time order."""
+        """Yield (connection id, log time in nanoseconds, bytes) in time order, if possible."""
         for key, nanoseconds, raw in self.database.execute(
-                'SELECT topic_id, timestamp, data FROM messages ORDER BY timestamp'):
+                f'SELECT topic_id, timestamp, data FROM messages ORDER BY {self.order}'):
             if key in self.connections and isinstance(nanoseconds, int) \
                     and isinstance(raw, bytes):  # SQLite columns take anything
                 yield key, nanoseconds, raw
 
 
+def make_connection(row: dict, definitions: dict[str, MessageDefinition], owner: object
+                    ) -> Connection:
+    """Return the connection of a row of topics."""
+    kind = full_type_name(row['type'])
+    no_definition = MessageDefinition(MessageDefinitionFormat.NONE, '')
+    extension = ConnectionExtRosbag2('cdr', read_qos(row.get('offered_qos_profiles')))
+    return Connection(row['id'], row['name'], kind, definitions.get(kind, no_definition),
+                      row.get('type_description_hash') or '', 0, extension, owner)
+
+
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a database that nobody changes meanwhile."""
-    return sqlite3.connect(f'file:{quote(str(path))}?immutable=1', uri=True)
+    """Open a database that nobody changes meanwhile, even if it lacks its last pages."""
+    database = sqlite3.connect(f'file:{quote(str(path))}?immutable=1', uri=True)
+    database.execute('PRAGMA writable_schema = ON')  # SQLite refuses a short file otherwise
+    return database
 
 
 def settled(path: Path, folder: Path) -> Path:

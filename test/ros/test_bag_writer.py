@@ -101,6 +101,9 @@ def test_an_output_that_exists_or_cannot_be_written_is_an_error(tmp_path):
     path = write_bag(tmp_path / 'bag', {'/front/image': image})
     with pytest.raises(ValueError, match='exists already; remove it or choose another name'):
         BagWriter(path)
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(ValueError, match='empty exists already'):
+        BagWriter(tmp_path / 'empty')
     (tmp_path / 'file').touch()
     with pytest.raises(BagError, match='cannot write bag .*file/bag: Not a directory'):
         with BagWriter(tmp_path / 'file' / 'bag'):

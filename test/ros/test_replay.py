@@ -294,7 +294,7 @@ def test_a_full_disk_ends_the_replay_with_one_sentence(tmp_path, monkeypatch, ca
     monkeypatch.setattr('sparse_seg_ros.zoo.load', lambda *arguments: make_segmenter())
     path = write_bag(tmp_path / 'bag', {'/image': image})
     (tmp_path / 'pictures').mkdir()
-    monkeypatch.setattr('sparse_seg_ros.ros.replay.check_is_new', lambda *arguments: None)
+    monkeypatch.setattr('sparse_seg_ros.ros.replay.check_is_new', lambda *words, **facts: None)
     stamp = 1_700_000_000_123_456_789
     (tmp_path / 'pictures' / f'overlay_{stamp}.png').symlink_to('/dev/full')
     assert main(['replay', str(path), '-o', str(tmp_path / 'out'), '--preview',
