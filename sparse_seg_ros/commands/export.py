@@ -96,7 +96,8 @@ def build_engines(args: argparse.Namespace) -> int:
 
 def calibrated(path: str | None) -> dict[str, float | str]:
     """Method YAML -> the values of its calibration that a card keeps; none without a file."""
-    from sparse_seg_ros.config import MethodConfig, from_mapping, read_yaml
+    from sparse_seg_ros.config import MethodConfig, from_mapping
+    from sparse_seg_ros.yaml_files import read_yaml
     if path is None:
         return {}
     method = from_mapping(MethodConfig, read_yaml(path), path)

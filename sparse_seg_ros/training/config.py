@@ -4,9 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from sparse_seg_ros.config import ENSEMBLERS, SELECTORS, Settings, setting
+from sparse_seg_ros.config import ENSEMBLERS, SELECTORS, Settings, from_mapping, setting
+from sparse_seg_ros.yaml_files import read_yaml
+
+PATHS = ('labels', 'start_from', 'teacher', 'backbone', 'splits', 'split_networks', 'validation')
 
 
 @dataclass(frozen=True)
@@ -17,10 +23,10 @@ class TrainConfig(Settings):
         'dense', 'refiner', 'point_rend', 'patch_refine', 'classifier'))
     network: str = setting('compact', 'name in NETWORKS, for a classifier in '
                             'CLASSIFIERS; ignored for a refiner')
-    labels: str = setting('camvid', 'label set')
-    start_from: str = setting('', 'model file or Hugging Face folder: weights to start from; the '
-                              'frozen network of a refiner; of a classifier only the backbone is '
-                              'taken')
+    labels: str = setting('camvid', 'label set: a name in config/labels, or a YAML of your own')
+    start_from: str = setting('', 'zoo name, model file, run folder or Hugging Face folder: '
+                              'weights to start from; the frozen network of a refiner; of a '
+                              'classifier only the backbone is taken')
     teacher: str = setting('', 'of a dense network: model file whose network, at its own scale, '
                            'it imitates in half of its loss')
     backbone: str = setting('', "file of released weights that a network's backbone begins with")
@@ -73,10 +79,37 @@ class TrainConfig(Settings):
     balance: float = setting(0.5, 'class weight = (median frequency / frequency) ** balance',
                              at_least=0.0, at_most=1.0)
     averaging: float = setting(0.99, 'decay per step of the running average of the weights that '
-                               'is kept as the result', at_least=0.0, at_most=0.9999)
+                               'is kept as the result; after n steps at most (1 + n) / (10 + n)',
+                               at_least=0.0, at_most=0.9999)
     validate_every: int = setting(5, 'epochs', at_least=1)
     precision: str = setting('auto', 'autocast type; auto: bf16 where the device multiplies it '
                              'natively, else fp16 on CUDA and fp32 on a CPU',
                              choices=('auto', 'fp32', 'bf16', 'fp16'))
     seed: int = setting(0, 'of weights, order and views', at_least=0)
     cache: str = setting('runs/cache', 'folder for rendered scenes')
+
+
+def read_config(path: str | Path, changes: Mapping[str, Any] | None = None,
+                source: str = '') -> TrainConfig:
+    """YAML of a run, with what is different from it -> its settings; source: for the errors."""
+    content = read_yaml(path)
+    if isinstance(content, Mapping):
+        content = {**beside(content, Path(path).parent), **(changes or {})}
+    return from_mapping(TrainConfig, content, source or str(path))
+
+
+def beside(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Settings, with the paths that are there beside their file; others stay as they are."""
+    def find(value: Any) -> Any:
+        if isinstance(value, list):
+            return [find(part) for part in value]
+        path = folder / value if isinstance(value, str) and value else None
+        is_there = path is not None and (path.exists() or Path(f'{path}.txt').is_file())
+        return str(path) if is_there else value
+    return {name: find(value) if name in PATHS and not is_label_set(name, value) else value
+            for name, value in content.items()}
+
+
+def is_label_set(name: str, value: Any) -> bool:
+    """Tell whether a setting is the name of a label set that ships, and no path."""
+    return name == 'labels' and not str(value).endswith(('.yaml', '.yml'))
