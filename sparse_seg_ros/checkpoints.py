@@ -229,11 +229,15 @@ def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str | P
     """
     Fill a module; a missing, unexpected or wrongly shaped tensor raises and is named.
 
-    names: name in `tensors` -> name in the module, where they differ.
+    names: name in `tensors` -> name in the module, where they differ. A module may name tensors
+    that are zero `where_absent`.
     """
     own_tensors = module.state_dict()
     names = names or {key: key for key in own_tensors}
     expected = {name: own_tensors[key] for name, key in names.items()}
+    absent = {name: torch.zeros_like(expected[name]) for name, key in names.items()
+              if key in getattr(module, 'where_absent', ())}
+    tensors = {**absent, **tensors}
     for key in tensors.keys() - expected.keys():
         raise ValueError(f'{source}: unexpected tensor {key!r}; {nearest(key, expected)}')
     for key, own in expected.items():
