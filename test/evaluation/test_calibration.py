@@ -66,6 +66,14 @@ def test_frames_without_labels_are_refused(weights, frames):
         ss.calibrate(ss.load(weights, 'cpu', 'fp32'), void)
 
 
+def test_frames_of_another_label_set_are_warned_of(caplog):
+    segment = ss.load('demo', 'cpu', 'fp32')
+    other = np.append(np.roll(np.arange(11), 4), np.full(245, 255)).astype(np.uint8)
+    frames = [(image, other[label]) for image, label in ss.street_frames(5, 2, (128, 256))]
+    selection_curve(segment, frames)
+    assert 'the frames seem to have other classes than the model' in caplog.text
+
+
 def test_a_dense_model_gets_a_temperature_only(tmp_path, frames):
     save_model(tiny_model(refines=False), tmp_path / 'dense.safetensors')
     segment = ss.calibrate(ss.load(tmp_path / 'dense.safetensors', 'cpu', 'fp32'), frames)
