@@ -53,7 +53,8 @@ def check_setting(item: Any, value: Any) -> None:
     is_number = expected in (int, float)
     if isinstance(value, bool) and expected is not bool or not isinstance(
             value, (int, float) if expected is float else expected):
-        raise ValueError(f'setting {name!r} must be {expected.__name__}, got '
+        kind = 'a list' if expected is tuple else expected.__name__
+        raise ValueError(f'setting {name!r} must be {kind}, got '
                          f'{brief(repr(value))}')
     if is_number and about['at_least'] is not None and not value >= about['at_least']:
         raise ValueError(f"setting {name!r} must be at least {about['at_least']}, got {value}")

@@ -63,7 +63,7 @@ def find_model(name: str | Path) -> tuple[Model, MethodConfig, Path]:
 
 def find_weights(name: str, folder: Path) -> Path:
     """Zoo name, 'hf:owner/model' or path, relative to folder -> path of weights file or folder."""
-    zoo = read_yaml(share() / 'models' / 'zoo.yaml')
+    zoo = read_zoo()
     if name not in zoo:
         return find_own(name, folder, zoo)
     weights = share() / 'models' / zoo[name]['file']
@@ -73,6 +73,11 @@ def find_weights(name: str, folder: Path) -> Path:
         raise ValueError(f'{weights} is not the file that models/zoo.yaml names: its sha256 is '
                          f"{file_hash(weights)}, not {zoo[name]['sha256']}; copy it again")
     return weights
+
+
+def read_zoo() -> dict[str, dict]:
+    """Return the models that ship, by name."""
+    return read_yaml(share() / 'models' / 'zoo.yaml')
 
 
 def find_own(name: str, folder: Path, zoo: Iterable[str]) -> Path:

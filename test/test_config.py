@@ -64,6 +64,22 @@ def test_a_whole_number_is_taken_for_a_float_and_a_list_for_a_tuple():
     assert config.planes == (8, 16)
 
 
+@pytest.mark.parametrize(('values', 'words'), [
+    ({'crop_hw': [360]}, "setting 'crop_hw' must be height and width in pixels, such as [360, "),
+    ({'crop_hw': [0, 480]}, "setting 'crop_hw' must be height and width"),
+    ({'street_size_hw': [1.5, 2]}, "setting 'street_size_hw' must be height and width"),
+    ({'scales': [1.5, 0.5]}, "setting 'scales' must be the smallest and the largest factor"),
+    ({'street_scales': [0, 1]}, "setting 'street_scales' must be the smallest"),
+    ({'planes': []}, "setting 'planes' must be whole numbers above 0, got []"),
+    ({'splits': 'train'}, "setting 'splits' must be a list, got 'train'"),
+    ({'splits': [1]}, "setting 'splits' must be a list of names, got [1]"),
+])
+def test_lists_of_a_training_are_looked_into(values, words):
+    with pytest.raises(ValueError) as caught:
+        from_mapping(TrainConfig, values, 'my.yaml')
+    assert words in str(caught.value)
+
+
 def test_a_written_method_has_the_settings_of_its_method_alone():
     for method, has_merging in (('sparse_refine', False), ('dense', False), ('algm', True)):
         text = to_yaml(MethodConfig(method), {})

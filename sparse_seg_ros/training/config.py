@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sparse_seg_ros.config import ENSEMBLERS, SELECTORS, Settings, from_mapping, setting
-from sparse_seg_ros.yaml_files import read_yaml
+from sparse_seg_ros.yaml_files import brief, read_yaml
 
 PATHS = ('labels', 'start_from', 'teacher', 'backbone', 'splits', 'split_networks', 'validation')
 
@@ -87,6 +88,43 @@ class TrainConfig(Settings):
                              choices=('auto', 'fp32', 'bf16', 'fp16'))
     seed: int = setting(0, 'of weights, order and views', at_least=0)
     cache: str = setting('runs/cache', 'folder for rendered scenes')
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, (expected, is_right) in LISTS.items():
+            value = getattr(self, name)
+            if not is_right(value):
+                raise ValueError(f'setting {name!r} must be {expected}, got '
+                                 f'{brief(repr(list(value)))}')
+
+
+def is_size(value: tuple) -> bool:
+    """Tell whether a setting is a height and a width."""
+    return len(value) == 2 and are_counts(value)
+
+
+def are_counts(value: tuple) -> bool:
+    """Tell whether a setting is whole numbers above 0."""
+    return len(value) > 0 and all(type(part) is int and part > 0 for part in value)
+
+
+def is_range(value: tuple) -> bool:
+    """Tell whether a setting is two factors above 0, the smaller first."""
+    return len(value) == 2 and all(type(part) in (int, float) for part in value) \
+        and 0 < value[0] <= value[1] < math.inf
+
+
+def are_names(value: tuple) -> bool:
+    """Tell whether a setting is a list of texts."""
+    return all(isinstance(part, str) for part in value)
+
+
+SIZE, RANGE, NAMES = (('height and width in pixels, such as [360, 480]', is_size),
+                      ('the smallest and the largest factor, such as [0.5, 1.5]', is_range),
+                      ('a list of names', are_names))
+LISTS = {'crop_hw': SIZE, 'street_size_hw': SIZE, 'scales': RANGE, 'street_scales': RANGE,
+         'planes': ('whole numbers above 0', are_counts), 'inputs': NAMES, 'splits': NAMES,
+         'split_networks': NAMES}
 
 
 def read_config(path: str | Path, changes: Mapping[str, Any] | None = None,

@@ -56,7 +56,7 @@ class Record:
             file.write(to_line(line))
         shown = ', '.join(f'{SHOWN.get(name, name)} '
                           f'{percent(value) if name in SHOWN else f"{value:.4g}"}'
-                          for name, value in metrics.items())
+                          for name, value in metrics.items() if name != 'density' or value)
         left = (time.monotonic() - self.started) / (epoch - self.first) * (self.epochs - epoch)
         tqdm.write(f'epoch {epoch}/{self.epochs}: {shown}'
                    + (f'; about {duration(left)} left' if epoch < self.epochs else ''))

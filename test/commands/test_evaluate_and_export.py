@@ -49,7 +49,16 @@ def test_a_row_that_is_not_there_is_named(run, capsys):
     (run / 'scores.json').write_text('{"frames": "x", "rows": {"half": {}}}')
     assert main(['export', f'{run}/model.safetensors', '-o', f'{run}/out.safetensors',
                  '--scores', f'{run}/scores.json']) == 1
-    assert "has no row 'refined'; it has half" in capsys.readouterr().err
+    assert "has no row 'refined'; it has half; choose with --row" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{"frames": "x"}',
+                                  '{"frames": "x", "rows": {"refined": {}}}'])
+def test_scores_that_are_none_are_refused(run, capsys, text):
+    (run / 'scores.json').write_text(text)
+    assert main(['export', f'{run}/model.safetensors', '-o', f'{run}/out.safetensors',
+                 '--scores', f'{run}/scores.json']) == 1
+    assert 'scores.json: expected figures written by `sparse_seg eval' in capsys.readouterr().err
 
 
 def test_a_size_must_be_height_and_width(run, capsys):

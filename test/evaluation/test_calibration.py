@@ -112,6 +112,18 @@ def test_the_command_names_a_missing_split(weights, capsys):
     assert 'no split file nowhere/val.txt' in capsys.readouterr().err
 
 
+def test_a_run_folder_is_named_as_seen_from_the_method_file(weights, frames, tmp_path):
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run/config.yaml').write_text('stage: refiner\n')
+    (tmp_path / 'run/model.safetensors').write_bytes(weights.read_bytes())
+    (tmp_path / 'methods').mkdir()
+    split, method = write_split(tmp_path / 'data', frames[:1]), tmp_path / 'methods/my.yaml'
+    assert main(['calibrate', '--model', str(tmp_path / 'run'), '--frames', str(split),
+                 '--alpha', '0.5', '-o', str(method), '--device', 'cpu']) == 0
+    assert 'weights: ../run/model.safetensors' in method.read_text()
+    assert ss.load(method, 'cpu').alpha == 0.5
+
+
 @pytest.mark.parametrize('kind', ['recall', 'density'])
 def test_a_goal_must_be_a_fraction(weights, frames, kind):
     segment = ss.load(weights, 'cpu', 'fp32')
