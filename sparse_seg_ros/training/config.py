@@ -27,7 +27,8 @@ class TrainConfig(Settings):
     labels: str = setting('camvid', 'label set: a name in config/labels, or a YAML of your own')
     start_from: str = setting('', 'zoo name, model file, run folder or Hugging Face folder: '
                               'weights to start from; the frozen network of a refiner; of a '
-                              'classifier only the backbone is taken')
+                              'classifier only the backbone is taken, of a network for other '
+                              'classes all but what tells them')
     teacher: str = setting('', 'of a dense network: model file whose network, at its own scale, '
                            'it imitates in half of its loss')
     backbone: str = setting('', "file of released weights that a network's backbone begins with")

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sparse_seg_ros import checkpoints
 from sparse_seg_ros.checkpoints import (
@@ -55,10 +55,20 @@ def start_model(config: TrainConfig) -> Model:
     elif gives_backbone:
         copy_backbone(start, model)
     elif start:
-        load_strictly(model.network, start.network.state_dict(), config.start_from)
+        load_strictly(model.network, shared_tensors(start, model), config.start_from)
         if goes_on(start.card, model.card):
             load_strictly(model.refiner, start.refiner.state_dict(), config.start_from)
     return model
+
+
+def shared_tensors(start: Model, model: Model) -> dict[str, Tensor]:
+    """Tensors of the network to start from; for other classes its classifier begins anew."""
+    tensors, own = start.network.state_dict(), model.network.state_dict()
+    if len(start.card.classes) == len(model.card.classes):
+        return tensors
+    classifier = f'{model.network.classifier}.'
+    return {key: own.get(key, tensor) if key.startswith(classifier) else tensor
+            for key, tensor in tensors.items()}
 
 
 def load_named(name: str) -> Model:
@@ -148,12 +158,19 @@ def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> M
 
 
 def check_labels(start: ModelCard, label_set: LabelSet, config: TrainConfig) -> None:
-    """Raise ValueError if a model to start from has more or fewer classes, warn of other names."""
+    """
+    Say if a model to start from has other classes.
+
+    Raises ValueError for another number of them where its classifier can not begin anew.
+    """
     says = (f'{config.start_from} was trained for the classes {brief(", ".join(start.classes))}; '
             f'label set {config.labels} has {brief(", ".join(label_set.names))}')
-    if len(start.classes) != len(label_set):
+    has_classifier = hasattr(NETWORKS.get(start.network), 'classifier')
+    if len(start.classes) != len(label_set) and config.stage == 'dense' and has_classifier:
+        LOG.warning('%s: all is taken but the classifier', says)
+    elif len(start.classes) != len(label_set):
         raise ValueError(f"{says}; set 'labels' to those of the model")
-    if start.classes != label_set.names:
+    elif start.classes != label_set.names:
         LOG.warning('%s, in whose order its outputs are taken', says)
 
 

@@ -140,3 +140,17 @@ def test_paths_count_from_the_file_or_else_from_where_one_is(robot):
 def test_the_card_of_a_run_has_no_more_than_names_and_colours(robot):
     card = load_model(train(config_of(robot, network='compact', epochs=1), robot / 'run')).card
     assert (card.labels, card.classes, card.colors[4]) == ('labels', NAMES, (200, 100, 0))
+
+
+def test_a_network_of_other_classes_gives_all_but_its_classifier(robot, caplog):
+    model = start_model(replace(config_of(robot), start_from='demo'))
+    own, demo = model.network.state_dict(), load_model(
+        share() / 'models/demo.safetensors').network.state_dict()
+    other = {key for key in own if own[key].shape != demo[key].shape}
+    assert other and all(key.startswith(f'{model.network.classifier}.') for key in other)
+    assert all(own[key].equal(demo[key]) for key in own.keys() - other
+               if not key.startswith(model.network.classifier))
+    assert 'label set' in caplog.text and 'all is taken but the classifier' in caplog.text
+    assert (model.card.classes, model.card.planes) == (NAMES, ())
+    with pytest.raises(ValueError, match="set 'labels' to those of the model"):
+        start_model(replace(config_of(robot, 'my_robot_refiner'), start_from='demo'))
