@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sparse_seg_ros.config import nearest
+from sparse_seg_ros.files import refuse_pointer
+from sparse_seg_ros.model_card import ModelCard, read_card
 from sparse_seg_ros.networks import build_network, pretrained
 from sparse_seg_ros.networks.features import count_features
 
@@ -30,31 +32,7 @@ LOGGED = (  # what MMEngine keeps of a training in each file, beside the weights
     'numpy._core.multiarray.scalar')
 WRAPPERS = ('model_ema', 'state_dict_ema', 'state_dict', 'model', 'ema_state_dict')
 COUNTERS = ('n_averaged', 'steps')  # that averages of weights keep among them
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a model file holds: enough to build it again, and where it comes from."""
-
-    network: str
-    classes: tuple[str, ...]
-    labels: str                                # label set with the classes' colours; '' = any
-    mean: tuple[float, float, float]           # of RGB in 0..255
-    std: tuple[float, float, float]
-    exposure: str = 'as_is'                    # of an image before it is normalised
-    scale: float = 1.0                         # dense stage size / image size
-    refined_by: str = 'sparse_refine'          # method that the refiner belongs to
-    planes: tuple[int, ...] = ()               # of the refiner; empty = none
-    patch: int = 0                             # side of the refiner's patches, pixels
-    inputs: tuple[str, ...] = ('rgb',)         # of the refiner
-    alpha_nats: float | None = None            # calibrated with these weights
-    temperature: float = 1.0                   # likewise; divides the logits
-    selector: str = 'entropy'                  # of the refiner, as the next two
-    extractor: str = 'unet'
-    ensembler: str = 'gated'
-    training: dict = field(default_factory=dict)
-    scores: dict = field(default_factory=dict)
-    network_config: dict = field(default_factory=dict)  # of a network from a Hugging Face folder
+TORCH_STARTS = (b'PK\x03\x04', b'\x80')  # of what torch.save writes: a zip file, or a pickle
 
 
 @dataclass(frozen=True)
@@ -94,31 +72,44 @@ def build_model(card: ModelCard) -> Model:
 
 
 def save_model(model: Model, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write tensors (floating ones as dtype) and card into one file, complete or not at all."""
+    """
+    Write tensors (floating ones as dtype) and card into one file, complete or not at all.
+
+    Raises ValueError for a value that is not finite in dtype, OSError for a full disk.
+    """
     tensors = {f'{name}.{key}': (tensor.to(dtype) if tensor.is_floating_point() else tensor)
                .contiguous() for name, part in model.parts().items()
                for key, tensor in part.state_dict().items()}
     path = Path(path)
+    for key, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(f'{path}: {key!r} would not be finite in {dtype}; keep the weights '
+                             'in fp32, or train again')
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix('.part')
-    save_file(tensors, part, {'card': json.dumps(asdict(model.card))})
+    try:
+        save_file(tensors, part, {'card': json.dumps(asdict(model.card))})
+    except SafetensorError as error:
+        raise OSError(f'{part} can not be written ({error}); is the disk full?') from None
     part.chmod(0o644)  # safetensors makes it private
     part.rename(path)
 
 
 def load_model(path: str | Path) -> Model:
     """Model file, Hugging Face folder or 'hf:owner/model' -> Model on the CPU, to be evaluated."""
-    path = pretrained.find_folder(path)
+    path = find_model_file(path)
     if path.is_dir():
         return read_folder(path)
     if not path.is_file():
         raise FileNotFoundError(f'no weights file {path}; train one with `sparse_seg train`, or '
                                 'give a name from models/zoo.yaml')
+    refuse_torch_file(path)
     tensors, metadata = read_safetensors(path)
     if 'card' not in metadata:
-        raise ValueError(f'{path}: has no model card in its metadata; save it with '
-                         'sparse_seg_ros.checkpoints.save_model')
-    model = build_model(read_card(metadata['card']))
+        cure = f'give its folder, {path.parent}' if (path.parent / 'config.json').is_file() else \
+            'save it with sparse_seg_ros.checkpoints.save_model'
+        raise ValueError(f'{path}: has no model card in its metadata; {cure}')
+    model = build_model(read_card(metadata['card'], path))
     for name, part in model.parts().items():
         own = {key.removeprefix(f'{name}.'): value for key, value in tensors.items()
                if key.startswith(f'{name}.')}
@@ -126,9 +117,36 @@ def load_model(path: str | Path) -> Model:
     return model
 
 
+def find_model_file(name: str | Path) -> Path:
+    """Path, or 'hf:owner/model' -> weights file, that of a run folder, or Hugging Face folder."""
+    path = pretrained.find_folder(name)
+    is_run = path.is_dir() and not (path / 'config.json').exists() \
+        and (path / 'config.yaml').is_file()
+    if is_run and not (path / 'model.safetensors').is_file():
+        raise FileNotFoundError(f'{path}: this training has written no model.safetensors yet; it '
+                                'does when it validates')
+    return path / 'model.safetensors' if is_run else path
+
+
+def is_torch_file(path: Path) -> bool:
+    """Tell what torch.save writes by its first bytes; safetensors have a brace after eight."""
+    with path.open('rb') as file:
+        start = file.read(9)
+    return start.startswith(TORCH_STARTS) and not start.endswith(b'{')
+
+
+def refuse_torch_file(path: Path) -> None:
+    """Raise ValueError if a file is what torch.save writes: such have no card."""
+    if is_torch_file(path):
+        raise ValueError(f'{path}: weights saved by torch do not say which network and classes '
+                         "they are for; begin a training with them as 'backbone', or load them "
+                         'with sparse_seg_ros.checkpoints.load and save them with save_model')
+
+
 def read_folder(folder: Path) -> Model:
     """Hugging Face folder -> a model without a refiner."""
     network = pretrained.from_pretrained(folder)
+    check_tensors(network.state_dict(), folder)
     config = pretrained.config_of(network)
     return Model(ModelCard(config['model_type'], pretrained.classes_of(network), '', network.mean,
                            network.std, network_config=config), network)
@@ -165,6 +183,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Torch or safetensors file -> its tensors by name, without wrappers."""
     if not path.is_file():
         raise FileNotFoundError(f'no weights file {path}')
+    refuse_pointer(path)
     if path.suffix == '.safetensors':
         tensors, _ = read_safetensors(path)
     else:
@@ -196,6 +215,7 @@ class Ignored:
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Safetensors file -> tensors, metadata; ValueError if it is damaged."""
+    refuse_pointer(path)
     try:
         with safe_open(path, 'pt') as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
@@ -204,23 +224,20 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                          'copy it again') from None
 
 
-def read_card(text: str) -> ModelCard:
-    """JSON of a card -> ModelCard, its lists as tuples again."""
-    values = json.loads(text)
-    return ModelCard(**{key: tuple(value) if isinstance(value, list) else value
-                        for key, value in values.items()})
-
-
 def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str | Path,
                   names: dict[str, str] | None = None) -> None:
     """
     Fill a module; a missing, unexpected or wrongly shaped tensor raises and is named.
 
-    names: name in `tensors` -> name in the module, where they differ.
+    names: name in `tensors` -> name in the module, where they differ. A module may name tensors
+    that are zero `where_absent`.
     """
     own_tensors = module.state_dict()
     names = names or {key: key for key in own_tensors}
     expected = {name: own_tensors[key] for name, key in names.items()}
+    absent = {name: torch.zeros_like(expected[name]) for name, key in names.items()
+              if key in getattr(module, 'where_absent', ())}
+    tensors = {**absent, **tensors}
     for key in tensors.keys() - expected.keys():
         raise ValueError(f'{source}: unexpected tensor {key!r}; {nearest(key, expected)}')
     for key, own in expected.items():
@@ -231,7 +248,23 @@ def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str | P
             raise ValueError(f'{source}: {key!r} must be {tuple(own.shape)}, got '
                              f'{tuple(tensors[key].shape)}; were the weights trained for other '
                              f'{likely_cause(module, own.shape, tensors[key].shape)}')
+    check_tensors({name: tensors[name] for name in names}, source)
     module.load_state_dict({names[name]: tensor for name, tensor in tensors.items()})
+
+
+def check_tensors(tensors: dict[str, Tensor], source: str | Path) -> None:
+    """Raise ValueError for values that would make every output not-a-number."""
+    for key, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            continue
+        tensor = tensor.float()
+        if not tensor.isfinite().all():
+            count = int((~tensor.isfinite()).sum())
+            raise ValueError(f'{source}: {key!r} must be finite, got {count} values that are not; '
+                             'train or convert the model again')
+        if key.endswith('running_var') and (tensor < 0).any():
+            raise ValueError(f'{source}: {key!r} is a variance and must be at least 0, got '
+                             f'{float(tensor.min()):.3g}; train or convert the model again')
 
 
 def likely_cause(module: nn.Module, own: torch.Size, found: torch.Size) -> str:

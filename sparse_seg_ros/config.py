@@ -13,13 +13,15 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
+from sparse_seg_ros.yaml_files import brief
+
 EXPOSURES = ('as_is', 'lifted')
 SELECTORS = ('entropy', 'random', 'magnitude', 'learnable', 'oracle')
+LEAST_SCALE = 0.05
 ENSEMBLERS = ('gated', 'direct', 'entropy', 'oracle')
 
 NAMESPACE = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)  # of a camera
@@ -55,24 +57,28 @@ def check_setting(item: Any, value: Any) -> None:
     is_number = expected in (int, float)
     if isinstance(value, bool) and expected is not bool or not isinstance(
             value, (int, float) if expected is float else expected):
-        raise ValueError(f'setting {name!r} must be {expected.__name__}, got {value!r}')
+        kind = 'a list' if expected is tuple else expected.__name__
+        raise ValueError(f'setting {name!r} must be {kind}, got '
+                         f'{brief(repr(value))}')
     if is_number and about['at_least'] is not None and not value >= about['at_least']:
         raise ValueError(f"setting {name!r} must be at least {about['at_least']}, got {value}")
     if is_number and about['at_most'] is not None and not value <= about['at_most']:
         raise ValueError(f"setting {name!r} must be at most {about['at_most']}, got {value}")
     if about['choices'] is not None and value not in about['choices']:
         raise ValueError(f"setting {name!r} must be one of {', '.join(about['choices'])}; "
-                         f'got {value!r}')
+                         f'got {brief(repr(value))}')
 
 
 def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> Config:
     """Build settings from a mapping; an unknown key is an error that names the nearest."""
     if not isinstance(values, Mapping):
-        raise ValueError(f'{source}: expected settings as "name: value" lines, got {values!r}')
+        raise ValueError(f'{source}: expected settings as "name: value" lines, got '
+                         f'{brief(repr(values))}')
     known = {item.name: item for item in fields(kind)}
     for name in values:
         if name not in known:
-            raise ValueError(f'{source}: unknown setting {name!r}; {nearest(name, known)}')
+            raise ValueError(f'{source}: unknown setting {brief(repr(name))}; '
+                             f'{nearest(name, known)}')
     converted = {name: tuple(value) if isinstance(value, list) else
                  float(value) if type(value) is int and isinstance(known[name].default, float)
                  else value for name, value in values.items()}
@@ -102,8 +108,8 @@ def belongs(item: Any, settings: Settings) -> bool:
 
 def nearest(name: str, known: Any) -> str:
     """Return the end of an error sentence: what was probably meant, or what there is."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f'did you mean {close[0]!r}?' if close else f"known: {', '.join(known)}"
+    close = difflib.get_close_matches(brief(str(name)), list(known), n=1)
+    return f'did you mean {close[0]!r}?' if close else f"known: {brief(', '.join(known), 300)}"
 
 
 def read_size(text: str, name: str) -> tuple[int, int]:
@@ -114,17 +120,6 @@ def read_size(text: str, name: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def read_yaml(path: str | Path) -> Any:
-    """YAML file -> its content, by safe_load."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'no settings file {path}')
-    try:
-        return yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f'{path}: not valid YAML: {error}') from None
-
-
 @dataclass(frozen=True)
 class MethodConfig(Settings):
     """How frames are segmented: one complete YAML per method in config/."""
@@ -133,7 +128,8 @@ class MethodConfig(Settings):
                           choices=('dense', 'sparse_refine', 'point_rend', 'patch_refine', 'algm'))
     weights: str = setting('demo', 'name in models/zoo.yaml, path of a .safetensors file or of a '
                            "Hugging Face folder, or 'hf:owner/model' on its hub")
-    scale: float = setting(0.5, 'dense stage size / image size', at_least=0.05, at_most=1.0)
+    scale: float = setting(0.0, 'dense stage size / image size; 0: that of the weights',
+                           at_least=0.0, at_most=1.0)
     exposure: str = setting('auto', 'of a dark image: as_is, or lifted to the brightness of '
                             'the training; auto: as with the weights',
                             choices=('auto', *EXPOSURES))
@@ -179,6 +175,9 @@ class MethodConfig(Settings):
 
     def __post_init__(self):
         super().__post_init__()
+        if 0 < self.scale < LEAST_SCALE:
+            raise ValueError(f"setting 'scale' must be at least {LEAST_SCALE}, or 0 for that of "
+                             f'the weights, got {self.scale}')
         for item in fields(self):
             if not belongs(item, self) and getattr(self, item.name) != item.default:
                 raise ValueError(f'setting {item.name!r} is for method '

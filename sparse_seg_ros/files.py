@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+LFS_POINTER = b'version https://git-lfs.github.com/spec/'
 
 
 def find_file(name: str | Path) -> Path:
@@ -32,6 +34,24 @@ def share() -> Path:
     raise FileNotFoundError(
         f'the data files of sparse_seg_ros are in no share/ folder above {PACKAGE}; '
         'install the package again with pip or colcon')
+
+
+def refuse_pointer(path: str | Path) -> None:
+    """Raise ValueError if Git LFS has left its pointer in a file's place."""
+    with Path(path).open('rb') as file:
+        is_pointer = file.read(len(LFS_POINTER)) == LFS_POINTER
+    if is_pointer:
+        raise ValueError(f'{path}: a Git LFS pointer stands in its place; fetch the file with '
+                         '`git lfs pull`')
+
+
+def require_room(folder: Path, size: int, what: str) -> None:
+    """Raise OSError unless a folder, or the one above that is there, has room for a size."""
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < size:
+        raise OSError(f'{what} need {size / 1e9:.2f} GB in {folder}, {free / 1e9:.2f} GB are '
+                      'free; make room, or name a folder on another disk')
 
 
 def file_hash(path: str | Path) -> str:

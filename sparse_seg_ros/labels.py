@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from sparse_seg_ros.files import share
+from sparse_seg_ros.yaml_files import brief, read_yaml
 
 VOID = 255  # unlabelled in every mask of this package
 GOLDEN_RATIO = 0.618034
@@ -33,9 +33,10 @@ class LabelSet:
             raise ValueError(f'label set {self.name!r} has {len(self.names)} names but '
                              f'{len(self.colors)} colours; give one [r, g, b] per class')
         for color in self.colors:
-            if len(color) != 3 or not all(0 <= channel <= 255 for channel in color):
+            if not is_color(color):
+                got = list(color) if isinstance(color, tuple) else color
                 raise ValueError(f'label set {self.name!r}: a colour is [r, g, b] in 0..255, '
-                                 f'got {list(color)}')
+                                 f'got {brief(repr(got))}')
 
     def __len__(self) -> int:
         return len(self.names)
@@ -48,21 +49,31 @@ class LabelSet:
         return palette
 
 
+def is_color(value: object) -> bool:
+    """Tell whether a value is three whole numbers from 0 to 255."""
+    return isinstance(value, (list, tuple)) and len(value) == 3 and all(
+        type(channel) is int and 0 <= channel <= 255 for channel in value)
+
+
 def load_labels(name: str | Path) -> LabelSet:
     """Name of a set in config/labels, or path of such a YAML -> LabelSet."""
-    path = Path(name)
+    path, sets = Path(name), share() / 'config' / 'labels'
     if path.suffix not in ('.yaml', '.yml'):
-        path = share() / 'config' / 'labels' / f'{name}.yaml'
+        path = sets / f'{name}.yaml'
     if not path.is_file():
-        known = sorted(p.stem for p in path.parent.glob('*.yaml'))
+        known = sorted(p.stem for p in sets.glob('*.yaml'))
         raise FileNotFoundError(f'no label set {str(name)!r} at {path}; known sets: '
-                                f'{", ".join(known) or "none"}')
-    content = yaml.safe_load(path.read_text())
+                                f'{", ".join(known)}; or give the path of a YAML of your own')
+    content = read_yaml(path)
     classes = content.get('classes') if isinstance(content, dict) else None
     if not isinstance(classes, dict) or not classes:
         raise ValueError(f"{path}: expected 'classes:' with 'name: [r, g, b]' lines in id order")
-    return LabelSet(path.stem, tuple(map(str, classes)),
-                    tuple(tuple(color) for color in classes.values()))
+    for class_name in classes:
+        if not isinstance(class_name, str):  # YAML reads no, off and 1 as other things than words
+            raise ValueError(f'{path}: the name of a class must be text, got {class_name!r}; put '
+                             'it in quotes')
+    return LabelSet(path.stem, tuple(classes), tuple(
+        tuple(color) if isinstance(color, list) else color for color in classes.values()))
 
 
 def find_labels(names: tuple[str, ...]) -> LabelSet:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sparse_seg_ros.exposure import lift_exposure, wanted_brightness
-from sparse_seg_ros.labels import LabelSet
+from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.timing import Stopwatch
@@ -120,8 +120,21 @@ class Segmenter:
             with clock('download'):
                 arrays = {name: to_array(getattr(output, name)) for name in
                           ('labels', 'uncertainty', 'refined', 'confidence', 'merged')}
+        self.check_output(arrays['labels'], arrays['uncertainty'])
         total = (time.perf_counter() - start) * 1e3
         return Prediction(**arrays, milliseconds={**clock.milliseconds, 'total': total})
+
+    def check_output(self, labels: np.ndarray, uncertainty: np.ndarray) -> None:
+        """Raise ValueError for what is no answer: not-a-number would read as a sure class 0."""
+        if not math.isfinite(uncertainty.min() + uncertainty.max()):
+            count = np.count_nonzero(~np.isfinite(uncertainty))
+            raise ValueError(f'the network did not give finite numbers for {count} of '
+                             f'{uncertainty.size} pixels in {self.precision}; set precision: fp32,'
+                             ' and if it recurs, use other weights')
+        if labels.max() >= len(self.labels) and (beyond := labels[
+                (labels != VOID) & (labels >= len(self.labels))]).size:
+            raise ValueError(f'labels must be below {len(self.labels)} or {VOID}, got '
+                             f'{beyond[0]}; the weights have other classes than their card')
 
     @property
     def temperature(self) -> float:
@@ -146,7 +159,11 @@ class Segmenter:
         """Check and normalise an image -> what `make` makes of it, without gradients."""
         check_image(image)
         with torch.inference_mode(), self.arithmetic():
-            return make(self.normalise(image)).float()
+            values = make(self.normalise(image)).float()
+        if not values.isfinite().all():
+            raise ValueError(f'the network did not give finite numbers in {self.precision}; set '
+                             'precision: fp32, and if it recurs, use other weights')
+        return values
 
     def arithmetic(self) -> torch.autocast:
         """Return the autocast context of this segmenter's precision."""
@@ -157,7 +174,8 @@ class Segmenter:
         """(H, W, 3) uint8 RGB -> (1, 3, H, W) float32, zero mean and unit variance, on device."""
         if self.brightness is not None:
             image = lift_exposure(image, self.brightness)
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        image = np.require(image, requirements=['C', 'W'])  # torch warns of what it may not write
+        pixels = torch.from_numpy(image).to(self.device)
         pixels = pixels.movedim(-1, 0).unsqueeze(0)  # (1, 3, H, W), channels last in memory
         return (pixels.float() - self.mean) / self.std
 

@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from sparse_seg_ros.checkpoints import Model, load_model
-from sparse_seg_ros.config import MethodConfig, from_mapping, nearest, read_yaml
+from sparse_seg_ros.checkpoints import Model, find_model_file, is_torch_file, load_model
+from sparse_seg_ros.config import MethodConfig, from_mapping, nearest
 from sparse_seg_ros.dense_stage import dense_stage
 from sparse_seg_ros.engines.activation import ADAPTERS
-from sparse_seg_ros.files import file_hash, share
+from sparse_seg_ros.files import file_hash, refuse_pointer, share
 from sparse_seg_ros.labels import LabelSet, find_labels, load_labels
 from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.methods.algm.settings import Merging
@@ -24,10 +26,12 @@ from sparse_seg_ros.methods.point_rend.method import PointRend
 from sparse_seg_ros.methods.sparse_refine.folded import folded
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import CLASSIFIERS, for_inference
-from sparse_seg_ros.networks.pretrained import HUB, find_folder
+from sparse_seg_ros.networks.pretrained import HUB
 from sparse_seg_ros.networks.sliding import Windows
 from sparse_seg_ros.segmenter import PRECISIONS, Method, Segmenter, own_precisions
+from sparse_seg_ros.yaml_files import brief, read_yaml
 
+LOG = logging.getLogger(__name__)
 REFINING = {'sparse_refine': SparseRefine, 'point_rend': PointRend, 'patch_refine': PatchRefine}
 
 
@@ -59,20 +63,39 @@ def find_model(name: str | Path) -> tuple[Model, MethodConfig, Path]:
 
 def find_weights(name: str, folder: Path) -> Path:
     """Zoo name, 'hf:owner/model' or path, relative to folder -> path of weights file or folder."""
-    if name.startswith(HUB):
-        return find_folder(name)
-    if Path(name).suffix == '.safetensors':
-        return folder / name
-    zoo = read_yaml(share() / 'models' / 'zoo.yaml')
-    if name not in zoo and (folder / name).is_dir():
-        return folder / name
+    zoo = read_zoo()
     if name not in zoo:
-        raise ValueError(f'no model {name!r} in models/zoo.yaml; {nearest(name, zoo)}')
+        return find_own(name, folder, zoo)
     weights = share() / 'models' / zoo[name]['file']
+    if weights.is_file():
+        refuse_pointer(weights)
     if weights.is_file() and file_hash(weights) != zoo[name]['sha256']:
         raise ValueError(f'{weights} is not the file that models/zoo.yaml names: its sha256 is '
                          f"{file_hash(weights)}, not {zoo[name]['sha256']}; copy it again")
     return weights
+
+
+def read_zoo() -> dict[str, dict]:
+    """Return the models that ship, by name."""
+    return read_yaml(share() / 'models' / 'zoo.yaml')
+
+
+def find_own(name: str, folder: Path, zoo: Iterable[str]) -> Path:
+    """Name that is not in the zoo -> path; an error tells what it may have been meant for."""
+    if name.startswith(HUB):
+        return find_model_file(name)
+    path = folder / name
+    if path.is_dir():
+        return find_model_file(path)
+    if path.suffix == '.safetensors' or path.is_file() and is_torch_file(path):
+        return path  # load_model says what is wrong with it
+    if path.is_file():
+        raise ValueError(f'{path} is no model; expected a .safetensors file, a method YAML, a run '
+                         'folder, a Hugging Face folder or a name from models/zoo.yaml')
+    if '/' in name or path.suffix:
+        raise FileNotFoundError(f'no model {path}; expected the path of one, or a name from '
+                                f"models/zoo.yaml: {', '.join(zoo)}")
+    raise ValueError(f'no model {brief(repr(name))} in models/zoo.yaml; {nearest(name, zoo)}')
 
 
 def own_config(model: Model) -> MethodConfig:
@@ -84,6 +107,7 @@ def own_config(model: Model) -> MethodConfig:
 def assemble(model: Model, config: MethodConfig, device: str, precision: str,
              description: dict[str, str]) -> Segmenter:
     """Put a model under a method, on a device; its own weights stay as they are published."""
+    config = replace(config, scale=config.scale or model.card.scale)
     if model.card.network in CLASSIFIERS:
         raise ValueError(f'{model.card.network} tells what a picture shows, not what its pixels '
                          "are; train a segmentation with it as 'start_from'")
@@ -163,10 +187,21 @@ def merging_of(config: MethodConfig) -> Merging:
 
 
 def label_set(model: Model) -> LabelSet:
-    """Return the card's label set; it must have the classes the weights were trained for."""
-    if not model.card.labels:
+    """
+    Return the card's label set: its own, or the one that it names.
+
+    One that is named must have the classes the weights were trained for.
+    """
+    if not model.card.labels and not model.card.colors:
         return find_labels(model.card.classes)
-    labels = load_labels(model.card.labels)
+    if model.card.colors:
+        return LabelSet(model.card.labels or 'unnamed', model.card.classes, model.card.colors)
+    try:
+        labels = load_labels(model.card.labels)
+    except FileNotFoundError:  # of a training elsewhere, by a version that kept the name alone
+        LOG.warning('there is no label set %r here; the classes get colours of chance',
+                    model.card.labels)
+        return replace(find_labels(model.card.classes), name=Path(model.card.labels).stem)
     if labels.names != tuple(model.card.classes):
         raise ValueError(f'label set {labels.name!r} has classes {labels.names}, the weights were '
                          f'trained for {tuple(model.card.classes)}')
@@ -181,9 +216,14 @@ def choose_device(name: str) -> str:
         device = torch.device(name)
     except RuntimeError:
         raise ValueError(f'device must be auto, cpu, cuda or cuda:N, got {name!r}') from None
+    if device.type not in ('cpu', 'cuda'):
+        raise ValueError(f'device must be auto, cpu, cuda or cuda:N, got {name!r}')
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f'device {name!r} asked for, but torch finds no CUDA here; use cpu or '
                          'install the CUDA build of torch')
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f'device {name!r} asked for, but there are {torch.cuda.device_count()} '
+                         'here, counted from 0; use another')
     return name
 
 

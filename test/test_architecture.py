@@ -22,11 +22,11 @@ HEADER = ('# Copyright 2026 The sparse_seg_ros authors\n'
 
 # Imports point from a later row to the same or an earlier one.
 ROWS = (
-    ('files', 'config', 'exposure', 'labels', 'prediction', 'timing', 'memory', 'processes',
-     'threads'),
+    ('files', 'yaml_files', 'config', 'exposure', 'labels', 'prediction', 'timing', 'memory',
+     'processes', 'threads'),
     ('pictures', 'data', 'networks', 'sparse', 'engines'),
     ('methods',),
-    ('checkpoints', 'segmenter', 'dense_stage', 'zoo', 'exporting'),
+    ('model_card', 'checkpoints', 'segmenter', 'dense_stage', 'zoo', 'exporting'),
     ('training', 'evaluation', 'doctor'),
     ('__init__',),
     ('ros', 'commands', '__main__'),

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import tiny_model
 
-from sparse_seg_ros.checkpoints import load_model, save_model
+from sparse_seg_ros.checkpoints import load_model, read_tensors, save_model
 from sparse_seg_ros.files import file_hash
 
 
@@ -101,3 +101,70 @@ def test_the_hash_depends_on_the_content(tmp_path, saved):
     assert file_hash(tmp_path / 'copy') == file_hash(saved[1])
     (tmp_path / 'copy').write_bytes(b'other')
     assert file_hash(tmp_path / 'copy') != file_hash(saved[1])
+
+
+@pytest.mark.parametrize(('key', 'value', 'words'), [
+    ('head.bias', torch.nan, "'head.bias' must be finite, got 1 values that are not"),
+    ('head.bias', torch.inf, "'head.bias' must be finite"),
+    ('running_var', -0.5, 'is a variance and must be at least 0, got -0.5'),
+])
+def test_one_value_that_no_network_can_have_is_found_at_load(tmp_path, saved, key, value, words):
+    tensors = load_file(saved[1])
+    name = next(name for name in tensors if name.endswith(key))
+    tensors[name].view(-1)[0] = value
+    path = rewrite(tmp_path / 'odd.safetensors', tensors, saved[0].card)
+    with pytest.raises(ValueError, match=words):
+        load_model(path)
+
+
+def test_weights_too_large_for_half_precision_are_not_written(tmp_path):
+    model = tiny_model()
+    with torch.no_grad():
+        model.network.head.bias[0] = 1e5
+    with pytest.raises(ValueError, match="'network.head.bias' would not be finite in torch.float"):
+        save_model(model, tmp_path / 'half.safetensors', torch.float16)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    resource = pytest.importorskip('resource')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # of a file, as a full disk is
+    try:
+        with pytest.raises(OSError, match='model.part can not be written .* is the disk full'):
+            save_model(tiny_model(), tmp_path / 'model.safetensors')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_pointer_of_git_lfs_is_not_taken_for_a_damaged_file(tmp_path):
+    content = b'version https://git-lfs.github.com/spec/v1\noid sha256:0\n'
+    (tmp_path / 'model.safetensors').write_bytes(content)
+    with pytest.raises(ValueError, match='a Git LFS pointer stands in its place; .*git lfs pull'):
+        load_model(tmp_path / 'model.safetensors')
+    (tmp_path / 'weights.pth').write_bytes(content)
+    with pytest.raises(ValueError, match='a Git LFS pointer stands in its place'):
+        read_tensors(tmp_path / 'weights.pth')
+
+
+@pytest.mark.parametrize('is_zip', [True, False])
+@pytest.mark.parametrize('name', ['weights.pth', 'weights.safetensors'])
+def test_weights_of_torch_are_told_from_a_damaged_file(tmp_path, name, is_zip):
+    torch.save({'a': torch.zeros(1)}, tmp_path / name, _use_new_zipfile_serialization=is_zip)
+    with pytest.raises(ValueError, match="saved by torch do not say .* a training .* 'backbone'"):
+        load_model(tmp_path / name)
+
+
+def test_a_run_folder_is_its_model_file_once_there_is_one(tmp_path, saved):
+    (tmp_path / 'config.yaml').write_text('stage: dense\n')
+    with pytest.raises(FileNotFoundError, match='has written no model.safetensors yet; it does'):
+        load_model(tmp_path)
+    (tmp_path / 'model.safetensors').write_bytes(saved[1].read_bytes())
+    assert load_model(tmp_path).card == saved[0].card
+
+
+def test_a_file_beside_its_config_is_the_folder_that_holds_both(tmp_path):
+    save_file({'a': torch.zeros(1)}, tmp_path / 'model.safetensors')
+    (tmp_path / 'config.json').write_text('{}')
+    with pytest.raises(ValueError, match='has no model card in its metadata; give its folder'):
+        load_model(tmp_path / 'model.safetensors')

@@ -12,15 +12,15 @@ from sparse_seg_ros.config import (
     NodeConfig,
     from_mapping,
     nearest,
-    read_yaml,
     to_yaml,
 )
 from sparse_seg_ros.files import share
 from sparse_seg_ros.training.config import TrainConfig
+from sparse_seg_ros.yaml_files import read_yaml
 
 
 def test_defaults_fit_their_own_ranges():
-    assert (MethodConfig().scale, NodeConfig().device) == (0.5, 'auto')
+    assert (MethodConfig().scale, NodeConfig().device) == (0.0, 'auto')
     assert TrainConfig().stage == 'dense'
 
 
@@ -36,8 +36,11 @@ def test_a_setting_unlike_any_other_is_answered_with_the_known_ones():
 
 @pytest.mark.parametrize(('values', 'words'), [
     ({'scale': 2.0}, "my.yaml: setting 'scale' must be at most 1.0, got 2.0"),
-    ({'scale': 0}, "setting 'scale' must be at least 0.05, got 0.0"),
-    ({'scale': float('nan')}, "setting 'scale' must be at least 0.05, got nan"),
+    ({'scale': 0.04}, "setting 'scale' must be at least 0.05, or 0 for that of the weights"),
+    ({'scale': float('nan')}, "setting 'scale' must be at least 0.0, got nan"),
+    ({'method': 'x' * 10_000}, 'xxx... (10002 characters)'),
+    ({'x' * 10_000: 1}, 'xxx... (10002 characters)'),
+    ([[0] * 10_000], '0, 0,... ('),
     ({'scale': 'half'}, "setting 'scale' must be float, got 'half'"),
     ({'scale': True}, "setting 'scale' must be float, got True"),
     ({'method': 'magic'}, "'method' must be one of dense, sparse_refine, point_rend, "
@@ -61,6 +64,22 @@ def test_a_whole_number_is_taken_for_a_float_and_a_list_for_a_tuple():
     assert config.planes == (8, 16)
 
 
+@pytest.mark.parametrize(('values', 'words'), [
+    ({'crop_hw': [360]}, "setting 'crop_hw' must be height and width in pixels, such as [360, "),
+    ({'crop_hw': [0, 480]}, "setting 'crop_hw' must be height and width"),
+    ({'street_size_hw': [1.5, 2]}, "setting 'street_size_hw' must be height and width"),
+    ({'scales': [1.5, 0.5]}, "setting 'scales' must be the smallest and the largest factor"),
+    ({'street_scales': [0, 1]}, "setting 'street_scales' must be the smallest"),
+    ({'planes': []}, "setting 'planes' must be whole numbers above 0, got []"),
+    ({'splits': 'train'}, "setting 'splits' must be a list, got 'train'"),
+    ({'splits': [1]}, "setting 'splits' must be a list of names, got [1]"),
+])
+def test_lists_of_a_training_are_looked_into(values, words):
+    with pytest.raises(ValueError) as caught:
+        from_mapping(TrainConfig, values, 'my.yaml')
+    assert words in str(caught.value)
+
+
 def test_a_written_method_has_the_settings_of_its_method_alone():
     for method, has_merging in (('sparse_refine', False), ('dense', False), ('algm', True)):
         text = to_yaml(MethodConfig(method), {})
@@ -77,14 +96,6 @@ def test_settings_cannot_be_changed_after_birth():
 def test_nearest_suggests_or_lists():
     assert nearest('colour', ['color', 'size']) == "did you mean 'color'?"
     assert nearest('qqq', ['color', 'size']) == 'known: color, size'
-
-
-def test_a_missing_or_broken_yaml_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='no settings file .*absent.yaml'):
-        read_yaml(tmp_path / 'absent.yaml')
-    (tmp_path / 'broken.yaml').write_text('scale: [1, 2')
-    with pytest.raises(ValueError, match='broken.yaml: not valid YAML'):
-        read_yaml(tmp_path / 'broken.yaml')
 
 
 @pytest.mark.parametrize('path', sorted((share() / 'config').glob('*.yaml')),

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,24 @@ from sparse_seg_ros.segmenter import Segmenter
 
 LABELS = LabelSet('two', ('dark', 'bright'), ((0, 0, 0), (255, 255, 255)))
 MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
+
+
+class Wrong:
+    """Says the same of every image, whatever it is."""
+
+    alpha = budget = None
+
+    def __init__(self, label, uncertainty):
+        self.label, self.uncertainty = label, uncertainty
+
+    def __call__(self, images, clock, wants_confidence):
+        labels = torch.full_like(images[:, 0], self.label).to(torch.uint8)
+        uncertainty = torch.zeros_like(images[:, 0])
+        uncertainty[0, 1, 2] = self.uncertainty
+        return MethodOutput(labels, uncertainty, None, None)
+
+    def coarse_logits(self, images):
+        return images / self.uncertainty
 
 
 class Reddish:
@@ -105,3 +125,23 @@ def test_budget_reaches_the_method_within_its_range_only():
 def test_the_description_names_device_and_precision():
     assert make(description={'model': 'x'}).description == {
         'model': 'x', 'device': 'cpu', 'precision': 'fp32'}
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
+def test_a_frame_whose_output_is_not_finite_fails_in_one_sentence(value):
+    segment = Segmenter(Wrong(0, value), LABELS, MEAN, STD)
+    with pytest.raises(ValueError, match='finite numbers for 1 of 24 pixels in fp32; set precis'):
+        segment(np.zeros((4, 6, 3), np.uint8))
+
+
+def test_logits_that_are_not_finite_are_not_calibrated_on():
+    segment = Segmenter(Wrong(0, math.nan), LABELS, MEAN, STD)
+    with pytest.raises(ValueError, match='did not give finite numbers in fp32'):
+        segment.coarse_logits(np.zeros((4, 6, 3), np.uint8))
+
+
+def test_labels_without_a_class_fail_and_void_does_not():
+    image = np.zeros((4, 6, 3), np.uint8)
+    assert (Segmenter(Wrong(255, 0), LABELS, MEAN, STD)(image).labels == 255).all()
+    with pytest.raises(ValueError, match='labels must be below 2 or 255, got 2; the weights have'):
+        Segmenter(Wrong(2, 0), LABELS, MEAN, STD)(image)

@@ -14,9 +14,10 @@ from tiny import street_image, tiny_model
 import sparse_seg_ros as ss
 from sparse_seg_ros import zoo
 from sparse_seg_ros.checkpoints import save_model
-from sparse_seg_ros.config import read_yaml
+from sparse_seg_ros.data.street import CLASSES
 from sparse_seg_ros.evaluation.calibration import selection_curve
 from sparse_seg_ros.files import share
+from sparse_seg_ros.yaml_files import read_yaml
 
 ENTRIES = read_yaml(share() / 'models/zoo.yaml') if (share() / 'models/zoo.yaml').exists() else {}
 
@@ -150,3 +151,50 @@ def test_an_oracle_is_told_the_truth_where_it_is_evaluated_and_nowhere_else(fold
         assert report.accuracy > dense.accuracy and report.density > 0.9
     with pytest.raises(ValueError, match='an oracle needs the labels of the image'):
         oracle(frames[0][0])
+
+
+def test_a_model_brings_its_own_classes_and_colours(tmp_path):
+    colors = tuple((number, 0, 255 - number) for number in range(11))
+    save_model(tiny_model(labels='farm', colors=colors), tmp_path / 'own.safetensors')
+    labels = ss.load(tmp_path / 'own.safetensors', device='cpu').labels
+    assert (labels.name, labels.names, labels.colors) == ('farm', CLASSES, colors)
+
+
+def test_a_model_whose_label_set_is_not_here_runs_with_colours_of_chance(tmp_path, caplog):
+    save_model(tiny_model(labels='farm.yaml'), tmp_path / 'old.safetensors')
+    labels = ss.load(tmp_path / 'old.safetensors', device='cpu').labels
+    assert (labels.name, labels.names) == ('farm', CLASSES)
+    assert "there is no label set 'farm.yaml' here; the classes get colours of" in caplog.text
+
+
+def test_a_scale_left_out_is_that_of_the_weights(folder):
+    save_model(tiny_model(refines=False, scale=0.75), folder / 'other.safetensors')
+    for text, scale in (('', 0.75), ('scale: 0.5\n', 0.5)):
+        path = write(folder, f'method: dense\nweights: other.safetensors\n{text}')
+        assert ss.load(path, device='cpu').method.scale == scale
+
+
+@pytest.mark.parametrize(('name', 'error', 'words'), [
+    ('weights.pth', ValueError, 'weights.pth: weights saved by torch do not say which network'),
+    ('picture.jpg', ValueError, 'picture.jpg is no model; expected a .safetensors file, a method'),
+    ('absent.pth', FileNotFoundError, 'no model .*absent.pth; expected the path of one, or a name '
+                                      'from models/zoo.yaml: demo'),
+    ('run', FileNotFoundError, 'this training has written no model.safetensors yet'),
+])
+def test_what_is_no_model_is_told_what_it_is(tmp_path, name, error, words):
+    torch.save({'a': torch.zeros(1)}, tmp_path / 'weights.pth')
+    (tmp_path / 'picture.jpg').write_bytes(b'\xff\xd8\xff')
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run/config.yaml').write_text('stage: dense\n')
+    with pytest.raises(error, match=words):
+        ss.load(tmp_path / name, device='cpu')
+
+
+@pytest.mark.parametrize(('device', 'words'), [
+    ('meta', 'device must be auto, cpu, cuda or cuda:N, got'),
+    ('cuda:9', "'cuda:9' asked for, but there are 1 here")])
+def test_a_device_that_is_not_here_is_refused(monkeypatch, device, words):
+    monkeypatch.setattr(zoo.torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(zoo.torch.cuda, 'device_count', lambda: 1)
+    with pytest.raises(ValueError, match=words):
+        zoo.choose_device(device)

@@ -20,6 +20,7 @@ import argparse
 import json
 from pathlib import Path
 
+from sparse_seg_ros.commands.evaluate import named_models
 from sparse_seg_ros.config import nearest, read_size
 
 
@@ -66,10 +67,8 @@ def bench_model(args: argparse.Namespace) -> dict:
     """Whole models, stage by stage."""
     from sparse_seg_ros.evaluation import bench_model
     from sparse_seg_ros.zoo import load
-    models = {}
-    for item in args.model:
-        name, _, model = item.rpartition('=')
-        models[name or Path(model).stem] = load(model, args.device, args.precision)
+    models = {name: load(model, args.device, args.precision)
+              for name, model in named_models(args.model).items()}
     return bench_model.run(models, read_size(args.size or '1024x2048', '--size'), args.repeats)
 
 

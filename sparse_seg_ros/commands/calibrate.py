@@ -172,10 +172,9 @@ def method_yaml(args: argparse.Namespace, segment, point, merging) -> str:
     from dataclasses import replace
 
     from sparse_seg_ros.config import to_yaml
-    from sparse_seg_ros.zoo import HUB, find_model
+    from sparse_seg_ros.zoo import HUB, find_model, read_zoo
     _, config, weights = find_model(args.model)
-    is_path = Path(config.weights).suffix == '.safetensors' or weights.is_dir()
-    if is_path and not config.weights.startswith(HUB):
+    if config.weights not in read_zoo() and not config.weights.startswith(HUB):
         config = replace(config, weights=os.path.relpath(weights, Path(args.out).parent))
     source = Path(args.frames).name if args.frames else f'{args.street} rendered streets'
     notes = {'temperature': f'divides the logits; fitted to {source}'}

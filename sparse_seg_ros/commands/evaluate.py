@@ -22,8 +22,8 @@ HELD_OUT_STREETS = 1001  # seed; training renders others
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     parser.add_argument('--model', nargs='+', default=['demo'], metavar='[NAME=]MODEL',
-                        help='zoo names, method YAMLs, weights files or Hugging Face folders '
-                             '(default: demo)')
+                        help='zoo names, method YAMLs, weights files, run folders or '
+                             'Hugging Face folders (default: demo)')
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--frames', metavar='FOLDER/SPLIT', help='labelled frames on disk')
     source.add_argument('--street', type=int, metavar='N', help='N rendered, held-out scenes')
@@ -42,19 +42,42 @@ def run(args: argparse.Namespace) -> int:
     from sparse_seg_ros.evaluation.tables import markdown, record
     from sparse_seg_ros.zoo import load
     reports = {}
-    for item in args.model:
-        name, _, model = item.rpartition('=')
+    for name, model in named_models(args.model).items():
         segment = load(model, args.device, args.precision)
         if args.alpha is not None and segment.alpha is not None:
             segment.alpha = args.alpha
         pairs = frames(args.frames) if args.frames else street_frames(
             HELD_OUT_STREETS, args.street, parse_size(args.size))
-        reports[name or Path(model).stem] = evaluate(segment, pairs)
+        reports[name] = evaluate(segment, pairs)
     print(markdown(reports))
     if args.json:
         source = Path(args.frames).name if args.frames else f'{args.street} streets {args.size}'
         Path(args.json).write_text(json.dumps(record(reports, frames=source), indent=1) + '\n')
     return 0
+
+
+def named_models(items: list[str]) -> dict[str, str]:
+    """
+    '[NAME=]MODEL' of the command line -> name -> model, in order.
+
+    A model without a name has that of its file, or of its run folder; where two would have the
+    same, that of the whole path. The same name given twice raises ValueError.
+    """
+    pairs = [(name, model) for name, _, model in (item.rpartition('=') for item in items)]
+    short = [name or short_name(model) for name, model in pairs]
+    names = [own if short.count(own) == 1 else name or model
+             for own, (name, model) in zip(short, pairs)]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f'two models would both be named {name!r}; name them apart, such as '
+                             f'a={pairs[names.index(name)][1]}')
+    return dict(zip(names, (model for _, model in pairs)))
+
+
+def short_name(model: str) -> str:
+    """'runs/a/model.safetensors' -> 'a'; 'models/demo.safetensors' -> 'demo'."""
+    path = Path(model)
+    return path.parent.name if path.name == 'model.safetensors' and path.parent.name else path.stem
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -96,7 +96,8 @@ def build_engines(args: argparse.Namespace) -> int:
 
 def calibrated(path: str | None) -> dict[str, float | str]:
     """Method YAML -> the values of its calibration that a card keeps; none without a file."""
-    from sparse_seg_ros.config import MethodConfig, from_mapping, read_yaml
+    from sparse_seg_ros.config import MethodConfig, from_mapping
+    from sparse_seg_ros.yaml_files import read_yaml
     if path is None:
         return {}
     method = from_mapping(MethodConfig, read_yaml(path), path)
@@ -107,8 +108,13 @@ def calibrated(path: str | None) -> dict[str, float | str]:
 
 def read_scores(path: str, row: str) -> tuple[str, dict]:
     """JSON of an evaluation -> (its frames, the scores of one row)."""
-    figures = json.loads(Path(path).read_text())
-    if row not in figures['rows']:
-        raise ValueError(f"{path} has no row {row!r}; it has {', '.join(figures['rows'])}")
-    return figures['frames'], {name: figures['rows'][row][name]
-                               for name in ('mean_iou', 'small_mean_iou', 'iou', 'density')}
+    wanted = ('mean_iou', 'small_mean_iou', 'iou', 'density')
+    try:
+        figures = json.loads(Path(path).read_text())
+        frames, rows = figures['frames'], figures['rows']
+        if row in rows:
+            return frames, {name: rows[row][name] for name in wanted}
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f'{path}: expected figures written by `sparse_seg evaluate --json`, got '
+                         'something else; write them again') from None
+    raise ValueError(f"{path} has no row {row!r}; it has {', '.join(rows)}; choose with --row")

@@ -3,11 +3,14 @@
 r"""
 Train a dense network or a refiner; run again to resume.
 
+Paths in the YAML count from its own folder, or else from where you are.
+
 Started by torchrun, several processes share every batch: one per GPU, or a few on a CPU.
 
 examples:
   sparse_seg train --config config/train/dense_half.yaml --out runs/dense_half
-  torchrun --standalone --nproc-per-node 4 -m sparse_seg_ros train --device cuda \
+  sparse_seg train --config my_robot/my_robot.yaml --out runs/my_robot    your own frames
+  torchrun --standalone --nproc-per-node 4 -m sparse_seg_ros train \
       --config config/train/paper_refiner.yaml --out runs/paper
 """
 
@@ -16,21 +19,21 @@ from __future__ import annotations
 import argparse
 import os
 
+from sparse_seg_ros.files import find_file
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     parser.add_argument('--config', required=True, help='YAML of the run, see config/train')
     parser.add_argument('--out', required=True, help='run folder; resumed where it has a last.pt')
-    parser.add_argument('--device', default='cpu', help='torch device (default: cpu)')
+    parser.add_argument('--device', default='auto', help='cpu, cuda, cuda:0 or auto')
 
 
 def run(args: argparse.Namespace) -> int:
     """Train as the YAML says."""
-    from sparse_seg_ros.config import from_mapping, read_yaml
-    from sparse_seg_ros.training.config import TrainConfig
+    from sparse_seg_ros.training.config import read_config
     from sparse_seg_ros.training.loop import train
-    config = from_mapping(TrainConfig, read_yaml(args.config), args.config)
-    path = train(config, args.out, args.device)
+    path = train(read_config(find_file(args.config)), args.out, args.device)
     if os.environ.get('RANK', '0') == '0':
         print(f'model written to {path}')
     return 0

@@ -4,18 +4,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
+
+from sparse_seg_ros.data.picture_files import is_turned, read_image, read_label
+from sparse_seg_ros.labels import VOID, load_labels
+from sparse_seg_ros.yaml_files import brief
+
+WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 
 
 class Frames:
-    """A sequence of (image (H, W, 3) uint8 RGB, label (H, W) uint8) pairs, read when asked for."""
+    """
+    A sequence of (image (H, W, 3) uint8 RGB, label (H, W) uint8) pairs, read when asked for.
 
-    def __init__(self, paths: list[tuple[Path, Path]]):
-        self.paths = paths
+    classes: names of the ids, where a labels.yaml lies beside the split; else empty.
+    """
+
+    def __init__(self, paths: list[tuple[Path, Path]], classes: tuple[str, ...] = ()):
+        self.paths, self.classes = paths, classes
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -24,55 +34,82 @@ class Frames:
         image_path, label_path = self.paths[index]
         image, label = read_image(image_path), read_label(label_path)
         if image.shape[:2] != label.shape:
+            cure = ('; an EXIF tag turns the image, which is not done here: label it as it is '
+                    'stored' if is_turned(image_path, label.shape) else '')
             raise ValueError(f'{label_path} is {label.shape}, its image {image.shape[:2]}; '
-                             'both must have the same size')
+                             f'both must have the same size{cure}')
         return image, label
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return (self[index] for index in range(len(self)))
+
+    def check(self, index: int, pair: tuple[np.ndarray, np.ndarray], num_classes: int) -> None:
+        """Raise ValueError if the label of a pair has an id that is no class, and not void."""
+        counts = np.bincount(pair[1].ravel(), minlength=VOID + 1)[num_classes:VOID]
+        if counts.any():
+            raise ValueError(f'{self.paths[index][1]}: labels must be below {num_classes} or '
+                             f'{VOID} for void, got {num_classes + int(counts.argmax())}; '
+                             'does the label set match the frames?')
 
 
 def frames(split: str | Path) -> Frames:
     """
     Path 'dataset/test' -> the frames listed in dataset/test.txt.
 
-    Each line names an image and its label (8-bit ids, 255 void), relative to the folder.
+    Each line names an image and its label (ids, 255 void), relative to the folder; names with
+    blanks are put in quotes or divided by a tab. A labels.yaml beside it names the classes.
     """
-    listing = Path(split).with_suffix('.txt')
+    listing = Path(split if str(split).endswith('.txt') else f'{split}.txt')
     if not listing.is_file():
         raise FileNotFoundError(f'no split file {listing}; it must list "image label" per line, '
                                 'paths relative to its folder')
-    pairs = [line.split() for line in listing.read_text().splitlines() if line.strip()]
-    wrong = [pair for pair in pairs if len(pair) != 2]
-    if wrong or not pairs:
-        raise ValueError(f'{listing}: expected "image label" on every line, '
-                         f'got {" ".join(wrong[0]) if wrong else "no lines"!r}')
-    paths = [(listing.parent / image, listing.parent / label) for image, label in pairs]
+    lines = [line for line in read_text(listing).splitlines() if line.strip()]
+    if not lines:
+        raise ValueError(f"{listing}: expected \"image label\" on every line, got 'no lines'")
+    paths = [read_pair(line, listing) for line in lines]
     for path in (path for pair in paths for path in pair):
         if not path.is_file():
             raise FileNotFoundError(f'{listing}: no picture {path}')
-    return Frames(paths)
+    return Frames(paths, classes_beside(listing))
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Picture file -> (H, W, 3) uint8 RGB."""
-    return cv2.cvtColor(read_picture(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+def read_text(path: Path) -> str:
+    """Text file of any editor -> its text."""
+    data = path.read_bytes()
+    encoding = 'utf-16' if data[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig'
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        raise ValueError(f'{path}: expected text in UTF-8, got other bytes; save it as '
+                         'UTF-8') from None
 
 
-def read_label(path: Path) -> np.ndarray:
-    """8-bit PNG of class ids -> (H, W) uint8."""
-    label = read_picture(path, cv2.IMREAD_UNCHANGED)
-    if label.ndim != 2 or label.dtype != np.uint8:
-        raise ValueError(f'{path}: a label must be an 8-bit one-channel PNG of class ids, '
-                         f'got {label.shape} {label.dtype}')
-    return label
+def read_pair(line: str, listing: Path) -> tuple[Path, Path]:
+    """Line of a split -> its two paths: divided by a tab, in quotes, or by what is there."""
+    folder, line = listing.parent, line.strip()
+    words = [part.strip(' "\'') for part in line.split('\t') if part.strip()]
+    if len(words) == 1:
+        words = [''.join(groups) for groups in WORD.findall(line)]
+    if len(words) != 2:
+        gaps = [match.span() for match in re.finditer(r'\s+', line)]
+        fitting = [(line[:start], line[end:]) for start, end in gaps
+                   if (folder / line[:start]).is_file() and (folder / line[end:]).is_file()]
+        words = fitting[0] if len(fitting) == 1 else words
+    if len(words) != 2:
+        raise ValueError(f'{listing}: expected "image label" on every line, got '
+                         f'{brief(repr(line))}; put names with blanks in quotes')
+    return folder / words[0], folder / words[1]
 
 
-def read_picture(path: Path, mode: int) -> np.ndarray:
-    """Picture file -> what OpenCV reads; never None."""
-    if not path.is_file():
-        raise FileNotFoundError(f'no picture {path}')
-    picture = cv2.imread(str(path), mode)
-    if picture is None:
-        raise ValueError(f'{path}: not a readable picture; is the file complete?')
-    return picture
+def classes_beside(listing: Path) -> tuple[str, ...]:
+    """Split file -> class names of the labels.yaml beside it; empty where there is none."""
+    path = listing.parent / 'labels.yaml'
+    return load_labels(path).names if path.is_file() else ()
+
+
+def check_classes(pairs: object, names: tuple[str, ...], source: str) -> None:
+    """Raise ValueError if frames say that their ids are other classes than those of a source."""
+    own = getattr(pairs, 'classes', ())
+    if own and own != names:
+        raise ValueError(f'the frames have the classes {brief(", ".join(own))}, {source} has '
+                         f'{brief(", ".join(names))}; use frames and model of one label set')

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sparse_seg_ros.data.frames import read_image
+from sparse_seg_ros.data.picture_files import read_image
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 

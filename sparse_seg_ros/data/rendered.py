@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sparse_seg_ros.data.street import street_frames
+from sparse_seg_ros.files import require_room
 
 
 class RenderedStreet:
@@ -32,7 +33,9 @@ class RenderedStreet:
 
 def render(names: list[Path], count: int, size_hw: tuple[int, int], seed: int) -> None:
     """Render `count` snapshots into two .npy files, complete or not at all."""
-    names[0].parent.mkdir(parents=True, exist_ok=True)
+    folder = names[0].parent
+    require_room(folder, 4 * count * size_hw[0] * size_hw[1], f'{count} rendered scenes')
+    folder.mkdir(parents=True, exist_ok=True)
     parts = [name.with_suffix('.part') for name in names]
     shapes = [(count, *size_hw, 3), (count, *size_hw)]
     arrays = [np.lib.format.open_memmap(part, 'w+', np.uint8, shape)

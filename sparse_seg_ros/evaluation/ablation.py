@@ -22,7 +22,6 @@ from sparse_seg_ros.config import (
     Settings,
     from_mapping,
     nearest,
-    read_yaml,
     setting,
 )
 from sparse_seg_ros.evaluation.evaluate import Report, evaluate
@@ -33,6 +32,7 @@ from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.methods.dense import enlarge
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.segmenter import Segmenter
+from sparse_seg_ros.yaml_files import read_yaml
 from sparse_seg_ros.zoo import assemble, find_model
 
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]

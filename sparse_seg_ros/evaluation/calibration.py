@@ -9,6 +9,7 @@ temperature, Guo et al. 2017, makes the probabilities of the refined result true
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,8 +19,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from sparse_seg_ros.data.frames import check_classes
 from sparse_seg_ros.evaluation import similarity
-from sparse_seg_ros.evaluation.evaluate import told
+from sparse_seg_ros.evaluation.evaluate import told, warn_of_other_order
+from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.evaluation.uncertainty import (
     Point,
     UncertaintyCurve,
@@ -31,6 +34,7 @@ from sparse_seg_ros.methods.dense import enlarge
 from sparse_seg_ros.methods.sparse_refine.selection import entropy_map
 from sparse_seg_ros.segmenter import Segmenter
 
+LOG = logging.getLogger(__name__)
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
 SAMPLES = 4096  # pixels per frame for the temperature
 TIMED_FRAMES = 5
@@ -105,9 +109,13 @@ def measure_milliseconds(segment: Segmenter, point: Point, frames: Pairs) -> flo
 
 def selection_curve(segment: Segmenter, frames: Pairs) -> UncertaintyCurve:
     """Measure what alpha is compared with against errors of the dense stage, at full size."""
-    curve = empty_curve(segment)
+    check_classes(frames, segment.labels.names, 'the model')
+    curve, matrix = empty_curve(segment), ConfusionMatrix(len(segment.labels))
     for image, label in tqdm(frames, 'errors of the dense stage', leave=False):
-        add_errors(curve, segment.coarse_logits(image), label, own_scores(segment, image, label))
+        logits = segment.coarse_logits(image)
+        add_errors(curve, logits, label, own_scores(segment, image, label))
+        matrix.add(labels_of(logits, label.shape), label)
+    warn_of_other_order(matrix, segment.labels.names)
     return curve
 
 
@@ -133,6 +141,9 @@ def measure_trust(segment: Segmenter, frames: Pairs) -> Trust:
         logits = told(segment, label).full_logits(image)
         add_errors(final, logits / segment.temperature, label)
         samples.add(logits, label)
+    if coarse.auroc() < 0.5:
+        LOG.warning('uncertainty tells the errors of the dense stage worse than chance, AUROC '
+                    '%.3f; do the frames have the classes of the model?', coarse.auroc())
     return Trust(len(frames), coarse.at(segment.alpha) if segment.alpha is not None else None,
                  coarse.auroc(), final.auroc(), calibration_error(*samples.joined()),
                  calibration_error(*samples.joined(), segment.temperature))
@@ -173,9 +184,14 @@ def add_errors(curve: UncertaintyCurve, logits: Tensor, label: np.ndarray,
     """Count the labelled pixels of one frame, (1, C, h, w) logits at any size, by entropy."""
     scores = entropy_map(logits) if scores is None else scores  # (1, h, w)
     nats = enlarge(scores, label.shape)[0].cpu().numpy()
-    predicted = enlarge(logits.argmax(1).to(torch.uint8), label.shape)[0].cpu().numpy()
+    predicted = labels_of(logits, label.shape)
     known = label != VOID
     if known.any() and label[known].max() >= logits.shape[1]:
         raise ValueError(f'labels must be below {logits.shape[1]} or {VOID} for void, got '
                          f'{label[known].max()}; does the label set match?')
     curve.add(nats[known], (predicted != label)[known])
+
+
+def labels_of(logits: Tensor, size_hw: tuple[int, int]) -> np.ndarray:
+    """(1, C, h, w) logits -> (H, W) uint8 labels, enlarged by nearest neighbour."""
+    return enlarge(logits.argmax(1).to(torch.uint8), size_hw)[0].cpu().numpy()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass
@@ -12,10 +13,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from sparse_seg_ros.data.frames import check_classes
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.evaluation.small_objects import SmallObjects
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.segmenter import Segmenter
+from sparse_seg_ros.yaml_files import brief
+
+LOG = logging.getLogger(__name__)
+SHOWN = 3  # examples in a warning
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,12 @@ class Report:
 
 def evaluate(segment: Segmenter, frames: Iterable[tuple[np.ndarray, np.ndarray]],
              watch: Callable[[np.ndarray, np.ndarray, Prediction], None] | None = None) -> Report:
-    """Segment every (image, label) pair -> Report; watch is shown each with its prediction."""
+    """
+    Segment every (image, label) pair -> Report; watch is shown each with its prediction.
+
+    Raises ValueError for frames that say they have other classes; warns where the predictions do.
+    """
+    check_classes(frames, segment.labels.names, 'the model')
     matrix, small = ConfusionMatrix(len(segment.labels)), SmallObjects(len(segment.labels))
     densities, times = [], []
     for image, label in tqdm(frames, 'evaluating', leave=False):
@@ -52,6 +63,7 @@ def evaluate(segment: Segmenter, frames: Iterable[tuple[np.ndarray, np.ndarray]]
             watch(image, label, seen)
     if not times:
         raise ValueError('no frames to evaluate')
+    warn_of_other_order(matrix, segment.labels.names)
     stages = {stage: round(float(np.median([time[stage] for time in times])), 3)
               for stage in times[0]}
     iou, small_iou = ({name: round(float(score), 4) for name, score in
@@ -59,6 +71,17 @@ def evaluate(segment: Segmenter, frames: Iterable[tuple[np.ndarray, np.ndarray]]
                       for scores in (matrix, small))
     return Report(len(times), matrix.mean_iou(), small.mean_iou(), iou, small_iou,
                   matrix.accuracy(), float(np.mean(densities)), stages)
+
+
+def warn_of_other_order(matrix: ConfusionMatrix, names: tuple[str, ...]) -> None:
+    """Warn if the frames seem to number the classes in another way than the model."""
+    other = matrix.other_order()
+    if other:
+        seen = ', '.join(f'{names[truth]} as {names[predicted]}'
+                         for truth, predicted in list(other.items())[:SHOWN])
+        LOG.warning('the frames seem to have other classes than the model, or another order of '
+                    'ids: it sees %s; compare their label set with that of the model: %s', seen,
+                    brief(', '.join(names)))
 
 
 def told(segment: Segmenter, label: np.ndarray) -> Segmenter:

@@ -8,6 +8,8 @@ import numpy as np
 
 from sparse_seg_ros.labels import VOID
 
+MOST, COMMON = 0.5, 0.05  # shares of the pixels that tell another numbering
+
 
 class ConfusionMatrix:
     """Counts pixels: rows are the truth, columns the prediction; void truth is left out."""
@@ -28,6 +30,25 @@ class ConfusionMatrix:
                              'does the label set match?')
         pairs = truth[valid].astype(np.int64) * classes + predicted[valid]
         self.counts += np.bincount(pairs, minlength=classes ** 2).reshape(classes, classes)
+
+    def other_order(self) -> dict[int, int]:
+        """
+        Return which class of the truth is predicted as which other one, where that is the rule.
+
+        Empty unless another pairing of the classes, one to one, explains most pixels and more than
+        twice as many as the right one, by two common classes or more: the truth is then numbered
+        in another way. A network that has learnt little says one class everywhere.
+        """
+        rest, pairs = self.counts.copy(), {}
+        while rest.any():
+            row, column = np.unravel_index(rest.argmax(), rest.shape)
+            pairs[int(row)] = int(column)
+            rest[row], rest[:, column] = 0, 0
+        explained, total = sum(self.counts[pair] for pair in pairs.items()), self.counts.sum()
+        other = {row: column for row, column in pairs.items()
+                 if row != column and self.counts[row, column] > COMMON * total}
+        is_other = explained > max(2 * np.trace(self.counts), MOST * total) and len(other) > 1
+        return other if is_other else {}
 
     def iou(self) -> np.ndarray:
         """Intersection over union per class, (C,) in [0, 1]; nan for classes never seen."""

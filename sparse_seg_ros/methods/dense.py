@@ -41,8 +41,11 @@ class Dense:
         return F.interpolate(self.coarse_logits(images), images.shape[-2:], mode='nearest')
 
     def count_macs(self, size_hw: tuple[int, int], refined: None) -> dict[str, int]:
-        """Size of an image -> multiply-accumulates per stage."""
-        return {'dense': count_network(self.network, self.scale, size_hw)}
+        """Size of an image -> multiply-accumulates per stage, over all windows."""
+        if self.windows is None:
+            return {'dense': count_network(self.network, self.scale, size_hw)}
+        count = self.windows.count_over(shrunk_hw(size_hw, self.scale))
+        return {'dense': count * count_network(self.network, 1.0, self.windows.size_hw)}
 
     def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput without refined pixels."""

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from sparse_seg_ros.files import refuse_pointer
 from sparse_seg_ros.networks.mask2former import Mask2Former
-from sparse_seg_ros.networks.with_transformers import build, download, read_folder
+from sparse_seg_ros.networks.with_transformers import FILES, build, download, read_folder
+from sparse_seg_ros.yaml_files import brief
 
 HUB = 'hf:'  # begins the name of a model on huggingface.co
 
@@ -45,9 +47,25 @@ KINDS = {'segformer': HuggingFaceSegFormer, 'mask2former': Mask2Former}
 
 
 def from_pretrained(name: str | Path) -> nn.Module:
-    """Hugging Face folder, or 'hf:owner/model' on huggingface.co -> its network."""
+    """
+    Hugging Face folder, or 'hf:owner/model' on huggingface.co -> its network.
+
+    Raises ValueError for a folder that does not hold together.
+    """
     folder = find_folder(name)
-    model = read_folder(folder)
+    for path in (path for pattern in FILES for path in folder.glob(pattern)):
+        refuse_pointer(path)
+    try:
+        model = read_folder(folder)
+    except (OSError, ImportError):
+        raise
+    except Exception as error:  # transformers raises any, for a config.json that can not be
+        if isinstance(error, ValueError) and str(folder) in str(error):
+            raise
+        raise ValueError(f'{folder}: its config.json does not describe a model '
+                         f'({type(error).__name__}: '
+                         f'{brief(" ".join(str(error).split()))}); copy the folder '
+                         'again') from None
     network = KINDS[model.config.model_type](model)
     network.mean, network.std = read_normalisation(folder, network)
     return network.eval()
@@ -68,7 +86,7 @@ def from_config(config: dict) -> nn.Module:
 def classes_of(network: nn.Module) -> tuple[str, ...]:
     """Network of a folder -> names of its classes, by id."""
     names = network.model.config.id2label
-    return tuple(names[label] for label in range(network.num_classes))
+    return tuple(str(names.get(label, label)) for label in range(network.num_classes))
 
 
 def config_of(network: nn.Module) -> dict:
@@ -81,9 +99,16 @@ def read_normalisation(folder: Path, network: nn.Module) -> tuple[tuple, tuple]:
     path = folder / 'preprocessor_config.json'
     if not path.is_file():
         return network.mean, network.std
-    values = json.loads(path.read_text())
-    white = 1 / values.get('rescale_factor', 1 / 255) if values.get('do_rescale', True) else 1.0
-    if not values.get('do_normalize', True):
-        return (0.0,) * 3, (white,) * 3
-    return tuple(tuple(round(white * part, 4) for part in values[name])
-                 for name in ('image_mean', 'image_std'))
+    try:
+        values = json.loads(path.read_text())
+        white = 1 / (values.get('rescale_factor') or 1 / 255) \
+            if values.get('do_rescale', True) else 1.0
+        if not values.get('do_normalize', True):
+            return (0.0,) * 3, (white,) * 3
+        mean, std = (tuple(round(white * part, 4) for part in values[name])
+                     if values.get(name) is not None else own  # as transformers has it
+                     for name, own in (('image_mean', network.mean), ('image_std', network.std)))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f'{path}: image_mean and image_std must be three numbers each, '
+                         f'rescale_factor one ({brief(str(error))}); copy it again') from None
+    return mean, std

@@ -32,6 +32,11 @@ class Windows(NamedTuple):
         return [(..., slice(top, min(top + height, size_hw[0])),
                  slice(left, min(left + width, size_hw[1]))) for top in rows for left in columns]
 
+    def count_over(self, size_hw: tuple[int, int]) -> int:
+        """Height and width of an image, which may be below a window's -> number of windows."""
+        height, width = (max(sides) for sides in zip(size_hw, self.size_hw))
+        return len(self.over((height, width)))
+
     def check(self, multiple: int) -> None:
         """Raise ValueError unless the windows fit a network and leave no gaps."""
         if not all(size > 0 and size % multiple == 0 and 1 <= stride <= size

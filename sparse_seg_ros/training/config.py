@@ -4,9 +4,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from sparse_seg_ros.config import ENSEMBLERS, SELECTORS, Settings, setting
+from sparse_seg_ros.config import ENSEMBLERS, SELECTORS, Settings, from_mapping, setting
+from sparse_seg_ros.yaml_files import brief, read_yaml
+
+PATHS = ('labels', 'start_from', 'teacher', 'backbone', 'splits', 'split_networks', 'validation')
 
 
 @dataclass(frozen=True)
@@ -17,10 +24,11 @@ class TrainConfig(Settings):
         'dense', 'refiner', 'point_rend', 'patch_refine', 'classifier'))
     network: str = setting('compact', 'name in NETWORKS, for a classifier in '
                             'CLASSIFIERS; ignored for a refiner')
-    labels: str = setting('camvid', 'label set')
-    start_from: str = setting('', 'model file or Hugging Face folder: weights to start from; the '
-                              'frozen network of a refiner; of a classifier only the backbone is '
-                              'taken')
+    labels: str = setting('camvid', 'label set: a name in config/labels, or a YAML of your own')
+    start_from: str = setting('', 'zoo name, model file, run folder or Hugging Face folder: '
+                              'weights to start from; the frozen network of a refiner; of a '
+                              'classifier only the backbone is taken, of a network for other '
+                              'classes all but what tells them')
     teacher: str = setting('', 'of a dense network: model file whose network, at its own scale, '
                            'it imitates in half of its loss')
     backbone: str = setting('', "file of released weights that a network's backbone begins with")
@@ -73,10 +81,74 @@ class TrainConfig(Settings):
     balance: float = setting(0.5, 'class weight = (median frequency / frequency) ** balance',
                              at_least=0.0, at_most=1.0)
     averaging: float = setting(0.99, 'decay per step of the running average of the weights that '
-                               'is kept as the result', at_least=0.0, at_most=0.9999)
+                               'is kept as the result; after n steps at most (1 + n) / (10 + n)',
+                               at_least=0.0, at_most=0.9999)
     validate_every: int = setting(5, 'epochs', at_least=1)
     precision: str = setting('auto', 'autocast type; auto: bf16 where the device multiplies it '
                              'natively, else fp16 on CUDA and fp32 on a CPU',
                              choices=('auto', 'fp32', 'bf16', 'fp16'))
     seed: int = setting(0, 'of weights, order and views', at_least=0)
     cache: str = setting('runs/cache', 'folder for rendered scenes')
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, (expected, is_right) in LISTS.items():
+            value = getattr(self, name)
+            if not is_right(value):
+                raise ValueError(f'setting {name!r} must be {expected}, got '
+                                 f'{brief(repr(list(value)))}')
+
+
+def is_size(value: tuple) -> bool:
+    """Tell whether a setting is a height and a width."""
+    return len(value) == 2 and are_counts(value)
+
+
+def are_counts(value: tuple) -> bool:
+    """Tell whether a setting is whole numbers above 0."""
+    return len(value) > 0 and all(type(part) is int and part > 0 for part in value)
+
+
+def is_range(value: tuple) -> bool:
+    """Tell whether a setting is two factors above 0, the smaller first."""
+    return len(value) == 2 and all(type(part) in (int, float) for part in value) \
+        and 0 < value[0] <= value[1] < math.inf
+
+
+def are_names(value: tuple) -> bool:
+    """Tell whether a setting is a list of texts."""
+    return all(isinstance(part, str) for part in value)
+
+
+SIZE, RANGE, NAMES = (('height and width in pixels, such as [360, 480]', is_size),
+                      ('the smallest and the largest factor, such as [0.5, 1.5]', is_range),
+                      ('a list of names', are_names))
+LISTS = {'crop_hw': SIZE, 'street_size_hw': SIZE, 'scales': RANGE, 'street_scales': RANGE,
+         'planes': ('whole numbers above 0', are_counts), 'inputs': NAMES, 'splits': NAMES,
+         'split_networks': NAMES}
+
+
+def read_config(path: str | Path, changes: Mapping[str, Any] | None = None,
+                source: str = '') -> TrainConfig:
+    """YAML of a run, with what is different from it -> its settings; source: for the errors."""
+    content = read_yaml(path)
+    if isinstance(content, Mapping):
+        content = {**beside(content, Path(path).parent), **(changes or {})}
+    return from_mapping(TrainConfig, content, source or str(path))
+
+
+def beside(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Settings, with the paths that are there beside their file; others stay as they are."""
+    def find(value: Any) -> Any:
+        if isinstance(value, list):
+            return [find(part) for part in value]
+        path = folder / value if isinstance(value, str) and value else None
+        is_there = path is not None and (path.exists() or Path(f'{path}.txt').is_file())
+        return str(path) if is_there else value
+    return {name: find(value) if name in PATHS and not is_label_set(name, value) else value
+            for name, value in content.items()}
+
+
+def is_label_set(name: str, value: Any) -> bool:
+    """Tell whether a setting is the name of a label set that ships, and no path."""
+    return name == 'labels' and not str(value).endswith(('.yaml', '.yml'))

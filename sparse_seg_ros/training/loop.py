@@ -12,6 +12,7 @@ but on a CPU only the share of their process.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -35,42 +36,49 @@ from sparse_seg_ros.processes import (
 from sparse_seg_ros.segmenter import PRECISIONS
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.objectives import OBJECTIVES, DenseObjective
-from sparse_seg_ros.training.record import Record, preview
-from sparse_seg_ros.training.sources import (
-    class_weights,
-    training_sources,
-    validation_frames,
-    validation_pictures,
-)
+from sparse_seg_ros.training.record import FREE, Record, preview, refuse_others
+from sparse_seg_ros.training.sources import class_weights, training_sources, validation_of
 from sparse_seg_ros.training.start import speakers, start_model, teachers
-from sparse_seg_ros.zoo import assemble, choose_precision, own_config
+from sparse_seg_ros.training.state import check_room, read_state, write_state
+from sparse_seg_ros.zoo import assemble, choose_device, choose_precision, own_config
 
 
-def train(config: TrainConfig, folder: str | Path, device: str = 'cpu') -> Path:
-    """Run or resume the training in a folder, or a process's part -> path of its model file."""
-    folder = Path(folder)
-    with joined(device) as own_device:
+def train(config: TrainConfig, folder: str | Path, device: str = 'auto') -> Path:
+    """
+    Run or resume the training in a folder, or a process's part -> path of its model file.
+
+    All that the run will need is looked at before its first step. Raises ValueError for what does
+    not fit together, or not to the training in the folder, OSError for files and a full disk.
+    """
+    folder, is_resumed = Path(folder), (Path(folder) / 'last.pt').is_file()
+    with joined(choose_device(device)) as own_device:
         precision = autocast_precision(config.precision, torch.device(own_device).type)
-        record = Record(folder, config, precision) if own_rank() == 0 else None
+        changes = refuse_others(folder, config, FREE) if is_resumed else []
         torch.manual_seed(config.seed)
+        model = start_model(config)
         with first_alone():
             sources = training_sources(config)
-        model = start_model(config)
+            validation = validation_of(config) if own_rank() == 0 else None
         for part in model.parts().values():
             part.to(own_device)
         weights = class_weights(sources, len(model.card.classes), config.balance)
         objective = OBJECTIVES[config.stage](model, weights, **speakers(config, model),
                                              **teachers(config, model))
         run = Run(config, model, objective.to(own_device), folder, precision)
+        check_room(folder, objective.trained, model.parts().values())
         run.resume()
         batches = Batches(sources, config.batch_size, config.seed, own_rank(), count_processes())
         if not len(batches):
             raise ValueError(f'{len(batches.items)} frames do not fill one batch of '
                              f"{config.batch_size}; give more, or a smaller 'batch_size'")
+        record = Record(folder, config, precision, run.epoch) if own_rank() == 0 else None
+        if record is not None:
+            tqdm.write(run.describe(batches))
+            tqdm.write(run.describe_start(changes))
         for epoch in range(run.epoch, config.epochs):
             run.train_epoch(batches, epoch)
             if record is not None:
-                run.finish_epoch(epoch, record)
+                run.finish_epoch(epoch, record, validation)
     return folder / 'model.safetensors'
 
 
@@ -85,7 +93,7 @@ class Run:
         objective.trained.to(memory_format=torch.channels_last)
         self.shared = share(objective)
         self.average = AveragedModel(
-            objective.trained, multi_avg_fn=get_ema_multi_avg_fn(config.averaging),
+            objective.trained, multi_avg_fn=average_from_the_start(config.averaging),
             use_buffers=True)
         groups, self.factors = parameter_groups(objective.trained, config)
         self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
@@ -97,13 +105,33 @@ class Run:
         last = self.folder / 'last.pt'
         if not last.is_file():
             return
-        state = torch.load(last, map_location=self.device, weights_only=True)
+        state = read_state(last, self.device)
         self.objective.trained.load_state_dict(state['trained'])
         self.average.load_state_dict(state['average'])
         self.optimizer.load_state_dict(state['optimizer'])
         self.scaler.load_state_dict(state.get('scaler', {}))
         torch.set_rng_state(state['random'].cpu())
         self.epoch = state['epoch']
+
+    def describe(self, batches: Batches) -> str:
+        """Say what is trained, on what, and how."""
+        config, card = self.config, self.model.card
+        trained = sum(part.numel() for part in self.objective.trained.parameters())
+        whole = sum(tensor.numel() for part in self.model.parts().values()
+                    for tensor in part.parameters())
+        return (f'{config.stage}: {card.network} for {len(card.classes)} classes, '
+                f'{trained / 1e6:.2f} of {whole / 1e6:.2f} million parameters learn; '
+                f'{len(batches.items)} frames, {config.epochs} epochs of {len(batches)} steps; '
+                f'{self.device} in {self.precision}')
+
+    def describe_start(self, changes: list[str]) -> str:
+        """Say where the run begins, and which settings are others than before."""
+        if not self.epoch:
+            return f'begins in {self.folder}'
+        is_done = self.epoch >= self.config.epochs
+        start = f'is done after epoch {self.epoch}' if is_done else \
+            f'resumes at epoch {self.epoch + 1}'
+        return '; '.join([f'{self.folder} {start}', *changes])
 
     def train_epoch(self, batches: Batches, epoch: int) -> None:
         """One pass; leaves the mean loss in self.loss."""
@@ -138,23 +166,24 @@ class Run:
         self.average.update_parameters(self.objective.trained)
         return loss.detach()
 
-    def finish_epoch(self, epoch: int, record: Record) -> None:
+    def finish_epoch(self, epoch: int, record: Record, validation: Sequence | None) -> None:
         """Save what is needed to resume, and score the averaged weights when it is time."""
         is_last = epoch + 1 == self.config.epochs
-        metrics = {'loss': round(self.loss, 5), 'rate': self.optimizer.param_groups[0]['lr']}
+        metrics = {'loss': round(self.loss, 5),
+                   'rate': float(f"{self.optimizer.param_groups[0]['lr']:.4g}")}
         if is_last or (epoch + 1) % self.config.validate_every == 0:
             with torch.random.fork_rng([]):  # other processes draw nothing meanwhile
                 averaged = self.averaged_model()
-                metrics |= self.score(averaged, epoch + 1, record)
+                if validation is not None:
+                    metrics |= self.score(averaged, validation, epoch + 1, record)
             save_model(averaged, self.folder / 'model.safetensors')
         record.add(epoch + 1, metrics)
-        torch.save({'trained': self.objective.trained.state_dict(),
-                    'average': self.average.state_dict(),
-                    'optimizer': self.optimizer.state_dict(),
-                    'scaler': self.scaler.state_dict(),
-                    'random': torch.get_rng_state(), 'epoch': epoch + 1},
-                   self.folder / 'last.part')
-        (self.folder / 'last.part').rename(self.folder / 'last.pt')
+        write_state({'trained': self.objective.trained.state_dict(),
+                     'average': self.average.state_dict(),
+                     'optimizer': self.optimizer.state_dict(),
+                     'scaler': self.scaler.state_dict(),
+                     'random': torch.get_rng_state(), 'epoch': epoch + 1},
+                    self.folder / 'last.pt')
 
     def averaged_model(self) -> Model:
         """Return a copy of the model with the averaged weights."""
@@ -166,18 +195,15 @@ class Run:
             model.parts()[name].load_state_dict(state)
         return model
 
-    def score(self, model: Model, epoch: int, record: Record) -> dict[str, float]:
-        """Score a model on the validation frames and show the first; nothing without them."""
+    def score(self, model: Model, validation: Sequence, epoch: int,
+              record: Record) -> dict[str, float]:
+        """Score a model on the validation frames or pictures, and show the first frame."""
         if self.config.stage == 'classifier':
-            found = validation_pictures(self.config)
-            return {} if found is None else {'val_top1': round(top1(
-                model.network, found, self.config.crop_hw, self.device), 4)}
-        frames = validation_frames(self.config)
-        if frames is None:
-            return {}
+            return {'val_top1': round(top1(
+                model.network, validation, self.config.crop_hw, self.device), 4)}
         segment = assemble(model, own_config(model), str(self.device), self.precision, {})
-        report = evaluate(segment, frames)
-        record.show(epoch, preview(segment, *frames[0]))
+        report = evaluate(segment, validation)
+        record.show(epoch, preview(segment, *validation[0]))
         return {'val_miou': round(report.mean_iou, 4), 'density': round(report.density, 4)}
 
 
@@ -197,6 +223,19 @@ def autocast_precision(name: str, device_type: str) -> str:
     if name == 'auto' and device_type == 'cuda':
         return 'bf16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'fp16'
     return choose_precision(name, device_type)
+
+
+def average_from_the_start(decay: float) -> Callable[..., None]:
+    """
+    Return the running average of weights with a decay per step, once enough steps are behind it.
+
+    After n steps the decay is at most (1 + n) / (10 + n), as in TensorFlow's and timm's averages:
+    or the random weights that a short training began with would be most of its result.
+    """
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        steps = int(count)
+        get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))(averaged, current, count)
+    return update
 
 
 def share(objective: nn.Module) -> nn.Module:

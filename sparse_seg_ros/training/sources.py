@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from sparse_seg_ros.data.augmentation import Augmentation, PictureAugmentation
-from sparse_seg_ros.data.frames import frames
+from sparse_seg_ros.data.frames import Frames, check_classes, frames
 from sparse_seg_ros.data.picture_folder import PictureFolder
 from sparse_seg_ros.data.rendered import RenderedStreet
+from sparse_seg_ros.labels import load_labels
 from sparse_seg_ros.training.config import TrainConfig
 
 VALIDATION_STREETS = 3001  # seed; training and evaluation use others
@@ -26,7 +28,8 @@ def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]
                                                        config.jitter))]
     sources: list[tuple[Sequence, Augmentation]] = []
     for split in config.splits:
-        sources.append((list(frames(split)), augmentation(config, config.scales)))
+        pairs = checked(frames(split), config, f'reading {split}')
+        sources.append((list(pairs), augmentation(config, config.scales)))
     if config.street_frames:
         streets = RenderedStreet(config.cache, config.street_frames, config.street_size_hw,
                                  config.street_seed)
@@ -47,6 +50,30 @@ def pictures(config: TrainConfig) -> PictureFolder:
         raise ValueError("a classifier needs one folder in 'splits', with a folder of pictures "
                          f'per class; got {len(config.splits)}')
     return PictureFolder(config.splits[0])
+
+
+def checked(found: Frames, config: TrainConfig, about: str) -> Iterator[tuple]:
+    """Yield labelled frames; ValueError for one whose label has other ids than the classes."""
+    names = load_labels(config.labels).names
+    check_classes(found, names, f'label set {config.labels}')
+    for index, pair in enumerate(tqdm(found, about, leave=False)):
+        found.check(index, pair, len(names))
+        yield pair
+
+
+def validation_of(config: TrainConfig) -> Sequence | None:
+    """
+    Return the frames or pictures to score while training, if the run names any.
+
+    All of them are looked at once: what is wrong with them is said before the training.
+    """
+    if config.stage == 'classifier':
+        return validation_pictures(config)
+    found = validation_frames(config)
+    if isinstance(found, Frames):
+        for _ in checked(found, config, f'reading {config.validation}'):
+            pass
+    return found
 
 
 def validation_pictures(config: TrainConfig) -> PictureFolder | None:
@@ -83,6 +110,8 @@ def class_weights(sources: list[tuple[Sequence, Augmentation]], num_classes: int
         raise ValueError(f'labels must be below {num_classes} or 255, got '
                          f'{num_classes + int(counts[num_classes:255].argmax())}; '
                          'does the label set match the frames?')
+    if not counts[:num_classes].any():
+        raise ValueError('the frames have no labelled pixels; 255 is void, ids count from 0')
     frequency = np.maximum(counts[:num_classes], 1) / counts[:num_classes].sum()
     weights = (np.median(frequency) / frequency) ** balance
     return torch.tensor(np.minimum(weights, 5.0), dtype=torch.float32)

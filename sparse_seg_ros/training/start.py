@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sparse_seg_ros import checkpoints
 from sparse_seg_ros.checkpoints import (
@@ -18,14 +20,17 @@ from sparse_seg_ros.checkpoints import (
     load_strictly,
 )
 from sparse_seg_ros.config import nearest
-from sparse_seg_ros.labels import load_labels
+from sparse_seg_ros.labels import LabelSet, load_labels
 from sparse_seg_ros.methods.algm import Merging, apply
 from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.record import plain
 from sparse_seg_ros.training.sources import pictures
 from sparse_seg_ros.training.teacher import Teacher
+from sparse_seg_ros.yaml_files import brief
+from sparse_seg_ros.zoo import find_weights
 
+LOG = logging.getLogger(__name__)
 METHODS = {'refiner': 'sparse_refine', 'point_rend': 'point_rend',
            'patch_refine': 'patch_refine'}  # stage of a refinement -> method that runs it
 
@@ -34,7 +39,7 @@ def start_model(config: TrainConfig) -> Model:
     """Build the model to train: fresh, or started from the weights of another run."""
     if config.backbone and config.start_from:
         raise ValueError("'backbone' and 'start_from' both name weights to begin with; remove one")
-    start = load_model(config.start_from) if config.start_from else None
+    start = load_named(config.start_from) if config.start_from else None
     if config.stage in METHODS and start is None:
         raise ValueError("a refiner needs 'start_from': the model file of its dense network")
     gives_backbone = (start is not None and config.stage == 'dense'
@@ -50,10 +55,25 @@ def start_model(config: TrainConfig) -> Model:
     elif gives_backbone:
         copy_backbone(start, model)
     elif start:
-        load_strictly(model.network, start.network.state_dict(), config.start_from)
+        load_strictly(model.network, shared_tensors(start, model), config.start_from)
         if goes_on(start.card, model.card):
             load_strictly(model.refiner, start.refiner.state_dict(), config.start_from)
     return model
+
+
+def shared_tensors(start: Model, model: Model) -> dict[str, Tensor]:
+    """Tensors of the network to start from; for other classes its classifier begins anew."""
+    tensors, own = start.network.state_dict(), model.network.state_dict()
+    if len(start.card.classes) == len(model.card.classes):
+        return tensors
+    classifier = f'{model.network.classifier}.'
+    return {key: own.get(key, tensor) if key.startswith(classifier) else tensor
+            for key, tensor in tensors.items()}
+
+
+def load_named(name: str) -> Model:
+    """Zoo name, weights file, run folder or Hugging Face folder -> Model."""
+    return load_model(find_weights(name, Path()))
 
 
 def teachers(config: TrainConfig, model: Model) -> dict[str, Teacher]:
@@ -62,7 +82,7 @@ def teachers(config: TrainConfig, model: Model) -> dict[str, Teacher]:
         return {}
     if config.stage != 'dense':
         raise ValueError(f"'teacher' is for dense networks; remove it from stage {config.stage!r}")
-    found = load_model(config.teacher)
+    found = load_named(config.teacher)
     check_alike(found.card, model.card, ('classes', 'exposure'), config.teacher)
     return {'teacher': Teacher(found, model.card, device_of(model))}
 
@@ -82,7 +102,7 @@ def speakers(config: TrainConfig, model: Model) -> dict[str, list[nn.Module]]:
     if len(config.split_networks) != len(config.splits):
         raise ValueError(f"'split_networks' must be one per split, got "
                          f'{len(config.split_networks)} for {len(config.splits)}')
-    found = {path: load_model(path) for path in config.split_networks}
+    found = {path: load_named(path) for path in config.split_networks}
     for path, other in found.items():
         check_alike(other.card, model.card, ('network', 'classes', 'scale'), path)
     networks = [found[path].network.to(device_of(model)) for path in config.split_networks]
@@ -117,10 +137,12 @@ def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> M
         raise ValueError(f'stage {config.stage!r} can not train network {network!r}; '
                          f'{nearest(network, kinds)}')
     if is_classifier:
-        names, labels = pictures(config).classes, ''
+        names, labels, colors = pictures(config).classes, '', ()
     else:
         label_set = load_labels(config.labels)
-        names, labels = label_set.names, label_set.name
+        names, labels, colors = label_set.names, label_set.name, label_set.colors
+        if start:
+            check_labels(start, label_set, config)
     described = start or kinds[network]
     return ModelCard(
         network, names, labels, described.mean, described.std,
@@ -132,7 +154,24 @@ def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> M
         patch=config.patch if config.stage == 'patch_refine' else 0,
         selector=config.selector, extractor=config.extractor, ensembler=config.ensembler,
         training={**history, config.stage: plain(asdict(config))},
-        network_config=start.network_config if start else {})
+        network_config=start.network_config if start else {}, colors=colors)
+
+
+def check_labels(start: ModelCard, label_set: LabelSet, config: TrainConfig) -> None:
+    """
+    Say if a model to start from has other classes.
+
+    Raises ValueError for another number of them where its classifier can not begin anew.
+    """
+    says = (f'{config.start_from} was trained for the classes {brief(", ".join(start.classes))}; '
+            f'label set {config.labels} has {brief(", ".join(label_set.names))}')
+    has_classifier = hasattr(NETWORKS.get(start.network), 'classifier')
+    if len(start.classes) != len(label_set) and config.stage == 'dense' and has_classifier:
+        LOG.warning('%s: all is taken but the classifier', says)
+    elif len(start.classes) != len(label_set):
+        raise ValueError(f"{says}; set 'labels' to those of the model")
+    elif start.classes != label_set.names:
+        LOG.warning('%s, in whose order its outputs are taken', says)
 
 
 def set_drop_path(model: Model, rate: float) -> None:

@@ -4,20 +4,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from sparse_seg_ros.checkpoints import Model, save_model
-from sparse_seg_ros.config import from_mapping, read_yaml
 from sparse_seg_ros.evaluation.ablation import Variant
 from sparse_seg_ros.files import find_file
-from sparse_seg_ros.training.config import TrainConfig
+from sparse_seg_ros.training.config import TrainConfig, read_config
 from sparse_seg_ros.training.loop import train
-from sparse_seg_ros.training.record import plain
+from sparse_seg_ros.training.record import read_metrics, refuse_others
 from sparse_seg_ros.zoo import find_model
 
 
@@ -32,9 +29,8 @@ class Trainings:
 
     def read(self, variant: Variant) -> TrainConfig:
         """Return a variant's training: its YAML with what is different."""
-        content = read_yaml(find_file(variant.train))
         own = {'cache': str(self.folder / 'cache'), **variant.training}
-        return from_mapping(TrainConfig, {**content, **own}, f'training of {variant.name!r}')
+        return read_config(find_file(variant.train), own, f'training of {variant.name!r}')
 
     def find(self, variant: Variant) -> str | Path:
         """Return a variant's model, after training it if it has one to do."""
@@ -68,27 +64,12 @@ class Trainings:
 
 def train_once(config: TrainConfig, folder: Path, device: str) -> Path:
     """Train in a folder, go on there, or do nothing where it is done -> the model file."""
-    wanted, kept = plain(asdict(config)), folder / 'config.yaml'
-    if kept.is_file():
-        refuse_others(folder, wanted, read_yaml(kept))
+    refuse_others(folder, config)
     done, model = folder / 'metrics.jsonl', folder / 'model.safetensors'
-    if done.is_file() and model.is_file() and last_epoch(done) >= config.epochs:
+    epochs = [line['epoch'] for line in read_metrics(done)]
+    if model.is_file() and max(epochs, default=0) >= config.epochs:
         return model
     return train(config, folder, device)
-
-
-def refuse_others(folder: Path, wanted: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
-    """Raise ValueError if a folder holds a training with other settings."""
-    different = [f'{name} {kept.get(name)!r}, now {value!r}' for name, value in wanted.items()
-                 if kept.get(name) != value]
-    if different:
-        raise ValueError(f"{folder} was trained with {'; '.join(different)}: delete it, or name "
-                         'another folder with -o')
-
-
-def last_epoch(metrics: Path) -> int:
-    """Return the last finished epoch of a metrics.jsonl."""
-    return max(json.loads(line)['epoch'] for line in metrics.read_text().splitlines())
 
 
 def plain_name(name: str) -> str:

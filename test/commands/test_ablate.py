@@ -89,7 +89,7 @@ def test_a_training_with_other_settings_is_not_taken_for_the_same(folder, tmp_pa
                  'cpu', '--streets', '1', '--size', '64x64',
                  '--json', str(tmp_path / 'other.json')]) == 1
     rows = json.loads((tmp_path / 'other.json').read_text())['rows']
-    assert 'was trained with epochs 1, now 2: delete it' in rows['points']['error']
+    assert 'was trained with epochs 1, now 2: keep its settings, del' in rows['points']['error']
 
 
 def test_plans_that_are_missing_or_empty_are_refused(tmp_path, capsys):

@@ -11,6 +11,7 @@ from tiny import tiny_model
 
 from sparse_seg_ros.checkpoints import load_model, save_model
 from sparse_seg_ros.commands import main
+from sparse_seg_ros.commands.evaluate import named_models
 
 
 @pytest.fixture(name='run')
@@ -48,10 +49,47 @@ def test_a_row_that_is_not_there_is_named(run, capsys):
     (run / 'scores.json').write_text('{"frames": "x", "rows": {"half": {}}}')
     assert main(['export', f'{run}/model.safetensors', '-o', f'{run}/out.safetensors',
                  '--scores', f'{run}/scores.json']) == 1
-    assert "has no row 'refined'; it has half" in capsys.readouterr().err
+    assert "has no row 'refined'; it has half; choose with --row" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{"frames": "x"}',
+                                  '{"frames": "x", "rows": {"refined": {}}}'])
+def test_scores_that_are_none_are_refused(run, capsys, text):
+    (run / 'scores.json').write_text(text)
+    assert main(['export', f'{run}/model.safetensors', '-o', f'{run}/out.safetensors',
+                 '--scores', f'{run}/scores.json']) == 1
+    assert 'scores.json: expected figures written by `sparse_seg eval' in capsys.readouterr().err
 
 
 def test_a_size_must_be_height_and_width(run, capsys):
     assert main(['evaluate', '--street', '1', '--size', '96', '--model',
                  f'{run}/model.safetensors']) == 1
     assert '--size must be HxW, like 1024x2048' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('items', 'names'), [
+    (['demo', 'config/dense.yaml', 'best=x.safetensors'], ['demo', 'dense', 'best']),
+    (['runs/a/model.safetensors', 'runs/b/model.safetensors', 'runs/c'], ['a', 'b', 'c']),
+    (['one/a/model.safetensors', 'two/a/model.safetensors', 'b'],
+     ['one/a/model.safetensors', 'two/a/model.safetensors', 'b']),
+    (['model.safetensors'], ['model']),
+])
+def test_no_model_takes_the_name_of_another(items, names):
+    assert list(named_models(items)) == names
+    assert list(named_models(items).values()) == [item.rpartition('=')[2] for item in items]
+
+
+@pytest.mark.parametrize('items', [['demo', 'demo'], ['a=demo', 'a=demo_full']])
+def test_a_name_given_twice_is_refused(items):
+    with pytest.raises(ValueError, match='two models would both be named .*; name them apart'):
+        named_models(items)
+
+
+def test_two_runs_have_a_row_each(run, capsys):
+    for name in 'ab':
+        (run / name).mkdir()
+        save_model(tiny_model(refines=False), run / name / 'model.safetensors')
+    assert main(['evaluate', '--model', f'{run}/a/model.safetensors', f'{run}/b/model.safetensors',
+                 '--street', '1', '--size', '96x128', '--device', 'cpu']) == 0
+    printed = capsys.readouterr().out
+    assert '| a |' in printed and '| b |' in printed

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sparse_seg_ros.data.frames import frames
+from sparse_seg_ros.data.frames import check_classes, frames
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.data.street import street_frames
 
@@ -60,7 +60,7 @@ def test_a_damaged_picture_is_named(tmp_path):
 
 
 def test_labels_in_colour_or_of_another_size_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r'must be an 8-bit one-channel PNG .*got \(6, 8, 3\)'):
+    with pytest.raises(ValueError, match=r'must be a one-channel PNG .*got \(6, 8, 3\)'):
         frames(write(tmp_path, 'image.png label.png', IMAGE))[0]
     with pytest.raises(ValueError, match='both must have the same size'):
         frames(write(tmp_path, 'image.png label.png', LABEL[:3]))[0]
@@ -81,3 +81,48 @@ def test_camvid_test_has_233_frames_of_eleven_classes():
     image, label = split[0]
     assert len(split) == 233 and image.shape == (360, 480, 3)
     assert set(np.unique(label)) <= {*range(11), 255}
+
+
+@pytest.mark.parametrize('line', [
+    'my image.png\tmy label.png', '"my image.png" "my label.png"', "'my image.png' 'my label.png'",
+    'my image.png my label.png', '  my image.png   my label.png  ',
+    '"my image.png"\t"my label.png"'])
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
+def test_lists_of_any_editor_and_names_with_blanks_are_read(tmp_path, line, encoding):
+    cv2.imwrite(str(tmp_path / 'my image.png'), IMAGE)
+    cv2.imwrite(str(tmp_path / 'my label.png'), LABEL)
+    (tmp_path / 'v1.2.txt').write_bytes(f'{line}\r\n{line}\r\n'.encode(encoding))
+    for split in ('v1.2', 'v1.2.txt'):
+        assert [label.shape for _, label in frames(tmp_path / split)] == [(6, 8)] * 2
+
+
+def test_a_list_in_another_encoding_is_refused(tmp_path):
+    write(tmp_path, '')
+    (tmp_path / 'test.txt').write_bytes('Bäume.png l.png'.encode('latin-1'))
+    with pytest.raises(ValueError, match='test.txt: expected text in UTF-8, got other bytes'):
+        frames(tmp_path / 'test')
+
+
+def test_frames_know_the_classes_that_lie_beside_them(tmp_path):
+    split = write(tmp_path, 'image.png label.png')
+    assert frames(split).classes == ()
+    (tmp_path / 'labels.yaml').write_text('classes: {crop: [0, 255, 0], weed: [255, 0, 0]}\n')
+    pairs = frames(split)
+    assert pairs.classes == ('crop', 'weed')
+    check_classes(pairs, ('crop', 'weed'), 'the model')
+    check_classes([], ('crop',), 'the model')
+    with pytest.raises(ValueError, match='the frames have the classes crop, weed, the model ha'):
+        check_classes(pairs, ('sky', 'weed'), 'the model')
+    with pytest.raises(ValueError, match='label.png: labels must be below 2 or 255 for void, got'):
+        pairs.check(0, pairs[0], 2)
+    pairs.check(0, pairs[0], 48)
+
+
+def test_an_image_that_its_exif_tag_turns_is_told_apart_from_a_wrong_size(tmp_path):
+    data = cv2.imencode('.jpg', IMAGE)[1].tobytes()
+    tag = (b'\xff\xe1\x00\x22Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00'
+           b'\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00')
+    write(tmp_path, 'turned.jpg label.png', LABEL.reshape(8, 6))
+    (tmp_path / 'turned.jpg').write_bytes(data[:2] + tag + data[2:])
+    with pytest.raises(ValueError, match='same size; an EXIF tag turns the image, which is'):
+        frames(tmp_path / 'test')[0]

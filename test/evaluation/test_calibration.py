@@ -66,6 +66,14 @@ def test_frames_without_labels_are_refused(weights, frames):
         ss.calibrate(ss.load(weights, 'cpu', 'fp32'), void)
 
 
+def test_frames_of_another_label_set_are_warned_of(caplog):
+    segment = ss.load('demo', 'cpu', 'fp32')
+    other = np.append(np.roll(np.arange(11), 4), np.full(245, 255)).astype(np.uint8)
+    frames = [(image, other[label]) for image, label in ss.street_frames(5, 2, (128, 256))]
+    selection_curve(segment, frames)
+    assert 'the frames seem to have other classes than the model' in caplog.text
+
+
 def test_a_dense_model_gets_a_temperature_only(tmp_path, frames):
     save_model(tiny_model(refines=False), tmp_path / 'dense.safetensors')
     segment = ss.calibrate(ss.load(tmp_path / 'dense.safetensors', 'cpu', 'fp32'), frames)
@@ -102,6 +110,18 @@ def test_the_command_writes_a_method_that_runs_as_calibrated(weights, frames, tm
 def test_the_command_names_a_missing_split(weights, capsys):
     assert main(['calibrate', '--model', str(weights), '--frames', 'nowhere/val']) == 1
     assert 'no split file nowhere/val.txt' in capsys.readouterr().err
+
+
+def test_a_run_folder_is_named_as_seen_from_the_method_file(weights, frames, tmp_path):
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run/config.yaml').write_text('stage: refiner\n')
+    (tmp_path / 'run/model.safetensors').write_bytes(weights.read_bytes())
+    (tmp_path / 'methods').mkdir()
+    split, method = write_split(tmp_path / 'data', frames[:1]), tmp_path / 'methods/my.yaml'
+    assert main(['calibrate', '--model', str(tmp_path / 'run'), '--frames', str(split),
+                 '--alpha', '0.5', '-o', str(method), '--device', 'cpu']) == 0
+    assert 'weights: ../run/model.safetensors' in method.read_text()
+    assert ss.load(method, 'cpu').alpha == 0.5
 
 
 @pytest.mark.parametrize('kind', ['recall', 'density'])

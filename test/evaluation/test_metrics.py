@@ -79,3 +79,39 @@ def test_evaluate_scores_all_frames_in_one_matrix():
 def test_evaluate_without_frames_says_so():
     with pytest.raises(ValueError, match='no frames to evaluate'):
         evaluate(Segmenter(Green(), LabelSet('one', ('a',), ((0, 0, 0),)), (0,) * 3, (1,) * 3), [])
+
+
+def test_truth_that_is_numbered_in_another_way_is_seen():
+    truth = np.array([0] * 40 + [1] * 30 + [2] * 30)
+    other = np.choose(truth, [1, 2, 0])
+    assert count(other, truth).other_order() == {0: 1, 1: 2, 2: 0}
+    assert count(truth, truth).other_order() == {} == ConfusionMatrix(3).other_order()
+    weak = np.where(np.arange(100) % 2, truth, 0)  # right in half of the pixels
+    assert count(weak, truth).other_order() == {}
+    for label in range(3):  # says one class everywhere
+        assert count(np.full(100, label), truth).other_order() == {}
+    noise = np.random.default_rng(0).integers(0, 3, 100)
+    assert count(noise, truth).other_order() == {}
+
+
+def swapping_evaluation():
+    labels = LabelSet('two', ('a', 'b'), ((0, 0, 0),) * 2)
+    segment = Segmenter(Green(), labels, (100,) * 3, (1,) * 3)
+    dark, bright = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 200, np.uint8)
+    return segment, [(dark, np.ones((4, 4), np.uint8)), (bright, np.zeros((4, 4), np.uint8))]
+
+
+def test_frames_of_another_label_set_are_warned_of(caplog):
+    segment, frames = swapping_evaluation()
+    evaluate(segment, frames)
+    assert 'other classes than the model, or another order of ids: it sees ' in caplog.text
+    assert 'a as b' in caplog.text and 'b as a' in caplog.text
+
+
+def test_frames_that_say_they_have_other_classes_are_refused():
+    class Named(list):
+        classes = ('b', 'a')
+
+    segment, frames = swapping_evaluation()
+    with pytest.raises(ValueError, match='the frames have the classes b, a, the model has a, b'):
+        evaluate(segment, Named(frames))

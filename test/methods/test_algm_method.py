@@ -162,3 +162,33 @@ def test_a_method_file_says_how_tokens_merge(folder):
 def test_settings_that_do_not_fit_are_refused(folder, text, weights, words):
     with pytest.raises(ValueError, match=words):
         load(folder, text, weights)
+
+
+def test_multiply_accumulates_are_those_of_the_tokens_left():
+    method, images = tiny_algm(), draw_images(2, 64, 96)
+    whole = method.count_macs((64, 96), None)['dense']
+    method.coarse_logits(images)  # 25 tokens, of which 19 and then 16 are left
+    counts = method.network.token_counts
+    dim, classes = 64, CLASSES
+    blocks = [(25, 19), (19, 16)]  # tokens in attention, in the perceptron
+    saved = sum((25 - seen) * 4 * dim ** 2 + 2 * dim * (25 ** 2 - seen ** 2)
+                + (25 - left) * 8 * dim ** 2 for seen, left in blocks)
+    decoder = 9 * dim ** 2 + 2 * (12 * 9 * dim ** 2)  # 24 tokens and 15, beside the classes
+    decoder += 2 * 2 * dim * ((24 + classes) ** 2 - (15 + classes) ** 2)
+    decoder += 9 * dim ** 2 + 9 * dim * classes
+    assert whole - method.count_macs((64, 96), None)['dense'] == saved + decoder
+    assert method.network.token_counts == counts and method.merging is not None
+    assert method.count_macs((32, 32), None) == Algm(tiny_algm().network, None).count_macs(
+        (32, 32), None)
+
+
+def test_multiply_accumulates_are_those_of_all_windows():
+    windows = Windows((32, 64), (16, 64))
+    dense, small = Dense(tiny_algm().network, 1.0, windows=windows), (20, 50)
+    one = Dense(dense.network).count_macs((32, 64), None)['dense']
+    assert dense.count_macs((61, 97), None)['dense'] == 3 * 2 * one
+    assert dense.count_macs(small, None)['dense'] == one
+    merging = tiny_algm(windows=windows)
+    unmerged = merging.count_macs((61, 97), None)['dense']
+    merging.coarse_logits(draw_images())
+    assert 0 < merging.count_macs((61, 97), None)['dense'] < unmerged

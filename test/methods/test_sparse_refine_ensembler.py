@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from sparse_seg_ros.checkpoints import load_strictly
 from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
+from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.methods.sparse_refine.selection import entropy
 
 
@@ -30,15 +32,20 @@ def test_ensembler_is_the_released_formula():
     torch.testing.assert_close(ensembler(coarse, refined), want)
 
 
-@pytest.mark.parametrize('classes', [2, 11, 19, 32])
-def test_it_starts_as_the_coarse_logits_while_the_refined_ones_are_zero(classes):
+@pytest.mark.parametrize('starts_from_equals', [False, True])
+@pytest.mark.parametrize('classes', [2, 11, 19, 32, 33, 150])
+def test_it_starts_as_the_coarse_logits_for_any_number_of_classes(classes, starts_from_equals):
     coarse, _ = two_logits(classes)
-    torch.testing.assert_close(Ensembler(classes)(coarse, torch.zeros_like(coarse)), coarse)
+    refined = coarse if starts_from_equals else torch.zeros_like(coarse)
+    ensembler = Ensembler(classes, starts_from_equals)
+    torch.testing.assert_close(ensembler(coarse, refined), coarse)
+    assert torch.equal(ensembler(coarse, refined).argmax(1), coarse.argmax(1))
 
 
-def test_it_starts_with_gradients_for_both_predictions_and_the_gate():
-    coarse, refined = (logits.requires_grad_() for logits in two_logits(11))
-    ensembler = Ensembler(11)
+@pytest.mark.parametrize('classes', [11, 150])
+def test_it_starts_with_gradients_for_both_predictions_and_the_gate(classes):
+    coarse, refined = (logits.requires_grad_() for logits in two_logits(classes))
+    ensembler = Ensembler(classes)
     ensembler(coarse, refined).square().sum().backward()
     for grad in (
         coarse.grad,
@@ -49,9 +56,18 @@ def test_it_starts_with_gradients_for_both_predictions_and_the_gate():
         assert grad.abs().max() > 0
 
 
-def test_more_classes_than_it_can_pass_through_still_work():
+def test_weights_without_a_residual_give_the_released_formula_for_many_classes():
     coarse, refined = two_logits(150)
-    assert Ensembler(150)(coarse, refined).shape == (50, 150)
+    refiner = SparseRefiner(150, (4, 8))
+    tensors = {key: torch.randn_like(tensor) if tensor.is_floating_point() else tensor
+               for key, tensor in refiner.state_dict().items() if key != 'ensembler.skip'}
+    load_strictly(refiner, {key: tensor.abs() for key, tensor in tensors.items()}, 'released')
+    ensembler = refiner.ensembler
+    described = torch.cat([part for logits in (coarse, refined) for part in (
+        logits.softmax(1), entropy(logits[:, :, None, None]).view(-1, 1))], 1)
+    w = ensembler.gate(described).softmax(1)
+    want = ensembler.fuse(w[:, :1] * coarse + w[:, 1:] * refined)
+    torch.testing.assert_close(ensembler(coarse, refined), want)
 
 
 def test_no_pixels():

@@ -23,10 +23,10 @@ def some_refiner(**changes) -> SparseRefiner:
     return SparseRefiner(**{'num_classes': CLASSES, 'planes': (4, 8, 16), 'alpha': 0.8, **changes})
 
 
-def some_input(batch=2, size=(30, 44), low=(15, 22)) -> tuple[torch.Tensor, torch.Tensor]:
+def some_input(batch=2, size=(30, 44), low=(15, 22), classes=CLASSES) -> tuple:
     generator = torch.Generator().manual_seed(1)
     image = torch.randn(batch, 3, *size, generator=generator)
-    return image, 3 * torch.randn(batch, CLASSES, *low, generator=generator)
+    return image, 3 * torch.randn(batch, classes, *low, generator=generator)
 
 
 def scrambled(refiner: SparseRefiner) -> SparseRefiner:
@@ -53,9 +53,11 @@ def test_it_refines_the_pixels_above_alpha_in_row_major_order(size, inputs):
     assert torch.equal(seen.full().movedim(1, -1)[~want], full.movedim(1, -1)[~want])
 
 
-def test_training_starts_from_the_low_resolution_prediction():
-    image, logits = some_input()
-    seen = some_refiner().train()(image, logits)
+@pytest.mark.parametrize('inputs', [('rgb',), ('rgb', 'logits')])
+@pytest.mark.parametrize('classes', [CLASSES, 150])
+def test_training_starts_from_the_low_resolution_prediction(classes, inputs):
+    image, logits = some_input(classes=classes)
+    seen = some_refiner(num_classes=classes, inputs=inputs).train()(image, logits)
     torch.testing.assert_close(seen.ensembled, seen.coarse)
     assert torch.equal(seen.ensembled.argmax(1), seen.coarse.argmax(1))
 

@@ -81,6 +81,8 @@ def test_a_mask2former_folder_gives_the_scores_of_transformers(masks):
     ({**HALVES, 'rescale_factor': 1 / 510}, 255, 127.5),
     ({**HALVES, 'do_rescale': False}, 0.5, 0.25),
     ({**HALVES, 'do_normalize': False}, 0, 255),
+    ({'do_rescale': True}, 123.675, 58.395),
+    ({**HALVES, 'image_mean': None, 'rescale_factor': None}, 123.675, 63.75),
     (None, 123.675, 58.395),
 ])
 def test_the_normalisation_is_that_of_the_preprocessor(tmp_path, preprocessor, mean, std):
@@ -89,6 +91,32 @@ def test_the_normalisation_is_that_of_the_preprocessor(tmp_path, preprocessor, m
     means, stds = read_normalisation(tmp_path, HuggingFaceSegFormer)
     assert len(means) == len(stds) == 3
     assert (means[0], stds[0]) == pytest.approx((mean, std))
+
+
+@pytest.mark.parametrize('text', ['{', '[]', '{"image_mean": 0.5}', '{"image_std": ["a"]}',
+                                  '{"rescale_factor": "x"}'])
+def test_a_preprocessor_that_can_not_be_read_is_named(tmp_path, text):
+    (tmp_path / 'preprocessor_config.json').write_text(text)
+    with pytest.raises(ValueError, match='preprocessor_config.json: image_mean and image_std'):
+        read_normalisation(tmp_path, HuggingFaceSegFormer)
+
+
+@pytest.mark.parametrize('changes', [{'hidden_sizes': 5}, {'depths': None}, {'id2label': 7},
+                                     {'num_attention_heads': [0, 0, 0, 0]}, None])
+def test_a_configuration_of_no_model_is_refused(tmp_path, changes):
+    save_folder(tiny_segformer(CLASSES), tmp_path)
+    path = tmp_path / 'config.json'
+    path.write_text('{' if changes is None else
+                    json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(ValueError, match=str(tmp_path)):
+        from_pretrained(tmp_path)
+
+
+def test_a_folder_of_git_lfs_pointers_is_told_how_to_be_filled(tmp_path):
+    save_folder(tiny_segformer(CLASSES), tmp_path)
+    (tmp_path / 'model.safetensors').write_text('version https://git-lfs.github.com/spec/v1\n')
+    with pytest.raises(ValueError, match='model.safetensors: a Git LFS pointer stands in its pla'):
+        from_pretrained(tmp_path)
 
 
 def test_a_folder_runs_by_itself_and_from_a_method_file(folder, tmp_path):

@@ -21,7 +21,6 @@ from tiny import TinyLRFormer, TinySegmenter, randomise, tiny_model
 import sparse_seg_ros as ss
 from sparse_seg_ros import checkpoints
 from sparse_seg_ros.checkpoints import load_model, save_model
-from sparse_seg_ros.config import read_yaml
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.methods.algm import Merging, token_counts
@@ -29,18 +28,20 @@ from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.networks.efficientnet_lite import Encoder
+from sparse_seg_ros.training import loop
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.loop import (
     Run,
     autocast_precision,
     learning_rate,
     parameter_groups,
-    train,
 )
 from sparse_seg_ros.training.objectives import OBJECTIVES
 from sparse_seg_ros.training.record import plain
 from sparse_seg_ros.training.start import speakers, start_model, teachers
+from sparse_seg_ros.yaml_files import read_yaml
 
+train = partial(loop.train, device='cpu')
 TINY = TrainConfig(street_frames=4, street_size_hw=(64, 96), street_scales=(0.8, 1.2),
                    crop_hw=(48, 64), planes=(4, 8), batch_size=2, epochs=2, averaging=0.5,
                    precision='fp32')
@@ -294,8 +295,10 @@ def test_a_run_that_can_not_start_says_what_is_missing(tmp_path, config):
 def test_a_run_that_diverges_stops_and_keeps_its_last_epoch(tmp_path, config):
     train(replace(config, epochs=1), tmp_path)
     saved = (tmp_path / 'last.pt').read_bytes()
+    wild = replace(config, learning_rate=1e30, epochs=9)
+    (tmp_path / 'config.yaml').write_text(yaml.safe_dump(plain(asdict(wild))))
     with pytest.raises(ValueError, match='loss is not finite; run again to go on from the last'):
-        train(replace(config, learning_rate=1e30, epochs=9), tmp_path)
+        train(wild, tmp_path)
     assert (tmp_path / 'last.pt').read_bytes() == saved
 
 
@@ -316,7 +319,7 @@ def test_labels_beyond_the_classes_stop_a_run(tmp_path, config):
     cv2.imwrite(str(tmp_path / '0.png'), np.zeros((64, 96, 3), np.uint8))
     cv2.imwrite(str(tmp_path / '1.png'), np.full((64, 96), 12, np.uint8))
     (tmp_path / 'train.txt').write_text('0.png 1.png\n' * 4)
-    with pytest.raises(ValueError, match='labels must be below 11 or 255, got 12; does the label'):
+    with pytest.raises(ValueError, match='1.png: labels must be below 11 or 255 for void, got 12'):
         train(replace(config, splits=(str(tmp_path / 'train'),)), tmp_path / 'run')
 
 
@@ -336,7 +339,7 @@ def test_two_processes_learn_what_one_does(tmp_path, config):
     done = subprocess.run(
         [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
          '-m', 'sparse_seg_ros', 'train', '--config', str(tmp_path / 'run.yaml'),
-         '--out', str(tmp_path / 'shared')],
+         '--out', str(tmp_path / 'shared'), '--device', 'cpu'],
         capture_output=True, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count('model written to') == 1

@@ -9,13 +9,18 @@ patches they stand for.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from sparse_seg_ros.methods.algm.patch import apply, expect_segmenter, remove
 from sparse_seg_ros.methods.algm.settings import Merging
 from sparse_seg_ros.methods.dense import Dense, enlarge
+from sparse_seg_ros.methods.macs import count_module
 from sparse_seg_ros.networks.sliding import Windows
+from sparse_seg_ros.networks.vit.tokens import Tokens
 
 
 class Algm(Dense):
@@ -27,7 +32,9 @@ class Algm(Dense):
         self.network, self.merging = network, merging
         super().__init__(network, scale, temperature, windows)
         self.seen: list[Tensor] = []  # token of each patch, (b, rows, columns), of each window
+        self.calls: list[tuple[torch.Size, list[int]]] = []  # of the encoder: images, tokens left
         self.size_hw = (0, 0)  # of the images at scale
+        self.given = torch.Size((0, 3, 0, 0))  # shape of the images
 
     @property
     def merging(self) -> Merging | None:
@@ -44,9 +51,8 @@ class Algm(Dense):
 
     def coarse_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, h, w), of all patches."""
-        self.seen = []
-        hook = self.network.encoder.register_forward_hook(
-            lambda encoder, given, made: self.seen.append(made[0][-1].patch_groups()))
+        self.seen, self.calls, self.given = [], [], images.shape
+        hook = self.network.encoder.register_forward_hook(self.note)
         try:
             logits = super().coarse_logits(images)
         finally:
@@ -54,13 +60,35 @@ class Algm(Dense):
         self.size_hw = tuple(logits.shape[2:])
         return logits
 
+    def note(self, encoder: nn.Module, given: tuple, made: tuple) -> None:
+        """Keep what the encoder has made of its images."""
+        tokens, counts = made
+        self.seen.append(tokens[-1].patch_groups())
+        self.calls.append((given[0].shape, counts))
+
     def count_macs(self, size_hw: tuple[int, int], refined: None) -> dict[str, int]:
-        """Size of an image -> multiply-accumulates if no token merged: images differ in that."""
-        merging, self.merging = self.merging, None
+        """
+        Size of an image -> multiply-accumulates, with as many tokens as the last images had left.
+
+        Those of the comparison of tokens, below a hundredth, are left out. For images of another
+        size than the last ones, no token merges: how many do is not known.
+        """
+        merging, counts = self.merging, self.network.token_counts
+        is_known = self.calls and tuple(self.given[2:]) == tuple(size_hw)
         try:
-            return super().count_macs(size_hw, refined)
+            self.merging = None
+            if not is_known:
+                return super().count_macs(size_hw, refined)
+            total = sum(shape[0] * self.count_call(shape, left) for shape, left in self.calls)
+            return {'dense': total // self.given[0]}
         finally:
-            self.merging = merging
+            self.merging, self.network.token_counts = merging, counts
+
+    def count_call(self, shape: torch.Size, left: list[int]) -> int:
+        """Count one image of this shape, while each block has so many tokens left."""
+        self.network.encoder.merges = {layer: partial(keep_first, count=count)
+                                       for layer, count in enumerate(left, start=1)}
+        return count_module(self.network, 1, *shape[1:])
 
     def kept(self) -> float:
         """Return the fraction of tokens that were left in the end of the last images."""
@@ -91,6 +119,13 @@ class Algm(Dense):
         side = self.network.encoder.patch_size
         pixels = numbers.repeat_interleave(side, 1).repeat_interleave(side, 2)
         return pixels[:, :size_hw[0], :size_hw[1]]
+
+
+def keep_first(tokens: Tokens, _: Tensor, count: int) -> Tokens:
+    """Leave so many tokens, whichever: what is counted depends on how many there are alone."""
+    values, (rows, columns) = tokens.values[:, :count], tokens.grid_hw
+    groups = values.new_zeros((len(values), 1 + rows * columns), dtype=torch.int64)
+    return replace(tokens, values=values, groups=groups)
 
 
 def number_shared(groups: Tensor) -> Tensor:

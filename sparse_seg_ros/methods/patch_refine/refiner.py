@@ -51,6 +51,8 @@ class PatchRefinement:
 class PatchRefiner(nn.Module):
     """Selection of patches, dense U-Net, head and ensembler."""
 
+    where_absent = ('ensembler.skip',)  # as of SparseRefiner
+
     def __init__(self, num_classes: int, planes: tuple[int, ...], alpha: float,
                  inputs: tuple[str, ...] = ('rgb',), patch: int = 256):
         """

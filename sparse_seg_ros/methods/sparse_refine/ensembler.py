@@ -5,7 +5,7 @@ Gated ensembler: weighs two predictions of a pixel by what they say and how sure
 
 SparseRefine, section 3.3, as released and not as in Eq. 1: the weights are a softmax over the two
 predictions, and the fused logits have no residual. Different from the release: it starts as the
-identity on the coarse logits, see `start_as_identity`.
+identity on the coarse logits, see `start_as_identity`; beyond 32 classes that takes a residual.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ class Ensembler(nn.Module):
         self.fuse = nn.Sequential(
             nn.Linear(num_classes, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, num_classes)
         )
-        if 2 * num_classes <= HIDDEN:
-            self.start_as_identity(num_classes, starts_from_equals)
+        # Two hidden units per class carry the identity; where there are too few, a residual does.
+        self.skip = nn.Parameter(torch.ones(())) if 2 * num_classes > HIDDEN else None
+        self.start_as_identity(num_classes, starts_from_equals)
 
     def forward(self, coarse: Tensor, refined: Tensor, targets: Tensor | None = None) -> Tensor:
         """(N, C) logits of both -> (N, C) logits; targets are for ensemblers that know them."""
@@ -47,7 +48,9 @@ class Ensembler(nn.Module):
     def _ensemble(self, coarse: Tensor, refined: Tensor) -> Tensor:
         described = torch.cat((_describe(coarse), _describe(refined)))  # (2 * (C + 1), N)
         weights = self.gate(described.t()).softmax(dim=1)  # (N, 2)
-        return self.fuse(weights[:, :1] * coarse + weights[:, 1:] * refined)
+        mixed = weights[:, :1] * coarse + weights[:, 1:] * refined  # (N, C)
+        fused = self.fuse(mixed)
+        return fused if self.skip is None else fused + self.skip * mixed
 
     @torch.no_grad()
     def start_as_identity(self, num_classes: int, starts_from_equals: bool):
@@ -57,15 +60,20 @@ class Ensembler(nn.Module):
         A refined prediction that starts as the coarse one is given 0.9 of the weight. One that
         starts at zero is given 0.1 (not less: the softmax must have a gradient), and the fusing
         layers begin as x -> x / 0.9 to make up for it, written relu(x) - relu(-x). That takes two
-        hidden units per class, so it exists up to 32 classes. Beyond, the start is random as in
-        the release.
+        hidden units per class, which there are for 32 classes. Beyond, the residual begins as
+        x -> x / 0.9, and the fusing layers add nothing to it.
         """
         coarse_weight = 1 - INITIAL_WEIGHT if starts_from_equals else INITIAL_WEIGHT
         gain = 1.0 if starts_from_equals else 1 / INITIAL_WEIGHT
         self.gate[2].weight.zero_()
         self.gate[2].bias.copy_(torch.tensor([coarse_weight, 1 - coarse_weight]).log())
-        identity = torch.eye(num_classes)
         first, last = self.fuse[0], self.fuse[2]
+        if self.skip is not None:
+            self.skip.fill_(gain)
+            last.weight.zero_()
+            last.bias.zero_()
+            return
+        identity = torch.eye(num_classes)
         first.weight[: 2 * num_classes] = torch.cat((identity, -identity))
         first.bias[: 2 * num_classes] = 0
         last.weight.zero_()

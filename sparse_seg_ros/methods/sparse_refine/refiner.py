@@ -70,6 +70,7 @@ class SparseRefiner(nn.Module):
     """Selection, extractor, head and ensembler."""
 
     released_name = staticmethod(released_name)  # of its tensors, for checkpoints.load and save
+    where_absent = ('ensembler.skip',)  # as in the release
 
     def __init__(
         self,

@@ -1,0 +1,132 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a model file says about itself, checked at birth: a card from anywhere can be wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from sparse_seg_ros.config import nearest
+from sparse_seg_ros.labels import is_color
+from sparse_seg_ros.yaml_files import brief
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a finite number."""
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def is_tuple_of(is_right: Callable[[Any], bool], length: int | None = None
+                ) -> Callable[[Any], bool]:
+    """Return what tells whether a value is a tuple of such, of this length if there is one."""
+    return lambda value: isinstance(value, tuple) and all(map(is_right, value)) \
+        and length in (None, len(value))
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether a value is a string."""
+    return isinstance(value, str)
+
+
+def is_positive(value: Any) -> bool:
+    """Tell whether a value is a finite number above 0."""
+    return is_number(value) and value > 0
+
+
+CHECKS = {  # field of a card -> what it must be, and what tells whether it is
+    'network': ('text', is_text),
+    'classes': ('names', is_tuple_of(is_text)),
+    'labels': ('text', is_text),
+    'mean': ('three finite numbers', is_tuple_of(is_number, 3)),
+    'std': ('three finite numbers above 0', is_tuple_of(is_positive, 3)),
+    'exposure': ("'as_is' or 'lifted'", lambda value: value in ('as_is', 'lifted')),
+    'scale': ('above 0 and at most 1', lambda value: is_positive(value) and value <= 1),
+    'refined_by': ('text', is_text),
+    'planes': ('whole numbers above 0', is_tuple_of(lambda part: type(part) is int and part > 0)),
+    'patch': ('a whole number', lambda value: type(value) is int and value >= 0),
+    'inputs': ('names', is_tuple_of(is_text)),
+    'alpha_nats': ('a number from 0, or nothing',
+                   lambda value: value is None or is_number(value) and value >= 0),
+    'temperature': ('a finite number above 0', is_positive),
+    'selector': ('text', is_text),
+    'extractor': ('text', is_text),
+    'ensembler': ('text', is_text),
+    'training': ('a mapping', lambda value: isinstance(value, dict)),
+    'scores': ('a mapping', lambda value: isinstance(value, dict)),
+    'network_config': ('a mapping', lambda value: isinstance(value, dict)),
+    'colors': ('[r, g, b] in 0..255 for every class', is_tuple_of(is_color)),
+}
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """
+    What a model file holds: enough to build it again, and where it comes from.
+
+    Raises ValueError for values that no model can have, such as a standard deviation of 0.
+    """
+
+    network: str
+    classes: tuple[str, ...]
+    labels: str                                # name of the label set; '' = that of the classes
+    mean: tuple[float, float, float]           # of RGB in 0..255
+    std: tuple[float, float, float]
+    exposure: str = 'as_is'                    # of an image before it is normalised
+    scale: float = 1.0                         # dense stage size / image size
+    refined_by: str = 'sparse_refine'          # method that the refiner belongs to
+    planes: tuple[int, ...] = ()               # of the refiner; empty = none
+    patch: int = 0                             # side of the refiner's patches, pixels
+    inputs: tuple[str, ...] = ('rgb',)         # of the refiner
+    alpha_nats: float | None = None            # calibrated with these weights
+    temperature: float = 1.0                   # likewise; divides the logits
+    selector: str = 'entropy'                  # of the refiner, as the next two
+    extractor: str = 'unet'
+    ensembler: str = 'gated'
+    training: dict = field(default_factory=dict)
+    scores: dict = field(default_factory=dict)
+    network_config: dict = field(default_factory=dict)  # of a network from a Hugging Face folder
+    colors: tuple[tuple[int, int, int], ...] = ()  # of the classes; empty = as `labels` says
+
+    def __post_init__(self):
+        for name, (expected, is_right) in CHECKS.items():
+            value = getattr(self, name)
+            if not is_right(value):
+                raise ValueError(f'{name!r} of a model card must be {expected}, got '
+                                 f'{brief(repr(value))}')
+        if self.colors and len(self.colors) != len(self.classes):
+            raise ValueError(f'a model card must have as many colours as classes, got '
+                             f'{len(self.colors)} for {len(self.classes)}')
+
+
+def read_card(text: str, source: str | Path) -> ModelCard:
+    """JSON of a card -> ModelCard, its lists as tuples again; source: for the errors."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise ValueError(f'{source}: its model card is no JSON object; export the model again')
+    known = {item.name: item for item in fields(ModelCard)}
+    for name in values:
+        if name not in known:
+            raise ValueError(f'{source}: unknown {brief(repr(name))} in the model card; '
+                             f'{nearest(name, known)}, or update sparse_seg_ros')
+    for name, item in known.items():
+        has_default = item.default is not MISSING or item.default_factory is not MISSING
+        if name not in values and not has_default:
+            raise ValueError(f'{source}: {name!r} is missing in the model card; export the model '
+                             'again')
+    try:
+        return ModelCard(**{name: frozen(value) for name, value in values.items()})
+    except ValueError as error:
+        raise ValueError(f'{source}: {error}; export the model again') from None
+
+
+def frozen(value: Any) -> Any:
+    """Lists, and lists in them, -> tuples; anything else stays as it is."""
+    return tuple(map(frozen, value)) if isinstance(value, list) else value
