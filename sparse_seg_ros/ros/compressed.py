@@ -16,6 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from sparse_seg_ros.ros.texts import cut
+
 JPEG_START, JPEG_END, JPEG_SCAN = b'\xff\xd8', b'\xff\xd9', 0xDA
 JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers that carry the size
 PNG_START, PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
@@ -24,7 +26,7 @@ NAME_LENGTH = 80  # of a format or encoding that came with a message, in an erro
 
 def quoted(name: str) -> str:
     """Quote a name that came from elsewhere, cut to a length that a log can bear."""
-    return repr(name if len(name) <= NAME_LENGTH else name[:NAME_LENGTH] + '...')
+    return repr(cut(name, NAME_LENGTH))
 
 
 def check_pixels(size_hw: tuple[int, int], max_pixels: int | None) -> None:

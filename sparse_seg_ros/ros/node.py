@@ -132,8 +132,8 @@ class SegmentationNode(LifecycleNodeMixin, Node):
             self.warm_up()
             self.make_topics()
         except BaseException:
-            self.release()
             self.state = 'unconfigured'
+            self.release()
             raise
         self.get_logger().info(f'ready after {time.monotonic() - start:.1f} s: '
                                f'{self.segmenter.description}')

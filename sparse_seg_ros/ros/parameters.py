@@ -28,8 +28,11 @@ def declare(node: Node) -> NodeConfig:
     check_overrides(node)
     for item in SETTINGS.values():
         node.declare_parameter(item.name, to_ros(item.default), descriptor(item))
-    return NodeConfig(**{name: to_setting(item, node.get_parameter(name).value)
-                         for name, item in SETTINGS.items()})
+    try:
+        return NodeConfig(**{name: to_setting(item, node.get_parameter(name).value)
+                             for name, item in SETTINGS.items()})
+    except ValueError as error:
+        raise as_parameter(error) from None
 
 
 def check_overrides(node: Node) -> None:
@@ -45,13 +48,21 @@ def check_overrides(node: Node) -> None:
 
 def check_value(item: Field, value: Any) -> None:
     """Raise ValueError unless a ROS value fits a setting in type and range."""
+    if value is None:  # what an empty list arrives as
+        raise ValueError(f'parameter {item.name!r} must have a value, got none or an empty list; '
+                         f'its default is {to_ros(item.default)!r}')
     if isinstance(item.default, float) and type(value) is int:
         raise ValueError(f'parameter {item.name!r} must be a double, got the integer {value}; '
                          f'write {value}.0')
     try:
         check_setting(item, to_setting(item, value))
     except ValueError as error:
-        raise ValueError(str(error).replace('setting', 'parameter', 1)) from None
+        raise as_parameter(error) from None
+
+
+def as_parameter(error: ValueError) -> ValueError:
+    """Error about a setting -> the same in the words of ROS."""
+    return ValueError(str(error).replace('setting', 'parameter', 1))
 
 
 def descriptor(item: Field) -> ParameterDescriptor:

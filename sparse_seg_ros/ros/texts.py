@@ -18,5 +18,7 @@ def cut(text: str, longest: int = SHORT) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return type and reason of an error."""
-    return cut(f'{type(error).__name__}: {error}'.rstrip(': '), LONG)
+    """Return type and reason of an error, and of the one that it would hide."""
+    text = f'{type(error).__name__}: {error}'.rstrip(': ')
+    hidden = None if error.__suppress_context__ else error.__context__
+    return cut(text if hidden is None else f'{text}; after {describe_error(hidden)}', LONG)

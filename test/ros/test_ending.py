@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from sparse_seg_ros.ros.environment import private_settings
 
 SCRIPT = Path(__file__).with_name('node_process.py')
 LIMIT_SECONDS = 30
-MOST_SECONDS = 5.0  # 2 of a quiet computer
+END_SECONDS = 15  # 2 on a quiet computer; what hangs here would hang for hours
 
 
 def start(domain: int, *arguments: str) -> subprocess.Popen:
@@ -56,17 +57,14 @@ def hears_signals(process: subprocess.Popen) -> bool:
 
 def check_end(process: subprocess.Popen, number: int = signal.SIGINT, log: str = '') -> None:
     """Send a signal again and again, as terminals and launch do; the end must be a good one."""
-    began = time.monotonic()
-    while process.poll() is None:
+    end = time.monotonic() + END_SECONDS
+    while process.poll() is None and time.monotonic() < end:
         process.send_signal(number)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(0.1)
-        except subprocess.TimeoutExpired:
-            assert time.monotonic() - began < LIMIT_SECONDS
-    took = time.monotonic() - began
+    process.kill()
     log += process.communicate()[1]
-    assert process.returncode == 0, log
-    assert took < MOST_SECONDS and 'Traceback' not in log, log
+    assert process.returncode == 0 and 'Traceback' not in log, log
 
 
 def test_a_signal_while_the_process_imports_ends_it(domain):

@@ -71,6 +71,19 @@ def test_a_failed_configure_says_why_leaves_unconfigured_and_can_be_retried(ros,
     assert node.diagnostics.collect()[0].level == 'OK'
 
 
+def test_a_failed_configure_that_cannot_be_undone_either_keeps_both_reasons(ros, monkeypatch):
+    def fail(*_):
+        raise KeyError('no topic')
+
+    node = ros.segmentation(fail)
+    with monkeypatch.context() as patch:
+        patch.setattr(node, 'release', lambda: int('x'))
+        node.trigger_configure()
+    assert node.state == 'unconfigured'
+    assert 'ValueError: invalid literal' in node.error
+    assert "after KeyError: 'no topic'" in node.error
+
+
 def test_missing_weights_fail_to_configure(ros, capfd):
     from sparse_seg_ros.ros.node import load_model
 

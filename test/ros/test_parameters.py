@@ -27,8 +27,8 @@ BAD = [
     ({'precision': 'fp8'}, "'precision' must be one of auto, fp32, bf16, fp16; got 'fp8'"),
     ({'autostart': 'yes'}, "parameter 'autostart' must be bool, got 'yes'"),
     ({'max_age_seconds': 60.0}, "parameter 'max_age_seconds' must be at most 10.0, got 60.0"),
-    ({'cameras': ['front', 'front']}, "must name every camera once, got 'front' again in "
-     "['front', 'front']; leave it out"),
+    ({'cameras': ['front', 'front']}, "parameter 'cameras' must name every camera once, got "
+     "'front' again in ['front', 'front']; leave it out"),
     ({'cameras': ['front', '/front']}, "must name every camera once, got 'front' again"),
     ({'cameras': ['', 'rear']}, "must give every camera a namespace, got '' in ['', 'rear']"),
     ({'cameras': ['my camera']}, "got 'my camera'; use letters, digits and _"),
@@ -46,6 +46,12 @@ def test_a_bad_override_is_an_error_with_its_cure(ros, overrides, text):
 def test_overrides_become_the_configuration(ros):
     node = ros.segmentation(cameras=['front', 'rear'], max_age_seconds=2.0, use_sim_time=False)
     assert node.config == NodeConfig(cameras=('front', 'rear'), max_age_seconds=2.0)
+
+
+def test_a_parameter_without_a_value_is_an_error_that_names_the_default(ros):
+    text = r"'cameras' must have a value, got none or an empty list; its default is \[''\]"
+    with pytest.raises(ValueError, match=text):
+        ros.segmentation(cameras=None)
 
 
 def test_an_empty_list_of_cameras_is_one_camera(ros):

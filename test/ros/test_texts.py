@@ -18,4 +18,11 @@ def test_a_short_text_stays_and_a_long_one_keeps_its_start_and_its_end():
 def test_an_error_is_its_type_and_its_reason():
     assert describe_error(KeyError('mean')) == "KeyError: 'mean'"
     assert describe_error(MemoryError()) == 'MemoryError'
+    try:
+        try:
+            raise KeyError('first')
+        except KeyError:
+            raise ValueError('second')  # noqa: B904
+    except ValueError as error:
+        assert describe_error(error) == "ValueError: second; after KeyError: 'first'"
     assert len(describe_error(ValueError('x' * 28_000_000))) == LONG
