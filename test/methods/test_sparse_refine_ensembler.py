@@ -16,12 +16,13 @@ from sparse_seg_ros.methods.sparse_refine.selection import entropy
 
 def two_logits(classes: int, count: int = 50) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
-    return torch.randn(count, classes) * 5, torch.randn(count, classes)
+    coarse, refined = torch.randn(2, count, classes, dtype=torch.float64)
+    return coarse * 5, refined
 
 
 def test_ensembler_is_the_released_formula():
     coarse, refined = two_logits(19)
-    ensembler = Ensembler(19)
+    ensembler = Ensembler(19).double()
     for parameter in ensembler.parameters():
         nn.init.normal_(parameter, std=0.3)
     seen = []
@@ -37,7 +38,7 @@ def test_ensembler_is_the_released_formula():
 def test_it_starts_as_the_coarse_logits_for_any_number_of_classes(classes, starts_from_equals):
     coarse, _ = two_logits(classes)
     refined = coarse if starts_from_equals else torch.zeros_like(coarse)
-    ensembler = Ensembler(classes, starts_from_equals)
+    ensembler = Ensembler(classes, starts_from_equals).double()
     torch.testing.assert_close(ensembler(coarse, refined), coarse)
     assert torch.equal(ensembler(coarse, refined).argmax(1), coarse.argmax(1))
 
@@ -45,7 +46,7 @@ def test_it_starts_as_the_coarse_logits_for_any_number_of_classes(classes, start
 @pytest.mark.parametrize('classes', [11, 150])
 def test_it_starts_with_gradients_for_both_predictions_and_the_gate(classes):
     coarse, refined = (logits.requires_grad_() for logits in two_logits(classes))
-    ensembler = Ensembler(classes)
+    ensembler = Ensembler(classes).double()
     ensembler(coarse, refined).square().sum().backward()
     for grad in (
         coarse.grad,
@@ -58,7 +59,7 @@ def test_it_starts_with_gradients_for_both_predictions_and_the_gate(classes):
 
 def test_weights_without_a_residual_give_the_released_formula_for_many_classes():
     coarse, refined = two_logits(150)
-    refiner = SparseRefiner(150, (4, 8))
+    refiner = SparseRefiner(150, (4, 8)).double()
     tensors = {key: torch.randn_like(tensor) if tensor.is_floating_point() else tensor
                for key, tensor in refiner.state_dict().items() if key != 'ensembler.skip'}
     load_strictly(refiner, {key: tensor.abs() for key, tensor in tensors.items()}, 'released')
