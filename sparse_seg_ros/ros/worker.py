@@ -16,7 +16,6 @@ from sparse_seg_ros.ros.newest import Frame, Newest
 from sparse_seg_ros.ros.outputs import Segmented
 from sparse_seg_ros.ros.pixels import to_rgb
 from sparse_seg_ros.ros.texts import LONG, cut, describe_error
-from sparse_seg_ros.threads import Threads
 
 if TYPE_CHECKING:
     from sparse_seg_ros.segmenter import Segmenter  # imports torch: seconds
@@ -36,6 +35,8 @@ class Worker:
 
     def __init__(self, segmenter: Segmenter, newest: Newest, cameras: Mapping[str, Camera],
                  config: Callable[[], NodeConfig], report: Any):
+        from sparse_seg_ros.threads import Threads  # imports torch: seconds
+
         self.segmenter, self.newest, self.cameras = segmenter, newest, cameras
         self.config, self.report = config, report
         self.own_limits = {'alpha': segmenter.alpha, 'budget': segmenter.budget}
