@@ -122,6 +122,11 @@ def test_a_malformed_request_is_counted_and_the_node_lives_on(ros):
     assert 'a callback failed: ValueError: 77 is not a valid' in log and 'Traceback' not in log
 
 
+def test_the_node_does_not_wait_for_torch():
+    code = 'import sys, sparse_seg_ros.ros.node; sys.exit("torch" in sys.modules)'
+    assert subprocess.run([sys.executable, '-c', code], timeout=LIMIT_SECONDS).returncode == 0
+
+
 def test_a_slow_model_keeps_no_image_from_being_received(domain):
     case = Case(240, 320, 'reliable', frames=200, rate_hz=100.0, method_milliseconds=30.0)
     found = measure(case, domain)
