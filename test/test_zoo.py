@@ -179,12 +179,14 @@ def test_a_scale_left_out_is_that_of_the_weights(folder):
     ('picture.jpg', ValueError, 'picture.jpg is no model; expected a .safetensors file, a method'),
     ('absent.pth', FileNotFoundError, 'no model .*absent.pth; expected the path of one, or a name '
                                       'from models/zoo.yaml: demo'),
+    ('pictures', FileNotFoundError, 'pictures holds no model; expected a run folder with model'),
     ('run', FileNotFoundError, 'this training has written no model.safetensors yet'),
 ])
 def test_what_is_no_model_is_told_what_it_is(tmp_path, name, error, words):
     torch.save({'a': torch.zeros(1)}, tmp_path / 'weights.pth')
     (tmp_path / 'picture.jpg').write_bytes(b'\xff\xd8\xff')
     (tmp_path / 'run').mkdir()
+    (tmp_path / 'pictures').mkdir()
     (tmp_path / 'run/config.yaml').write_text('stage: dense\n')
     with pytest.raises(error, match=words):
         ss.load(tmp_path / name, device='cpu')
