@@ -174,6 +174,20 @@ def test_a_scale_left_out_is_that_of_the_weights(folder):
         assert ss.load(path, device='cpu').method.scale == scale
 
 
+@pytest.mark.parametrize('text', [
+    'method: dense\nwindow: [{many}]',
+    'method: dense\nengine: torch_compile\nengine_sizes: [{long}]',
+    'method: algm\nmerge_layers: [{many}]', 'scale: {long}', '{long}: 1', 'selector: [{many}]'],
+    ids=['window', 'sizes', 'layers', 'scale', 'name', 'list'])
+def test_no_error_repeats_all_of_a_long_setting(folder, text):
+    save_model(tiny_model(refines=False, network='segmenter_t'), folder / 'vit.safetensors')
+    path = write(folder, text.format(many='7, ' * 10_000, long='x' * 10_000)
+                 + '\nweights: vit.safetensors\n')
+    with pytest.raises(ValueError) as caught:
+        ss.load(path, device='cpu', precision='fp32')
+    assert len(str(caught.value)) < 700
+
+
 @pytest.mark.parametrize(('name', 'error', 'words'), [
     ('weights.pth', ValueError, 'weights.pth: weights saved by torch do not say which network'),
     ('picture.jpg', ValueError, 'picture.jpg is no model; expected a .safetensors file, a method'),
