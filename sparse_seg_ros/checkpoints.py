@@ -120,12 +120,15 @@ def load_model(path: str | Path) -> Model:
 def find_model_file(name: str | Path) -> Path:
     """Path, or 'hf:owner/model' -> weights file, that of a run folder, or Hugging Face folder."""
     path = pretrained.find_folder(name)
-    is_run = path.is_dir() and not (path / 'config.json').exists() \
-        and (path / 'config.yaml').is_file()
-    if is_run and not (path / 'model.safetensors').is_file():
+    if not path.is_dir() or (path / 'config.json').exists():
+        return path
+    if (path / 'model.safetensors').is_file():
+        return path / 'model.safetensors'
+    if (path / 'config.yaml').is_file():
         raise FileNotFoundError(f'{path}: this training has written no model.safetensors yet; it '
                                 'does when it validates')
-    return path / 'model.safetensors' if is_run else path
+    raise FileNotFoundError(f'{path} holds no model; expected a run folder with model.safetensors,'
+                            ' or a Hugging Face folder with config.json')
 
 
 def is_torch_file(path: Path) -> bool:

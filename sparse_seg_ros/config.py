@@ -116,7 +116,7 @@ def read_size(text: str, name: str) -> tuple[int, int]:
     """'1024x2048' -> (1024, 2048); name: of the setting or option, for the error."""
     height, _, width = str(text).partition('x')
     if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise ValueError(f'{name} must be HxW, like 1024x2048, got {text!r}')
+        raise ValueError(f'{name} must be HxW, like 1024x2048, got {brief(repr(text))}')
     return int(height), int(width)
 
 

@@ -70,8 +70,8 @@ def load_labels(name: str | Path) -> LabelSet:
         raise ValueError(f"{path}: expected 'classes:' with 'name: [r, g, b]' lines in id order")
     for class_name in classes:
         if not isinstance(class_name, str):  # YAML reads no, off and 1 as other things than words
-            raise ValueError(f'{path}: the name of a class must be text, got {class_name!r}; put '
-                             'it in quotes')
+            raise ValueError(f'{path}: the name of a class must be text, got '
+                             f'{brief(repr(class_name))}; put it in quotes')
     return LabelSet(path.stem, tuple(classes), tuple(
         tuple(color) if isinstance(color, list) else color for color in classes.values()))
 

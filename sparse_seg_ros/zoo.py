@@ -176,7 +176,7 @@ def windows_of(config: MethodConfig) -> Windows | None:
         sides = getattr(config, name)
         if sides and not (len(sides) == 2 and all(type(side) is int for side in sides)):
             raise ValueError(f'setting {name!r} must be two numbers of pixels, height and width, '
-                             f'such as [512, 512], got {list(sides)}')
+                             f'such as [512, 512], got {brief(repr(list(sides)))}')
     return Windows(config.window, config.stride or config.window)
 
 
@@ -215,9 +215,11 @@ def choose_device(name: str) -> str:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ValueError(f'device must be auto, cpu, cuda or cuda:N, got {name!r}') from None
+        raise ValueError(f'device must be auto, cpu, cuda or cuda:N, got '
+                         f'{brief(repr(name))}') from None
     if device.type not in ('cpu', 'cuda'):
-        raise ValueError(f'device must be auto, cpu, cuda or cuda:N, got {name!r}')
+        raise ValueError(f'device must be auto, cpu, cuda or cuda:N, got '
+                         f'{brief(repr(name))}')
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f'device {name!r} asked for, but torch finds no CUDA here; use cpu or '
                          'install the CUDA build of torch')
@@ -234,5 +236,6 @@ def choose_precision(name: str, device: str) -> str:
             return 'fp16'
         return own_precisions()[-1]
     if name not in PRECISIONS:
-        raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)}; got {name!r}")
+        raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)}; got "
+                         f'{brief(repr(name))}')
     return name

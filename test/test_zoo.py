@@ -174,17 +174,33 @@ def test_a_scale_left_out_is_that_of_the_weights(folder):
         assert ss.load(path, device='cpu').method.scale == scale
 
 
+@pytest.mark.parametrize('text', [
+    'method: dense\nwindow: [{many}]',
+    'method: dense\nengine: torch_compile\nengine_sizes: [{long}]',
+    'method: algm\nmerge_layers: [{many}]', 'scale: {long}', '{long}: 1', 'selector: [{many}]'],
+    ids=['window', 'sizes', 'layers', 'scale', 'name', 'list'])
+def test_no_error_repeats_all_of_a_long_setting(folder, text):
+    save_model(tiny_model(refines=False, network='segmenter_t'), folder / 'vit.safetensors')
+    path = write(folder, text.format(many='7, ' * 10_000, long='x' * 10_000)
+                 + '\nweights: vit.safetensors\n')
+    with pytest.raises(ValueError) as caught:
+        ss.load(path, device='cpu', precision='fp32')
+    assert len(str(caught.value)) < 700
+
+
 @pytest.mark.parametrize(('name', 'error', 'words'), [
     ('weights.pth', ValueError, 'weights.pth: weights saved by torch do not say which network'),
     ('picture.jpg', ValueError, 'picture.jpg is no model; expected a .safetensors file, a method'),
     ('absent.pth', FileNotFoundError, 'no model .*absent.pth; expected the path of one, or a name '
                                       'from models/zoo.yaml: demo'),
+    ('pictures', FileNotFoundError, 'pictures holds no model; expected a run folder with model'),
     ('run', FileNotFoundError, 'this training has written no model.safetensors yet'),
 ])
 def test_what_is_no_model_is_told_what_it_is(tmp_path, name, error, words):
     torch.save({'a': torch.zeros(1)}, tmp_path / 'weights.pth')
     (tmp_path / 'picture.jpg').write_bytes(b'\xff\xd8\xff')
     (tmp_path / 'run').mkdir()
+    (tmp_path / 'pictures').mkdir()
     (tmp_path / 'run/config.yaml').write_text('stage: dense\n')
     with pytest.raises(error, match=words):
         ss.load(tmp_path / name, device='cpu')

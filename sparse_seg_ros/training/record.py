@@ -47,7 +47,7 @@ class Record:
                  **machine()}
         (folder / 'versions.json').write_text(json.dumps(about, indent=1) + '\n')
         keep_metrics(folder / 'metrics.jsonl', epoch)
-        self.writer = open_writer(folder)
+        self.writer = open_writer(folder, epoch)
 
     def add(self, epoch: int, metrics: dict[str, float]) -> None:
         """Write the metrics of an epoch, counted from 1, and say when the run will end."""

@@ -37,7 +37,7 @@ from sparse_seg_ros.training.loop import (
     parameter_groups,
 )
 from sparse_seg_ros.training.objectives import OBJECTIVES
-from sparse_seg_ros.training.record import plain
+from sparse_seg_ros.training.record import Record, plain
 from sparse_seg_ros.training.start import speakers, start_model, teachers
 from sparse_seg_ros.yaml_files import read_yaml
 
@@ -356,6 +356,7 @@ def test_two_processes_learn_what_one_does(tmp_path, config):
 
 def test_curves_and_pictures_for_tensorboard(tmp_path, config):
     accumulator = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
+    Record(tmp_path, config, 'fp32').add(2, {'loss': 9.0})  # of an epoch that never ended
     train(replace(config, validation_streets=1), tmp_path)
     events = accumulator.EventAccumulator(str(tmp_path / 'tensorboard'))
     events.Reload()
