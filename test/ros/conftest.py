@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
+import tempfile
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from ros_fakes import make_segmenter
@@ -87,8 +91,15 @@ class Ros:
 
 @pytest.fixture
 def domain():
-    """Return a ROS domain that no other test uses."""
-    return next(DOMAINS) % 100 + 1
+    """Return a ROS domain that no other test uses, in no other run of the tests either."""
+    for number in itertools.islice(DOMAINS, 100):
+        number = number % 100 + 1
+        path = Path(tempfile.gettempdir()) / f'sparse_seg_ros_domain_{number}.lock'
+        with suppress(OSError), path.open('w') as lock:  # OSError: another run has it
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield number
+            return
+    raise RuntimeError('all ROS domains from 1 to 100 are taken by tests; wait for them')
 
 
 @pytest.fixture
