@@ -95,10 +95,10 @@ class Bag:
                             f'({describe(error)})')
             lost += [f'{path.name} {words}' for words in dict.fromkeys(file.damage)]
         if not lost and number < self.message_count:
-            lost.append(f'it says to hold {self.message_count}')
+            lost.append(f'it counts {self.message_count} messages')
         if lost:
             raise BagDamageError(f'bag {self.path} is not whole: {"; ".join(lost)}; {number} '
-                                 'messages came and were used')
+                                 'messages were read')
 
 
 def merge(files: Iterator[BagFile]) -> list[Connection]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import errno
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,31 +44,26 @@ def list_files(path: Path) -> Listing:
         return Listing((path,))
     found = sorted((file for file in path.iterdir() if file.name.endswith(SUFFIXES)),
                    key=natural_order)
-    try:
-        names, count = read_metadata(path / 'metadata.yaml')
-    except FileNotFoundError:
-        names, count, notes = [], 0, ()
-    except (*DAMAGE, yaml.YAMLError, RecursionError) as error:
-        names, count, notes = [], 0, (f'metadata.yaml of {path} cannot be read '
-                                      f'({describe(error)}); the bag is read without it',)
-    else:
-        notes = ()
-    missing = [name for name in names if not (path / name).exists()]
-    others = [file for file in found if file.name not in names]
+    listing = read_metadata(path)
     if not found:
-        raise BagError(f'{path} {why_no_bag(path, missing)}')
-    if not names:
-        return Listing(tuple(found), count, (), notes)
-    if others and len(missing) == len(others):
-        notes += (f'{path / "metadata.yaml"} names {", ".join(missing)}, which is not there; '
-                  f'{", ".join(file.name for file in others)} is read instead',)
-        return Listing(tuple(found), count, (), notes)
+        raise BagError(f'{path} {why_no_bag(path, listing.missing)}')
+    return reconcile(listing, tuple(found))
+
+
+def reconcile(listing: Listing, found: tuple[Path, ...]) -> Listing:
+    """Compare what metadata.yaml names with the files found -> the files to read."""
+    others = [file for file in found if file not in listing.files]
+    names = ', '.join(file.name for file in others)
+    if not listing.files and not listing.missing:
+        return replace(listing, files=found)
+    if others and len(others) == len(listing.missing):
+        return replace(listing, files=found, missing=(), notes=(
+            f'metadata.yaml names {", ".join(listing.missing)}, which is not there; {names} is '
+            'read instead',))
     if others:
-        notes += (f'{path / "metadata.yaml"} does not name '
-                  f'{", ".join(file.name for file in others)}, which is left out; give such a '
-                  'file by itself',)
-    return Listing(tuple(path / name for name in names if name not in missing), count,
-                   tuple(missing), notes)
+        return replace(listing, notes=(f'metadata.yaml does not name {names}, which is left out; '
+                                       'give such a file by itself',))
+    return listing
 
 
 def natural_order(path: Path) -> list[tuple[bool, int | str]]:
@@ -76,8 +72,21 @@ def natural_order(path: Path) -> list[tuple[bool, int | str]]:
             for part in re.split(r'(\d+)', path.name) if part]
 
 
-def read_metadata(path: Path) -> tuple[list[str], int]:
-    """Return the names of the data files and the number of messages that metadata.yaml tells."""
+def read_metadata(folder: Path) -> Listing:
+    """Return what the metadata.yaml of a folder tells; nothing where it cannot be read."""
+    try:
+        names, count = parse_metadata(folder / 'metadata.yaml')
+    except FileNotFoundError:
+        return Listing(())
+    except (*DAMAGE, yaml.YAMLError, RecursionError) as error:
+        return Listing((), notes=(f'metadata.yaml of {folder} cannot be read '
+                                  f'({describe(error)}); the bag is read without it',))
+    return Listing(tuple(folder / name for name in names if (folder / name).exists()), count,
+                   tuple(name for name in names if not (folder / name).exists()))
+
+
+def parse_metadata(path: Path) -> tuple[list[str], int]:
+    """Return the names of the data files and the number of messages."""
     if path.stat().st_size > METADATA_BYTES:
         raise ValueError(f'it is larger than {METADATA_BYTES} bytes')
     loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
@@ -86,7 +95,7 @@ def read_metadata(path: Path) -> tuple[list[str], int]:
     return [Path(name).name for name in names], count if isinstance(count, int) else 0
 
 
-def why_no_bag(folder: Path, missing: list[str]) -> str:
+def why_no_bag(folder: Path, missing: Sequence[str]) -> str:
     """Say what a folder without data files is."""
     if missing:
         return (f'has a metadata.yaml that names {", ".join(missing)}, and no data file; copy '

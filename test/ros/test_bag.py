@@ -82,7 +82,7 @@ def test_a_truncated_mcap_bag_is_read_up_to_there(tmp_path, part, at_least, has_
     if not has_metadata:  # as a recorder that was killed leaves it
         (path / 'metadata.yaml').unlink()
     times, words = read_damaged(path)
-    assert f'bag.mcap has no end; {len(times)} messages came' in words
+    assert f'bag.mcap has no end; {len(times)} messages were read' in words
     assert at_least <= len(times) <= 300 and times == sorted(times)
 
 
@@ -120,7 +120,7 @@ def test_fewer_messages_than_the_metadata_tells_are_said(tmp_path, storage):
     metadata = path / 'metadata.yaml'
     metadata.write_text(metadata.read_text().replace('message_count: 3', 'message_count: 7'))
     times, words = read_damaged(path)
-    assert len(times) == 3 and 'it says to hold 7; 3 messages came' in words
+    assert len(times) == 3 and 'it counts 7 messages; 3 messages were read' in words
 
 
 def split_bag(folder: Path, storage: str = 'mcap') -> Path:
@@ -153,7 +153,7 @@ def test_of_a_split_bag_all_files_are_used_that_can_be(tmp_path):
     path = split_bag(tmp_path / 'bag')
     (path / 'drive_2.mcap').unlink()
     times, words = read_damaged(path)
-    assert len(times) == 6 and 'drive_2.mcap is missing; 6 messages came' in words
+    assert len(times) == 6 and 'drive_2.mcap is missing; 6 messages were read' in words
     last = path / 'drive_10.mcap'
     last.write_bytes(b'')  # a power cut
     times, words = read_damaged(path)

@@ -50,7 +50,7 @@ def test_space_that_was_never_written_to_ends_the_file(tmp_path):
     path = write_mcap(tmp_path / 'x.mcap', [CAMERA], messages())
     whole = path.read_bytes()
     path.write_bytes(whole[:-100] + bytes(50_000_000))
-    with Bag(path) as bag, pytest.raises(BagDamageError, match='5 messages came'):
+    with Bag(path) as bag, pytest.raises(BagDamageError, match='5 messages were read'):
         list(bag.messages())
 
 
@@ -77,7 +77,7 @@ def test_an_index_that_points_elsewhere_is_not_believed(tmp_path):
     footer = len(longer) - 37 + 9
     summary = int.from_bytes(longer[footer:footer + 8], 'little') + 14
     path.write_bytes(longer[:footer] + summary.to_bytes(8, 'little') + longer[footer + 8:])
-    with Bag(path) as bag, pytest.raises(BagDamageError, match='damaged index .*; 5 messages ca'):
+    with Bag(path) as bag, pytest.raises(BagDamageError, match='damaged index .*; 5 messages we'):
         list(bag.messages())
 
 

@@ -216,7 +216,7 @@ def test_what_was_read_of_a_damaged_bag_is_kept(tmp_path):
     file.write_bytes(data)
     report = replay(path, tmp_path / 'out')
     assert 'bag.mcap is damaged at byte' in report['damage']
-    assert report['damage'].endswith('were used')
+    assert report['damage'].endswith('were read')
     assert 100 < len(read_bag(tmp_path / 'out')['/segmentation/mask']) < 200
 
 
@@ -230,7 +230,7 @@ def test_a_bag_that_was_cut_short_is_replayed_up_to_there_with_exit_code_1(
     printed = capsys.readouterr()
     frames = len(read_bag(tmp_path / 'out')['/segmentation/mask'])
     assert 100 < frames < 200 and f'{frames} frames of /image' in printed.out
-    assert f'bag.mcap has no end; {frames} messages came and were used' in printed.err
+    assert f'bag.mcap has no end; {frames} messages were read' in printed.err
 
 
 def test_a_second_replay_replaces_the_outputs_of_the_first(tmp_path):
