@@ -36,7 +36,7 @@ class LabelSet:
             if not is_color(color):
                 got = list(color) if isinstance(color, tuple) else color
                 raise ValueError(f'label set {self.name!r}: a colour is [r, g, b] in 0..255, '
-                                 f'got {brief(repr(got))}')
+                                 f'got {brief(got)}')
 
     def __len__(self) -> int:
         return len(self.names)

@@ -43,6 +43,27 @@ def test_a_file_without_classes_is_refused_with_the_format(tmp_path, text):
         load_labels(path)
 
 
+@pytest.mark.parametrize(('text', 'words'), [
+    ('classes: {no: [0, 0, 0]}', 'the name of a class must be text, got False; put it in quotes'),
+    ('classes: {1: [0, 0, 0]}', 'the name of a class must be text, got 1; put it in quotes'),
+    ('classes: {a: red}', 'a colour is [r, g, b] in 0..255, got red'),
+    ('classes: {a: [0.5, 0, 0]}', 'a colour is [r, g, b] in 0..255, got [0.5, 0, 0]'),
+    ('classes: {a: }', 'a colour is [r, g, b] in 0..255, got None'),
+    ('classes: {a: [0, 0, 0], a: [1, 1, 1]}', 'a stands there twice'),
+])
+def test_what_yaml_makes_of_names_and_colours_is_looked_at(tmp_path, text, words):
+    (tmp_path / 'bad.yaml').write_text(text)
+    with pytest.raises(ValueError) as caught:
+        load_labels(tmp_path / 'bad.yaml')
+    assert words in str(caught.value)
+
+
+def test_an_unknown_file_is_answered_with_the_sets_that_ship(tmp_path):
+    (tmp_path / 'other.yaml').write_text('')
+    with pytest.raises(FileNotFoundError, match='known sets: camvid; or give the path of a YAML'):
+        load_labels(tmp_path / 'my.yaml')
+
+
 @pytest.mark.parametrize(('names', 'colors', 'words'), [
     ((), (), "label set 'x' must have 1 to 255 classes, got 0"),
     (('a', 'b'), ((0, 0, 0),), 'has 2 names but 1 colours'),

@@ -97,7 +97,7 @@ def test_methods_run_it_on_images_of_any_size_and_models_keep_their_tensors(
     monkeypatch.setitem(NETWORKS, 'lrformer_t', TinyLRFormer)
     labels = load_labels('camvid')
     card = ModelCard('lrformer_t', labels.names, 'camvid', TinyLRFormer.mean, TinyLRFormer.std,
-                     0.5, planes=planes, alpha_nats=0.1)
+                     scale=0.5, planes=planes, alpha_nats=0.1)
     model = build_model(card)
     randomise(model.network)
     method = 'sparse_refine' if planes else 'dense'
