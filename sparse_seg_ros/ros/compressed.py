@@ -3,24 +3,20 @@
 """
 Bytes of a JPEG or PNG -> array, without ROS.
 
-The header is read before anything is decoded: a file of some kilobytes can hold gigabytes of
-pixels. A JPEG whose data are damaged in the middle decodes without an error where OpenCV only
-writes libjpeg's warning to the standard error; one that lacks its end is refused.
+An image that is too large, or lacks its end, is refused before it is decoded. A JPEG that is
+damaged in the middle is not: OpenCV writes libjpeg's warning to the standard error only.
 """
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import cv2
 import numpy as np
 
+from sparse_seg_ros.data.picture_bytes import JPEG_START, as_grey, read_header
 from sparse_seg_ros.ros.texts import cut
 
-JPEG_START, JPEG_END, JPEG_SCAN = b'\xff\xd8', b'\xff\xd9', 0xDA
-JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers that carry the size
-PNG_START, PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
 NAME_LENGTH = 80  # of a format or encoding that came with a message, in an error
 
 
@@ -46,13 +42,16 @@ def decode(data: Any, name: str, max_pixels: int | None, flags: int) -> np.ndarr
     data = bytes(data)
     if not data:
         raise ValueError(f'compressed image ({quoted(name)}) is empty; check the camera driver')
-    size_hw, end = read_header(data, name)
-    check_pixels(size_hw, max_pixels)
-    if end is None:  # OpenCV decodes a truncated JPEG without complaint, the missing part grey
+    header = read_header(data)
+    if header is None:
+        raise ValueError(f'compressed image ({quoted(name)}) is neither JPEG nor PNG; publish one '
+                         'of them')
+    check_pixels(header.size_hw, max_pixels)
+    if header.end is None:  # OpenCV would make the missing part of a JPEG grey
         raise ValueError(f'compressed image ({quoted(name)}) is truncated: {len(data)} bytes '
                          'without an end marker; check the link or the size limit of the driver')
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8, end),
+        image = cv2.imdecode(np.frombuffer(data, np.uint8, header.end),
                              flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise ValueError(f'compressed image ({quoted(name)}) is damaged: {error.err}') from None
@@ -61,43 +60,11 @@ def decode(data: Any, name: str, max_pixels: int | None, flags: int) -> np.ndarr
     return image
 
 
-def read_header(data: bytes, name: str) -> tuple[tuple[int, int], int | None]:
-    """Bytes -> (height, width), and where the image ends; None where its end is missing."""
-    if data.startswith(PNG_START) and len(data) >= 24:
-        width, height = struct.unpack('>II', data[16:24])
-        end = data.find(PNG_END)
-        return (height, width), None if end < 0 else end + len(PNG_END)
-    if data.startswith(JPEG_START):
-        return read_jpeg_header(data, name)
-    raise ValueError(f'compressed image ({quoted(name)}) is neither JPEG nor PNG; publish one of '
-                     'them')
-
-
-def read_jpeg_header(data: bytes, name: str) -> tuple[tuple[int, int], int | None]:
-    """
-    Walk a JPEG's segments up to its first scan -> (height, width), and where the image ends.
-
-    An end marker inside a segment, as of a thumbnail, is not the image's; one after the start of
-    the scan is, and what follows it (padding, a maker's trailer) does not belong to the image.
-    """
-    size_hw, place = None, len(JPEG_START)
-    while place + 4 <= len(data):
-        marker, length = data[place + 1], int.from_bytes(data[place + 2:place + 4], 'big')
-        if data[place] != 0xFF:
-            raise ValueError(f'compressed image ({quoted(name)}) is damaged: no JPEG marker at '
-                             f'byte {place}; check the link')
-        if marker == 0xFF:  # fill byte
-            place += 1
-            continue
-        if marker == JPEG_SCAN and size_hw is not None:
-            end = data.find(JPEG_END, place)
-            return size_hw, None if end < 0 else end + len(JPEG_END)
-        if marker in JPEG_FRAMES and place + 9 <= len(data):
-            size_hw = struct.unpack('>HH', data[place + 5:place + 9])
-        place += 2 + length
-    return size_hw or (0, 0), None
-
-
-def is_png(data: Any) -> bool:
-    """Tell PNG by its first bytes."""
-    return bytes(data[:8]) == PNG_START
+def decode_labels(data: Any, name: str, max_pixels: int | None) -> np.ndarray:
+    """Bytes of a PNG, grey or with a palette, -> (H, W) uint8 label ids."""
+    grey, step = as_grey(bytes(data))
+    labels = decode(grey, name, max_pixels, cv2.IMREAD_UNCHANGED)
+    if bytes(data[:2]) == JPEG_START or labels.ndim != 2 or labels.dtype != np.uint8:
+        raise ValueError(f'compressed labels must be 8-bit PNG, grey or with a palette, got '
+                         f'{quoted(name)}; JPEG changes label ids')
+    return labels // step

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from sparse_seg_ros.ros import with_cv_bridge
-from sparse_seg_ros.ros.compressed import check_pixels, decode, is_png, quoted
+from sparse_seg_ros.ros.compressed import check_pixels, decode, decode_labels, quoted
 
 # OpenCV names a Bayer pattern after its second row: ROS rggb is OpenCV BG.
 BAYER = {'bayer_rggb': cv2.COLOR_BayerBG2RGB, 'bayer_bggr': cv2.COLOR_BayerRG2RGB,
@@ -73,11 +73,7 @@ def to_rgb(message: Any, max_pixels: int | None = None) -> np.ndarray:
 def to_labels(message: Any, max_pixels: int | None = None) -> np.ndarray:
     """mono8 Image message, or one in a PNG -> (H, W) uint8 label ids."""
     if hasattr(message, 'format'):
-        labels = decode(message.data, message.format, max_pixels, cv2.IMREAD_UNCHANGED)
-        if not is_png(message.data) or labels.ndim != 2 or labels.dtype != np.uint8:
-            raise ValueError('compressed labels must be 8-bit grey PNG, got '
-                             f'{quoted(message.format)}; JPEG changes label ids')
-        return labels
+        return decode_labels(message.data, message.format, max_pixels)
     if message.encoding not in ('mono8', '8UC1'):
         raise ValueError(f'a label image must be mono8, got {quoted(message.encoding)}')
     check_pixels((message.height, message.width), max_pixels)

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import zlib
-
 import cv2
 import numpy as np
 import pytest
+from small_png import png, png_chunk
 
-from sparse_seg_ros.data.picture_files import PNG_START, is_turned, read_image, read_label
+from sparse_seg_ros.data.picture_bytes import PNG_START
+from sparse_seg_ros.data.picture_files import is_turned, read_image, read_label
 
 RNG = np.random.default_rng(0)
 PHOTO = cv2.resize(RNG.integers(0, 255, (10, 15, 3), np.uint8), (120, 80))
@@ -27,23 +27,6 @@ def with_exif(orientation, content=b''):
     data, tag = jpeg(), EXIF % orientation
     block = tag[:2] + (len(tag) - 2 + len(content)).to_bytes(2, 'big') + tag[4:] + content
     return data[:2] + block + data[2:]
-
-
-def png_chunk(kind, content):
-    return len(content).to_bytes(4, 'big') + kind + content + zlib.crc32(kind + content).to_bytes(
-        4, 'big')
-
-
-def png(ids, bits, is_palette, *extra):
-    """(H, W) ids -> PNG of so many bits a pixel, grey or with a palette."""
-    height, width = ids.shape
-    rows = np.unpackbits(ids[:, :, None], axis=2)[:, :, 8 - bits:].reshape(height, -1)
-    raw = b''.join(b'\0' + np.packbits(row).tobytes() for row in rows)
-    header = width.to_bytes(4, 'big') + height.to_bytes(4, 'big') + bytes(
-        (bits, 3 if is_palette else 0, 0, 0, 0))
-    palette = png_chunk(b'PLTE', bytes(range(255, 255 - 3 * 2 ** min(bits, 6), -1)))
-    return PNG_START + png_chunk(b'IHDR', header) + palette * is_palette + b''.join(extra) + \
-        png_chunk(b'IDAT', zlib.compress(raw)) + png_chunk(b'IEND', b'')
 
 
 def write(folder, data, name='label.png'):

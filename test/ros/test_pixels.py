@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from ros_fakes import make_image
+from small_png import png
 
 from sparse_seg_ros.ros.pixels import ENCODINGS, to_labels, to_rgb
 
@@ -186,6 +187,14 @@ def test_labels_come_through_exactly_raw_and_as_png():
     data = cv2.imencode('.png', GREY)[1].tobytes()
     message = SimpleNamespace(format='mono8; png compressed', data=data)
     np.testing.assert_array_equal(to_labels(message), GREY)
+
+
+@pytest.mark.parametrize('is_palette', [True, False], ids=['palette', 'grey'])
+@pytest.mark.parametrize('bits', [1, 4, 8])
+def test_label_pngs_hold_ids_whatever_their_bits(bits, is_palette):
+    ids = (GREY // 8) & np.uint8(2 ** bits - 1)
+    message = SimpleNamespace(format='png', data=png(ids, bits, is_palette))
+    np.testing.assert_array_equal(to_labels(message), ids)
 
 
 def test_labels_in_a_jpeg_or_in_colour_are_an_error():
