@@ -45,8 +45,8 @@ def read_jpeg(data: bytes) -> Header:
     picture's own (padding, a maker's trailer) is no part of it.
     """
     size_hw, place = (0, 0), len(JPEG_START)
-    while place + 4 <= len(data) + 2 and data[place] == 0xFF:
-        marker = data[place + 1] if place + 1 < len(data) else None
+    while place + 2 <= len(data) and data[place] == FILL:
+        marker = data[place + 1]
         if marker == END:
             return Header(size_hw, place + 2)
         if marker == FILL:
@@ -92,7 +92,8 @@ def as_grey(data: bytes) -> tuple[bytes, int]:
     Of a picture with a palette, the ids are the indices; gamma and transparency change nothing.
     Any other picture, or a damaged one, stays as it is.
     """
-    header, *rest = chunks(data) if data.startswith(PNG_START) else [b'']
+    parts = [*chunks(data)] if data.startswith(PNG_START) else []
+    header = parts[0] if parts else b''
     if header[4:8] != b'IHDR' or len(header) != 25:
         return data, 1
     bits, color = header[16:18]
@@ -100,7 +101,7 @@ def as_grey(data: bytes) -> tuple[bytes, int]:
             header[-4:] != checksum(header[4:-4]):
         return data, 1
     grey = header[4:17] + bytes((GREY,)) + header[18:-4]
-    kept = [part for part in rest if part[4:8] in (b'IDAT', b'IEND')]
+    kept = [part for part in parts if part[4:8] in (b'IDAT', b'IEND')]
     return PNG_START + header[:4] + grey + checksum(grey) + b''.join(kept), PNG_STEPS[bits]
 
 

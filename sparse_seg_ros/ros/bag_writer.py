@@ -25,7 +25,6 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from sparse_seg_ros.ros.bag_messages import LABEL_INFO, TYPES, BagError, definition
 from sparse_seg_ros.ros.new_paths import check_is_new
 
-METADATA_VERSIONS = (5, 8, 9)  # Humble; Humble to Kilted; Jazzy and later
 COMMIT_SECONDS = 1.0  # a recorder that is killed loses no more than this
 LATER_THAN_5 = ('custom_data', 'ros_distro')
 FOREVER = QosTime(9223372036, 854775807)  # as rosbag2 records "no limit"

@@ -10,6 +10,7 @@ from typing import Any
 
 from rosbags.interfaces import Connection
 
+from sparse_seg_ros.data.picture_bytes import PNG_START
 from sparse_seg_ros.ros.bag import Bag
 from sparse_seg_ros.ros.bag_messages import (
     IMAGE_TYPES,
@@ -21,7 +22,7 @@ from sparse_seg_ros.ros.bag_messages import (
 from sparse_seg_ros.ros.outputs import OUTPUTS
 
 ONE_CHANNEL = re.compile(r'mono\d+$|\d+[USF]C1$', re.IGNORECASE)
-PNG_START, PNG_COLOUR_TYPE, PNG_COLOURED = b'\x89PNG\r\n\x1a\n', 25, (2, 6)
+PNG_COLOUR_TYPE, PNG_COLOURED = 25, (2, 6)  # its place in a file, and those with colours
 
 
 def choose_images(bag: Bag, topic: str | None = None, labels: str | None = None) -> Connection:
@@ -76,7 +77,7 @@ def coloured(bag: Bag, topics: Iterable[str]) -> set[str]:
                 found |= {connection.topic} if is_coloured(message) else set()
             if not unknown:
                 break
-    except BagDamageError:  # told by whoever reads it all
+    except BagDamageError:  # reported when the whole bag is read
         pass
     return found
 

@@ -35,7 +35,7 @@ class Stamps:
                         counters[connection.topic][raw_stamp_nanoseconds(raw)] += 1
                     except MessageError:  # counted as invalid when its turn comes
                         continue
-        except BagDamageError:  # told when the bag is replayed
+        except BagDamageError:  # reported when the bag is replayed
             pass
 
     def make_pair(self, stamp: int) -> bool:

@@ -68,6 +68,13 @@ def test_a_cut_image_is_refused(name, share):
         to_rgb(SimpleNamespace(format=name, data=data))
 
 
+@pytest.mark.parametrize('length', [len(PNG_START), 20, 33, 60])
+def test_cut_labels_are_refused_however_short(length):
+    data = FILES['png'][:length]
+    with pytest.raises(ValueError, match='is truncated: .* check the link'):
+        to_labels(SimpleNamespace(format='png', data=data))
+
+
 @pytest.mark.parametrize('read', [to_rgb, to_labels])
 def test_an_image_that_would_fill_the_memory_is_refused_before_it_is_decoded(read):
     bomb = black_png(30_000)
