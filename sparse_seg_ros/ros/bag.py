@@ -51,10 +51,10 @@ class Bag:
                 self.open(file, Path(folder))
         check_is_of_ros_2(self.path, [file for _, file in self.files])
         self.connections = merge(file for _, file in self.files)
-        foreign = {encoding for _, file in self.files for encoding in file.foreign.values()}
-        if foreign:
-            self.notes.append(f'topics that are not of ROS 2 ({", ".join(sorted(foreign))}) are '
-                              'left out')
+        self.foreign = {encoding for _, file in self.files for encoding in file.foreign.values()}
+        if self.foreign:
+            self.notes.append(f'topics that are not of ROS 2 ({", ".join(sorted(self.foreign))}) '
+                              'are left out')
         return self
 
     def open(self, path: Path, folder: Path) -> None:
@@ -72,8 +72,9 @@ class Bag:
 
     @property
     def message_count(self) -> int:
-        """Number of messages that the bag says to hold."""
-        return max(self.listing.message_count, sum(file.message_count for _, file in self.files))
+        """Number of messages of ROS 2 that the bag says it holds."""
+        listed = 0 if self.foreign else self.listing.message_count  # metadata counts all of them
+        return max(listed, sum(file.message_count for _, file in self.files))
 
     def messages(self) -> Iterator[tuple[Connection, int, bytes]]:
         """

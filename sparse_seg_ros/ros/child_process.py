@@ -12,6 +12,7 @@ from pathlib import Path
 
 STOP_SECONDS = 20.0
 LAST_LINES = 12
+NOTHING = '    (nothing)'
 
 
 class ChildProcess:
@@ -61,8 +62,13 @@ class ChildProcess:
 
     def last_lines(self) -> str:
         """Return the end of the log, indented."""
-        lines = self.log.read_text(errors='replace').splitlines() if self.log else []
-        return '\n'.join(f'    {line}' for line in lines[-LAST_LINES:]) or '    (nothing)'
+        return last_lines(self.log) if self.log else NOTHING
+
+
+def last_lines(log: Path) -> str:
+    """Return the end of a log, indented."""
+    lines = log.read_text(errors='replace').splitlines()
+    return '\n'.join(f'    {line}' for line in lines[-LAST_LINES:]) or NOTHING
 
 
 def describe(code: int) -> str:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from sparse_seg_ros.data.street import Street
 from sparse_seg_ros.ros.bag import Bag
 from sparse_seg_ros.ros.bag_messages import COMPRESSED
-from sparse_seg_ros.ros.child_process import ChildProcess, describe
+from sparse_seg_ros.ros.child_process import ChildProcess, describe, last_lines
 from sparse_seg_ros.ros.demo_page import write_page
 from sparse_seg_ros.ros.demo_recording import Recording
 from sparse_seg_ros.ros.environment import large_image_settings, private_settings
@@ -78,7 +78,7 @@ class DemoJob:
 def run_demo(job: DemoJob, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Run the demo -> its numbers, and 'page', the path of the page."""
     check_ros()
-    labels = load(job.model, 'cpu', 'fp32').labels  # a bad model is told of at once
+    labels = load(job.model, 'cpu', 'fp32').labels  # a bad model is an error at once
     clear(job)
     bag = job.bag or render(job, say)
     topic, is_compressed = find_images(bag, job.topic)
@@ -87,7 +87,7 @@ def run_demo(job: DemoJob, say: Callable[[str], None] = print) -> dict[str, Any]
     recording = Recording(job.recording, topic)
     if not recording.complete:
         raise ValueError(f'no frame came back: {words(played["counters"])}; the end of {job.log}:'
-                         f'\n{last_words(job.log)}')
+                         f'\n{last_lines(job.log)}')
     if len(played['stamps']) < played['sent']:
         say(f'{played["sent"]} images have only {len(played["stamps"])} different stamps; '
             'pictures and times show one image of each')
@@ -146,7 +146,7 @@ def count_images(path: Path, topic: str) -> int:
 
 
 def play(job: DemoJob, bag: Path, topic: str, is_compressed: bool) -> dict[str, Any]:
-    """Play a bag into a node of its own -> what the player tells."""
+    """Play a bag into a node of its own -> the report of the player."""
     from sparse_seg_ros.ros.demo_player import PlayJob, arguments
 
     result = job.out / 'played.json'
@@ -160,11 +160,11 @@ def play(job: DemoJob, bag: Path, topic: str, is_compressed: bool) -> dict[str, 
                          arguments(play_job, result), environment) as player:
         while not player.wait(LOOK_SECONDS):
             node.check_alive()
-    told = json.loads(result.read_text()) if result.exists() else {
+    report = json.loads(result.read_text()) if result.exists() else {
         'error': f'the player ended with {describe(player.process.returncode)}'}
-    if 'error' in told:
-        raise ChildProcessError(f'{told["error"]}; the end of {job.log}:\n{node.last_lines()}')
-    return told
+    if 'error' in report:
+        raise ChildProcessError(f'{report["error"]}; the end of {job.log}:\n{node.last_lines()}')
+    return report
 
 
 def node_arguments(job: DemoJob, topic: str, is_compressed: bool) -> list[str]:
@@ -196,7 +196,7 @@ def summarise(played: dict[str, Any], recording: Recording) -> dict[str, Any]:
 
 
 def spread(items: list, count: int) -> list:
-    """Return so many items, evenly spread, the first and the last among them."""
+    """Return count items, evenly spread, with the first and the last."""
     places = np.linspace(0, len(items) - 1, min(count, len(items)))
     return [items[round(place)] for place in places]
 
@@ -204,9 +204,3 @@ def spread(items: list, count: int) -> list:
 def words(counters: dict[str, int]) -> str:
     """Return counters in words."""
     return ', '.join(f'{count} {name}' for name, count in counters.items())
-
-
-def last_words(log: Path) -> str:
-    """Return the end of a log."""
-    return '\n'.join(f'    {line}' for line in
-                     log.read_text(errors='replace').splitlines()[-5:])

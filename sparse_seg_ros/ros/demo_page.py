@@ -91,7 +91,8 @@ def embed(picture: np.ndarray) -> str:
 def headline(numbers: Mapping[str, Any]) -> str:
     """Return what was played, in one sentence."""
     sent, total = numbers['sent'], numbers['in_bag']
-    frames = f'all {sent} frames' if sent == total else f'{sent} of {total} frames'
+    frames = f'all {sent} frames' if sent == total else \
+        f'{sent} of {total} frames' if sent < total else f'{sent} frames'  # of a damaged bag
     return (f"{frames} of {escape(numbers['topic'])} at {numbers['rate_hz']:.1f} Hz through the "
             'ROS 2 node')
 

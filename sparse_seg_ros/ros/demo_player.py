@@ -165,7 +165,7 @@ class Player:
             before = now
 
     def wait_for_reports(self, number: int) -> None:
-        """Wait for so many more diagnostics."""
+        """Wait for a number of further diagnostics."""
         end = self.reports + number
         self.wait(lambda: self.reports >= end, SILENT_SECONDS, 'the node fell silent')
 
@@ -227,16 +227,16 @@ def play(job: PlayJob) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Play; what went wrong is told in the result file."""
+    """Play, and write the report, or an error, into the result file -> exit code."""
     job, result = PlayJob(**json.loads(sys.argv[1])), Path(sys.argv[2])
     try:
-        told = play(job)
+        report = play(job)
     except (ValueError, OSError) as error:
-        told = {'error': str(error)}
+        report = {'error': str(error)}
     except KeyboardInterrupt:
         return 130
-    result.write_text(json.dumps(told))
-    return 1 if 'error' in told else 0
+    result.write_text(json.dumps(report))
+    return 1 if 'error' in report else 0
 
 
 def arguments(job: PlayJob, result: Path) -> list[str]:

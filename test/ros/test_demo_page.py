@@ -21,6 +21,10 @@ def test_it_says_how_many_of_the_frames_were_played():
     assert demo_page.headline(NUMBERS | {'in_bag': 100}).startswith('all 100 frames')
 
 
+def test_of_a_bag_whose_index_is_lost_it_says_only_how_many_were_played():
+    assert demo_page.headline(NUMBERS | {'in_bag': 0}).startswith('100 frames of /camera')
+
+
 def test_it_says_what_helps_only_when_many_frames_were_superseded():
     assert demo_page.advice(NUMBERS) == ''
     advice = demo_page.advice(NUMBERS | {'superseded': 60})

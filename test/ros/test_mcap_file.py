@@ -90,6 +90,13 @@ def test_messages_of_other_encodings_are_left_out_and_noted(tmp_path):
         assert bag.notes == ['topics that are not of ROS 2 (protobuf) are left out']
 
 
+def test_the_metadata_of_a_bag_may_count_messages_of_other_encodings(tmp_path):
+    path = write_bag(tmp_path / 'bag', {'/image': image})
+    write_mcap(data_file(path), [CAMERA, Channel('/pose', 'x.Pose', 'protobuf', 'protobuf')],
+               [*messages(LATE[:2]), (1, START, b'x')])  # three in all
+    assert len(read_bag(path)['/image']) == 2
+
+
 @pytest.mark.parametrize(('encoding', 'cure'), [
     ('ros1', 'convert the .bag that it came from with `rosbags-convert`'),
     ('protobuf', 'record it with `ros2 bag record`')])
