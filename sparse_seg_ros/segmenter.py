@@ -83,10 +83,13 @@ class Segmenter:
 
     @alpha.setter
     def alpha(self, nats: float) -> None:
-        if getattr(self.method, 'selector', 'entropy') == 'entropy':
-            self.limit('alpha', nats, most=math.log(len(self.labels)), unit=' nats')
-        else:
-            self.limit('alpha', nats, most=self.method.most_alpha)
+        is_entropy = getattr(self.method, 'selector', 'entropy') == 'entropy'
+        self.limit('alpha', nats, self.most_alpha, ' nats' if is_entropy else '')
+
+    @property
+    def most_alpha(self) -> float:
+        """Largest score that alpha is compared with: ln C nats, or 1 for other selectors."""
+        return getattr(self.method, 'most_alpha', math.log(len(self.labels)))
 
     @property
     def budget(self) -> float | None:

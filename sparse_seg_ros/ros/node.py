@@ -10,7 +10,6 @@ stores them.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -76,7 +75,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
             callback_group=MutuallyExclusiveCallbackGroup())
 
     def autostart(self) -> None:
-        """Configure and activate, as the parameter autostart tells."""
+        """Configure and activate, unless the parameter autostart is false."""
         if self.config.autostart and \
                 self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
@@ -198,11 +197,11 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         segmenter = self.segmenter  # may go meanwhile
         if segmenter is None:
             return
-        for name, asked in (('alpha_nats', config.alpha_nats), ('budget', config.budget)):
-            if asked >= 0 and segmenter.alpha is None:
-                raise ValueError(f'{name} {asked} needs a model with refinement; '
-                                 f'{config.model!r} runs dense, set it to -1.0')
-        largest = math.log(len(segmenter.labels))
-        if config.alpha_nats > largest:
-            raise ValueError(f'alpha_nats {config.alpha_nats} is above {largest:.3g}, the largest '
-                             f'entropy of {len(segmenter.labels)} classes')
+        for name, value, own in (('alpha_nats', config.alpha_nats, segmenter.alpha),
+                                 ('budget', config.budget, segmenter.budget)):
+            if value >= 0 and own is None:
+                raise ValueError(f'{name} {value} needs a model with refinement that has one; '
+                                 f'{config.model!r} has none, set it to -1.0')
+        if config.alpha_nats > segmenter.most_alpha:
+            raise ValueError(f'alpha_nats must be at most {segmenter.most_alpha:.3g}, the largest '
+                             f'score of a pixel under {config.model!r}, got {config.alpha_nats}')

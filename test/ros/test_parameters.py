@@ -110,12 +110,22 @@ def test_a_limit_is_rejected_for_a_model_without_refinement(ros, name):
     assert not result.successful and 'needs a model with refinement' in result.reason
 
 
-def test_a_threshold_above_the_largest_entropy_of_the_classes_is_rejected(ros):
+def test_a_threshold_above_the_largest_score_of_the_model_is_rejected(ros):
     node = ros.segmentation()
     node.trigger_configure()
     result = set_parameter(ros, 'alpha_nats', 0.7)
     assert not result.successful
-    assert 'is above 0.693, the largest entropy of 2 classes' in result.reason
+    assert "must be at most 0.693, the largest score of a pixel under 'demo', got" in result.reason
+    node.segmenter.method.selector, node.segmenter.method.most_alpha = 'magnitude', 1.0
+    assert set_parameter(ros, 'alpha_nats', 0.9).successful
+    assert 'at most 1,' in set_parameter(ros, 'alpha_nats', 1.1).reason
+
+
+def test_a_method_without_a_threshold_may_have_a_budget(ros):
+    node = ros.segmentation()
+    node.trigger_configure()
+    node.segmenter.method.alpha = None  # as of PointRend
+    assert set_parameter(ros, 'budget', 0.5).successful
 
 
 def test_limits_are_checked_while_the_model_goes(ros, monkeypatch):
