@@ -90,6 +90,7 @@ def save_model(model: Model, path: str | Path, dtype: torch.dtype = torch.float3
     try:
         save_file(tensors, part, {'card': json.dumps(asdict(model.card))})
     except SafetensorError as error:
+        part.unlink(missing_ok=True)
         raise OSError(f'{part} can not be written ({error}); is the disk full?') from None
     part.chmod(0o644)  # safetensors makes it private
     part.rename(path)

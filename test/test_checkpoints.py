@@ -135,6 +135,7 @@ def test_a_full_disk_is_one_sentence(tmp_path):
             save_model(tiny_model(), tmp_path / 'model.safetensors')
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.glob('*.part'))
 
 
 def test_a_pointer_of_git_lfs_is_not_taken_for_a_damaged_file(tmp_path):

@@ -105,12 +105,12 @@ class Run:
         last = self.folder / 'last.pt'
         if not last.is_file():
             return
-        state = read_state(last, self.device)
+        state = read_state(last)
         self.objective.trained.load_state_dict(state['trained'])
         self.average.load_state_dict(state['average'])
         self.optimizer.load_state_dict(state['optimizer'])
         self.scaler.load_state_dict(state.get('scaler', {}))
-        torch.set_rng_state(state['random'].cpu())
+        torch.set_rng_state(state['random'])
         self.epoch = state['epoch']
 
     def describe(self, batches: Batches) -> str:

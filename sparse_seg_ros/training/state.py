@@ -34,11 +34,18 @@ def write_state(state: dict[str, Any], path: Path) -> None:
     part.rename(path)
 
 
-def read_state(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read what write_state has written; ValueError with the cure where that is damaged."""
+def read_state(path: Path) -> dict[str, Any]:
+    """
+    Read what write_state has written, onto the CPU.
+
+    Raises ValueError with the cure for a damaged file: a GPU that is full, or a file that may not
+    be read, is no damage.
+    """
     try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except DAMAGED as error:
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except PermissionError:
+        raise
+    except DAMAGED as error:  # OSError: torch seeks before the start of a torn file
         reason = str(error).partition('\n')[0]
         raise ValueError(f'{path} is damaged ({reason}); delete it to begin again, or train on in '
                          "another folder with 'start_from' this one") from None

@@ -85,6 +85,15 @@ def test_a_torn_state_is_told_from_a_fault_of_the_system(tmp_path, run, config, 
         train(config, tmp_path, 'cpu')
 
 
+def test_a_state_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def refuse(path, **_):
+        raise PermissionError(13, 'Permission denied', str(path))
+
+    monkeypatch.setattr(torch, 'load', refuse)
+    with pytest.raises(PermissionError):
+        read_state(tmp_path / 'last.pt')
+
+
 def test_a_full_disk_is_one_sentence_and_leaves_the_last_state(tmp_path):
     resource = pytest.importorskip('resource')
     path, limits = tmp_path / 'last.pt', resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -95,7 +104,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_last_state(tmp_path):
             write_state({'epoch': 2, 'trained': torch.zeros(100_000)}, path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert read_state(path, torch.device('cpu')) == {'epoch': 1}
+    assert read_state(path) == {'epoch': 1}
     assert list(tmp_path.iterdir()) == [path]
 
 
