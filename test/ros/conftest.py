@@ -103,6 +103,12 @@ def domain():
 
 
 @pytest.fixture
+def long_memory(monkeypatch):
+    """Let the diagnostics take the last ten minutes for recent, however slow the computer is."""
+    monkeypatch.setattr('sparse_seg_ros.ros.statuses.RECENT_SECONDS', 600.0)
+
+
+@pytest.fixture
 def ros(domain):
     """Return nodes to play with."""
     pytest.importorskip('rclpy')
