@@ -46,6 +46,7 @@ class Camera:
                 Image, f'{prefix}segmentation/{name}', qos.output_profile(),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies())
             for name in outputs}
+        self.mask_topic = self.publishers['mask'].topic_name  # the publisher may go meanwhile
         self.arrivals = deque(maxlen=30)  # monotonic seconds
         self.last_seconds = time.monotonic()
         self.looks = 'n/a'

@@ -87,8 +87,8 @@ class Diagnostics:
 
     def collect_node(self) -> statuses.Status:
         """Return what goes wrong in the node beside the frames."""
-        rivals = describe_rivals(self.node, [
-            camera.publishers['mask'].topic_name for camera in list(self.node.cameras.values())])
+        rivals = describe_rivals(
+            self.node, [camera.mask_topic for camera in list(self.node.cameras.values())])
         if rivals and rivals != self.rivals:
             self.node.get_logger().warning(rivals)
         self.rivals = rivals
@@ -135,7 +135,7 @@ class CallbackErrors:
         self.moments.append(time.monotonic())
 
     def describe(self) -> dict[str, Any]:
-        """Return what statuses.node_status() wants to know."""
+        """Return the errors as statuses.node_status() takes them."""
         start = time.monotonic() - statuses.RECENT_SECONDS
         return {'callback errors': self.count, 'last error': self.last,
                 'recent': sum(moment > start for moment in list(self.moments))}

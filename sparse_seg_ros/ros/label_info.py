@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ class LabelInfoPublisher:
 
     def __init__(self, node: Node, namespaces: Sequence[str], labels: LabelSet):
         self.node, self.labels, self.publishers = node, labels, []
+        self.changing = threading.Lock()
         if LabelInfo is None:
             return
         self.publishers = [
@@ -44,16 +46,18 @@ class LabelInfoPublisher:
     def publish(self) -> None:
         """Publish the names of all class ids."""
         message = label_info(Header(stamp=self.node.get_clock().now().to_msg()), self.labels)
-        for publisher in list(self.publishers):
-            publisher.publish(message)
+        with self.changing:
+            for publisher in self.publishers:
+                publisher.publish(message)
 
     def destroy(self) -> None:
         """Undo publishers and timer."""
-        publishers, self.publishers = self.publishers, []
+        with self.changing:
+            publishers, self.publishers = self.publishers, []
+            for publisher in publishers:
+                self.node.destroy_publisher(publisher)
         if publishers:
             self.node.destroy_timer(self.timer)
-        for publisher in publishers:
-            self.node.destroy_publisher(publisher)
 
 
 def label_info(header: Header, labels: LabelSet) -> Any:

@@ -28,9 +28,9 @@ class Worker:
     """
     Serves the frames in the slots until stopped.
 
-    config() is asked before each frame, so that live parameters apply from the next one on. Of
-    each frame segmented report.add_times(milliseconds) is called, and of each one published
-    report.add_frame(camera, message, milliseconds, facts).
+    It reads config() before each frame, so that live parameters apply from the next one on. It
+    calls report.add_times(milliseconds) for each frame that it finishes in time, published or
+    not, and report.add_frame(camera, message, milliseconds, facts) for each one published.
     """
 
     def __init__(self, segmenter: Segmenter, newest: Newest, cameras: Mapping[str, Camera],
@@ -117,18 +117,19 @@ class Worker:
                   'decode': (decoded - started) * 1e3, 'segment': (segmented - decoded) * 1e3,
                   'publish': (published - segmented) * 1e3,
                   'total': (published - frame.arrived_seconds) * 1e3}
-        self.report.add_times(stages)
+        if outcome != 'abandoned':  # else another model may run meanwhile
+            self.report.add_times(stages)
         if outcome == 'published':
             self.report.add_frame(camera, frame.message, stages, {
                 'age s': self.ages[frame.camera].figure, 'refined': round(seen.density, 5)})
         return outcome
 
     def publish(self, frame: Frame, segmented: Segmented) -> str:
-        """Publish a frame unless it has become too old, or the gate has closed -> its outcome."""
-        if self.is_stale(frame, segmented.config, 'segmented, but not published'):
-            return 'stale'
+        """Publish a frame unless it has become too old or was abandoned -> its outcome."""
         if not self.newest.begin_publishing(frame):
             return 'abandoned'
+        if self.is_stale(frame, segmented.config, 'segmented, but not published'):
+            return 'stale'
         self.cameras[frame.camera].publish(frame.message.header, segmented)
         return 'published'
 

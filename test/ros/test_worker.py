@@ -77,6 +77,7 @@ def test_a_model_that_hangs_is_left_behind_by_cleanup_and_a_new_one_serves(ros, 
     monkeypatch.setattr('sparse_seg_ros.ros.node.DRAIN_SECONDS', 0.0)
     method, node, publisher = held
     hang(ros, method, publisher)
+    left_behind = node.worker.thread
     node.trigger_deactivate()
     node.trigger_cleanup()
     assert node.state == 'unconfigured'
@@ -85,8 +86,11 @@ def test_a_model_that_hangs_is_left_behind_by_cleanup_and_a_new_one_serves(ros, 
     node.autostart()
     assert serve(ros, node, connect(ros), image()).published == 1
     method.free.set()
+    left_behind.join(30)
+    assert not left_behind.is_alive()
     assert serve(ros, node, publisher, image()).published == 2
     assert node.newest.counters('camera').abandoned == 1
+    assert len(node.diagnostics.times.times['total']) == 2  # the new model's alone
 
 
 def test_a_thread_that_ends_is_started_again_once_and_then_said(ros, capfd):
