@@ -80,7 +80,7 @@ def test_rounding_grows_no_faster_than_the_root_of_the_length_of_the_sum(always,
     exact = dense(mask, features.double(), kernel.double())
     x = SparseTensor(features, Level(mask))
     tiled = conv(x, kernel).features
-    error, magnitude = ((y.double().square().mean().sqrt() for y in (tiled - exact, exact)))
+    error, magnitude = (y.double().square().mean().sqrt() for y in (tiled - exact, exact))
     assert len(calls) == 1
     assert 0 < error < torch.finfo(torch.float32).eps * (9 * channels) ** 0.5 * magnitude
     assert_rounded(tiled, exact, additions=3 * 9 * channels)
