@@ -44,7 +44,7 @@ setup(
     python_requires='>=3.10',
     install_requires=[
         'setuptools', 'torch>=2.4', 'numpy', 'opencv-python-headless', 'PyYAML', 'safetensors',
-        'rosbags>=0.11', 'tqdm',
+        'rosbags>=0.11', 'lz4', "backports.zstd; python_version < '3.14'", 'tqdm',
     ],
     extras_require={
         # Real rclpy over real DDS without a ROS install; never beside one.

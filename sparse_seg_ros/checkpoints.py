@@ -66,9 +66,19 @@ def build_model(card: ModelCard) -> Model:
         refiner = PatchRefiner(classes, card.planes, card.alpha_nats, card.inputs, card.patch)
     else:
         channels = count_features(network) if 'features' in card.inputs else 0
-        parts = Parts(card.selector, card.extractor, card.ensembler, channels)
+        side = side_of(card.scale) if card.extractor == 'blocks' else 1
+        parts = Parts(card.selector, card.extractor, card.ensembler, channels, side)
         refiner = SparseRefiner(classes, card.planes, card.alpha_nats, card.inputs, parts=parts)
     return Model(card, network, refiner.eval())
+
+
+def side_of(scale: float) -> int:
+    """Dense stage size / image size -> side of its blocks; ValueError unless that is whole."""
+    side = round(1 / scale)
+    if abs(side * scale - 1) > 0.01:
+        raise ValueError("extractor 'blocks' needs a scale of 1/2, 1/3, 1/4 and so on, got "
+                         f'{scale}; change scale, or take the extractor unet')
+    return side
 
 
 def save_model(model: Model, path: str | Path, dtype: torch.dtype = torch.float32) -> None:

@@ -123,7 +123,7 @@ def tiles(numbers: Mapping[str, Any]) -> str:
              (f"{total['p50']:.0f} ms", f"to segment one; p95 {total['p95']:.0f} ms"),
              (f"{latency['p50']:.0f} ms", f"camera to mask; p95 {latency['p95']:.0f} ms"),
              (f"{numbers['refined']:.1%}", 'of the pixels refined')]
-    others = ('received', 'superseded', 'stale', 'invalid', 'failed', 'not_received')
+    others = ('received', 'superseded', 'stale', 'invalid', 'failed', 'abandoned', 'not_received')
     counts = ' · '.join(f'{numbers[name]} {name.replace("_", " ")}' for name in others)
     return '\n'.join(f'<div class="tile"><b>{value}</b><span>{about}</span></div>'
                      for value, about in first) + f'\n<p class="counts">{counts}</p>'

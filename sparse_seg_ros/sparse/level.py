@@ -104,6 +104,10 @@ class Level:
         index_map[self._positions(*self.sites.unbind(1))] = rows
         return index_map
 
+    def rows_at(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        """(n,) each, active pixels -> (n,) int64 row of each."""
+        return self._index_map[self._positions(batch, y, x)].long()
+
     @property
     def _pitch(self) -> int:
         """Distance between image rows in the index map."""

@@ -37,7 +37,9 @@ class TrainConfig(Settings):
     inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel')
     patch: int = setting(256, 'of patch_refine: side of its patches, pixels', at_least=1)
     selector: str = setting('entropy', 'what alpha is a score of', choices=SELECTORS)
-    extractor: str = setting('unet', 'kind of extractor', choices=('unet', 'pointnet'))
+    extractor: str = setting('unet', 'kind of extractor; blocks: a site for each low-resolution '
+                             'pixel, where 1 / scale is whole',
+                             choices=('unet', 'blocks', 'pointnet'))
     ensembler: str = setting('gated', 'how both predictions of a pixel become one',
                              choices=tuple(name for name in ENSEMBLERS if name != 'oracle'))
     alpha_nats: float = setting(0.3, 'refine pixels above this entropy, or score of another '

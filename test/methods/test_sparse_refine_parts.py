@@ -164,7 +164,7 @@ def test_unknown_parts_are_answered_with_the_known_ones():
     with pytest.raises(ValueError, match='selector must be one of entropy, random, magnitude, '
                                          "learnable, oracle; got 'entrpy'; did you mean 'entropy"):
         Parts('entrpy')
-    with pytest.raises(ValueError, match="extractor must be one of unet, pointnet; got 'cnn'"):
+    with pytest.raises(ValueError, match='extractor must be one of unet, blocks, pointnet; got'):
         Parts(extractor='cnn')
     with pytest.raises(ValueError, match='ensembler must be one of gated, direct, entropy'):
         Parts(ensembler='gate')
@@ -174,7 +174,7 @@ def test_settings_know_the_same_names():
     assert tuple(SELECTORS) == config.SELECTORS and tuple(ENSEMBLERS) == config.ENSEMBLERS
     for name in EXTRACTORS:
         assert TrainConfig(extractor=name).extractor == name
-    with pytest.raises(ValueError, match="'extractor' must be one of unet, pointnet; got 'cnn'"):
+    with pytest.raises(ValueError, match="'extractor' must be one of unet, blocks, pointnet"):
         TrainConfig(extractor='cnn')
 
 

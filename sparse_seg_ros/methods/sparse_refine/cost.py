@@ -22,16 +22,17 @@ def count_macs(refiner: SparseRefiner, selected: Tensor) -> dict[str, int]:
 
     Norms and activations do not count.
     """
-    pixels, extractor = int(selected.sum()), refiner.extractor
+    pixels, extractor, side = int(selected.sum()), refiner.extractor, refiner.parts.side
+    sites = selected[:, ::side, ::side]  # one for each block, exact where side divides the size
     if isinstance(extractor, PointNet):
         per_image = extractor.join_whole.kernel.numel()
         extract = (_count_weights(extractor) - per_image) * pixels + per_image * len(selected)
     else:
         in_channels, planes = extractor.stem.kernel.shape[1], extractor.planes
-        stem = in_channels * planes[0] * count_neighbours(selected)
-        extract = stem + _count_stages(Level(selected), planes)
+        stem = in_channels * planes[0] * count_neighbours(sites)
+        extract = stem + _count_stages(Level(sites), planes)
     return {
-        'extract': extract + _count_weights(refiner.head) * pixels,
+        'extract': extract + _count_weights(refiner.head) * int(sites.sum()),
         'ensemble': _count_weights(refiner.ensembler) * pixels,
     }
 

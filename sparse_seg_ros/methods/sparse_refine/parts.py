@@ -24,7 +24,7 @@ from sparse_seg_ros.methods.sparse_refine.selector import (
 
 SELECTORS = {'entropy': EntropySelector, 'random': RandomSelector, 'magnitude': MagnitudeSelector,
              'learnable': LearnableSelector, 'oracle': OracleSelector}
-EXTRACTORS = {'unet': Extractor, 'pointnet': PointNet}
+EXTRACTORS = {'unet': Extractor, 'blocks': Extractor, 'pointnet': PointNet}
 ENSEMBLERS = {'gated': Ensembler, 'direct': Direct, 'entropy': LowerEntropy, 'oracle': Oracle}
 TABLES = {'selector': SELECTORS, 'extractor': EXTRACTORS, 'ensembler': ENSEMBLERS}
 INPUTS = (('rgb',), ('rgb', 'logits'), ('rgb', 'features'), ('rgb', 'logits', 'features'))
@@ -35,13 +35,15 @@ class Parts:
     """
     Names of a refiner's parts; an unknown one raises ValueError.
 
-    feature_channels: of the network's last features, needed where they are an input.
+    feature_channels: of the network's last features, needed where they are an input. side: of the
+    blocks that the extractor 'blocks' sees, image size / size of the dense stage.
     """
 
     selector: str = 'entropy'
     extractor: str = 'unet'
     ensembler: str = 'gated'
     feature_channels: int = 0
+    side: int = 1
 
     def __post_init__(self):
         for kind, table in TABLES.items():
@@ -49,6 +51,9 @@ class Parts:
             if name not in table:
                 raise ValueError(f"{kind} must be one of {', '.join(table)}; got {name!r}; "
                                  f'{nearest(name, table)}')
+        if self.side < 1 or self.side > 1 and self.extractor != 'blocks':
+            raise ValueError("side must be at least 1, and 1 for extractors other than 'blocks', "
+                             f'got {self.side}')
 
     def build_selector(self, num_classes: int) -> Selector:
         """Build the selector, untrained."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from sparse_seg_ros.methods.sparse_refine.blocks import Blocks
 from sparse_seg_ros.methods.sparse_refine.parts import EXTRACTORS, Parts, check_inputs
 from sparse_seg_ros.methods.sparse_refine.released import released_name
 from sparse_seg_ros.methods.sparse_refine.selection import (
@@ -96,15 +97,16 @@ class SparseRefiner(nn.Module):
         self.corrects = 'logits' in self.inputs or parts.ensembler == 'direct'
         self.selector = parts.build_selector(num_classes)
         self.extractor = EXTRACTORS[parts.extractor](self.count_channels(), planes)
-        self.head = nn.Linear(self.extractor.width, num_classes)
+        self.head = nn.Linear(self.extractor.width, num_classes * parts.side ** 2)
         self.ensembler = parts.build_ensembler(num_classes, starts_from_equals=self.corrects)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.check_alpha()
 
     def count_channels(self) -> int:
-        """Return how many numbers the extractor is given per pixel."""
-        channels = {'rgb': 3, 'logits': self.num_classes, 'features': self.parts.feature_channels}
+        """Return how many numbers the extractor is given per site."""
+        channels = {'rgb': 3 * self.parts.side ** 2, 'logits': self.num_classes,
+                    'features': self.parts.feature_channels}
         return sum(channels[name] for name in self.inputs)
 
     @property
@@ -131,19 +133,38 @@ class SparseRefiner(nn.Module):
             scores = self.selector(scene)  # (B, h, w)
             count = count_affordable(self.budget, scores.shape[1:], image.shape[2:]) \
                 if self.budget < 1 else None
-            level = Level(upsample(select(scores, self.alpha, count), image.shape[2:]))
+            chosen = select(scores, self.alpha, count)  # (B, h, w)
+            level = Level(upsample(chosen, image.shape[2:]))
             low = low_pixels(level, logits)
             coarse = logits.movedim(1, -1)[low]  # (N, C)
         with clock('extract'):
-            given = SparseTensor(self._input(scene, level, low, coarse), level,
-                                 backend_of(image.device.type))
-            refined = self.head(self.extractor(given).features)  # (N, C)
+            if self.parts.extractor == 'blocks':
+                refined = self._extract_blocks(scene, Blocks(Level(chosen), level,
+                                                             self.parts.side))
+            else:
+                refined = self._extract(self._input(scene, level, low, coarse), level)
             if self.corrects:
                 refined = coarse + refined
         with clock('ensemble'):
             targets = labels.flatten()[level.flat] if self.ensembler.needs_labels else None
             ensembled = self.ensembler(coarse, refined, targets)
         return Refinement(level, coarse, refined, ensembled, logits, scores)
+
+    def _extract(self, inputs: Tensor, level: Level) -> Tensor:
+        """(N, Cin) of the sites of a level -> (N, C), or (N, side * side * C) of blocks."""
+        given = SparseTensor(inputs, level, backend_of(inputs.device.type))
+        return self.head(self.extractor(given).features)
+
+    def _extract_blocks(self, scene: Scene, blocks: Blocks) -> Tensor:
+        """Return (N, C) what the extractor says of the pixels of all blocks."""
+        batch, y, x = blocks.level.sites.unbind(1)
+        given = [blocks.gather(scene.image)]  # (M, side * side * 3)
+        if 'logits' in self.inputs:
+            coarse = scene.logits.movedim(1, -1)[batch, y, x]  # (M, C)
+            given.append(coarse.t().softmax(dim=0).t())
+        if 'features' in self.inputs:
+            given.append(scene.features.at(batch, y, x).to(given[0].dtype))  # (M, F)
+        return blocks.spread(self._extract(torch.cat(given, dim=1), blocks.level))
 
     def _input(self, scene: Scene, level: Level, low: tuple[Tensor, ...],
                coarse: Tensor) -> Tensor:
