@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from sparse_seg_ros.yaml_files import brief
+from sparse_seg_ros.texts import cut
 
 EXPOSURES = ('as_is', 'lifted')
 SELECTORS = ('entropy', 'random', 'magnitude', 'learnable', 'oracle')
@@ -59,25 +59,25 @@ def check_setting(item: Any, value: Any) -> None:
             value, (int, float) if expected is float else expected):
         kind = 'a list' if expected is tuple else expected.__name__
         raise ValueError(f'setting {name!r} must be {kind}, got '
-                         f'{brief(repr(value))}')
+                         f'{cut(repr(value))}')
     if is_number and about['at_least'] is not None and not value >= about['at_least']:
         raise ValueError(f"setting {name!r} must be at least {about['at_least']}, got {value}")
     if is_number and about['at_most'] is not None and not value <= about['at_most']:
         raise ValueError(f"setting {name!r} must be at most {about['at_most']}, got {value}")
     if about['choices'] is not None and value not in about['choices']:
         raise ValueError(f"setting {name!r} must be one of {', '.join(about['choices'])}; "
-                         f'got {brief(repr(value))}')
+                         f'got {cut(repr(value))}')
 
 
 def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> Config:
     """Build settings from a mapping; an unknown key is an error that names the nearest."""
     if not isinstance(values, Mapping):
         raise ValueError(f'{source}: expected settings as "name: value" lines, got '
-                         f'{brief(repr(values))}')
+                         f'{cut(repr(values))}')
     known = {item.name: item for item in fields(kind)}
     for name in values:
         if name not in known:
-            raise ValueError(f'{source}: unknown setting {brief(repr(name))}; '
+            raise ValueError(f'{source}: unknown setting {cut(repr(name))}; '
                              f'{nearest(name, known)}')
     converted = {name: tuple(value) if isinstance(value, list) else
                  float(value) if type(value) is int and isinstance(known[name].default, float)
@@ -108,15 +108,15 @@ def belongs(item: Any, settings: Settings) -> bool:
 
 def nearest(name: str, known: Any) -> str:
     """Return the end of an error sentence: what was probably meant, or what there is."""
-    close = difflib.get_close_matches(brief(str(name)), list(known), n=1)
-    return f'did you mean {close[0]!r}?' if close else f"known: {brief(', '.join(known), 300)}"
+    close = difflib.get_close_matches(cut(str(name)), list(known), n=1)
+    return f'did you mean {close[0]!r}?' if close else f"known: {cut(', '.join(known), 300)}"
 
 
 def read_size(text: str, name: str) -> tuple[int, int]:
     """'1024x2048' -> (1024, 2048); name: of the setting or option, for the error."""
     height, _, width = str(text).partition('x')
     if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise ValueError(f'{name} must be HxW, like 1024x2048, got {brief(repr(text))}')
+        raise ValueError(f'{name} must be HxW, like 1024x2048, got {cut(repr(text))}')
     return int(height), int(width)
 
 

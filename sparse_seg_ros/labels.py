@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from sparse_seg_ros.files import share
-from sparse_seg_ros.yaml_files import brief, read_yaml
+from sparse_seg_ros.texts import cut
+from sparse_seg_ros.yaml_files import read_yaml
 
 VOID = 255  # unlabelled in every mask of this package
 GOLDEN_RATIO = 0.618034
@@ -36,7 +37,7 @@ class LabelSet:
             if not is_color(color):
                 got = list(color) if isinstance(color, tuple) else color
                 raise ValueError(f'label set {self.name!r}: a colour is [r, g, b] in 0..255, '
-                                 f'got {brief(got)}')
+                                 f'got {cut(got)}')
 
     def __len__(self) -> int:
         return len(self.names)
@@ -71,7 +72,7 @@ def load_labels(name: str | Path) -> LabelSet:
     for class_name in classes:
         if not isinstance(class_name, str):  # YAML reads no, off and 1 as other things than words
             raise ValueError(f'{path}: the name of a class must be text, got '
-                             f'{brief(repr(class_name))}; put it in quotes')
+                             f'{cut(repr(class_name))}; put it in quotes')
     return LabelSet(path.stem, tuple(classes), tuple(
         tuple(color) if isinstance(color, list) else color for color in classes.values()))
 

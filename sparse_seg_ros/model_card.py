@@ -13,7 +13,7 @@ from typing import Any
 
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.labels import is_color
-from sparse_seg_ros.yaml_files import brief
+from sparse_seg_ros.texts import cut
 
 
 def is_number(value: Any) -> bool:
@@ -97,7 +97,7 @@ class ModelCard:
             value = getattr(self, name)
             if not is_right(value):
                 raise ValueError(f'{name!r} of a model card must be {expected}, got '
-                                 f'{brief(repr(value))}')
+                                 f'{cut(repr(value))}')
         if self.colors and len(self.colors) != len(self.classes):
             raise ValueError(f'a model card must have as many colours as classes, got '
                              f'{len(self.colors)} for {len(self.classes)}')
@@ -114,7 +114,7 @@ def read_card(text: str, source: str | Path) -> ModelCard:
     known = {item.name: item for item in fields(ModelCard)}
     for name in values:
         if name not in known:
-            raise ValueError(f'{source}: unknown {brief(repr(name))} in the model card; '
+            raise ValueError(f'{source}: unknown {cut(repr(name))} in the model card; '
                              f'{nearest(name, known)}, or update sparse_seg_ros')
     for name, item in known.items():
         has_default = item.default is not MISSING or item.default_factory is not MISSING

@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from sparse_seg_ros.files import refuse_pointer
+from sparse_seg_ros.texts import SHORT, cut, one_line
 
 MOST_BYTES = 1 << 20
 MOST_DEPTH = 20
-MOST_CHARACTERS = 100  # of foreign text in a message
 
 
 class Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):
@@ -31,7 +31,7 @@ class Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):
         if len(values) < len(names):
             twice = next((name for name in names if names.count(name) > 1), names[0])
             raise yaml.constructor.ConstructorError(
-                None, None, f'{brief(twice)} stands there twice', node.start_mark)
+                None, None, f'{cut(twice)} stands there twice', node.start_mark)
         return values
 
 
@@ -50,8 +50,7 @@ def read_yaml(path: str | Path) -> Any:
         check_events(data)
         return yaml.load(data, Loader)
     except (yaml.YAMLError, ValueError) as error:
-        reason = brief(' '.join(str(error).split()), 3 * MOST_CHARACTERS)
-        raise ValueError(f'{path}: not valid YAML: {reason}') from None
+        raise ValueError(f'{path}: not valid YAML: {one_line(error, 3 * SHORT)}') from None
 
 
 def check_events(data: bytes) -> None:
@@ -59,15 +58,9 @@ def check_events(data: bytes) -> None:
     depth = 0
     for event in yaml.parse(data, Loader):
         if isinstance(event, yaml.AliasEvent):
-            raise ValueError(f'aliases, such as *{brief(event.anchor)}, are refused; write the '
+            raise ValueError(f'aliases, such as *{cut(event.anchor)}, are refused; write the '
                              'value out')
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > MOST_DEPTH:
             raise ValueError(f'lists in lists more than {MOST_DEPTH} deep are refused')
-
-
-def brief(value: Any, most: int = MOST_CHARACTERS) -> str:
-    """Text as it is, any other value as Python writes it -> at most so many characters of it."""
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= most else f'{text[:most]}... ({len(text)} characters)'

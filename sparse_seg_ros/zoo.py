@@ -29,7 +29,8 @@ from sparse_seg_ros.networks import CLASSIFIERS, for_inference
 from sparse_seg_ros.networks.pretrained import HUB
 from sparse_seg_ros.networks.sliding import Windows
 from sparse_seg_ros.segmenter import PRECISIONS, Method, Segmenter, own_precisions
-from sparse_seg_ros.yaml_files import brief, read_yaml
+from sparse_seg_ros.texts import cut
+from sparse_seg_ros.yaml_files import read_yaml
 
 LOG = logging.getLogger(__name__)
 REFINING = {'sparse_refine': SparseRefine, 'point_rend': PointRend, 'patch_refine': PatchRefine}
@@ -95,7 +96,7 @@ def find_own(name: str, folder: Path, zoo: Iterable[str]) -> Path:
     if '/' in name or path.suffix:
         raise FileNotFoundError(f'no model {path}; expected the path of one, or a name from '
                                 f"models/zoo.yaml: {', '.join(zoo)}")
-    raise ValueError(f'no model {brief(repr(name))} in models/zoo.yaml; {nearest(name, zoo)}')
+    raise ValueError(f'no model {cut(repr(name))} in models/zoo.yaml; {nearest(name, zoo)}')
 
 
 def own_config(model: Model) -> MethodConfig:
@@ -176,7 +177,7 @@ def windows_of(config: MethodConfig) -> Windows | None:
         sides = getattr(config, name)
         if sides and not (len(sides) == 2 and all(type(side) is int for side in sides)):
             raise ValueError(f'setting {name!r} must be two numbers of pixels, height and width, '
-                             f'such as [512, 512], got {brief(repr(list(sides)))}')
+                             f'such as [512, 512], got {cut(repr(list(sides)))}')
     return Windows(config.window, config.stride or config.window)
 
 
@@ -216,10 +217,10 @@ def choose_device(name: str) -> str:
         device = torch.device(name)
     except RuntimeError:
         raise ValueError(f'device must be auto, cpu, cuda or cuda:N, got '
-                         f'{brief(repr(name))}') from None
+                         f'{cut(repr(name))}') from None
     if device.type not in ('cpu', 'cuda'):
         raise ValueError(f'device must be auto, cpu, cuda or cuda:N, got '
-                         f'{brief(repr(name))}')
+                         f'{cut(repr(name))}')
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f'device {name!r} asked for, but torch finds no CUDA here; use cpu or '
                          'install the CUDA build of torch')
@@ -237,5 +238,5 @@ def choose_precision(name: str, device: str) -> str:
         return own_precisions()[-1]
     if name not in PRECISIONS:
         raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)}; got "
-                         f'{brief(repr(name))}')
+                         f'{cut(repr(name))}')
     return name

@@ -22,8 +22,8 @@ HEADER = ('# Copyright 2026 The sparse_seg_ros authors\n'
 
 # Imports point from a later row to the same or an earlier one.
 ROWS = (
-    ('files', 'yaml_files', 'config', 'exposure', 'labels', 'prediction', 'timing', 'memory',
-     'processes', 'threads'),
+    ('files', 'texts', 'yaml_files', 'config', 'exposure', 'labels', 'prediction', 'timing',
+     'memory', 'processes', 'threads'),
     ('pictures', 'data', 'networks', 'sparse', 'engines'),
     ('methods',),
     ('model_card', 'checkpoints', 'segmenter', 'dense_stage', 'zoo', 'exporting'),

@@ -38,9 +38,9 @@ def test_a_setting_unlike_any_other_is_answered_with_the_known_ones():
     ({'scale': 2.0}, "my.yaml: setting 'scale' must be at most 1.0, got 2.0"),
     ({'scale': 0.04}, "setting 'scale' must be at least 0.05, or 0 for that of the weights"),
     ({'scale': float('nan')}, "setting 'scale' must be at least 0.0, got nan"),
-    ({'method': 'x' * 10_000}, 'xxx... (10002 characters)'),
-    ({'x' * 10_000: 1}, 'xxx... (10002 characters)'),
-    ([[0] * 10_000], '0, 0,... ('),
+    ({'method': 'x' * 10_000}, 'xxx ... 10002 characters in all ... xxx'),
+    ({'x' * 10_000: 1}, 'xxx ... 10002 characters in all ... xxx'),
+    ([[0] * 10_000], ' ... 30002 characters in all ... '),
     ({'scale': 'half'}, "setting 'scale' must be float, got 'half'"),
     ({'scale': True}, "setting 'scale' must be float, got True"),
     ({'method': 'magic'}, "'method' must be one of dense, sparse_refine, point_rend, "

@@ -12,7 +12,7 @@ import numpy as np
 
 from sparse_seg_ros.data.picture_files import is_turned, read_image, read_label
 from sparse_seg_ros.labels import VOID, load_labels
-from sparse_seg_ros.yaml_files import brief
+from sparse_seg_ros.texts import cut
 
 WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 
@@ -97,7 +97,7 @@ def read_pair(line: str, listing: Path) -> tuple[Path, Path]:
         words = fitting[0] if len(fitting) == 1 else words
     if len(words) != 2:
         raise ValueError(f'{listing}: expected "image label" on every line, got '
-                         f'{brief(repr(line))}; put names with blanks in quotes')
+                         f'{cut(repr(line))}; put names with blanks in quotes')
     return folder / words[0], folder / words[1]
 
 
@@ -111,5 +111,5 @@ def check_classes(pairs: object, names: tuple[str, ...], source: str) -> None:
     """Raise ValueError if frames say that their ids are other classes than those of a source."""
     own = getattr(pairs, 'classes', ())
     if own and own != names:
-        raise ValueError(f'the frames have the classes {brief(", ".join(own))}, {source} has '
-                         f'{brief(", ".join(names))}; use frames and model of one label set')
+        raise ValueError(f'the frames have the classes {cut(", ".join(own))}, {source} has '
+                         f'{cut(", ".join(names))}; use frames and model of one label set')

@@ -120,12 +120,12 @@ def why_missing(folder: Path, key: Key) -> str:
 def differences(old: Key, new: Key) -> str:
     """Return the parts in which two keys differ, in words; empty if they are equal."""
     wanted = asdict(new)
-    return '; '.join(f'another {name.replace("_", " ")} ({brief(value)}, not '
-                     f'{brief(wanted[name])})' for name, value in asdict(old).items()
+    return '; '.join(f'another {name.replace("_", " ")} ({cut(value)}, not '
+                     f'{cut(wanted[name])})' for name, value in asdict(old).items()
                      if value != wanted[name])
 
 
-def brief(value: Any) -> str:
+def cut(value: Any) -> str:
     """Return a part of a key, hashes cut short."""
     if isinstance(value, tuple):
         return 'x'.join(map(str, value))

@@ -32,7 +32,8 @@ from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.methods.dense import enlarge
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.segmenter import Segmenter
-from sparse_seg_ros.yaml_files import brief, read_yaml
+from sparse_seg_ros.texts import cut
+from sparse_seg_ros.yaml_files import read_yaml
 from sparse_seg_ros.zoo import assemble, find_model
 
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -136,7 +137,7 @@ def read_variant(name: str, values: Any, training: Mapping[str, Any],
     where = f'{source}: variant {name!r}'
     if not isinstance(values, Mapping):
         raise ValueError(f'{where} must be settings such as {{model: demo}}, got '
-                         f'{brief(repr(values))}')
+                         f'{cut(repr(values))}')
     known = [*OWN_SETTINGS, *(item.name for item in fields(MethodConfig)
                               if item.name != 'weights')]
     for key in values:

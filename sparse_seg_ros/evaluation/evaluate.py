@@ -18,7 +18,7 @@ from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.evaluation.small_objects import SmallObjects
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.segmenter import Segmenter
-from sparse_seg_ros.yaml_files import brief
+from sparse_seg_ros.texts import cut
 
 LOG = logging.getLogger(__name__)
 SHOWN = 3  # examples in a warning
@@ -81,7 +81,7 @@ def warn_of_other_order(matrix: ConfusionMatrix, names: tuple[str, ...]) -> None
                          for truth, predicted in list(other.items())[:SHOWN])
         LOG.warning('the frames seem to have other classes than the model, or another order of '
                     'ids: it sees %s; compare their label set with that of the model: %s', seen,
-                    brief(', '.join(names)))
+                    cut(', '.join(names)))
 
 
 def told(segment: Segmenter, label: np.ndarray) -> Segmenter:

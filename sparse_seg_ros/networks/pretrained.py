@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sparse_seg_ros.files import refuse_pointer
 from sparse_seg_ros.networks.mask2former import Mask2Former
 from sparse_seg_ros.networks.with_transformers import FILES, build, download, read_folder
-from sparse_seg_ros.yaml_files import brief
+from sparse_seg_ros.texts import one_line
 
 HUB = 'hf:'  # begins the name of a model on huggingface.co
 
@@ -63,8 +63,7 @@ def from_pretrained(name: str | Path) -> nn.Module:
         if isinstance(error, ValueError) and str(folder) in str(error):
             raise
         raise ValueError(f'{folder}: its config.json does not describe a model '
-                         f'({type(error).__name__}: '
-                         f'{brief(" ".join(str(error).split()))}); copy the folder '
+                         f'({type(error).__name__}: {one_line(error)}); copy the folder '
                          'again') from None
     network = KINDS[model.config.model_type](model)
     network.mean, network.std = read_normalisation(folder, network)
@@ -110,5 +109,5 @@ def read_normalisation(folder: Path, network: nn.Module) -> tuple[tuple, tuple]:
                      for name, own in (('image_mean', network.mean), ('image_std', network.std)))
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f'{path}: image_mean and image_std must be three numbers each, '
-                         f'rescale_factor one ({brief(str(error))}); copy it again') from None
+                         f'rescale_factor one ({one_line(error)}); copy it again') from None
     return mean, std

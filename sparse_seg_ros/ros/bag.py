@@ -22,8 +22,8 @@ from sparse_seg_ros.ros.bag_messages import (
     BagDamageError,
     BagError,
     decompressed,
-    describe,
 )
+from sparse_seg_ros.texts import one_line
 
 LATEST_NANOSECONDS = 2 ** 63  # log times beyond are of damaged messages, and no bag takes them
 
@@ -93,7 +93,7 @@ class Bag:
                         number += 1
             except (*DAMAGE, sqlite3.Error) as error:
                 lost.append(f'{path.name} is damaged after {number - before} messages '
-                            f'({describe(error)})')
+                            f'({one_line(error)})')
             lost += [f'{path.name} {words}' for words in dict.fromkeys(file.damage)]
         if not lost and number < self.message_count:
             lost.append(f'it counts {self.message_count} messages')

@@ -19,7 +19,8 @@ from typing import Any
 import yaml
 
 from sparse_seg_ros.ros import mcap_file, sqlite_file
-from sparse_seg_ros.ros.bag_messages import DAMAGE, ZSTD_MAGIC, BagError, describe, zstd
+from sparse_seg_ros.ros.bag_messages import DAMAGE, ZSTD_MAGIC, BagError, zstd
+from sparse_seg_ros.texts import one_line
 
 SUFFIXES = ('.mcap', '.db3', '.mcap.zstd', '.db3.zstd')
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
@@ -80,7 +81,7 @@ def read_metadata(folder: Path) -> Listing:
         return Listing(())
     except (*DAMAGE, yaml.YAMLError, RecursionError) as error:
         return Listing((), notes=(f'metadata.yaml of {folder} cannot be read '
-                                  f'({describe(error)}); the bag is read without it',))
+                                  f'({one_line(error)}); the bag is read without it',))
     return Listing(tuple(folder / name for name in names if (folder / name).exists()), count,
                    tuple(name for name in names if not (folder / name).exists()))
 
@@ -116,10 +117,10 @@ def open_file(path: Path, folder: Path) -> BagFile:
     except OSError as error:
         cure = '; set TMPDIR to a folder with room for a copy' if error.errno == errno.ENOSPC \
             else ''
-        raise BagError(f'cannot read bag {path}: {describe(error)}{cure}') from None
+        raise BagError(f'cannot read bag {path}: {one_line(error)}{cure}') from None
     except (*DAMAGE, sqlite_file.sqlite3.Error) as error:
         cure = f'try `sqlite3 {path.name} .recover`' if path.suffix == '.db3' else 'copy it again'
-        raise BagError(f'cannot read bag {path}: {describe(error)}; it is damaged or was cut '
+        raise BagError(f'cannot read bag {path}: {one_line(error)}; it is damaged or was cut '
                        f'short: {cure}') from None
 
 
@@ -150,7 +151,7 @@ def unpack(path: Path, folder: Path) -> tuple[Path, list[str]]:
             while not unpacker.eof and (block := source.read(2 ** 20)):
                 target.write(unpacker.decompress(block))
         except zstd.ZstdError as error:
-            return copy, [f'is damaged ({describe(error)})']
+            return copy, [f'is damaged ({one_line(error)})']
     return copy, [] if unpacker.eof else ['was cut short']
 
 

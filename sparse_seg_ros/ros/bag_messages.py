@@ -20,6 +20,8 @@ from rosbags.rosbag2.metadata import parse_qos
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from sparse_seg_ros.texts import one_line
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -90,13 +92,8 @@ def parse(raw: bytes, message_type: str) -> Any:
     try:
         return TYPES.deserialize_cdr(raw, message_type)
     except DAMAGE as error:
-        raise MessageError(f'{len(raw)} bytes are not a {message_type} ({describe(error)}); the '
+        raise MessageError(f'{len(raw)} bytes are not a {message_type} ({one_line(error)}); the '
                            'message was cut short or damaged') from None
-
-
-def describe(error: Exception) -> str:
-    """Return the text of an error in at most one short line, or its kind where it has none."""
-    return (' '.join(str(error).split()) or type(error).__name__)[:200]
 
 
 def stamp_nanoseconds(header: Any) -> int:

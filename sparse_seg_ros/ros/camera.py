@@ -21,7 +21,7 @@ from sparse_seg_ros.ros import qos
 from sparse_seg_ros.ros.messages import image_message
 from sparse_seg_ros.ros.outputs import ON_REQUEST, OUTPUTS, Segmented
 from sparse_seg_ros.ros.statuses import rate_hz
-from sparse_seg_ros.ros.texts import cut
+from sparse_seg_ros.texts import cut
 
 INPUTS = {'raw': (Image, 'image'), 'compressed': (CompressedImage, 'image/compressed')}
 

@@ -15,14 +15,7 @@ import cv2
 import numpy as np
 
 from sparse_seg_ros.data.picture_bytes import JPEG_START, as_grey, read_header
-from sparse_seg_ros.ros.texts import cut
-
-NAME_LENGTH = 80  # of a format or encoding that came with a message, in an error
-
-
-def quoted(name: str) -> str:
-    """Quote a name that came from elsewhere, cut to a length that a log can bear."""
-    return repr(cut(name, NAME_LENGTH))
+from sparse_seg_ros.texts import cut
 
 
 def check_pixels(size_hw: tuple[int, int], max_pixels: int | None) -> None:
@@ -39,24 +32,23 @@ def decode(data: Any, name: str, max_pixels: int | None, flags: int) -> np.ndarr
 
     name: the message's format, for errors. flags: of cv2.imdecode.
     """
-    data = bytes(data)
+    data, source = bytes(data), f'compressed image ({cut(repr(name))})'
     if not data:
-        raise ValueError(f'compressed image ({quoted(name)}) is empty; check the camera driver')
+        raise ValueError(f'{source} is empty; check the camera driver')
     header = read_header(data)
     if header is None:
-        raise ValueError(f'compressed image ({quoted(name)}) is neither JPEG nor PNG; publish one '
-                         'of them')
+        raise ValueError(f'{source} is neither JPEG nor PNG; publish one of them')
     check_pixels(header.size_hw, max_pixels)
     if header.end is None:  # OpenCV would make the missing part of a JPEG grey
-        raise ValueError(f'compressed image ({quoted(name)}) is truncated: {len(data)} bytes '
-                         'without an end marker; check the link or the size limit of the driver')
+        raise ValueError(f'{source} is truncated: {len(data)} bytes without an end marker; check '
+                         'the link or the size limit of the driver')
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8, header.end),
                              flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
-        raise ValueError(f'compressed image ({quoted(name)}) is damaged: {error.err}') from None
+        raise ValueError(f'{source} is damaged: {error.err}') from None
     if image is None:
-        raise ValueError(f'compressed image ({quoted(name)}) is damaged; check the link')
+        raise ValueError(f'{source} is damaged; check the link')
     return image
 
 
@@ -66,5 +58,5 @@ def decode_labels(data: Any, name: str, max_pixels: int | None) -> np.ndarray:
     labels = decode(grey, name, max_pixels, cv2.IMREAD_UNCHANGED)
     if bytes(data[:2]) == JPEG_START or labels.ndim != 2 or labels.dtype != np.uint8:
         raise ValueError(f'compressed labels must be 8-bit PNG, grey or with a palette, got '
-                         f'{quoted(name)}; JPEG changes label ids')
+                         f'{cut(repr(name))}; JPEG changes label ids')
     return labels // step

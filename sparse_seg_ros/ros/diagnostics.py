@@ -21,7 +21,7 @@ from sparse_seg_ros.ros.messages import diagnostic_array, frame_status
 from sparse_seg_ros.ros.newest import Counters
 from sparse_seg_ros.ros.rivals import describe_rivals
 from sparse_seg_ros.ros.stage_times import StageTimes
-from sparse_seg_ros.ros.texts import describe_error
+from sparse_seg_ros.texts import describe_error
 
 PERIOD_SECONDS = 1.0
 THROTTLE_SECONDS = 5.0

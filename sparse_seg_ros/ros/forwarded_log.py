@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sparse_seg_ros.ros.texts import LONG, cut
+from sparse_seg_ros.texts import LONG, cut
 
 
 class Forward(logging.Handler):

@@ -28,7 +28,8 @@ from rosbags.interfaces import (
     MessageDefinitionFormat,
 )
 
-from sparse_seg_ros.ros.bag_messages import DAMAGE, describe, full_type_name, read_qos, zstd
+from sparse_seg_ros.ros.bag_messages import DAMAGE, full_type_name, read_qos, zstd
+from sparse_seg_ros.texts import one_line
 
 MAGIC = b'\x89MCAP0\r\n'
 HEAD = struct.Struct('<BQ')  # opcode, length of content
@@ -123,7 +124,7 @@ class McapFile:
             return (len(self.schemas), len(self.connections) + len(self.foreign),
                     len(self.chunks)) == (schemas, channels, chunks)
         except DAMAGE as error:
-            self.damage.append(f'has a damaged index ({describe(error)})')
+            self.damage.append(f'has a damaged index ({one_line(error)})')
             return False
 
     def scan(self) -> None:
@@ -247,7 +248,7 @@ class McapFile:
             found = [read_message(content) for opcode, content in records(self.open_chunk(chunk))
                      if opcode == MESSAGE]
         except DAMAGE as error:
-            self.damage.append(f'is damaged at byte {chunk.offset} ({describe(error)})')
+            self.damage.append(f'is damaged at byte {chunk.offset} ({one_line(error)})')
             return
         yield from sorted(found, key=lambda message: message[1])
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sparse_seg_ros.ros.statuses import Status
-from sparse_seg_ros.ros.texts import LONG, cut
+from sparse_seg_ros.texts import LONG, cut
 
 # encoding -> dtype and number of channels of the array
 LAYOUTS = {'mono8': (np.uint8, 1), 'rgb8': (np.uint8, 3), '32FC1': (np.float32, 1)}

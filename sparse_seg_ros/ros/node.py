@@ -30,8 +30,8 @@ from sparse_seg_ros.ros.forwarded_log import forwarded
 from sparse_seg_ros.ros.label_info import LabelInfoPublisher
 from sparse_seg_ros.ros.newest import Newest
 from sparse_seg_ros.ros.outputs import topics_of
-from sparse_seg_ros.ros.texts import LONG, cut, describe_error
 from sparse_seg_ros.ros.worker import Worker
+from sparse_seg_ros.texts import LONG, cut, describe_error
 
 if TYPE_CHECKING:
     from sparse_seg_ros.segmenter import Segmenter  # imports torch: seconds

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 
 from sparse_seg_ros.ros import with_cv_bridge
-from sparse_seg_ros.ros.compressed import check_pixels, decode, decode_labels, quoted
+from sparse_seg_ros.ros.compressed import check_pixels, decode, decode_labels
+from sparse_seg_ros.texts import cut
 
 # OpenCV names a Bayer pattern after its second row: ROS rggb is OpenCV BG.
 BAYER = {'bayer_rggb': cv2.COLOR_BayerBG2RGB, 'bayer_bggr': cv2.COLOR_BayerRG2RGB,
@@ -75,7 +76,7 @@ def to_labels(message: Any, max_pixels: int | None = None) -> np.ndarray:
     if hasattr(message, 'format'):
         return decode_labels(message.data, message.format, max_pixels)
     if message.encoding not in ('mono8', '8UC1'):
-        raise ValueError(f'a label image must be mono8, got {quoted(message.encoding)}')
+        raise ValueError(f'a label image must be mono8, got {cut(repr(message.encoding))}')
     check_pixels((message.height, message.width), max_pixels)
     return image_rows(message, 'mono8')[:, :, 0]
 
@@ -84,7 +85,7 @@ def image_rows(message: Any, encoding: str | None = None) -> np.ndarray:
     """Image message -> (rows, W, bytes per pixel) uint8, a view without the padding of rows."""
     encoding = encoding or message.encoding
     if encoding not in ENCODINGS:
-        raise ValueError(f'image encoding {quoted(encoding)} is not known; publish one of '
+        raise ValueError(f'image encoding {cut(repr(encoding))} is not known; publish one of '
                          f"{', '.join(ENCODINGS)}")
     layout = ENCODINGS[encoding]
     pixel_bytes = layout.channels * layout.depth

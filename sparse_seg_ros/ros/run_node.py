@@ -83,7 +83,7 @@ class Server(threading.Thread):
 
         from sparse_seg_ros.memory import keep_freed_memory
         from sparse_seg_ros.ros.node import SegmentationNode, load_model
-        from sparse_seg_ros.ros.texts import LONG, cut, describe_error
+        from sparse_seg_ros.texts import LONG, cut, describe_error
 
         self.is_importing = False
         keep_freed_memory()

@@ -15,7 +15,7 @@ from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.newest import Frame, Newest
 from sparse_seg_ros.ros.outputs import Segmented
 from sparse_seg_ros.ros.pixels import to_rgb
-from sparse_seg_ros.ros.texts import LONG, cut, describe_error
+from sparse_seg_ros.texts import LONG, cut, describe_error
 
 if TYPE_CHECKING:
     from sparse_seg_ros.segmenter import Segmenter  # imports torch: seconds

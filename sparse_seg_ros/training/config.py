@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sparse_seg_ros.config import ENSEMBLERS, SELECTORS, Settings, from_mapping, setting
-from sparse_seg_ros.yaml_files import brief, read_yaml
+from sparse_seg_ros.texts import cut
+from sparse_seg_ros.yaml_files import read_yaml
 
 PATHS = ('labels', 'start_from', 'teacher', 'backbone', 'splits', 'split_networks', 'validation')
 
@@ -98,7 +99,7 @@ class TrainConfig(Settings):
             value = getattr(self, name)
             if not is_right(value):
                 raise ValueError(f'setting {name!r} must be {expected}, got '
-                                 f'{brief(repr(list(value)))}')
+                                 f'{cut(repr(list(value)))}')
 
 
 def is_size(value: tuple) -> bool:

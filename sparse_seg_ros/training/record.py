@@ -25,9 +25,10 @@ from sparse_seg_ros.evaluation.tables import machine, percent
 from sparse_seg_ros.pictures import heat, overlay
 from sparse_seg_ros.processes import count_processes
 from sparse_seg_ros.segmenter import Segmenter
+from sparse_seg_ros.texts import cut
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.with_tensorboard import open_writer
-from sparse_seg_ros.yaml_files import brief, read_yaml
+from sparse_seg_ros.yaml_files import read_yaml
 
 # A run may go on with other values of these: what was learnt stays valid.
 FREE = ('epochs', 'validate_every', 'validation', 'validation_streets', 'cache')
@@ -129,7 +130,7 @@ def refuse_others(folder: Path, config: TrainConfig, free: tuple[str, ...] = ())
     if not path.is_file():
         return []
     kept = {**plain(asdict(TrainConfig())), **(read_yaml(path) or {})}
-    different = {name: f'{name} {brief(repr(kept[name]))}, now {brief(repr(value))}'
+    different = {name: f'{name} {cut(repr(kept[name]))}, now {cut(repr(value))}'
                  for name, value in plain(asdict(config)).items() if kept[name] != value}
     fixed = [words for name, words in different.items() if name not in free]
     if fixed:

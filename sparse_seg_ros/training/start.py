@@ -23,11 +23,11 @@ from sparse_seg_ros.config import nearest
 from sparse_seg_ros.labels import LabelSet, load_labels
 from sparse_seg_ros.methods.algm import Merging, apply
 from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
+from sparse_seg_ros.texts import cut
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.record import plain
 from sparse_seg_ros.training.sources import pictures
 from sparse_seg_ros.training.teacher import Teacher
-from sparse_seg_ros.yaml_files import brief
 from sparse_seg_ros.zoo import find_weights
 
 LOG = logging.getLogger(__name__)
@@ -163,8 +163,8 @@ def check_labels(start: ModelCard, label_set: LabelSet, config: TrainConfig) -> 
 
     Raises ValueError for another number of them where its classifier can not begin anew.
     """
-    says = (f'{config.start_from} was trained for the classes {brief(", ".join(start.classes))}; '
-            f'label set {config.labels} has {brief(", ".join(label_set.names))}')
+    says = (f'{config.start_from} was trained for the classes {cut(", ".join(start.classes))}; '
+            f'label set {config.labels} has {cut(", ".join(label_set.names))}')
     has_classifier = hasattr(NETWORKS.get(start.network), 'classifier')
     if len(start.classes) != len(label_set) and config.stage == 'dense' and has_classifier:
         LOG.warning('%s: all is taken but the classifier', says)

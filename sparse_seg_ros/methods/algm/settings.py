@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from sparse_seg_ros.config import nearest
-from sparse_seg_ros.yaml_files import brief
+from sparse_seg_ros.texts import cut
 
 RULES = ('adaptive', 'fixed', 'share', 'every')
 BATCH_RULES = ('single', 'shared')
@@ -44,14 +44,14 @@ class Merging:
                              f'{self.threshold}; the paper takes 0.88 for ViT-S on ADE20K')
         if not (is_pair(self.layers, int) and min(self.layers) >= 0):
             raise ValueError('layers must be (local, global), from 1, or 0 for none, got '
-                             f'{brief(repr(self.layers))}; the paper takes (1, 5)')
+                             f'{cut(repr(self.layers))}; the paper takes (1, 5)')
         if not (is_pair(self.window, int) and min(self.window) >= 1
                 and math.prod(self.window) >= 2):
             raise ValueError('window must be (rows, columns) of two patches or more, got '
-                             f'{brief(repr(self.window))}; the paper takes (2, 2)')
+                             f'{cut(repr(self.window))}; the paper takes (2, 2)')
         if not (is_pair(self.shares, float) and all(0 <= share <= 1 for share in self.shares)):
             raise ValueError('shares must be fractions of (windows, pairs) in [0, 1], got '
-                             f'{brief(repr(self.shares))}; the paper takes about (0.5, 0.44)')
+                             f'{cut(repr(self.shares))}; the paper takes about (0.5, 0.44)')
         if self.tokens_per_layer < 0:
             raise ValueError('tokens_per_layer must be at least 0, got '
                              f'{self.tokens_per_layer}; 44 leave half of 1025 after 12 layers')
