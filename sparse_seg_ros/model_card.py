@@ -83,7 +83,7 @@ class ModelCard:
     patch: int = 0                             # side of the refiner's patches, pixels
     inputs: tuple[str, ...] = ('rgb',)         # of the refiner
     alpha_nats: float | None = None            # calibrated with these weights
-    temperature: float = 1.0                   # likewise; divides the logits
+    temperature: float = 1.0                   # calibrated, too; divides the logits
     selector: str = 'entropy'                  # of the refiner, as the next two
     extractor: str = 'unet'
     ensembler: str = 'gated'

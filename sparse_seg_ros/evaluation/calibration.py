@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from sparse_seg_ros.data.frames import check_classes
 from sparse_seg_ros.evaluation import similarity
-from sparse_seg_ros.evaluation.evaluate import told, warn_of_other_order
+from sparse_seg_ros.evaluation.evaluate import warn_of_other_order, with_truth
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.evaluation.uncertainty import (
     Point,
@@ -128,7 +128,7 @@ def own_scores(segment: Segmenter, image: np.ndarray, label: np.ndarray) -> Tens
     """Return the (1, h, w) scores of a selector other than the entropy; None for the entropy."""
     if getattr(segment.method, 'selector', 'entropy') == 'entropy':
         return None
-    segment = told(segment, label)
+    segment = with_truth(segment, label)
     return segment.read(image, segment.method.scores)
 
 
@@ -138,7 +138,7 @@ def measure_trust(segment: Segmenter, frames: Pairs) -> Trust:
     samples = Samples()
     for image, label in tqdm(frames, 'errors of both stages', leave=False):
         add_errors(coarse, segment.coarse_logits(image), label, own_scores(segment, image, label))
-        logits = told(segment, label).full_logits(image)
+        logits = with_truth(segment, label).full_logits(image)
         add_errors(final, logits / segment.temperature, label)
         samples.add(logits, label)
     if coarse.auroc() < 0.5:
@@ -153,7 +153,7 @@ def best_temperature(segment: Segmenter, frames: Pairs) -> float:
     """Fit the temperature of the final probabilities."""
     samples = Samples()
     for image, label in tqdm(frames, 'final probabilities', leave=False):
-        samples.add(told(segment, label).full_logits(image), label)
+        samples.add(with_truth(segment, label).full_logits(image), label)
     return fit_temperature(*samples.joined())
 
 

@@ -54,7 +54,7 @@ def evaluate(segment: Segmenter, frames: Iterable[tuple[np.ndarray, np.ndarray]]
     matrix, small = ConfusionMatrix(len(segment.labels)), SmallObjects(len(segment.labels))
     densities, times = [], []
     for image, label in tqdm(frames, 'evaluating', leave=False):
-        seen = told(segment, label)(image)
+        seen = with_truth(segment, label)(image)
         matrix.add(seen.labels, label)
         small.add(seen.labels, label)
         densities.append(seen.density)
@@ -84,7 +84,7 @@ def warn_of_other_order(matrix: ConfusionMatrix, names: tuple[str, ...]) -> None
                     cut(', '.join(names)))
 
 
-def told(segment: Segmenter, label: np.ndarray) -> Segmenter:
+def with_truth(segment: Segmenter, label: np.ndarray) -> Segmenter:
     """Return the segmenter; one with an oracle as a copy that knows the (H, W) ids to come."""
     refiner = getattr(segment.method, 'refiner', None)
     if not getattr(refiner, 'needs_labels', False):

@@ -112,7 +112,7 @@ def check_size(height: int, width: int, encoding: str) -> None:
         raise ValueError(f'a {encoding} image must have even size, got {width}x{height}')
     if encoding.startswith('bayer') and min(height, width) < SMALLEST_BAYER:
         raise ValueError(f'a {encoding} image must have at least {SMALLEST_BAYER} rows and '
-                         f'columns, got {width}x{height}; no colour can be told from fewer')
+                         f'columns, got {width}x{height}; fewer show no colour')
 
 
 def convert(rows: np.ndarray, encoding: str, is_bigendian: bool = False) -> np.ndarray:

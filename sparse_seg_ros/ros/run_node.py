@@ -101,7 +101,7 @@ class Server(threading.Thread):
 
 
 def spin(node: SegmentationNode, stopping: threading.Event) -> None:
-    """Serve the node until told to stop, then free everything."""
+    """Serve the node until `stopping` is set, then free everything."""
     from rclpy.executors import MultiThreadedExecutor
 
     executor = MultiThreadedExecutor(NUM_THREADS)

@@ -17,7 +17,7 @@ from sparse_seg_ros.ros.stage_times import StageTimes
 WARN_SILENT_SECONDS, ERROR_SILENT_SECONDS = 2.0, 10.0
 ERROR_STUCK_SECONDS = 10.0  # for which frames wait and nothing becomes of any
 RECENT_SECONDS = 5.0  # what happened longer ago is no news
-ERROR_IN_A_ROW = 10  # overruns, or frames of which nothing could be published
+ERROR_IN_A_ROW = 10  # overruns, or frames that could not be segmented
 HIGHEST_LEVELS = ('ERROR', 'WARN')
 
 

@@ -38,7 +38,7 @@ from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.objectives import OBJECTIVES, DenseObjective
 from sparse_seg_ros.training.record import FREE, Record, preview, refuse_others
 from sparse_seg_ros.training.sources import class_weights, training_sources, validation_of
-from sparse_seg_ros.training.start import speakers, start_model, teachers
+from sparse_seg_ros.training.start import split_networks, start_model, teachers
 from sparse_seg_ros.training.state import check_room, read_state, write_state
 from sparse_seg_ros.zoo import assemble, choose_device, choose_precision, own_config
 
@@ -62,7 +62,7 @@ def train(config: TrainConfig, folder: str | Path, device: str = 'auto') -> Path
         for part in model.parts().values():
             part.to(own_device)
         weights = class_weights(sources, len(model.card.classes), config.balance)
-        objective = OBJECTIVES[config.stage](model, weights, **speakers(config, model),
+        objective = OBJECTIVES[config.stage](model, weights, **split_networks(config, model),
                                              **teachers(config, model))
         run = Run(config, model, objective.to(own_device), folder, precision)
         check_room(folder, objective.trained, model.parts().values())

@@ -87,7 +87,7 @@ def teachers(config: TrainConfig, model: Model) -> dict[str, Teacher]:
     return {'teacher': Teacher(found, model.card, device_of(model))}
 
 
-def speakers(config: TrainConfig, model: Model) -> dict[str, list[nn.Module]]:
+def split_networks(config: TrainConfig, model: Model) -> dict[str, list[nn.Module]]:
     """
     Read the dense networks of `split_networks` -> arguments of the objective: one per source.
 

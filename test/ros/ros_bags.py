@@ -8,12 +8,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from ros_fakes import make_image
+from ros_fakes import make_image, make_segmenter
 
 from sparse_seg_ros.ros.bag import Bag
 from sparse_seg_ros.ros.bag_messages import COMPRESSED, TYPES, parse
 from sparse_seg_ros.ros.bag_writer import BagWriter
-from sparse_seg_ros.ros.replay import bag_image
+from sparse_seg_ros.ros.replay import Replay, ReplayJob, bag_image
 
 START, PERIOD = 1_700_000_000_123_456_789, 100_000_000
 
@@ -77,3 +77,17 @@ def read_bag(path: Path) -> dict[str, list]:
             found.setdefault(connection.topic, []).append(
                 (nanoseconds, parse(raw, connection.msgtype)))
     return found
+
+
+def write_raw(path: Path, items: list) -> None:
+    """Write (topic, type, bytes or message) in their order."""
+    with BagWriter(path) as out:
+        for place, (topic, kind, message) in enumerate(items):
+            raw = message if isinstance(message, bytes) else TYPES.serialize_cdr(message, kind)
+            out.write_raw(topic, kind, START + place, raw)
+
+
+def replay(bag: Path, output: Path, **settings) -> dict:
+    """Replay a bag with the fake model -> report."""
+    return Replay(ReplayJob(bag, output, **settings), make_segmenter()).run(
+        lambda messages, total: messages)

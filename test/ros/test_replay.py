@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 from ros_bags import (
-    START,
     TYPES,
     data_file,
     header,
@@ -18,7 +17,9 @@ from ros_bags import (
     jpeg,
     labels,
     read_bag,
+    replay,
     write_bag,
+    write_raw,
 )
 from ros_fakes import make_image, make_segmenter
 from tiny import tiny_model
@@ -27,15 +28,9 @@ from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.ros.bag import Bag
-from sparse_seg_ros.ros.bag_messages import COMPRESSED, IMAGE
-from sparse_seg_ros.ros.bag_writer import BagWriter
+from sparse_seg_ros.ros.bag_messages import IMAGE
 from sparse_seg_ros.ros.pixels import to_labels
 from sparse_seg_ros.ros.replay import Replay, ReplayJob, bag_image, base_topic
-
-
-def replay(bag, output, **settings) -> dict:
-    return Replay(ReplayJob(bag, output, **settings), make_segmenter()).run(
-        lambda messages, total: messages)
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
@@ -59,15 +54,6 @@ def test_every_image_has_a_mask_with_its_stamp_and_the_input_is_kept(tmp_path, s
         np.testing.assert_array_equal(to_labels(mask), truth)
 
 
-def test_labels_give_miou_whether_they_come_before_or_after_the_image(tmp_path):
-    for name, order in (('before', ('label', 'image')), ('after', ('image', 'label'))):
-        topics = {f'/front/{each}': labels if each == 'label' else image for each in order}
-        path = write_bag(tmp_path / name, topics)
-        report = replay(path, tmp_path / f'{name}_out', labels='/front/label')
-        assert (report['scored'], report['miou']) == (3, 1.0)
-        assert report['iou'] == {'dark': 1.0, 'bright': 1.0}
-
-
 def test_a_bad_image_is_counted_and_named_and_the_rest_is_segmented(tmp_path, capsys):
     path = write_bag(tmp_path / 'bag', {
         '/image/compressed': lambda number: jpeg(number, end=-50 if number == 1 else None)})
@@ -75,14 +61,6 @@ def test_a_bad_image_is_counted_and_named_and_the_rest_is_segmented(tmp_path, ca
     assert (report['frames'], report['invalid']) == (2, 1)
     assert '/image/compressed, message at 1700000000223461789 ns: comp' in capsys.readouterr().err
     assert len(read_bag(tmp_path / 'out')['/segmentation/mask']) == 2
-
-
-def write_raw(path, items: list) -> None:
-    """Write (topic, type, bytes or message) in their order."""
-    with BagWriter(path) as out:
-        for place, (topic, kind, message) in enumerate(items):
-            raw = message if isinstance(message, bytes) else TYPES.serialize_cdr(message, kind)
-            out.write_raw(topic, kind, START + place, raw)
 
 
 def unusable() -> dict:
@@ -119,25 +97,6 @@ def test_an_image_that_the_model_refuses_is_counted(tmp_path):
     assert (report['frames'], report['invalid']) == (2, 1)
 
 
-def small_labels(number: int):
-    """Return labels of another size than the image."""
-    return bag_image(header(number), np.zeros((9, 9), np.uint8), 'mono8')
-
-
-@pytest.mark.parametrize('first', ['/label', '/image'])
-def test_unusable_labels_are_counted_and_the_replay_goes_on(tmp_path, first):
-    bad = {'size': small_labels, 'colour': image, 'id': lambda number: bag_image(
-        header(number), np.full((40, 60), 9, np.uint8), 'mono8')}
-    items = []
-    for number, make in enumerate((labels, *bad.values(), labels)):
-        pair = [('/image', IMAGE, image(number)), ('/label', IMAGE, make(number))]
-        items += pair if first == '/image' else pair[::-1]
-    write_raw(tmp_path / 'bag', items)
-    report = replay(tmp_path / 'bag', tmp_path / 'out', topic='/image', labels='/label')
-    assert (report['frames'], report['invalid']) == (5, 3)
-    assert (report['scored'], report['unscored'], report['miou']) == (2, 3, 1.0)
-
-
 def test_of_many_unusable_messages_ten_are_named(tmp_path, capsys):
     write_raw(tmp_path / 'bag', [('/image', IMAGE, b'')] * 30)
     assert replay(tmp_path / 'bag', tmp_path / 'out')['invalid'] == 30
@@ -155,56 +114,6 @@ def test_topics_of_other_nodes_under_segmentation_are_kept(tmp_path, capsys):
     assert counts['/front/segmentation/mask'] == 3  # the new ones
     assert 'outputs of an earlier run were replaced: /front/segmentation/mask (3)' \
         in capsys.readouterr().err
-
-
-def restamped(make, stamp):
-    """Return a maker of the same messages with other stamps."""
-    def remake(number: int):
-        message = make(number)
-        message.header.stamp.sec, message.header.stamp.nanosec = stamp(number), 0
-        return message
-    return remake
-
-
-@pytest.mark.parametrize(('stamp', 'reason'), [
-    (lambda number: 0, '4 of 4 labels were not scored: 4 have stamp 0'),
-    (lambda number: 7, '4 of 4 labels were not scored: 4 share their stamp'),
-    (lambda number: number // 2 + 7 if number < 2 else number + 7, '2 of 4 labels were not'),
-    ])
-def test_labels_whose_stamps_tell_nothing_are_not_scored(tmp_path, capsys, stamp, reason):
-    path = write_bag(tmp_path / 'bag', {'/image': restamped(image, stamp),
-                                        '/label': restamped(labels, stamp)}, frames=4)
-    report = replay(path, tmp_path / 'out', labels='/label')
-    assert report['scored'] == 4 - report['unscored'] and reason in capsys.readouterr().err
-    assert report['miou'] == (1.0 if report['scored'] else None)
-
-
-def test_labels_in_a_png_are_scored(tmp_path):
-    def png(number: int):
-        message = labels(number)
-        array = np.array(message.data).reshape(message.height, message.width)
-        return TYPES.types[COMPRESSED](header=message.header, format='png',
-                                       data=cv2.imencode('.png', array)[1].ravel())
-    path = write_bag(tmp_path / 'bag', {'/image': image, '/label/compressed': png})
-    report = replay(path, tmp_path / 'out', labels='/label/compressed')
-    assert (report['scored'], report['unscored'], report['miou']) == (3, 0, 1.0)
-
-
-def test_labels_without_an_image_are_told(tmp_path, capsys):
-    path = write_bag(tmp_path / 'bag', {'/image': image, '/label': restamped(labels,
-                                                                            lambda number: 5)})
-    assert replay(path, tmp_path / 'out', labels='/label')['miou'] is None
-    assert '3 of 3 labels were not scored: 3 have no image of their' in capsys.readouterr().err
-
-
-def test_a_replay_that_scores_nothing_fails_with_valid_json(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr('sparse_seg_ros.zoo.load', lambda *arguments: make_segmenter())
-    path = write_bag(tmp_path / 'bag', {'/image': image, '/label': restamped(labels,
-                                                                            lambda number: 0)})
-    assert main(['replay', str(path), '-o', str(tmp_path / 'out'), '--labels', '/label',
-                 '--json', str(tmp_path / 'n.json')]) == 1
-    assert 'mIoU n/a over 0 labelled frames' in capsys.readouterr().out
-    assert json.loads((tmp_path / 'n.json').read_text(), parse_constant=pytest.fail)
 
 
 def test_what_was_read_of_a_damaged_bag_is_kept(tmp_path):

@@ -38,7 +38,7 @@ from sparse_seg_ros.training.loop import (
 )
 from sparse_seg_ros.training.objectives import OBJECTIVES
 from sparse_seg_ros.training.record import Record, plain
-from sparse_seg_ros.training.start import speakers, start_model, teachers
+from sparse_seg_ros.training.start import split_networks, start_model, teachers
 from sparse_seg_ros.yaml_files import read_yaml
 
 train = partial(loop.train, device='cpu')
@@ -146,7 +146,7 @@ def cross_fitted(folder, config):
 def test_each_split_is_spoken_to_by_the_network_that_has_not_seen_it(tmp_path, config):
     config = cross_fitted(tmp_path, config)
     model = start_model(config)
-    objective = OBJECTIVES['refiner'](model, torch.ones(11), **speakers(config, model))
+    objective = OBJECTIVES['refiner'](model, torch.ones(11), **split_networks(config, model))
     images, sources = torch.randn(4, 3, 48, 64), torch.tensor([2, 0, 1, 0])
     with torch.no_grad():
         logits, _ = objective.coarse(images, sources)

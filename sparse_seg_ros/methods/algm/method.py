@@ -85,7 +85,7 @@ class Algm(Dense):
             self.merging, self.network.token_counts = merging, counts
 
     def count_call(self, shape: torch.Size, left: list[int]) -> int:
-        """Count one image of this shape, while each block has so many tokens left."""
+        """Count one image of this shape; left: tokens after each block."""
         self.network.encoder.merges = {layer: partial(keep_first, count=count)
                                        for layer, count in enumerate(left, start=1)}
         return count_module(self.network, 1, *shape[1:])
@@ -122,7 +122,7 @@ class Algm(Dense):
 
 
 def keep_first(tokens: Tokens, _: Tensor, count: int) -> Tokens:
-    """Leave so many tokens, whichever: what is counted depends on how many there are alone."""
+    """Keep the first tokens, as many as count: the cost depends on nothing but their number."""
     values, (rows, columns) = tokens.values[:, :count], tokens.grid_hw
     groups = values.new_zeros((len(values), 1 + rows * columns), dtype=torch.int64)
     return replace(tokens, values=values, groups=groups)
