@@ -43,22 +43,22 @@ PASSED_ON = {  # name: default
 
 def make_player(context: LaunchContext) -> list:
     """Return the player of the bag, whose end is that of the launch if so wanted."""
-    given = {name: LaunchConfiguration(name).perform(context)
+    values = {name: LaunchConfiguration(name).perform(context)
              for name in ('bag', 'rate', 'delay', 'end_with_bag')}
     if not launching.is_installed('ros2bag'):
         wanted = map(launching.debian_package, ('ros2bag', 'rosbag2_storage_mcap'))
         raise ValueError(f"ros2bag is not installed; install {' and '.join(wanted)}, or use "
                          '`sparse_seg replay`')
-    ends = launching.read_switch(given['end_with_bag'], 'end_with_bag')
+    ends = launching.read_switch(values['end_with_bag'], 'end_with_bag')
     return [ExecuteProcess(
         output='screen', on_exit=Shutdown(reason='the bag has ended') if ends else None,
-        cmd=['ros2', 'bag', 'play', launching.existing(given['bag'], 'bag'), '--clock', '100',
-             '--rate', given['rate'], '--delay', given['delay']])]
+        cmd=['ros2', 'bag', 'play', launching.existing(values['bag'], 'bag'), '--clock', '100',
+             '--rate', values['rate'], '--delay', values['delay']])]
 
 
 def generate_launch_description() -> LaunchDescription:
     """Return a player that waits for the node to load, and the node under simulated time."""
-    given = {name: LaunchConfiguration(name) for name in PASSED_ON}
+    values = {name: LaunchConfiguration(name) for name in PASSED_ON}
     return LaunchDescription([
         DeclareLaunchArgument('bag', description='rosbag2 folder, .mcap or .db3 file'),
         DeclareLaunchArgument('rate', default_value='1.0', description='speed of playing'),
@@ -71,5 +71,5 @@ def generate_launch_description() -> LaunchDescription:
         OpaqueFunction(function=make_player),
         IncludeLaunchDescription(
             PythonLaunchDescriptionSource(str(SHARE / 'launch' / 'seg.launch.py')),
-            launch_arguments={**given, 'use_sim_time': 'true'}.items()),
+            launch_arguments={**values, 'use_sim_time': 'true'}.items()),
     ])

@@ -46,33 +46,33 @@ CHOICES = {'log_level': ['debug', 'info', 'warn', 'error', 'fatal']}
 
 
 def make_nodes(context: LaunchContext) -> list:
-    """Return node and RViz for the arguments given; all of them are checked first."""
-    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    cameras = launching.read_cameras(given['cameras'])
+    """Return node and RViz for the arguments of the launch; all of them are checked first."""
+    values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    cameras = launching.read_cameras(values['cameras'])
     segmentation = LifecycleNode(
         package='sparse_seg_ros', executable='segmentation_node', name='segmentation',
-        namespace=given['namespace'], output='screen',
-        parameters=[launching.existing(given['params_file'], 'params_file'),
-                    launching.parameters(given)],
-        remappings=launching.remappings(given['image'], cameras),
-        arguments=['--ros-args', '--log-level', given['log_level']])
-    if not launching.read_switch(given['rviz'], 'rviz'):
+        namespace=values['namespace'], output='screen',
+        parameters=[launching.existing(values['params_file'], 'params_file'),
+                    launching.parameters(values)],
+        remappings=launching.remappings(values['image'], cameras),
+        arguments=['--ros-args', '--log-level', values['log_level']])
+    if not launching.read_switch(values['rviz'], 'rviz'):
         return [segmentation]
     if not launching.is_installed('rviz2'):
         return [LogInfo(msg='rviz2 is not installed, so RViz is not started; install '
                             f"{launching.debian_package('rviz2')}"), segmentation]
-    return [segmentation, make_rviz(given, cameras)]
+    return [segmentation, make_rviz(values, cameras)]
 
 
-def make_rviz(given: dict[str, str], cameras: list[str]) -> Node:
+def make_rviz(values: dict[str, str], cameras: list[str]) -> Node:
     """Return RViz, in the namespace of the first camera where there are several."""
     return Node(
         package='rviz2', executable='rviz2',
-        namespace='/'.join(part for part in (given['namespace'], *cameras[:1]) if part),
+        namespace='/'.join(part for part in (values['namespace'], *cameras[:1]) if part),
         arguments=['-d', str(SHARE / 'rviz' / 'seg.rviz')],
-        parameters=[{'use_sim_time': launching.read_switch(given['use_sim_time'],
+        parameters=[{'use_sim_time': launching.read_switch(values['use_sim_time'],
                                                            'use_sim_time')}],
-        remappings=[('image', given['image'])])
+        remappings=[('image', values['image'])])
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -195,8 +195,8 @@ class NodeConfig(Settings):
                           changes='unconfigured')
     precision: str = setting('auto', 'arithmetic of the networks; auto = the fastest safe one',
                              choices=('auto', 'fp32', 'bf16', 'fp16'), changes='unconfigured')
-    threads: int = setting(0, 'CPU threads that compute; 0 = as many as other processes leave '
-                           'cores free', at_least=0, at_most=256, changes='live')
+    threads: int = setting(0, 'CPU threads of torch; 0 = as many as other processes leave cores '
+                           'free', at_least=0, at_most=256, changes='live')
     cameras: tuple = setting((), 'camera namespaces; empty = one camera on topic image')
     image_transport: str = setting('raw', 'type of the input topic', choices=('raw', 'compressed'))
     reliability: str = setting('auto', 'of the image subscription; auto = as the publishers offer',

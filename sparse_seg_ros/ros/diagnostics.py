@@ -75,7 +75,7 @@ class Diagnostics:
         segmenter, worker = node.segmenter, node.worker  # may go while we look
         description = segmenter.description if segmenter else {}
         if worker is not None:
-            description = {**description, 'threads': str(worker.threads.used)}
+            description = {**description, 'torch threads': str(worker.threads.used)}
         found = [statuses.engine_status(node.state, description, node.error),
                  statuses.timing_status(
                      self.times, node.config.budget_milliseconds, node.newest.running_seconds(),

@@ -47,14 +47,14 @@ def read_cameras(text: str) -> list[str]:
     return [name for name in names if name]
 
 
-def parameters(given: Mapping[str, str]) -> dict[str, object]:
+def parameters(values: Mapping[str, str]) -> dict[str, object]:
     """Arguments by name -> the parameters that go over those of params_file."""
-    chosen: dict[str, object] = {name: given[name] for name in OVER_PARAMS_FILE if given[name]}
-    if given['autostart']:
-        chosen['autostart'] = read_switch(given['autostart'], 'autostart')
-    if read_cameras(given['cameras']):
-        chosen['cameras'] = read_cameras(given['cameras'])
-    return chosen | {'use_sim_time': read_switch(given['use_sim_time'], 'use_sim_time')}
+    chosen: dict[str, object] = {name: values[name] for name in OVER_PARAMS_FILE if values[name]}
+    if values['autostart']:
+        chosen['autostart'] = read_switch(values['autostart'], 'autostart')
+    if read_cameras(values['cameras']):
+        chosen['cameras'] = read_cameras(values['cameras'])
+    return chosen | {'use_sim_time': read_switch(values['use_sim_time'], 'use_sim_time')}
 
 
 def remappings(image: str, cameras: list[str]) -> list[tuple[str, str]]:

@@ -135,8 +135,8 @@ class Worker:
 
     def apply_limits(self, config: NodeConfig) -> None:
         """Set threshold and budget of the configuration, or the model's own below 0."""
-        for name, asked in (('alpha', config.alpha_nats), ('budget', config.budget)):
-            wanted = self.own_limits[name] if asked < 0 else asked
+        for name, value in (('alpha', config.alpha_nats), ('budget', config.budget)):
+            wanted = self.own_limits[name] if value < 0 else value
             if wanted != getattr(self.segmenter, name):
                 setattr(self.segmenter, name, wanted)
 

@@ -106,7 +106,7 @@ def test_the_threads_asked_for_compute_and_the_diagnostics_say_so(ros, monkeypat
     monkeypatch.setattr(Brightness, '__call__', lambda *given: (
         used.append(torch.get_num_threads()), compute(*given))[1])
     serve(ros, node, connect(ros), image())
-    assert node.diagnostics.collect()[0].values['threads'] == '3' and used == [3]
+    assert node.diagnostics.collect()[0].values['torch threads'] == '3' and used == [3]
 
 
 BAD = {
