@@ -19,7 +19,7 @@ PACKAGES = {  # import name: (what it is for, command that installs it)
     'rclpy': ('node, demo and node benchmark',
               "source a ROS 2 install, or pip install -e '.[ros]' in an environment without one"),
     'launch_ros': ('ros2 launch', 'it comes with a ROS 2 install: ros-$ROS_DISTRO-launch-ros'),
-    'cv_bridge': ('Bayer and YUV images by ROS itself; without it by OpenCV',
+    'cv_bridge': ('image encodings beyond those that the node converts itself',
                   'sudo apt install ros-$ROS_DISTRO-cv-bridge'),
     'vision_msgs': ('topic segmentation/label_info',
                     'sudo apt install ros-$ROS_DISTRO-vision-msgs'),
