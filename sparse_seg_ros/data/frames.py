@@ -21,7 +21,8 @@ class Frames:
     """
     A sequence of (image (H, W, 3) uint8 RGB, label (H, W) uint8) pairs, read when asked for.
 
-    classes: names of the ids, where a labels.yaml lies beside the split; else empty.
+    classes: names of the ids, where a labels.yaml lies beside the split; else empty. A label with
+    other ids is refused when it is read.
     """
 
     def __init__(self, paths: list[tuple[Path, Path]], classes: tuple[str, ...] = ()):
@@ -38,6 +39,8 @@ class Frames:
                     'stored' if is_turned(image_path, label.shape) else '')
             raise ValueError(f'{label_path} is {label.shape}, its image {image.shape[:2]}; '
                              f'both must have the same size{cure}')
+        if self.classes:
+            self.check(index, (image, label), len(self.classes))
         return image, label
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -113,9 +113,17 @@ def test_frames_know_the_classes_that_lie_beside_them(tmp_path):
     check_classes([], ('crop',), 'the model')
     with pytest.raises(ValueError, match='the frames have the classes crop, weed, the model ha'):
         check_classes(pairs, ('sky', 'weed'), 'the model')
+
+
+def test_a_label_with_other_ids_than_its_classes_is_named(tmp_path):
+    split = write(tmp_path, 'image.png label.png')
+    pairs = frames(split)
+    pairs.check(0, pairs[0], 48)
     with pytest.raises(ValueError, match='label.png: labels must be below 2 or 255 for void, got'):
         pairs.check(0, pairs[0], 2)
-    pairs.check(0, pairs[0], 48)
+    (tmp_path / 'labels.yaml').write_text('classes: {crop: [0, 255, 0], weed: [255, 0, 0]}\n')
+    with pytest.raises(ValueError, match='label.png: labels must be below 2 or 255 for void, got'):
+        frames(split)[0]
 
 
 def test_an_image_that_its_exif_tag_turns_is_told_apart_from_a_wrong_size(tmp_path):
