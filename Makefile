@@ -26,6 +26,9 @@ ifdef ROS_DISTRO
 	$(PIP) install torch safetensors rosbags tqdm matplotlib pytest ruff 'transformers>=5.20' scipy
 	$(PIP) install --no-deps --editable .
 else
+	@$(PYTHON) -c 'import platform, sys; sys.exit(sys.version_info >= (3, 14) or \
+		platform.machine() != "x86_64")' || { echo "ROS 2 comes as wheels for Python 3.10 to 3.13 on \
+	x86-64 only; source an installed ROS 2 first, or make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --constraint constraints.txt --editable '.[ros,test]'
 endif

@@ -67,15 +67,16 @@ def default_folder(bag: Path | None) -> Path:
 
 def tell(job, numbers: dict) -> None:
     """Print what happened, where it is, and what to do next."""
-    from sparse_seg_ros.ros.demo_page import next_steps
+    from sparse_seg_ros.ros.demo_page import advice, next_steps
 
     spent, latency = numbers['milliseconds']['segment'], numbers['latency_milliseconds']
     steps = '\n'.join(f'# {about}\n{command}' for about, command in next_steps(numbers))
+    hint = advice(numbers)
     print(f"""
 {numbers['published']} of {numbers['sent']} frames segmented, {numbers['superseded']} superseded \
 by newer ones, {numbers['not_received']} not received
 {spent['p50']:.0f} ms to segment a frame (p95 {spent['p95']:.0f}), {latency['p50']:.0f} ms from \
-camera to mask (p95 {latency['p95']:.0f}), {numbers['refined']:.1%} of the pixels refined
+camera to mask (p95 {latency['p95']:.0f}), {numbers['refined']:.1%} of the pixels refined{hint and chr(10) + hint}
 
 page       {numbers['page']}
 pictures   {job.pictures}, {job.out / 'contact_sheet.jpg'}

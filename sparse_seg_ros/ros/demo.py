@@ -91,7 +91,8 @@ def run_demo(job: DemoJob, say: Callable[[str], None] = print) -> dict[str, Any]
     if len(played['stamps']) < played['sent']:
         say(f'{played["sent"]} images have only {len(played["stamps"])} different stamps; '
             'pictures and times show one image of each')
-    numbers = {'bag': str(bag), 'topic': topic, 'in_bag': count_images(bag, topic),
+    numbers = {'bag': str(bag), 'model': job.model, 'topic': topic,
+               'in_bag': count_images(bag, topic),
                'recording': str(job.recording),
                'labels': None if job.bag else LABEL_TOPIC,
                **summarise(played, recording)}

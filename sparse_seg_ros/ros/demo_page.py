@@ -98,15 +98,14 @@ def headline(numbers: Mapping[str, Any]) -> str:
 
 
 def advice(numbers: Mapping[str, Any]) -> str:
-    """Return what helps where the model is too slow for the camera; nothing where it keeps up."""
+    """Say what helps where the model is too slow for the camera; '' where it keeps up."""
     if numbers['superseded'] <= numbers['sent'] * MANY_SUPERSEDED:
         return ''
     a_second = 1e3 / max(numbers['milliseconds']['segment']['p50'], 1e-9)
-    return (f'<p class="note">This machine segments {a_second:.1f} frames a second; the camera '
-            f"sends {numbers['rate_hz']:.1f}. A frame that arrives meanwhile replaces the one "
-            'that waits, so the output does not lag. For more frames, refine fewer pixels '
-            '(<code>budget</code>), take the dense model (<code>model: config/dense.yaml</code>), '
-            'or use a GPU.</p>')
+    return (f'This machine segments {a_second:.1f} frames a second; the camera sends '
+            f"{numbers['rate_hz']:.1f}. A frame that arrives meanwhile replaces the one that waits, "
+            'so the output does not lag. For more frames, refine fewer pixels (budget), take the '
+            'dense model (config/dense.yaml), or use a GPU.')
 
 
 def model_line(engine: Mapping[str, str]) -> str:
@@ -174,16 +173,20 @@ def next_steps(numbers: Mapping[str, Any]) -> list[tuple[str, str]]:
     labels = f' --labels {numbers["labels"]}' if numbers['labels'] else ''
     remap = f' --ros-args -r image:={topic}' if is_raw else ''
     transport = '' if is_raw else ' image_transport:=compressed'
+    model = numbers['model']
+    chosen = ('', '') if model == 'demo' else (f' --model {model}', f' model:={model}')
     demo = 'make demo BAG=' if is_checkout() else f'{program()} demo --bag '
     rviz = 'rviz/seg.rviz' if is_checkout() else share() / 'rviz' / 'seg.rviz'
     return [
         ('the same with a bag of your camera', f'{demo}path/to/bag'),
         ('every frame of a bag, offline',
-         f'{program()} replay {numbers["bag"]} -o segmented --preview pictures{labels}'),
+         f'{program()} replay {numbers["bag"]} -o segmented --preview pictures{labels}'
+         f'{chosen[0]}'),
         ('with ROS 2: look at this recording in RViz',
          f'ros2 bag play {numbers["recording"]} --loop\nrviz2 -d {rviz}{remap}'),
         ('with ROS 2: your camera, live',
-         f'ros2 launch sparse_seg_ros seg.launch.py image:={topic}{transport} rviz:=true')]
+         f'ros2 launch sparse_seg_ros seg.launch.py image:={topic}{transport}{chosen[1]} '
+         'rviz:=true')]
 
 
 def is_checkout() -> bool:

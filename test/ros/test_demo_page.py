@@ -13,7 +13,7 @@ from sparse_seg_ros.ros import demo_page
 
 NUMBERS = {'sent': 100, 'in_bag': 221, 'topic': '/camera/image_raw', 'rate_hz': 25.0,
            'superseded': 10, 'milliseconds': {'segment': {'p50': 400.0, 'p95': 500.0}},
-           'bag': 'drive', 'recording': 'out/segmented_bag', 'labels': None}
+           'bag': 'drive', 'model': 'demo', 'recording': 'out/segmented_bag', 'labels': None}
 
 
 def test_it_says_how_many_of_the_frames_were_played():
@@ -40,6 +40,12 @@ def test_the_next_commands_exist_in_an_installed_package(on_path, tmp_path, monk
     program = 'sparse_seg' if on_path else 'ros2 run sparse_seg_ros sparse_seg'
     assert f'{program} demo --bag path/to/bag' in commands and 'make' not in commands
     assert f'rviz2 -d {tmp_path}/rviz/seg.rviz' in commands
+
+
+def test_the_next_commands_keep_the_model():
+    commands = '\n'.join(command for _, command in
+                         demo_page.next_steps(NUMBERS | {'model': 'demo_full'}))
+    assert '--model demo_full' in commands and ' model:=demo_full rviz' in commands
 
 
 def test_the_next_commands_exist_in_a_checkout():
