@@ -33,8 +33,8 @@ TABLE_NATS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('--model', default='demo', help='zoo name, method YAML, weights file or '
-                        'Hugging Face folder')
+    parser.add_argument('--model', default='demo', help='zoo name, method YAML, weights file, '
+                        'run folder or Hugging Face folder')
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--frames', metavar='FOLDER/SPLIT', help='labelled frames on disk')
     source.add_argument('--street', type=int, metavar='N', help='N rendered 1024x2048 scenes')

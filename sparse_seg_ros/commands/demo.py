@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'camera was, less if this machine is too slow for that')
     parser.add_argument('--size', default='540x960', help='HxW of the street')
     parser.add_argument('--seed', type=int, default=7, help='another seed is another street')
-    parser.add_argument('--model', default='demo', help='zoo name, method YAML, weights file or '
-                        'Hugging Face folder')
+    parser.add_argument('--model', default='demo', help='zoo name, method YAML, weights file, '
+                        'run folder or Hugging Face folder')
     parser.add_argument('--device', default='auto', help='cpu, cuda, cuda:0 or auto')
     parser.add_argument('--precision', default='auto', choices=('auto', 'fp32', 'bf16', 'fp16'))
     parser.add_argument('--out', type=Path, help='folder to write to (default: out/demo, or for a '

@@ -7,7 +7,7 @@ A packed model has half-size weights and its test scores in the card. An engine 
 size of images, checked against torch, and found again by a method YAML with the same engine.
 
 examples:
-  sparse_seg export runs/refiner/model.safetensors -o models/demo.safetensors \
+  sparse_seg export runs/refiner -o models/demo.safetensors \
       --calibration runs/refiner/method.yaml --scores bench/results/camvid_test.json
   sparse_seg export demo --engine onnxruntime --size 1024x2048
   sparse_seg export config/my_robot.yaml --engine tensorrt --precision fp16
@@ -24,8 +24,8 @@ from sparse_seg_ros.config import read_size
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('model', help='weights file of a run; with --engine also a zoo name or '
-                        'method YAML')
+    parser.add_argument('model', help='run folder or weights file; with --engine also a zoo '
+                        'name or method YAML')
     parser.add_argument('-o', '--out', help='weights file to write; for --engine a folder '
                         '(default: engine_folder of the YAML, or ~/.cache/sparse_seg_ros)')
     parser.add_argument('--precision', choices=('fp32', 'bf16', 'fp16'),

@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('bag', type=Path, help='rosbag2 folder, or its .mcap or .db3 file')
     parser.add_argument('-o', '--output', type=Path, required=True,
                         help='bag to write: all of the input, masks, uncertainty, timing')
-    parser.add_argument('--model', default='demo', help='zoo name, method YAML, weights file or '
-                        'Hugging Face folder')
+    parser.add_argument('--model', default='demo', help='zoo name, method YAML, weights file, '
+                        'run folder or Hugging Face folder')
     parser.add_argument('--device', default='auto', help='cpu, cuda, cuda:0 or auto')
     parser.add_argument('--precision', default='auto', choices=('auto', 'fp32', 'bf16', 'fp16'))
     parser.add_argument('--topic', help='image topic (default: the only one with colours)')

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from statistics import fmean, stdev
 
 from sparse_seg_ros.evaluation.ablation import Outcome, Plan
-from sparse_seg_ros.evaluation.tables import grid, machine, markdown, percent
+from sparse_seg_ros.evaluation.tables import finite, grid, machine, markdown, percent
 
 Outcomes = dict[str, Outcome | Exception]
 STAGES = ('dense', 'select', 'extract', 'ensemble', 'label', 'total')
@@ -127,10 +126,3 @@ def to_record(plan: Plan, outcomes: Outcomes) -> dict:
     return finite({**asdict(plan.data), 'baseline': plan.baseline, **machine(),
                    'variants': {name: asdict(variant) for name, variant in plan.variants.items()},
                    'rows': figures})
-
-
-def finite(values: object) -> object:
-    """Replace what JSON cannot say, not a number, by null."""
-    if isinstance(values, dict):
-        return {key: finite(value) for key, value in values.items()}
-    return None if isinstance(values, float) and not math.isfinite(values) else values

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import subprocess
 from dataclasses import asdict
@@ -33,8 +34,8 @@ def grid(head: list[str], rows: list[list[str]]) -> str:
 
 
 def percent(fraction: float) -> str:
-    """0.123 -> '12.3'."""
-    return f'{100 * fraction:.1f}'
+    """0.123 -> '12.3', and '-' where there was nothing to measure."""
+    return '-' if math.isnan(fraction) else f'{100 * fraction:.1f}'
 
 
 def percents(scores: dict[str, float], classes: list[str]) -> list[str]:
@@ -44,7 +45,14 @@ def percents(scores: dict[str, float], classes: list[str]) -> list[str]:
 
 def record(reports: dict[str, Report], **about: object) -> dict:
     """Reports and what they were measured on, for a JSON file."""
-    return {**about, **machine(), 'rows': {name: asdict(r) for name, r in reports.items()}}
+    return finite({**about, **machine(), 'rows': {name: asdict(r) for name, r in reports.items()}})
+
+
+def finite(values: object) -> object:
+    """Replace what JSON cannot say, not a number, by null."""
+    if isinstance(values, dict):
+        return {key: finite(value) for key, value in values.items()}
+    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 def machine() -> dict:

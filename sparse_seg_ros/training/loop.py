@@ -12,13 +12,13 @@ but on a CPU only the share of their process.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from sparse_seg_ros.checkpoints import Model, ModelCard, build_model, save_model
@@ -34,6 +34,7 @@ from sparse_seg_ros.processes import (
     own_rank,
 )
 from sparse_seg_ros.segmenter import PRECISIONS
+from sparse_seg_ros.training.averages import Norms, average_from_the_start
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.objectives import OBJECTIVES, DenseObjective
 from sparse_seg_ros.training.record import FREE, Record, preview, refuse_others
@@ -95,6 +96,7 @@ class Run:
         self.average = AveragedModel(
             objective.trained, multi_avg_fn=average_from_the_start(config.averaging),
             use_buffers=True)
+        self.norms = Norms(objective.trained)
         groups, self.factors = parameter_groups(objective.trained, config)
         self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == 'fp16')
@@ -146,6 +148,7 @@ class Run:
 
     def step(self, batch: Batch, rate: float) -> Tensor:
         """One step of the optimiser on what `Batches` yields -> its loss."""
+        self.norms.set_momenta(int(self.average.n_averaged))
         images = normalise(batch[0], self.model.card, self.device)
         labels, sources = (part.to(self.device) for part in batch[1:])
         with torch.autocast(self.device.type, PRECISIONS[self.precision],
@@ -223,19 +226,6 @@ def autocast_precision(name: str, device_type: str) -> str:
     if name == 'auto' and device_type == 'cuda':
         return 'bf16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'fp16'
     return choose_precision(name, device_type)
-
-
-def average_from_the_start(decay: float) -> Callable[..., None]:
-    """
-    Return the running average of weights with a decay per step, once enough steps are behind it.
-
-    After n steps the decay is at most (1 + n) / (10 + n), as in TensorFlow's and timm's averages:
-    or the random weights that a short training began with would be most of its result.
-    """
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
-        steps = int(count)
-        get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))(averaged, current, count)
-    return update
 
 
 def share(objective: nn.Module) -> nn.Module:

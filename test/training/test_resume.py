@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sparse_seg_ros.training.config import TrainConfig
-from sparse_seg_ros.training.loop import average_from_the_start, train
+from sparse_seg_ros.training.loop import train
 from sparse_seg_ros.training.record import Record, duration
 from sparse_seg_ros.training.state import read_state, write_state
 from sparse_seg_ros.yaml_files import read_yaml
@@ -106,15 +106,6 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_last_state(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert read_state(path) == {'epoch': 1}
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_the_average_of_a_short_training_is_not_its_random_start():
-    averaged, update = [torch.zeros(1)], average_from_the_start(0.995)
-    for step in range(1, 101):
-        update(averaged, [torch.ones(1)], step)
-    assert averaged[0] > 0.999  # 0.39 by a decay of 0.995 from the first step on
-    update(averaged, [torch.zeros(1)], 100_000)
-    assert averaged[0] == pytest.approx(0.995, abs=1e-3)
 
 
 def test_times_are_said_in_the_unit_that_fits():
