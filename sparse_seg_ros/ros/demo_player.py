@@ -162,6 +162,9 @@ class Player:
             is_complete = now['received'] >= count and not now['waiting']
             if is_complete or now == before and not now['waiting']:
                 return
+            if now == before:
+                self.wait(lambda known=now: self.counters != known, READY_SECONDS,
+                          'the node finishes no frame; does its model hang?')
             before = now
 
     def wait_for_reports(self, number: int) -> None:
