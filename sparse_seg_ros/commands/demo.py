@@ -71,12 +71,13 @@ def tell(job, numbers: dict) -> None:
 
     spent, latency = numbers['milliseconds']['segment'], numbers['latency_milliseconds']
     steps = '\n'.join(f'# {about}\n{command}' for about, command in next_steps(numbers))
-    hint = advice(numbers)
+    hint = advice(numbers) and f'\n{advice(numbers)}'
     print(f"""
 {numbers['published']} of {numbers['sent']} frames segmented, {numbers['superseded']} superseded \
 by newer ones, {numbers['not_received']} not received
 {spent['p50']:.0f} ms to segment a frame (p95 {spent['p95']:.0f}), {latency['p50']:.0f} ms from \
-camera to mask (p95 {latency['p95']:.0f}), {numbers['refined']:.1%} of the pixels refined{hint and chr(10) + hint}
+camera to mask (p95 {latency['p95']:.0f}), {numbers['refined']:.1%} of the pixels \
+refined{hint}
 
 page       {numbers['page']}
 pictures   {job.pictures}, {job.out / 'contact_sheet.jpg'}

@@ -103,9 +103,9 @@ def advice(numbers: Mapping[str, Any]) -> str:
         return ''
     a_second = 1e3 / max(numbers['milliseconds']['segment']['p50'], 1e-9)
     return (f'This machine segments {a_second:.1f} frames a second; the camera sends '
-            f"{numbers['rate_hz']:.1f}. A frame that arrives meanwhile replaces the one that waits, "
-            'so the output does not lag. For more frames, refine fewer pixels (budget), take the '
-            'dense model (config/dense.yaml), or use a GPU.')
+            f"{numbers['rate_hz']:.1f}. A frame that arrives meanwhile replaces the one that "
+            'waits, so the output does not lag. For more frames, refine fewer pixels (budget), '
+            'take the dense model (config/dense.yaml), or use a GPU.')
 
 
 def model_line(engine: Mapping[str, str]) -> str:

@@ -43,6 +43,10 @@ class Diagnostics:
             PERIOD_SECONDS, self.report, clock=Clock(clock_type=ClockType.STEADY_TIME),
             callback_group=MutuallyExclusiveCallbackGroup())
 
+    def forget_times(self) -> None:
+        """Begin anew, for another model."""
+        self.times = StageTimes()
+
     def add_times(self, milliseconds: Mapping[str, float]) -> None:
         """Keep the times of a frame that was segmented, whether published or not."""
         self.times.add(milliseconds, self.node.config.budget_milliseconds)

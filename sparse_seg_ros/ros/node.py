@@ -149,6 +149,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
             camera = Camera(self, namespace, self.config, outputs, self.newest.put)
             self.cameras[camera.name] = camera
         self.label_info = LabelInfoPublisher(self, namespaces, self.segmenter.labels)
+        self.diagnostics.forget_times()
         self.worker = Worker(self.segmenter, self.newest, self.cameras, lambda: self.config,
                              self.diagnostics)
 

@@ -134,3 +134,13 @@ def test_deactivating_publishes_the_frame_in_flight_and_keeps_the_counters_exact
     node.trigger_deactivate()
     counts = node.newest.counters('camera')
     assert counts.waiting == 0 and (counts.published, counts.abandoned) == (1, 1)
+
+
+def test_times_of_a_former_model_are_forgotten(ros):
+    node = ros.segmentation()
+    node.autostart()
+    serve(ros, node, connect(ros), image())
+    assert node.diagnostics.times.times
+    for step in (node.trigger_deactivate, node.trigger_cleanup, node.trigger_configure):
+        step()
+    assert not node.diagnostics.times.times

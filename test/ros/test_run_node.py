@@ -131,4 +131,5 @@ def test_a_slow_model_keeps_no_image_from_being_received(domain):
     case = Case(240, 320, 'reliable', frames=200, rate_hz=100.0, method_milliseconds=30.0)
     found = measure(case, domain)
     assert found['is_accounted'] and found['superseded'] > 0
-    assert found['received'] > 100  # all on quiet cores; tens while the executor span
+    # Three to four times as many on quiet cores; hardly more while the executor span.
+    assert found['received'] > 1.5 * found['published']
