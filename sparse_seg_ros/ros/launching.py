@@ -5,13 +5,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.ros.texts import LONG, cut
 
 OVER_PARAMS_FILE = ('model', 'device', 'precision', 'image_transport', 'reliability')
 SWITCHES = {'true': True, 'false': False}
+NODE = 'segmentation'
+TOPIC = re.compile(r'[~/]?[A-Za-z_]\w*(/[A-Za-z_]\w*)*|~/[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)
 
 
 def is_installed(package: str) -> bool:

@@ -114,7 +114,8 @@ def spin(node: SegmentationNode, stopping: threading.Event) -> None:
         except Exception as error:  # the edge that must survive: a callback, or a request to rclpy
             node.diagnostics.add_error(error)
     starter.join()
-    executor.shutdown()  # after the callbacks in progress, which may be a transition
+    executor._executor.shutdown()  # its threads: rclpy frees what their callbacks still use
+    executor.shutdown()
     node.release()
     node.destroy_node()
 
