@@ -49,10 +49,12 @@ def make_nodes(context: LaunchContext) -> list:
     """Return node and RViz for the arguments given; all of them are checked first."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     cameras = launching.read_cameras(given['cameras'])
+    name = launching.full_name(given['namespace'],
+                               context.launch_configurations.get('ros_namespace', ''))
     segmentation = LifecycleNode(
-        package='sparse_seg_ros', executable='segmentation_node', name='segmentation',
+        package='sparse_seg_ros', executable='segmentation_node', name=launching.NODE,
         namespace=given['namespace'], output='screen',
-        parameters=[launching.existing(given['params_file'], 'params_file'),
+        parameters=[launching.params_file(given['params_file'], name),
                     launching.parameters(given)],
         remappings=launching.remappings(given['image'], cameras),
         arguments=['--ros-args', '--log-level', given['log_level']])
