@@ -16,6 +16,8 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from ros_images import connect, image, serve
 
+from sparse_seg_ros.ros.node import load_model
+
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
 DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP
 
@@ -131,3 +133,10 @@ def test_deactivating_publishes_the_frame_in_flight_and_keeps_the_counters_exact
     counts = node.newest.counters('camera')
     assert counts.waiting == 0 and counts.received == counts.settled == 2
     assert counts.published >= 1
+
+
+def test_a_long_name_of_a_model_is_not_repeated_whole(ros, capfd):
+    node = ros.segmentation(load_model, model='a' * 100_000)
+    node.autostart()
+    log = capfd.readouterr().err
+    assert 'loading model' in log and 'configure failed' in log and len(log) < 3000
