@@ -96,8 +96,17 @@ def test_a_signal_while_a_frame_hangs_ends_the_process(ros):
     check_end(process, log=log)
 
 
-def test_a_signal_to_a_node_that_runs_ends_it(domain):
-    process = start(domain, str(SCRIPT))
+def test_a_signal_to_a_node_that_runs_ends_it_and_the_others_know_at_once(ros):
+    process = start(ros.domain, str(SCRIPT))
+    log = wait_for_line(process, 'ready after')
+    ros.wait(lambda: 'segmentation' in ros.peer.get_node_names(), 'the node')
+    check_end(process, log=log)
+    left = ros.wait_at_most(5.0, lambda: 'segmentation' not in ros.peer.get_node_names())
+    assert left  # one that says nothing counts for 20 s more
+
+
+def test_the_process_does_not_wait_for_what_the_interpreter_does_at_its_end(domain):
+    process = start(domain, str(SCRIPT), '--hang', 'exit')
     check_end(process, log=wait_for_line(process, 'ready after'))
 
 
