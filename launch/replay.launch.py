@@ -19,6 +19,7 @@ from launch.actions import (
     OpaqueFunction,
     Shutdown,
 )
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
@@ -51,9 +52,14 @@ def make_player(context: LaunchContext) -> list:
                          '`sparse_seg replay`')
     ends = launching.read_switch(values['end_with_bag'], 'end_with_bag')
     return [ExecuteProcess(
-        output='screen', on_exit=Shutdown(reason='the bag has ended') if ends else None,
+        output='screen', on_exit=shut_down if ends else None,
         cmd=['ros2', 'bag', 'play', launching.existing(values['bag'], 'bag'), '--clock', '100',
              '--rate', values['rate'], '--delay', values['delay']])]
+
+
+def shut_down(event: ProcessExited, context: LaunchContext) -> list:
+    """Return what ends the launch with the bag; twice is an error of launch_ros."""
+    return [] if context.is_shutdown else [Shutdown(reason='the bag has ended')]
 
 
 def generate_launch_description() -> LaunchDescription:

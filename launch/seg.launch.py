@@ -46,13 +46,15 @@ CHOICES = {'log_level': ['debug', 'info', 'warn', 'error', 'fatal']}
 
 
 def make_nodes(context: LaunchContext) -> list:
-    """Return node and RViz for the arguments of the launch; all of them are checked first."""
+    """Return node and RViz for the arguments of the launch; all are checked first."""
     values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     cameras = launching.read_cameras(values['cameras'])
+    name = launching.full_name(values['namespace'],
+                               context.launch_configurations.get('ros_namespace', ''))
     segmentation = LifecycleNode(
-        package='sparse_seg_ros', executable='segmentation_node', name='segmentation',
+        package='sparse_seg_ros', executable='segmentation_node', name=launching.NODE,
         namespace=values['namespace'], output='screen',
-        parameters=[launching.existing(values['params_file'], 'params_file'),
+        parameters=[launching.params_file(values['params_file'], name),
                     launching.parameters(values)],
         remappings=launching.remappings(values['image'], cameras),
         arguments=['--ros-args', '--log-level', values['log_level']])

@@ -54,18 +54,26 @@ def cure_clocks(is_simulated: bool) -> str:
     return f'synchronise the clocks of camera and node (NTP or PTP), or {KEEP_ALL}'
 
 
-def why_stale(age: Age, most_seconds: float, is_simulated: bool) -> str:
-    """Say why an image is of no use, and what to do; '' for a fresh one, or if all are kept."""
+def why_stale(age: Age, most_seconds: float, is_simulated: bool, own_seconds: float = 0.0) -> str:
+    """
+    Say why an image is of no use, and what to do; '' for a fresh one, or if all are kept.
+
+    own_seconds: that it has spent in the node.
+    """
     if not most_seconds:
         return ''
     if age.seconds is None:
         return f'its age is unknown: {age.why_unknown}'
     if age.seconds <= most_seconds:
         return ''
-    cure = 'play the bag with a lower --rate' if is_simulated else \
-        f'{BAG}; for a camera look for a slow link or another clock'
-    return (f'{age.seconds:.2f} s old, older than max_age_seconds {most_seconds}; {cure}, or '
-            'raise max_age_seconds')
+    old = f'{age.seconds:.2f} s old, older than max_age_seconds {most_seconds}'
+    if is_simulated:
+        cure = 'play the bag with a lower --rate'
+    elif age.seconds - own_seconds <= most_seconds:
+        cure = f'it spent {own_seconds:.2f} s in this node: lower budget, use a smaller model'
+    else:
+        cure = f'{BAG}; for a camera look for a slow link or another clock'
+    return f'{old}; {cure}, or raise max_age_seconds'
 
 
 def describe_span(seconds: float) -> str:

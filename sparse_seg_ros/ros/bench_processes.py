@@ -96,7 +96,7 @@ class BenchCamera:
             if status.name.endswith('camera frames'):
                 with self.heard:
                     self.counters = {pair.key: int(pair.value) for pair in status.values
-                                     if pair.key != 'last age s'}
+                                     if pair.value.isdigit()}
                     self.reports += 1
                     self.heard.notify_all()
 

@@ -112,10 +112,12 @@ class Diagnostics:
                     camera.name, time.monotonic() - camera.last_seconds,
                     qos.why_silent(camera.topic, camera.profile, publishers,
                                    camera.message_type), facts,
-                    is_active=self.node.state == 'active', has_images=bool(camera.arrivals)),
+                    is_active=newest.is_open, has_images=bool(camera.arrivals)),
                 statuses.frames_status(
                     camera.name, counts, self.counters_before(camera.name, counts),
-                    str(worker.ages[camera.name]) if worker else 'n/a', newest.stuck_seconds())]
+                    {'last age s': str(worker.ages[camera.name]) if worker else 'n/a',
+                     'last loss': worker.losses[camera.name] if worker else 'n/a'},
+                    newest.stuck_seconds())]
 
     def counters_before(self, camera: str, counts: Counters) -> Counters:
         """Keep the counters of a camera -> those of some seconds ago, 0 at the start."""

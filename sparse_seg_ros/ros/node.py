@@ -123,7 +123,8 @@ class SegmentationNode(LifecycleNodeMixin, Node):
     def configure(self) -> None:
         """Load, warm up, make topics; undo all of it when something fails."""
         self.state, start = 'loading', time.monotonic()
-        self.get_logger().info(f'loading model {self.config.model!r} on {self.config.device}')
+        self.get_logger().info(f'loading model {cut(self.config.model)!r} on '
+                               f'{cut(self.config.device)}')
         try:
             with forwarded(self.get_logger()):
                 self.segmenter = self.load(self.config)

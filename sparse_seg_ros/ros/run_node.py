@@ -9,6 +9,7 @@ heavy is imported before the signals are heard.
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import signal
@@ -31,11 +32,11 @@ NUM_THREADS = 3  # a transition, an image, a service or timer
 def main(arguments: Sequence[str] | None = None,
          load: Callable[[Any], Any] | None = None) -> int:
     """
-    Run the node until SIGINT or SIGTERM -> exit code, 0 unless the parameters were bad.
+    Run the node until SIGINT or SIGTERM, and end the process with code 0.
 
-    The signal may come several times, as under `ros2 launch`. `load` makes the segmenter from
-    the parameters; None loads the model they name. A node that does not end in time is left
-    behind with the process.
+    The code is 1 where the parameters were bad. The signal may come several times, as under
+    `ros2 launch`. `load` makes the segmenter from the parameters; None loads the model they name.
+    A node that does not end in time is left behind with the process. Only --help returns.
     """
     ends = queue.SimpleQueue()  # safe in a signal handler, which may interrupt itself
     for number in SIGNALS:
@@ -55,7 +56,10 @@ def main(arguments: Sequence[str] | None = None,
         signal.signal(number, signal.SIG_IGN)
     if server.is_alive():
         leave_behind(server)
-    return server.code
+        server.code = 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(server.code)  # the interpreter would take seconds to take torch apart
 
 
 class Server(threading.Thread):
@@ -96,6 +100,8 @@ class Server(threading.Thread):
             rclpy.try_shutdown()
             return 1
         spin(node, self.stopping)
+        del node
+        gc.collect()  # the last reference gone, DDS tells the others that the node has left
         rclpy.try_shutdown()
         return 0
 
@@ -114,13 +120,14 @@ def spin(node: SegmentationNode, stopping: threading.Event) -> None:
         except Exception as error:  # the edge that must survive: a callback, or a request to rclpy
             node.diagnostics.add_error(error)
     starter.join()
-    executor.shutdown()  # after the callbacks in progress, which may be a transition
+    executor._executor.shutdown()  # its threads: rclpy frees what their callbacks still use
+    executor.shutdown()
     node.release()
     node.destroy_node()
 
 
 def leave_behind(server: Server) -> None:
-    """End the process although the node is still busy, with its log written."""
+    """Say that the process ends although the node is still busy, and write the log."""
     if not server.is_importing:
         import rclpy
 
@@ -130,9 +137,6 @@ def leave_behind(server: Server) -> None:
         flush = threading.Thread(target=rclpy.try_shutdown, daemon=True)  # may hang with the rest
         flush.start()
         flush.join(FLUSH_SECONDS)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 if __name__ == '__main__':

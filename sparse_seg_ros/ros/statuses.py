@@ -60,18 +60,19 @@ def rate_hz(arrivals: Sequence[float], now: float) -> float:
     return 1 / max(period, 1e-9)
 
 
-def frames_status(camera: str, counts: Counters, before: Counters, age: str,
+def frames_status(camera: str, counts: Counters, before: Counters, facts: Mapping[str, Any],
                   stuck_seconds: float = 0.0) -> Status:
     """
     Count what became of the frames.
 
     before: the counters some seconds ago; frames unusable since then are a warning, and many in
-    a row an error, as is a frame that waits while nothing becomes of any.
+    a row an error, as is a frame that waits while nothing becomes of any. facts: about the last
+    frames.
     """
     bad = {name: getattr(counts, name) - getattr(before, name)
            for name in ('stale', 'invalid', 'failed')}
     words = ', '.join(f'{number} {name}' for name, number in bad.items() if number)
-    values = {'received': counts.received, 'waiting': counts.waiting, 'last age s': age,
+    values = {'received': counts.received, 'waiting': counts.waiting, **facts,
               **{name: getattr(counts, name) for name in OUTCOMES}}
     if counts.waiting and stuck_seconds > ERROR_STUCK_SECONDS:
         return Status(f'{camera} frames', 'ERROR', f'{counts.waiting} waiting, and nothing has '
@@ -114,7 +115,8 @@ def describe_overruns(overruns: int, running_seconds: float, budget_milliseconds
     """Say what takes too long, and what to do."""
     if running_seconds > RECENT_SECONDS:
         return f'a frame has been running for {running_seconds:.0f} s'
-    return (f'{overruns} frames in a row took longer than {budget_milliseconds:.0f} ms; lower '
+    frames = f'{overruns} frames in a row' if overruns > 1 else 'the last frame'
+    return (f'{frames} took longer than {budget_milliseconds:.0f} ms; lower '
             'budget, raise alpha_nats or use a smaller model')
 
 

@@ -42,6 +42,8 @@ class Worker:
         self.own_limits = {'alpha': segmenter.alpha, 'budget': segmenter.budget}
         self.threads = Threads()
         self.ages = dict.fromkeys(cameras, Age())
+        self.losses = dict.fromkeys(cameras, 'none')  # why the last frame lost was not published
+        self.logged = {}  # camera and outcome: monotonic seconds
         self.node = next(iter(cameras.values())).node
         self.stopping, self.deaths = threading.Event(), []
         self.start()
@@ -73,8 +75,9 @@ class Worker:
                 f'the thread that segments ended: {self.deaths[0]}; it is started again')
             self.start()
         else:
-            self.log('error', f'the thread that segments ended again: {self.deaths[-1]}; clean '
-                     'up and configure the node')
+            self.node.get_logger().error(
+                f'the thread that segments ended again: {self.deaths[-1]}; clean up and '
+                'configure the node', throttle_duration_sec=THROTTLE_SECONDS)
 
     def stop(self, timeout_seconds: float) -> bool:
         """End the thread after the frame it is at; tell whether it has ended in time."""
@@ -87,8 +90,7 @@ class Worker:
         try:
             return self.process(frame, self.config())
         except Exception as error:  # the edge that must survive
-            self.log('error', f'{frame.camera}: frame failed: {describe_error(error)}')
-            return 'failed'
+            return self.lose(frame, 'failed', f'frame failed: {describe_error(error)}')
 
     def process(self, frame: Frame, config: NodeConfig) -> str:
         """Segment and publish one frame unless it is too old or not an image -> its outcome."""
@@ -99,8 +101,7 @@ class Worker:
         try:
             image = to_rgb(frame.message, config.max_pixels)
         except ValueError as error:
-            self.log('warning', f'{frame.camera}: image dropped: {cut(str(error), LONG)}')
-            return 'invalid'
+            return self.lose(frame, 'invalid', f'image dropped: {cut(str(error), LONG)}')
         return self.segment(frame, image, started, config)
 
     def segment(self, frame: Frame, image: Any, started: float, config: NodeConfig) -> str:
@@ -149,15 +150,21 @@ class Worker:
     def is_stale(self, frame: Frame, config: NodeConfig, fate: str) -> bool:
         """Tell whether an image is too old now to be of use, and log its fate with the cure."""
         why = why_stale(self.find_age(frame), config.max_age_seconds,
-                        self.node.get_clock().ros_time_is_active)
+                        self.node.get_clock().ros_time_is_active,
+                        time.monotonic() - frame.arrived_seconds)
         if why:
-            self.log('warning', f'{frame.camera}: image {fate}: {why}')
+            self.lose(frame, 'stale', f'image {fate}: {why}')
         return bool(why)
 
-    def log(self, level: str, text: str) -> None:
-        """Log at most one line per level in some seconds."""
-        logger = self.node.get_logger()
-        if level == 'error':
-            logger.error(text, throttle_duration_sec=THROTTLE_SECONDS)
-        else:
-            logger.warning(text, throttle_duration_sec=THROTTLE_SECONDS)
+    def lose(self, frame: Frame, outcome: str, why: str) -> str:
+        """Keep why a frame is lost, log it where the last such line is old -> its outcome."""
+        self.losses[frame.camera] = why
+        key, now = (frame.camera, outcome), time.monotonic()
+        if now - self.logged.get(key, -THROTTLE_SECONDS) >= THROTTLE_SECONDS:
+            self.logged[key] = now
+            logger, text = self.node.get_logger(), f'{frame.camera}: {why}'
+            if outcome == 'failed':  # rclpy wants a line of code for each severity
+                logger.error(text)
+            else:
+                logger.warning(text)
+        return outcome

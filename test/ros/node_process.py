@@ -3,11 +3,13 @@
 """
 The node as a process, with the fake model: python node_process.py [--hang WHERE] [ROS arguments].
 
---hang load, or --hang frame, from the third on: for ever, as in native code.
+--hang load, or --hang frame, from the third on: for ever, as in native code; --hang exit: in what
+the interpreter does at its end.
 """
 
 from __future__ import annotations
 
+import atexit
 import sys
 import time
 
@@ -33,6 +35,8 @@ def load(hangs: str):
 
     if hangs == 'load':
         time.sleep(HOURS)
+    if hangs == 'exit':
+        atexit.register(time.sleep, HOURS)
     segmenter = make_segmenter()
     if hangs == 'frame':
         segmenter.method = Hanging()

@@ -51,3 +51,9 @@ def test_an_old_image_is_stale_and_a_fresh_one_is_not():
     assert why_stale(Age(0.4, ''), 0.5, False) == ''
     why = why_stale(Age(0.6, ''), 0.5, False)
     assert why.startswith('0.60 s old, older than max_age_seconds 0.5; for a bag set use_sim_time')
+
+
+def test_time_that_was_lost_in_the_node_is_not_blamed_on_the_link():
+    why = why_stale(Age(3.2, ''), 0.5, False, own_seconds=3.0)
+    assert 'it spent 3.00 s in this node: lower budget' in why and 'link' not in why
+    assert 'slow link' in why_stale(Age(3.2, ''), 0.5, False, own_seconds=0.1)

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,10 +19,15 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import Executor
+from rclpy.parameter import Parameter
 from ros_images import connect, image
 from sensor_msgs.msg import Image
 
 from sparse_seg_ros.ros.environment import private_settings
+from sparse_seg_ros.ros.node import SegmentationNode
+from sparse_seg_ros.ros.run_node import NUM_THREADS, spin
 
 SCRIPT = Path(__file__).with_name('node_process.py')
 LIMIT_SECONDS = 30
@@ -89,9 +96,44 @@ def test_a_signal_while_a_frame_hangs_ends_the_process(ros):
     check_end(process, log=log)
 
 
-def test_a_signal_to_a_node_that_runs_ends_it(domain):
-    process = start(domain, str(SCRIPT))
+def test_a_signal_to_a_node_that_runs_ends_it_and_the_others_know_at_once(ros):
+    process = start(ros.domain, str(SCRIPT))
+    log = wait_for_line(process, 'ready after')
+    ros.wait(lambda: 'segmentation' in ros.peer.get_node_names(), 'the node')
+    check_end(process, log=log)
+    left = ros.wait_at_most(5.0, lambda: 'segmentation' not in ros.peer.get_node_names())
+    assert left  # one that says nothing counts for 20 s more
+
+
+def test_the_process_does_not_wait_for_what_the_interpreter_does_at_its_end(domain):
+    process = start(domain, str(SCRIPT), '--hang', 'exit')
     check_end(process, log=wait_for_line(process, 'ready after'))
+
+
+def test_callbacks_that_wait_for_a_thread_at_the_end_leave_no_error(ros, monkeypatch, capfd):
+    node = SegmentationNode(parameter_overrides=[Parameter('autostart', value=False)])
+    stopping, freed, entered = threading.Event(), threading.Event(), threading.Semaphore(0)
+    shut_down = Executor.shutdown
+
+    def shut_down_and_tell(executor, timeout_sec=None):
+        shut_down(executor, timeout_sec)
+        freed.set()
+
+    def end_late():
+        entered.release()
+        freed.wait(0.4)
+
+    node.create_timer(0.01, end_late, callback_group=ReentrantCallbackGroup())
+    thread = threading.Thread(target=spin, args=(node, stopping))
+    monkeypatch.setattr(Executor, 'shutdown', shut_down_and_tell)
+    thread.start()
+    assert all(entered.acquire(timeout=LIMIT_SECONDS) for _ in range(NUM_THREADS))
+    freed.wait(0.1)  # one more is submitted meanwhile
+    stopping.set()
+    thread.join(LIMIT_SECONDS)
+    assert not thread.is_alive()
+    gc.collect()  # rclpy prints errors that nobody has asked for when it forgets a callback
+    assert 'exception' not in capfd.readouterr().err
 
 
 def test_help_is_printed_instead_of_starting(domain):

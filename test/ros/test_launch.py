@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -74,6 +77,8 @@ def test_a_launch_file_describes_its_arguments(name):
     (['params_file:=/nowhere.yaml'], "params_file '/nowhere.yaml' does not exist"),
     (['log_level:=loud'], '"log_level" provided value "loud" is not valid'),
     (['cameras:=front,rear', 'image:=/camera/image_raw'], 'a name below every camera'),
+    (['params_file:=/'], 'no settings file /'),
+    (['cameras:=1,2'], "argument 'cameras' must be namespaces"),
     (['rviz:=maybe'], 'rviz must be true or false')])
 def test_a_wrong_argument_ends_the_launch_before_anything_starts(arguments, text):
     launch_arguments('seg.launch.py')
@@ -81,3 +86,26 @@ def test_a_wrong_argument_ends_the_launch_before_anything_starts(arguments, text
                            capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1 and text in ended.stdout + ended.stderr
     assert 'process started' not in ended.stdout + ended.stderr
+
+
+def test_the_end_of_a_launch_ends_the_bag_without_an_error(tmp_path):
+    launch_arguments('replay.launch.py')
+    ros2 = shutil.which('ros2')
+    (player := tmp_path / 'ros2').write_text(
+        '#!/bin/sh\ntrap "exit 0" INT\necho it plays\nwhile :; do sleep 0.05; done\n')
+    player.chmod(0o755)
+    package = tmp_path / 'share' / 'ament_index' / 'resource_index' / 'packages' / 'ros2bag'
+    package.parent.mkdir(parents=True)
+    package.touch()
+    launched = subprocess.Popen(
+        [ros2, 'launch', 'sparse_seg_ros', 'replay.launch.py', f'bag:={tmp_path}', 'rviz:=false'],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        env={**os.environ, 'PATH': f"{tmp_path}:{os.environ['PATH']}",
+             'AMENT_PREFIX_PATH': f"{tmp_path}:{os.environ['AMENT_PREFIX_PATH']}"})
+    log = ''
+    while 'it plays' not in log:
+        log += (line := launched.stdout.readline())
+        assert line, log
+    os.killpg(launched.pid, signal.SIGINT)
+    log += launched.communicate(timeout=60)[0]
+    assert launched.returncode == 0 and 'Caught exception' not in log, log

@@ -17,6 +17,8 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from ros_faults import Held, segmenter
 from ros_images import connect, image, serve
 
+from sparse_seg_ros.ros.node import load_model
+
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
 DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP
 
@@ -144,3 +146,10 @@ def test_times_of_a_former_model_are_forgotten(ros):
     for step in (node.trigger_deactivate, node.trigger_cleanup, node.trigger_configure):
         step()
     assert not node.diagnostics.times.times
+
+
+def test_a_long_name_of_a_model_is_not_repeated_whole(ros, capfd):
+    node = ros.segmentation(load_model, model='a' * 100_000)
+    node.autostart()
+    log = capfd.readouterr().err
+    assert 'loading model' in log and 'configure failed' in log and len(log) < 3000

@@ -29,10 +29,10 @@ def test_a_silent_input_warns_then_errs_and_says_why():
 
 def test_frames_warn_only_of_what_is_new():
     before = Counters(received=5, published=3, failed=2)
-    same = frames_status('front', before, before, 'n/a')
+    same = frames_status('front', before, before, {})
     assert (same.level, same.message) == ('OK', '3 published')
     now = Counters(received=8, published=4, failed=3, stale=1)
-    status = frames_status('front', now, before, '0.010')
+    status = frames_status('front', now, before, {'last age s': '0.010'})
     assert status.level == 'WARN'
     assert status.message == '1 stale, 1 failed in the last 5 s, see the log'
     assert status.values['received'] == 8 and status.values['last age s'] == '0.010'
@@ -56,19 +56,19 @@ def test_the_rate_of_a_silent_camera_is_zero():
 
 def test_a_frame_that_waits_for_long_is_an_error():
     counts = Counters(received=5, published=3, superseded=1)
-    assert frames_status('front', counts, counts, 'n/a', stuck_seconds=9.0).level == 'OK'
-    status = frames_status('front', counts, counts, 'n/a', stuck_seconds=11.0)
+    assert frames_status('front', counts, counts, {}, stuck_seconds=9.0).level == 'OK'
+    status = frames_status('front', counts, counts, {}, stuck_seconds=11.0)
     assert (status.level, status.message) == (
         'ERROR', '1 waiting, and nothing has become of any frame for 11 s: the model hangs, or '
                  'its thread has ended; restart the node')
     idle = Counters(received=3, published=3)
-    assert frames_status('front', idle, idle, 'n/a', stuck_seconds=11.0).level == 'OK'
+    assert frames_status('front', idle, idle, {}, stuck_seconds=11.0).level == 'OK'
 
 
 def test_frames_of_which_none_can_be_segmented_are_an_error():
     counts = Counters(received=12, published=2, failed=10, in_a_row=10)
-    assert frames_status('front', counts, Counters(), 'n/a').level == 'ERROR'
-    assert frames_status('front', counts, counts, 'n/a').level == 'OK'  # no recent ones
+    assert frames_status('front', counts, Counters(), {}).level == 'ERROR'
+    assert frames_status('front', counts, counts, {}).level == 'OK'  # no recent ones
 
 
 def test_timing_has_percentiles_and_counts_overruns_in_a_row():

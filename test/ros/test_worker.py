@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -51,6 +52,19 @@ def test_a_hung_model_is_an_overrun_and_then_an_error(ros, held):
     assert re.match(r'2 waiting, and nothing has become of any frame for \d+ s', frames.message)
     method.free.set()
     ros.wait(lambda: status(node, 'camera frames').level == 'OK', 'the end of the error')
+
+
+def test_while_the_gate_closes_no_camera_is_called_silent(ros, held):
+    method, node, publisher = held
+    hang(ros, method, publisher)
+    closing = threading.Thread(target=node.trigger_deactivate)
+    closing.start()
+    ros.wait(lambda: not node.newest.is_open, 'the closed gate')
+    node.cameras['camera'].last_seconds -= 60
+    found = status(node, 'camera input')
+    method.free.set()
+    closing.join()
+    assert (found.level, found.message) == ('OK', 'not active, so no images are taken')
 
 
 def test_a_mask_that_is_ready_after_deactivate_has_answered_is_not_published(ros, held,
@@ -131,6 +145,23 @@ def test_images_that_are_old_or_of_unknown_age_are_dropped_with_the_cure(ros, ca
     assert (frames.level, frames.message) == ('WARN', '5 stale in the last 600 s, see the log')
     log = capfd.readouterr().err
     assert 'its age is unknown: the stamp is zero; let the camera driver stamp its images' in log
+
+
+def test_every_camera_says_why_it_loses_images_whatever_the_others_lose(ros, capfd):
+    node = ros.segmentation(cameras=['front', 'rear'])
+    node.autostart()
+    front, rear = (connect(ros, topic=f'{name}/image') for name in ('front', 'rear'))
+    serve(ros, node, front, image(stamp=Time()), 'front')
+    serve(ros, node, front, image(encoding='martian'), 'front')
+    serve(ros, node, rear, image(encoding='lunar'), 'rear')
+    log = capfd.readouterr().err
+    assert 'front: image dropped: its age is unknown: the stamp is zero' in log
+    assert "front: image dropped: image encoding 'martian' is not known" in log
+    assert "rear: image dropped: image encoding 'lunar' is not known" in log
+    assert "'martian' is not known" in status(node, 'front frames').values['last loss']
+    assert "'lunar' is not known" in status(node, 'rear frames').values['last loss']
+    serve(ros, node, rear, image(encoding='lunar'), 'rear')
+    assert 'lunar' not in capfd.readouterr().err  # so soon
 
 
 def test_all_images_are_kept_where_the_limit_is_off(ros):
