@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import xml.etree.ElementTree as ElementTree
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -103,9 +104,13 @@ def test_the_end_of_a_launch_ends_the_bag_without_an_error(tmp_path):
         env={**os.environ, 'PATH': f"{tmp_path}:{os.environ['PATH']}",
              'AMENT_PREFIX_PATH': f"{tmp_path}:{os.environ['AMENT_PREFIX_PATH']}"})
     log = ''
-    while 'it plays' not in log:
-        log += (line := launched.stdout.readline())
-        assert line, log
-    os.killpg(launched.pid, signal.SIGINT)
-    log += launched.communicate(timeout=60)[0]
+    try:
+        while 'it plays' not in log:
+            log += (line := launched.stdout.readline())
+            assert line, log
+        os.killpg(launched.pid, signal.SIGINT)
+        log += launched.communicate(timeout=60)[0]
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(launched.pid, signal.SIGKILL)
     assert launched.returncode == 0 and 'Caught exception' not in log, log
