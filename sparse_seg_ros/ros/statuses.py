@@ -103,9 +103,9 @@ def timing_status(times: StageTimes, budget_milliseconds: float, running_seconds
                times.percentiles(50, 95, 99).items() for rank, spent in ranks.items()}
     values['consecutive overruns'] = overruns
     if not overruns:
-        total = values.get('total p95 ms')
-        return Status('timing', 'OK', 'no frames yet' if total is None else
-                      f'p95 {total:.0f} ms of {budget_milliseconds:.0f} ms', values)
+        totals = list(times.times.get('total', ()))
+        return Status('timing', 'OK', f'the last frame took {totals[-1]:.0f} of '
+                      f'{budget_milliseconds:.0f} ms' if totals else 'no frames yet', values)
     is_error = overruns >= ERROR_IN_A_ROW or running_seconds > ERROR_STUCK_SECONDS
     return Status('timing', 'ERROR' if is_error else 'WARN', describe_overruns(
         overruns, running_seconds, budget_milliseconds), values)
