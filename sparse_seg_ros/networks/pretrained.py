@@ -21,6 +21,8 @@ from sparse_seg_ros.networks.mask2former import Mask2Former
 from sparse_seg_ros.networks.with_transformers import FILES, build, download, read_folder
 from sparse_seg_ros.texts import one_line
 
+# What transformers raises for a config.json that describes no model.
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 HUB = 'hf:'  # begins the name of a model on huggingface.co
 
 
@@ -57,9 +59,7 @@ def from_pretrained(name: str | Path) -> nn.Module:
         refuse_pointer(path)
     try:
         model = read_folder(folder)
-    except (OSError, ImportError):
-        raise
-    except Exception as error:  # transformers raises any, for a config.json that can not be
+    except UNREADABLE as error:
         if isinstance(error, ValueError) and str(folder) in str(error):
             raise
         raise ValueError(f'{folder}: its config.json does not describe a model '

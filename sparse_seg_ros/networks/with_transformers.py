@@ -74,6 +74,7 @@ def read_folder(folder: Path) -> nn.Module:
         raise FileNotFoundError(f'{folder}: no config.json; a Hugging Face folder is written by '
                                 'save_pretrained')
     kind = model_class(json.loads((folder / 'config.json').read_text()), folder)
+    from huggingface_hub.errors import StrictDataclassError
     try:
         model, report = kind.from_pretrained(
             folder, dtype=torch.float32, weights_only=True, local_files_only=True,
@@ -82,6 +83,8 @@ def read_folder(folder: Path) -> nn.Module:
         reason = str(error).partition('\n')[0]
         raise ValueError(f'{folder}: weights that cannot be read ({reason}); save them again as '
                          'safetensors, with save_pretrained') from None
+    except StrictDataclassError as error:
+        raise ValueError(str(error)) from None
     if report['missing_keys']:
         raise ValueError(f"{folder}: tensor {min(report['missing_keys'])!r} is missing; save a "
                          f'whole {kind.__name__}')

@@ -83,6 +83,7 @@ class Server(threading.Thread):
     def serve(self) -> int:
         """Make the node and serve it -> exit code."""
         import rclpy
+        from rclpy.exceptions import NameValidationException, ParameterException
         from rclpy.signals import SignalHandlerOptions
 
         from sparse_seg_ros.memory import keep_freed_memory
@@ -94,7 +95,7 @@ class Server(threading.Thread):
         try:
             rclpy.init(args=self.arguments, signal_handler_options=SignalHandlerOptions.NO)
             node = SegmentationNode(self.load or load_model)
-        except Exception as error:  # of rclpy: one for every kind of bad argument
+        except (ValueError, RuntimeError, NameValidationException, ParameterException) as error:
             text = cut(str(error), LONG) if type(error) is ValueError else describe_error(error)
             rclpy.logging.get_logger('segmentation').fatal(text)
             rclpy.try_shutdown()

@@ -58,13 +58,17 @@ def test_close_counts_the_slot_and_the_frame_in_flight_as_abandoned():
     assert not newest.begin_publishing(frame)
 
 
-def test_close_waits_for_the_frame_in_flight():
+@pytest.mark.parametrize('is_publishing, timeout_seconds', [(False, 10), (True, 0)])
+def test_close_waits_for_a_frame_in_flight_and_always_for_one_being_published(
+        is_publishing, timeout_seconds):
     newest = opened()
     newest.put('camera', 1)
     frame = newest.take(0)
+    if is_publishing:
+        assert newest.begin_publishing(frame)
     timer = threading.Timer(0.05, newest.settle, (frame, 'published'))
     timer.start()
-    newest.close(timeout_seconds=10)
+    newest.close(timeout_seconds)
     assert newest.counters('camera') == Counters(received=1, published=1)
 
 
@@ -105,17 +109,6 @@ def test_an_unknown_outcome_is_an_error():
     newest.put('camera', 1)
     with pytest.raises(ValueError, match='outcome must be one of published'):
         newest.settle(newest.take(0), 'lost')
-
-
-def test_close_waits_for_a_frame_whose_publishing_has_begun():
-    newest = opened()
-    newest.put('camera', 1)
-    frame = newest.take(0)
-    assert newest.begin_publishing(frame)
-    timer = threading.Timer(0.05, newest.settle, (frame, 'published'))
-    timer.start()
-    newest.close(timeout_seconds=0)
-    assert newest.counters('camera') == Counters(received=1, published=1)
 
 
 def test_frames_that_wait_while_nothing_becomes_of_any_are_stuck():
