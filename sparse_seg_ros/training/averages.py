@@ -17,7 +17,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 def highest_decay(steps: int) -> float:
-    """Return the highest decay after so many steps."""
+    """Return the highest decay after this many steps."""
     return (1 + steps) / (10 + steps)
 
 
