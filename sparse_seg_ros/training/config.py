@@ -30,8 +30,8 @@ class TrainConfig(Settings):
                               'weights to start from; the frozen network of a refiner; of a '
                               'classifier only the backbone is taken, of a network for other '
                               'classes all but what tells them')
-    teacher: str = setting('', 'of a dense network: model file whose network, at its own scale, '
-                           'it imitates in half of its loss')
+    teacher: str = setting('', 'of a dense network or a refiner: model file whose network, at its '
+                           'own scale, it imitates in half of its loss')
     backbone: str = setting('', "file of released weights that a network's backbone begins with")
     scale: float = setting(0.5, 'network input size / image size', at_least=0.05, at_most=1.0)
     planes: tuple = setting((16, 32, 64, 128), 'channels of the refiner per stage')

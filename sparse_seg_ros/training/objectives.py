@@ -16,12 +16,16 @@ from torch import Tensor, nn
 
 from sparse_seg_ros.checkpoints import Model
 from sparse_seg_ros.methods.dense import shrink
-from sparse_seg_ros.methods.sparse_refine.loss import mean_cross_entropy, refinement_loss
+from sparse_seg_ros.methods.sparse_refine.loss import (
+    mean_cross_entropy,
+    mean_imitation,
+    refinement_loss,
+)
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.features import Features
 from sparse_seg_ros.training.rivals import PatchObjective, PointObjective
-from sparse_seg_ros.training.teacher import Teacher, mean_imitation
+from sparse_seg_ros.training.teacher import Teacher
 
 
 class DenseObjective(nn.Module):
@@ -65,12 +69,14 @@ class RefinerObjective(nn.Module):
     """
     The paper's two cross entropies on selected pixels; dense networks stay frozen.
 
-    networks: the one that speaks in each source; empty: the model's own in all.
+    networks: the one that speaks in each source; empty: the model's own in all. With a teacher,
+    such as the network at full resolution, half of each is with what that expects.
     """
 
-    def __init__(self, model: Model, class_weights: Tensor, networks: Sequence[nn.Module] = ()):
+    def __init__(self, model: Model, class_weights: Tensor, networks: Sequence[nn.Module] = (),
+                 teacher: Teacher | None = None):
         super().__init__()
-        self.trained = model.refiner
+        self.trained, self.teacher = model.refiner, teacher
         self.methods = [  # no modules: hidden from train()
             SparseRefine(network.eval().requires_grad_(False), model.refiner, model.card.scale)
             for network in networks or (model.network,)]
@@ -81,7 +87,8 @@ class RefinerObjective(nn.Module):
         with torch.no_grad():
             logits, features = self.coarse(images, sources)
         seen = self.trained(images, logits, features=features, labels=labels)
-        return refinement_loss(seen, labels, self.class_weights)
+        expected = self.teacher(images, images.shape[-2:]) if self.teacher else None
+        return refinement_loss(seen, labels, self.class_weights, expected)
 
     def coarse(self, images: Tensor, sources: Tensor) -> tuple[Tensor, Features | None]:
         """(B, 3, H, W), (B,) -> (B, C, h, w) by the network of each source, and its features."""

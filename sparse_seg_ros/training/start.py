@@ -77,11 +77,12 @@ def load_named(name: str) -> Model:
 
 
 def teachers(config: TrainConfig, model: Model) -> dict[str, Teacher]:
-    """Read the `teacher` of a dense network -> argument of the objective, where there is one."""
+    """Read the `teacher` -> argument of the objective, where there is one."""
     if not config.teacher:
         return {}
-    if config.stage != 'dense':
-        raise ValueError(f"'teacher' is for dense networks; remove it from stage {config.stage!r}")
+    if config.stage not in ('dense', 'refiner'):
+        raise ValueError("'teacher' is for dense networks and refiners; remove it from stage "
+                         f'{config.stage!r}')
     found = load_named(config.teacher)
     check_alike(found.card, model.card, ('classes', 'exposure'), config.teacher)
     return {'teacher': Teacher(found, model.card, device_of(model))}

@@ -9,10 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sparse_seg_ros.checkpoints import Model, ModelCard
-from sparse_seg_ros.labels import VOID
 from sparse_seg_ros.methods.dense import Dense
-from sparse_seg_ros.methods.sparse_refine.loss import positive
-from sparse_seg_ros.processes import mean_over_processes
 
 
 class Teacher:
@@ -35,10 +32,3 @@ class Teacher:
         """(B, 3, H, W) as the pupil sees them -> (B, C, h, w) mean probabilities of each pixel."""
         logits = self.method.coarse_logits(images * self.gain + self.shift)
         return F.interpolate(logits.softmax(1), size_hw, mode='area')
-
-
-def mean_imitation(logits: Tensor, expected: Tensor, targets: Tensor) -> Tensor:
-    """(B, C, h, w) logits, probabilities, (B, h, w) ids -> mean cross entropy where not void."""
-    known = targets != VOID
-    losses = F.cross_entropy(logits, expected, reduction='none')
-    return (losses * known).sum() / positive(mean_over_processes(known.float().sum()))

@@ -202,12 +202,33 @@ def test_a_network_learns_from_labels_and_teacher_by_halves(tmp_path, config):
     assert train(config, tmp_path / 'run').is_file()
 
 
+def test_a_refiner_learns_from_labels_and_teacher_by_halves(tmp_path, config):
+    config = taught(tmp_path, config)
+    model = tiny_model(alpha_nats=0.0)
+    objective = OBJECTIVES['refiner'](model, torch.ones(11), **teachers(config, model)).eval()
+    images, labels = torch.randn(2, 3, 48, 64), torch.full((2, 48, 64), 3)
+    labels[0, :20] = 255  # neither says anything there
+    loss = objective(images, labels, torch.zeros(2))
+    with torch.no_grad():
+        expected = objective.teacher(images, (48, 64))
+        said = objective.methods[0].full_logits(images).log_softmax(1)  # of all pixels: as coarse
+        known = labels != 255
+        own = -said[:, 3][known].mean()
+        imitation = -(expected * said).sum(1)[known].mean()
+    torch.testing.assert_close(loss.detach(), own + imitation)  # refined and ensembled are equal
+    loss.backward()
+    assert all(parameter.grad is None for parameter in model.network.parameters())
+    save_model(tiny_model(refines=False), tmp_path / 'start.safetensors')
+    assert train(replace(config, stage='refiner', start_from=str(tmp_path / 'start.safetensors')),
+                 tmp_path / 'run').is_file()
+
+
 def test_who_can_not_teach_is_named(tmp_path, config):
     save_model(tiny_model(refines=False), tmp_path / 'start.safetensors')
     config = taught(tmp_path, config)
-    with pytest.raises(ValueError, match="'teacher' is for dense networks; remove it from stage"):
-        train(replace(config, stage='refiner', start_from=str(tmp_path / 'start.safetensors')),
-              tmp_path)
+    with pytest.raises(ValueError, match="'teacher' is for dense networks and refiners; remove"):
+        train(replace(config, stage='point_rend', planes=(8, 8),
+                      start_from=str(tmp_path / 'start.safetensors')), tmp_path)
     with pytest.raises(ValueError, match='teacher.* must have the classes of the model in train'):
         train(taught(tmp_path, config, classes=CLASSES[:5]), tmp_path)
 

@@ -19,19 +19,24 @@ from sparse_seg_ros.processes import mean_over_processes
 
 
 def refinement_loss(
-    output: Refinement, labels: Tensor, class_weights: Tensor | None = None
+    output: Refinement, labels: Tensor, class_weights: Tensor | None = None,
+    expected: Tensor | None = None
 ) -> Tensor:
     """
     (B, H, W) labels -> scalar: CE(refined) + CE(ensembled), each a mean over selected pixels.
 
     Label 255 is ignored. Zero, with a gradient of zero, if nothing is left. class_weights: (C,)
-    or None. A selector that learns adds a loss of its own.
+    or None. expected: (B, C, H, W) probabilities of a teacher; half of the loss is then with them.
+    A selector that learns adds a loss of its own.
     """
-    targets = labels.flatten()[output.level.flat].long()
-    loss = sum(
-        mean_cross_entropy(logits.float().t()[None], targets[None], class_weights)
-        for logits in (output.refined, output.ensembled)  # (1, C, N): many times faster on CPU
-    )
+    flat = output.level.flat
+    targets = labels.flatten()[flat].long()[None]
+    both = [logits.float().t()[None]  # (1, C, N): many times faster on CPU
+            for logits in (output.refined, output.ensembled)]
+    loss = sum(mean_cross_entropy(logits, targets, class_weights) for logits in both)
+    if expected is not None:
+        wanted = expected.movedim(1, -1).flatten(0, 2)[flat].t()[None]  # (1, C, N)
+        loss = (loss + sum(mean_imitation(logits, wanted, targets) for logits in both)) / 2
     if output.scores.requires_grad:
         loss = loss + selection_loss(output.scores, output.low_resolution, labels)
     return loss
@@ -44,6 +49,13 @@ def mean_cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor | 
         class_weights = logits.new_ones(logits.shape[1])
     total = F.cross_entropy(logits, targets, class_weights, ignore_index=VOID, reduction='sum')
     return total / positive(mean_over_processes(class_weights[known].sum()))
+
+
+def mean_imitation(logits: Tensor, expected: Tensor, targets: Tensor) -> Tensor:
+    """(B, C, ...) logits, probabilities, (B, ...) ids -> mean cross entropy where not void."""
+    known = targets != VOID
+    losses = F.cross_entropy(logits, expected, reduction='none')
+    return (losses * known).sum() / positive(mean_over_processes(known.float().sum()))
 
 
 def selection_loss(scores: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
