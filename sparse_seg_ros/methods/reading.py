@@ -34,6 +34,20 @@ def read(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(B, C, ...) logits -> labels uint8, entropy / ln C, probability of the label."""
     log_p = logits.log_softmax(1)
     p = log_p.exp()
-    best, labels = p.max(1)
+    best = p.amax(1, keepdim=True)
+    labels = first_highest(p, best)
     entropy = -(p.mul_(log_p)).sum(1)
-    return labels.to(torch.uint8), (entropy / math.log(logits.shape[1])).clamp_(0, 1), best
+    return labels, (entropy / math.log(logits.shape[1])).clamp_(0, 1), best.squeeze(1)
+
+
+def first_highest(values: Tensor, best: Tensor) -> Tensor:
+    """
+    (B, C, ...), their highest (B, 1, ...) -> (B, ...) uint8, where along C it is first reached.
+
+    As argmax, which takes twice as long on a CPU or more; 0 where it is not a number.
+    """
+    classes = values.shape[1]
+    numbers = torch.arange(classes, device=values.device, dtype=values.dtype)
+    below = (values - best).sign_().mul_(-classes)  # C where it is lower, else 0
+    return below.add_(numbers.view(-1, *[1] * (values.dim() - 2))).amin(1).nan_to_num_(0).to(
+        torch.uint8)

@@ -17,9 +17,8 @@ from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.methods.sparse_refine.blocks import Axis, Blocks
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
-from sparse_seg_ros.methods.sparse_refine.parts import Parts
+from sparse_seg_ros.methods.sparse_refine.parts import ENSEMBLERS, Parts
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
-from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.zoo import assemble
 
 CLASSES, PLANES = 5, (4, 6, 8)
@@ -47,7 +46,7 @@ def some_input(low=(14, 19), side=2, batch=2, extra=(0, 0)):
 
 def literal(refiner: SparseRefiner, image, logits):
     """Return (B, C, H, W) what the refiner must say, by a dense convolution of the blocks."""
-    side, (height, width) = refiner.parts.side, image.shape[2:]
+    side = refiner.parts.side
     entropy = -(logits.softmax(1) * logits.log_softmax(1)).sum(1)
     mask = (entropy > refiner.alpha)[:, None].double()
     blocks = image.unflatten(2, (-1, side)).unflatten(4, (-1, side))  # (B, 3, h, s, w, s)
@@ -56,8 +55,7 @@ def literal(refiner: SparseRefiner, image, logits):
         x = torch.cat((x, logits.softmax(1)), 1)
     x = dense_oracle.extract(x * mask, mask, refiner.extractor)
     said = F.conv2d(x, refiner.head.weight[..., None, None], refiner.head.bias)
-    said = said.unflatten(1, (side, side, CLASSES)).permute(0, 3, 4, 1, 5, 2)
-    said = said.reshape(len(image), CLASSES, height, width)
+    said = F.pixel_shuffle(said, side)  # (B, C, H, W)
     if 'logits' in refiner.inputs:
         said = said + F.interpolate(logits, scale_factor=side, mode='nearest')
     return said, F.interpolate(mask, scale_factor=side, mode='nearest')[:, 0].bool()
@@ -69,7 +67,8 @@ def test_it_equals_dense_convolution_over_the_space_to_depth_image(side, inputs)
     refiner, (image, logits) = some_refiner(side, inputs), some_input(side=side)
     seen, (want, mask) = refiner(image, logits), literal(refiner, image, logits)
     assert torch.equal(seen.selected, mask) and 0.1 < mask.double().mean() < 0.9
-    torch.testing.assert_close(seen.refined, want.movedim(1, -1)[mask])
+    torch.testing.assert_close(seen.refined, want.movedim(1, -1).flatten(0, 2)[seen.flat])
+    assert torch.equal(seen.flat.sort().values, mask.flatten().nonzero()[:, 0])
 
 
 @pytest.mark.parametrize('inputs', INPUTS, ids='-'.join)
@@ -91,8 +90,8 @@ def test_all_and_nothing_can_be_selected(alpha):
 
 def test_batch_mates_change_nothing():
     refiner, (image, logits) = some_refiner(2), some_input()
-    alone = [refiner(image[i:i + 1], logits[i:i + 1]).ensembled for i in range(2)]
-    torch.testing.assert_close(refiner(image, logits).ensembled, torch.cat(alone))
+    alone = [refiner(image[i:i + 1], logits[i:i + 1]).full() for i in range(2)]
+    torch.testing.assert_close(refiner(image, logits).full(), torch.cat(alone))
 
 
 @pytest.mark.parametrize('low, full', [(9, 18), (18, 37), (19, 37), (7, 15), (5, 14), (6, 6),
@@ -114,12 +113,36 @@ def test_every_row_is_a_member_of_its_block_or_close_to_one(low, full):
 def test_gathering_and_spreading_undo_each_other(extra):
     image, logits = some_input(extra=extra)
     chosen = torch.rand(2, 14, 19, generator=torch.Generator().manual_seed(2)) < 0.4
-    full = F.interpolate(chosen[:, None].double(), image.shape[2:], mode='nearest')[:, 0].bool()
-    blocks = Blocks(Level(chosen), Level(full), 2)
-    back, want = blocks.spread(blocks.gather(image)), image.movedim(1, -1)[full]
-    assert back.shape == want.shape
-    same = (back == want).all(1).double().mean()
+    blocks = Blocks(chosen, tuple(image.shape[2:]), 2)
+    blocks_first = blocks.gather(image).unflatten(1, (4, 3)).transpose(1, 2).flatten(1).t()
+    back, coarse = blocks.spread(blocks_first, logits.movedim(1, -1)[chosen].t())
+    want = image.movedim(1, -1).flatten(0, 2)[blocks.flat]
+    same = (back.flatten(1).t() == want).all(1).double().mean()
     assert same == 1 if extra == (0, 0) else same > 0.7
+    full = F.interpolate(logits, image.shape[2:], mode='nearest').movedim(1, -1).flatten(0, 2)
+    assert torch.equal(coarse[:, None].expand(-1, back.shape[1], -1).flatten(1).t(),
+                       full[blocks.flat])
+
+
+@pytest.mark.parametrize('ensembler', ENSEMBLERS)
+def test_pixels_of_whole_and_of_odd_blocks_are_ensembled_alike(ensembler):
+    refiner = some_refiner(2).with_parts(ensembler=ensembler)
+    image, logits = some_input()
+    labels = torch.randint(CLASSES, (2, *image.shape[2:]))
+    whole = refiner(image, logits, labels=labels)
+    coarse = F.interpolate(logits, image.shape[2:], mode='nearest').movedim(1, -1).flatten(0, 2)
+    want = refiner.ensembler(coarse[whole.flat], whole.refined, labels.flatten()[whole.flat])
+    torch.testing.assert_close(whole.ensembled, want)
+
+
+def test_a_block_is_refined_where_an_oracle_wants_one_of_its_pixels():
+    refiner, (image, logits) = some_refiner(2).with_parts('oracle'), some_input()
+    refiner.alpha = 0.5
+    right = F.interpolate(logits.argmax(1)[:, None].double(), scale_factor=2)[:, 0].byte()
+    labels = right.clone()
+    labels[1, 5, 8] = (labels[1, 5, 8] + 1) % CLASSES
+    chosen = refiner(image, logits, labels=labels).selected.nonzero()
+    assert chosen.tolist() == [[1, 4, 8], [1, 4, 9], [1, 5, 8], [1, 5, 9]]
 
 
 @pytest.mark.parametrize('extra', [(0, 0), (1, 1)])

@@ -58,7 +58,7 @@ def test_an_untrained_refiner_of_any_parts_changes_no_label_and_can_learn(
         inputs, extractor, ensembler):
     refiner = some_refiner(inputs, extractor=extractor, ensembler=ensembler)
     seen = refiner(**some_input())
-    assert 0 < len(seen.level) < seen.level.mask.numel()
+    assert 0 < len(seen.flat) < seen.selected.numel()
     assert torch.equal(seen.ensembled.argmax(1), seen.coarse.argmax(1))
     refinement_loss(seen, torch.ones(2, 20, 32)).backward()
     assert refiner.head.bias.grad.abs().max() > 0
@@ -70,7 +70,7 @@ def test_the_extractor_is_given_the_inputs_in_order(inputs):
     given = []
     refiner.extractor.register_forward_pre_hook(lambda _, args: given.append(args[0]))
     seen = refiner(**scene)
-    batch, y, x = seen.sites.unbind(1)
+    batch, y, x = seen.selected.nonzero().unbind(1)
     want = {'rgb': scene['image'][batch, :, y, x],
             'logits': scene['logits'].softmax(1)[batch, :, y // 2, x // 2],
             'features': scene['features'].values[batch, :, y // 4, x // 4]}
@@ -205,6 +205,6 @@ def test_a_folded_refiner_computes_the_same():
     scene = [scene[name].double() for name in ('image', 'logits')]
     with torch.inference_mode():
         want, got = refiner(*scene), folded(refiner)(*scene)
-    assert len(want.level) > 0
+    assert len(want.flat) > 0
     torch.testing.assert_close(got.ensembled, want.ensembled, atol=1e-9, rtol=0)
     assert 'extractor.stages.encode.0.norm2.running_var' in refiner.state_dict()

@@ -46,7 +46,7 @@ def test_it_refines_the_pixels_above_alpha_in_row_major_order(size, inputs):
     p = full.softmax(1)
     want = -(p * p.log()).sum(1) > 0.8
     assert torch.equal(seen.selected, want)
-    assert torch.equal(seen.sites, want.nonzero())
+    assert torch.equal(seen.flat, want.flatten().nonzero()[:, 0])
     assert torch.equal(seen.coarse, full.movedim(1, -1)[want])
     assert seen.refined.shape == seen.ensembled.shape == (int(want.sum()), CLASSES)
     assert torch.equal(seen.full().movedim(1, -1)[want], seen.ensembled)

@@ -15,11 +15,12 @@ their pixels are then assigned in proportion, as those of any other scale.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from sparse_seg_ros.methods.sparse_refine.selection import nearest_rows
+from sparse_seg_ros.methods.sparse_refine.selection import nearest_rows, upsample
 from sparse_seg_ros.sparse.level import Level
 
 
@@ -51,35 +52,104 @@ class Axis:
         return torch.where(counts < side, (steps + counts - 1) // counts, steps // counts)
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """Blocks of side x side pixels: `level` of the low-resolution sites, `pixels` of theirs."""
+class Pixels:
+    """Selected pixels as sites of their own."""
 
-    level: Level
-    pixels: Level
-    side: int
+    def __init__(self, selected: Tensor, low_hw: tuple[int, int]):
+        """(B, H, W) bool, and the size of the low-resolution grid."""
+        self.selected, self.low_hw = selected, low_hw
+        self.level = Level(selected)
 
     @property
-    def axes(self) -> tuple[Axis, Axis]:
-        """Rows and columns."""
-        (low_height, low_width), (height, width) = (
-            level.mask.shape[1:] for level in (self.level, self.pixels))
-        device = self.level.mask.device
-        return Axis.of(low_height, height, device), Axis.of(low_width, width, device)
+    def flat(self) -> Tensor:
+        """(N,) int64 position of each pixel in the flattened (B, H, W)."""
+        return self.level.flat
+
+    @property
+    def low(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(M,) batch, y and x of the low-resolution pixel of each site."""
+        batch, y, x = self.level.sites.unbind(1)
+        y, x = (nearest_rows(low, full, at.device)[at]
+                for low, full, at in zip(self.low_hw, self.selected.shape[1:], (y, x)))
+        return batch, y, x
 
     def gather(self, image: Tensor) -> Tensor:
-        """(B, C, H, W) -> (N, side * side * C), pixels in row-major order, space to depth."""
-        batch, y, x = self.level.sites.unbind(1)
+        """(B, F, H, W) -> (M, F) of the sites."""
+        return image.movedim(1, -1)[self.level.sites.unbind(1)]
+
+    def spread(self, said: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """(C, M) said of the sites, (C, M) -> (C, 1, N) said of the pixels, (C, N)."""
+        return said[:, None], coarse
+
+
+class Blocks:
+    """Selected pixels as blocks of side x side, one site each."""
+
+    def __init__(self, chosen: Tensor, size_hw: tuple[int, int], side: int):
+        """(B, h, w) bool of the low-resolution grid, and the size of the image."""
+        self.size_hw, self.side = size_hw, side
+        self.level = Level(chosen)
+
+    @property
+    def low(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(M,) batch, y and x of the low-resolution pixel of each site."""
+        return self.level.sites.unbind(1)
+
+    @cached_property
+    def axes(self) -> tuple[Axis, Axis]:
+        """Rows and columns."""
+        mask = self.level.mask
+        return tuple(Axis.of(low, full, mask.device)
+                     for low, full in zip(mask.shape[1:], self.size_hw))
+
+    @property
+    def are_whole(self) -> bool:
+        """True if every block has side x side pixels."""
+        return self.size_hw == tuple(self.side * low for low in self.level.mask.shape[1:])
+
+    @cached_property
+    def selected(self) -> Tensor:
+        """(B, H, W) bool."""
+        return upsample(self.level.mask, self.size_hw)
+
+    @cached_property
+    def pixels(self) -> Level:
+        """Level of the pixels, where blocks are not whole."""
+        return Level(self.selected)
+
+    @cached_property
+    def flat(self) -> Tensor:
+        """
+        (N,) int64 position of each pixel in the flattened (B, H, W).
+
+        Whole blocks: first of the first pixel of each block, then of the second, and so on.
+        """
+        if not self.are_whole:
+            return self.pixels.flat
+        (batch, y, x), (height, width), side = self.low, self.size_hw, self.side
+        corners = (batch * height + y * side) * width + x * side
+        steps = torch.arange(side, device=corners.device)
+        return ((steps[:, None] * width + steps).flatten()[:, None] + corners).flatten()
+
+    def gather(self, image: Tensor) -> Tensor:
+        """(B, F, H, W) -> (M, side * side * F), pixels in row-major order, space to depth."""
+        batch, y, x = self.low
         rows, columns = (axis.members(at, self.side) for axis, at in zip(self.axes, (y, x)))
         values = image.movedim(1, -1)[
-            batch[:, None, None], rows[:, :, None], columns[:, None, :]]  # (N, side, side, C)
+            batch[:, None, None], rows[:, :, None], columns[:, None, :]]  # (M, side, side, F)
         return values.flatten(1)
 
-    def spread(self, values: Tensor) -> Tensor:
-        """(N, side * side * C) -> (M, C) of the pixels in row-major order, pixel shuffle."""
+    def spread(self, said: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """
+        Pixel shuffle: (C * side * side, M) said of the sites, (C, M) -> (C, k, M') and (C, M').
+
+        Whole blocks: k = side * side pixels of each of M' = M sites. Else k = 1 and M' = N pixels.
+        """
+        said = said.unflatten(0, (-1, self.side ** 2))  # (C, side * side, M)
+        if self.are_whole:
+            return said, coarse
         batch, y, x = self.pixels.sites.unbind(1)
         rows, columns = self.axes
         block = self.level.rows_at(batch, rows.sources[y], columns.sources[x])
         place = rows.places(y, self.side) * self.side + columns.places(x, self.side)
-        return values.unflatten(1, (self.side ** 2, -1)).flatten(0, 1)[
-            block * self.side ** 2 + place]
+        return said[:, place, block][:, None], coarse[:, block]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sparse_seg_ros.methods.sparse_refine.selection import entropy_of
 
 HIDDEN = 64
-CPU_BLOCK = 8192  # pixels at a time, so that they stay in the cache: twice as fast
+CPU_BLOCK = 8192  # pixels at a time, so that they stay in the cache
 INITIAL_WEIGHT = 0.9  # near 1, and far enough from it for the gate to learn
 
 
@@ -39,17 +39,34 @@ class Ensembler(nn.Module):
         self.start_as_identity(num_classes, starts_from_equals)
 
     def forward(self, coarse: Tensor, refined: Tensor, targets: Tensor | None = None) -> Tensor:
-        """(N, C) logits of both -> (N, C) logits; targets are for ensemblers that know them."""
+        """
+        (M, C) coarse, (k M, C) refined logits -> (k M, C); targets: for ensemblers that know them.
+
+        Row m of coarse belongs to rows m, m + M, m + 2M and so on of refined: k pixels that one
+        low-resolution pixel covers. Fastest, and without a copy, where .t() of both is contiguous.
+        """
+        sites = len(coarse)
+        per_site = max(1, len(refined) // max(1, sites))
+        coarse, refined = coarse.t(), refined.to(coarse.dtype).t()
+        refined = refined.reshape(len(coarse), per_site, sites)  # (C, k, M)
         if coarse.device.type != 'cpu':
-            return self._ensemble(coarse, refined)
-        blocks = zip(coarse.split(CPU_BLOCK), refined.split(CPU_BLOCK))
-        return torch.cat([self._ensemble(*block) for block in blocks])
+            return self._ensemble(coarse, refined).flatten(1).t()
+        count = max(1, CPU_BLOCK // per_site)
+        with torch.autocast('cpu', enabled=False):  # so thin products gain nothing from bfloat16
+            parts = [self._ensemble(*part) for part in zip(
+                coarse.split(count, 1), refined.split(count, 2))]
+        return torch.cat(parts, 2).flatten(1).t()
 
     def _ensemble(self, coarse: Tensor, refined: Tensor) -> Tensor:
-        described = torch.cat((_describe(coarse), _describe(refined)))  # (2 * (C + 1), N)
-        weights = self.gate(described.t()).softmax(dim=1)  # (N, 2)
-        mixed = weights[:, :1] * coarse + weights[:, 1:] * refined  # (N, C)
-        fused = self.fuse(mixed)
+        """(C, m), (C, k, m) -> (C, k, m); classes come first, which is far faster on a CPU."""
+        coarse_weight, refined_weight = self.gate[0].weight.split(len(coarse) + 1, dim=1)
+        of_coarse = coarse_weight @ _describe(coarse) + self.gate[0].bias[:, None]  # (64, m)
+        of_refined = refined_weight @ _describe(refined).flatten(1)  # (64, k * m)
+        hidden = (of_refined.unflatten(1, refined.shape[1:]) + of_coarse[:, None]).relu_().flatten(1)
+        weights = (self.gate[2].weight @ hidden + self.gate[2].bias[:, None]).softmax(dim=0)
+        mixed = torch.lerp(coarse[:, None], refined, weights[1].view(refined.shape[1:]))
+        hidden = (self.fuse[0].weight @ mixed.flatten(1) + self.fuse[0].bias[:, None]).relu_()
+        fused = (self.fuse[2].weight @ hidden + self.fuse[2].bias[:, None]).view(refined.shape)
         return fused if self.skip is None else fused + self.skip * mixed
 
     @torch.no_grad()
@@ -82,7 +99,6 @@ class Ensembler(nn.Module):
 
 
 def _describe(logits: Tensor) -> Tensor:
-    """(N, C) logits -> (C + 1, N): probabilities and entropy; pixels last is far faster on CPU."""
-    by_class = logits.t()[None]  # (1, C, N)
-    log_p = by_class.log_softmax(dim=1)
-    return torch.cat((log_p.exp()[0], entropy_of(log_p)))
+    """(C, ...) logits -> (C + 1, ...): probabilities and entropy."""
+    log_p = logits.log_softmax(dim=0)
+    return torch.cat((log_p.exp(), entropy_of(log_p[None])))

@@ -29,7 +29,7 @@ def refinement_loss(
     or None. expected: (B, C, H, W) probabilities of a teacher; half of the loss is then with them.
     A selector that learns adds a loss of its own.
     """
-    flat = output.level.flat
+    flat = output.flat
     targets = labels.flatten()[flat].long()[None]
     both = [logits.float().t()[None]  # (1, C, N): many times faster on CPU
             for logits in (output.refined, output.ensembled)]

@@ -88,7 +88,7 @@ class SparseRefine:
         seen = self.refiner(images, logits, clock, features, self.truth)
         with clock('label'):
             labels, uncertainty, confidence = read_both(
-                logits, seen.ensembled, seen.level.flat, images.shape[-2:], self.temperature,
+                logits, seen.ensembled, seen.flat, images.shape[-2:], self.temperature,
                 wants_confidence)
         return MethodOutput(labels, uncertainty, seen.selected, confidence)
 

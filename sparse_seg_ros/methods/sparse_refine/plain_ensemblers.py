@@ -3,7 +3,8 @@
 """
 Ensemblers without weights, SparseRefine's Table 5e: one of the two predictions of a pixel wins.
 
-Each is (N, C) coarse and refined logits, (N,) true ids where it needs them -> (N, C) logits.
+Each is called as the gated one: with (M, C) coarse and (k M, C) refined logits, and (k M,) true ids
+where it needs them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class LowerEntropy(nn.Module):
     needs_labels = False
 
     def forward(self, coarse: Tensor, refined: Tensor, targets: Tensor | None = None) -> Tensor:
+        coarse = repeat(coarse, refined)
         return torch.where((entropy(refined) < entropy(coarse))[:, None], refined, coarse)
 
 
@@ -38,4 +40,10 @@ class Oracle(nn.Module):
     needs_labels = True
 
     def forward(self, coarse: Tensor, refined: Tensor, targets: Tensor | None = None) -> Tensor:
+        coarse = repeat(coarse, refined)
         return torch.where((refined.argmax(1) == targets)[:, None], refined, coarse)
+
+
+def repeat(coarse: Tensor, refined: Tensor) -> Tensor:
+    """(M, C), (k M, C) -> (k M, C) coarse logits of each refined pixel."""
+    return coarse.repeat(len(refined) // max(1, len(coarse)), 1)

@@ -20,51 +20,41 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.methods.sparse_refine.blocks import Blocks
+from sparse_seg_ros.methods.sparse_refine.blocks import Blocks, Pixels
 from sparse_seg_ros.methods.sparse_refine.parts import EXTRACTORS, Parts, check_inputs
 from sparse_seg_ros.methods.sparse_refine.released import released_name
-from sparse_seg_ros.methods.sparse_refine.selection import (
-    count_affordable,
-    nearest_rows,
-    select,
-    upsample,
-)
+from sparse_seg_ros.methods.sparse_refine.selection import count_affordable, select, upsample
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.networks.features import Features
 from sparse_seg_ros.sparse.backend import backend_of
-from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """What a refiner says about the selected pixels, in row-major order; logits are (N, C)."""
+    """
+    What a refiner says about the N selected pixels; refined and ensembled logits are (N, C).
 
-    level: Level
+    coarse: (M, C) logits of the low-resolution pixels. Row m belongs to the rows m, m + M, m + 2M
+    and so on of the others.
+    """
+
+    selected: Tensor  # (B, H, W) bool
+    flat: Tensor  # (N,) int64 position of each row in the flattened (B, H, W)
     coarse: Tensor
     refined: Tensor
     ensembled: Tensor
     low_resolution: Tensor  # (B, C, h, w) logits
     scores: Tensor  # (B, h, w) of the selector
 
-    @property
-    def selected(self) -> Tensor:
-        """(B, H, W) bool."""
-        return self.level.mask
-
-    @property
-    def sites(self) -> Tensor:
-        """(N, 3) int64 as (b, y, x)."""
-        return self.level.sites
-
     def full(self) -> Tensor:
         """(B, C, H, W) logits of all pixels. Large: for training and tests only."""
         size_hw = self.selected.shape[1:]
         logits = nn.functional.interpolate(self.low_resolution, size=size_hw, mode='nearest')
-        batch, y, x = self.sites.unbind(1)
-        pixels = logits.movedim(1, -1).contiguous()  # (B, H, W, C)
+        pixels = logits.movedim(1, -1)  # (B, H, W, C)
         ensembled = self.ensembled.to(logits.dtype)
-        return pixels.index_put((batch, y, x), ensembled).movedim(-1, 1)
+        return pixels.flatten(0, 2).index_put((self.flat,), ensembled).view_as(
+            pixels).movedim(-1, 1)
 
 
 class SparseRefiner(nn.Module):
@@ -134,47 +124,38 @@ class SparseRefiner(nn.Module):
             count = count_affordable(self.budget, scores.shape[1:], image.shape[2:]) \
                 if self.budget < 1 else None
             chosen = select(scores, self.alpha, count)  # (B, h, w)
-            level = Level(upsample(chosen, image.shape[2:]))
-            low = low_pixels(level, logits)
-            coarse = logits.movedim(1, -1)[low]  # (N, C)
+            covered = self._cover(chosen, scene)
+            coarse = logits.movedim(1, -1)[covered.low].t().contiguous()  # (C, M)
         with clock('extract'):
-            if self.parts.extractor == 'blocks':
-                refined = self._extract_blocks(scene, Blocks(Level(chosen), level,
-                                                             self.parts.side))
-            else:
-                refined = self._extract(self._input(scene, level, low, coarse), level)
+            refined, coarse = covered.spread(self._extract(scene, covered, coarse), coarse)
             if self.corrects:
-                refined = coarse + refined
+                refined = coarse[:, None] + refined  # (C, k, M)
+        refined, coarse = refined.flatten(1).t(), coarse.t()
         with clock('ensemble'):
-            targets = labels.flatten()[level.flat] if self.ensembler.needs_labels else None
+            targets = labels.flatten()[covered.flat] if self.ensembler.needs_labels else None
             ensembled = self.ensembler(coarse, refined, targets)
-        return Refinement(level, coarse, refined, ensembled, logits, scores)
+        return Refinement(covered.selected, covered.flat, coarse, refined, ensembled, logits,
+                          scores)
 
-    def _extract(self, inputs: Tensor, level: Level) -> Tensor:
-        """(N, Cin) of the sites of a level -> (N, C), or (N, side * side * C) of blocks."""
-        given = SparseTensor(inputs, level, backend_of(inputs.device.type))
-        return self.head(self.extractor(given).features)
+    def _cover(self, chosen: Tensor, scene: Scene) -> Pixels | Blocks:
+        """(B, h, w) or (B, H, W) bool -> the selected pixels as sites of the extractor."""
+        low_hw, size_hw = (tuple(part.shape[2:]) for part in (scene.logits, scene.image))
+        if self.parts.extractor != 'blocks':
+            return Pixels(upsample(chosen, size_hw), low_hw)
+        if chosen.shape[1:] != low_hw:  # a block is chosen if one of its pixels is
+            chosen = nn.functional.adaptive_max_pool2d(chosen.float(), low_hw) > 0
+        return Blocks(chosen, size_hw, self.parts.side)
 
-    def _extract_blocks(self, scene: Scene, blocks: Blocks) -> Tensor:
-        """Return (N, C) what the extractor says of the pixels of all blocks."""
-        batch, y, x = blocks.level.sites.unbind(1)
-        given = [blocks.gather(scene.image)]  # (M, side * side * 3)
+    def _extract(self, scene: Scene, covered: Pixels | Blocks, coarse: Tensor) -> Tensor:
+        """(C, M) logits -> (C, M), or (C * side * side, M), what the extractor says of sites."""
+        given = [covered.gather(scene.image)]  # (M, 3), or (M, side * side * 3)
         if 'logits' in self.inputs:
-            coarse = scene.logits.movedim(1, -1)[batch, y, x]  # (M, C)
-            given.append(coarse.t().softmax(dim=0).t())
+            given.append(coarse.softmax(dim=0).t())  # (M, C)
         if 'features' in self.inputs:
-            given.append(scene.features.at(batch, y, x).to(given[0].dtype))  # (M, F)
-        return blocks.spread(self._extract(torch.cat(given, dim=1), blocks.level))
-
-    def _input(self, scene: Scene, level: Level, low: tuple[Tensor, ...],
-               coarse: Tensor) -> Tensor:
-        """(N, Cin) what the extractor is given of the selected pixels."""
-        given = [scene.image.movedim(1, -1)[level.sites.unbind(1)]]  # (N, 3)
-        if 'logits' in self.inputs:
-            given.append(coarse.t().softmax(dim=0).t())  # (N, C)
-        if 'features' in self.inputs:
-            given.append(scene.features.at(*low).to(given[0].dtype))  # (N, F)
-        return given[0] if len(given) == 1 else torch.cat(given, dim=1)
+            given.append(scene.features.at(*covered.low).to(given[0].dtype))  # (M, F)
+        inputs = torch.cat(given, dim=1)
+        found = self.extractor(SparseTensor(inputs, covered.level, backend_of(inputs.device.type)))
+        return self.head.weight @ found.features.t() + self.head.bias[:, None]
 
     def with_parts(self, selector: str = 'auto', ensembler: str = 'auto') -> SparseRefiner:
         """
@@ -224,11 +205,3 @@ class SparseRefiner(nn.Module):
         if self.needs_labels and scene.labels is None:
             raise ValueError('an oracle needs the labels of the image; it is for training and '
                              '`sparse_seg evaluate` only')
-
-
-def low_pixels(level: Level, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Active pixels -> (N,) batch, y and x of the nearest pixel of (B, C, h, w) logits."""
-    batch, y, x = level.sites.unbind(1)
-    y = nearest_rows(logits.shape[2], level.mask.shape[1], logits.device)[y]
-    x = nearest_rows(logits.shape[3], level.mask.shape[2], logits.device)[x]
-    return batch, y, x
