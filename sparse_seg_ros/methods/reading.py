@@ -25,8 +25,8 @@ def read_logits(logits: Tensor, temperature: float,
                 wants_confidence: bool) -> tuple[Tensor, Tensor, Tensor | None]:
     """(B, C, n, ...) logits -> labels uint8, entropy / ln C, and confidence if it is wanted."""
     labels, uncertainty, confidence = (
-        torch.cat(parts, dim=1) for parts in zip(*(read(band / temperature)
-                                                   for band in bands(logits))))
+        torch.cat(parts, dim=1) for parts in zip(*(
+            read(band if temperature == 1 else band / temperature) for band in bands(logits))))
     return labels, uncertainty, confidence if wants_confidence else None
 
 

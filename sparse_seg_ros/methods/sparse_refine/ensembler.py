@@ -61,12 +61,12 @@ class Ensembler(nn.Module):
         """(C, m), (C, k, m) -> (C, k, m); classes come first, which is far faster on a CPU."""
         coarse_weight, refined_weight = self.gate[0].weight.split(len(coarse) + 1, dim=1)
         of_coarse = coarse_weight @ _describe(coarse) + self.gate[0].bias[:, None]  # (64, m)
-        of_refined = refined_weight @ _describe(refined).flatten(1)  # (64, k * m)
-        hidden = (of_refined.unflatten(1, refined.shape[1:]) + of_coarse[:, None]).relu_().flatten(1)
-        weights = (self.gate[2].weight @ hidden + self.gate[2].bias[:, None]).softmax(dim=0)
+        hidden = refined_weight @ _describe(refined).flatten(1)  # (64, k * m)
+        hidden.unflatten(1, refined.shape[1:]).add_(of_coarse[:, None])
+        weights = _linear(self.gate[2], hidden.relu_()).softmax(dim=0)
         mixed = torch.lerp(coarse[:, None], refined, weights[1].view(refined.shape[1:]))
-        hidden = (self.fuse[0].weight @ mixed.flatten(1) + self.fuse[0].bias[:, None]).relu_()
-        fused = (self.fuse[2].weight @ hidden + self.fuse[2].bias[:, None]).view(refined.shape)
+        hidden = _linear(self.fuse[0], mixed.flatten(1)).relu_()
+        fused = _linear(self.fuse[2], hidden).view(refined.shape)
         return fused if self.skip is None else fused + self.skip * mixed
 
     @torch.no_grad()
@@ -96,6 +96,11 @@ class Ensembler(nn.Module):
         last.weight.zero_()
         last.weight[:, : 2 * num_classes] = torch.cat((identity, -identity), 1) * gain
         last.bias.zero_()
+
+
+def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """(a, N) -> (b, N)."""
+    return (layer.weight @ x).add_(layer.bias[:, None])
 
 
 def _describe(logits: Tensor) -> Tensor:
