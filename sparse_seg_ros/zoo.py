@@ -35,6 +35,7 @@ from sparse_seg_ros.texts import cut
 from sparse_seg_ros.yaml_files import read_yaml
 
 LOG = logging.getLogger(__name__)
+RESOLUTIONS = ('unrefined', 'refined', 'full')
 REFINING = {'sparse_refine': SparseRefine, 'point_rend': PointRend, 'patch_refine': PatchRefine}
 
 
@@ -85,16 +86,16 @@ def load_best(name: str | Path, device: str, precision: str) -> Segmenter:
 
 
 def load_resolutions(name: str | Path, device: str = 'auto', precision: str = 'auto',
-                     wanted: Iterable[str] = ('half', 'refined', 'full')) -> dict[str, Segmenter]:
+                     wanted: Iterable[str] = RESOLUTIONS) -> dict[str, Segmenter]:
     """
-    Load a model that refines: 'half' = without its refiner, 'refined', 'full' = at full size.
+    Load a model that refines: 'unrefined', 'refined', and 'full' = its network at full size.
 
     Empty for one that does not refine; without 'full' where no such model is known.
     """
     model, config, weights = find_model(name)
     if model.refiner is None or config.method not in (*REFINING, 'auto'):
         return {}
-    methods = {'half': 'dense', 'refined': model.card.refined_by}
+    methods = {'unrefined': 'dense', 'refined': model.card.refined_by}
     rivals = {key: load(name, device, precision, method) for key, method in methods.items()
               if key in wanted}
     if 'full' in wanted and full_of(config):
@@ -197,7 +198,8 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
     segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
                         exposure=exposure, device=device, precision=precision,
                         sizes_hw=stage.sizes_hw,
-                        description={'method': config.method, 'backend': 'torch',
+                        description={'network': model.card.network, 'method': config.method,
+                                     'backend': 'torch',
                                      **stage.description, **description})
     if config.alpha_nats >= 0:
         segment.alpha = config.alpha_nats

@@ -69,18 +69,19 @@ def test_the_choice_is_logged_and_described(method, caplog):
 
 
 def test_each_resolution_runs_with_the_settings_that_concern_it(method):
-    half, refined, full = load_resolutions(method, 'cpu', 'fp32').values()
-    assert (half.alpha, refined.alpha, full.alpha) == (None, 0.5, None)
-    assert (half.method.scale, refined.method.scale, full.method.scale) == (0.5, 0.5, 1.0)
+    unrefined, refined, full = load_resolutions(method, 'cpu', 'fp32').values()
+    assert (unrefined.alpha, refined.alpha, full.alpha) == (None, 0.5, None)
+    assert (unrefined.method.scale, refined.method.scale, full.method.scale) == (0.5, 0.5, 1.0)
 
 
 def test_a_model_that_does_not_refine_has_no_resolutions_to_compare(method):
     assert load_resolutions(method.parent / 'full.safetensors', 'cpu', 'fp32') == {}
-    assert [*load_resolutions(method.parent / 'refines.safetensors', 'cpu')] == ['half', 'refined']
+    refines = load_resolutions(method.parent / 'refines.safetensors', 'cpu')
+    assert [*refines] == ['unrefined', 'refined']
 
 
 def test_the_demo_knows_its_own_network_at_full_resolution():
-    assert [*load_resolutions('demo', 'cpu')] == ['half', 'refined', 'full']
+    assert [*load_resolutions('demo', 'cpu')] == ['unrefined', 'refined', 'full']
 
 
 @pytest.mark.parametrize('weights', ['full', 'refines'])
