@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from sparse_seg_ros.data.street import Street
+from sparse_seg_ros.model_card import is_number
 from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.timing import interleaved
 
@@ -54,11 +55,17 @@ def time_both(rivals: Mapping[str, Segmenter], sizes_hw: Sequence[tuple[int, int
 
 def compare_scores(scores: Mapping[str, Scores]) -> tuple[bool, str]:
     """Scores of both cards -> whether full resolution is worse on any frames, and how they are."""
-    pairs = [(frames, *(own[frames]['mean_iou'] for own in (scores['refined'], scores['full'])))
-             for frames in scores['refined'] if frames in scores['full']]
+    refined, full = (mean_ious(scores[name]) for name in ('refined', 'full'))
+    pairs = [(frames, refined[frames], full[frames]) for frames in refined if frames in full]
     if not pairs:
         return False, 'the cards hold no accuracy of both, so time alone decides'
-    words = ', '.join(f'{100 * refined:.1f} and {100 * full:.1f} % on {frames}'
-                      for frames, refined, full in pairs)
-    return (any(full < refined for _, refined, full in pairs),
+    words = ', '.join(f'{100 * one:.1f} and {100 * other:.1f} % on {frames}'
+                      for frames, one, other in pairs)
+    return (any(other < one for _, one, other in pairs),
             f'mIoU refined and at full resolution is {words}')
+
+
+def mean_ious(scores: Scores) -> dict[str, float]:
+    """Scores of a card, which may lack it -> frames: mIoU."""
+    return {frames: found['mean_iou'] for frames, found in scores.items()
+            if isinstance(found, Mapping) and is_number(found.get('mean_iou'))}

@@ -54,6 +54,9 @@ def test_without_an_accuracy_of_both_time_decides_and_that_is_said():
     name, why = decide(FULL_IS_FASTER, {'refined': {'test': {'mean_iou': 0.9}}, 'full': {}})
     assert name == 'full' and 'so time alone decides' in why
     assert decide(FULL_IS_SLOWER, {'refined': {}, 'full': {}})[0] == 'refined'
+    for nothing in (0.7, {}, {'mean_iou': None}):
+        assert 'time alone' in decide(FULL_IS_FASTER, {'refined': {'test': {'mean_iou': 0.9}},
+                                                       'full': {'test': nothing}})[1]
 
 
 def test_the_choice_is_logged_and_described(method, caplog):
