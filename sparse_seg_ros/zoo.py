@@ -100,9 +100,9 @@ def load_resolutions(name: str | Path, device: str = 'auto', precision: str = 'a
               if key in wanted}
     if 'full' in wanted and full_of(config):
         model, own, weights = find_model(full_of(config))
-        engine = {item.name: getattr(config, item.name) for item in fields(config)
-                  if item.name.startswith('engine')}
-        rivals['full'] = assemble(model, replace(own, **engine), device, precision, {
+        shared = {item.name: getattr(config, item.name) for item in fields(config)
+                  if item.name.startswith(('engine', 'exposure'))}
+        rivals['full'] = assemble(model, replace(own, **shared), device, precision, {
             'model': str(name), 'weights': weights.name, 'weights_hash': file_hash(weights)})
     return rivals
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import pytest
 from tiny import tiny_model
 
+from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.data.street import CLASSES, street_frames
@@ -65,6 +67,19 @@ def test_the_command_compares_a_model_that_refines_with_its_full_resolution(tmp_
     assert [*rows] == ['unrefined', 'refined', 'full']
     assert main(['bench', 'model', '--repeats', '0']) == 1
     assert '--repeats must be at least 1, got 0' in capsys.readouterr().err
+
+
+def test_the_command_takes_frames_of_a_split(tmp_path, capsys):
+    save_model(tiny_model(), tmp_path / 'tiny.safetensors')
+    for index, (image, label) in enumerate(street_frames(1, 3, (64, 96))):
+        cv2.imwrite(str(tmp_path / f'{index}.png'), image[..., ::-1])
+        cv2.imwrite(str(tmp_path / f'{index}_label.png'), label)
+    (tmp_path / 'test.txt').write_text(''.join(f'{index}.png {index}_label.png\n'
+                                               for index in range(3)))
+    assert main(['bench', 'model', '--model', str(tmp_path / 'tiny.safetensors'), '--frames',
+                 str(tmp_path / 'test'), '--repeats', '2', '--device', 'cpu']) == 0
+    said = capsys.readouterr().out
+    assert 'median of 2 frames 64x96' in said and 'mIoU' in said and 'against' not in said
 
 
 def test_p99_is_of_the_stages_that_refine():
