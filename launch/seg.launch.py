@@ -32,6 +32,7 @@ ARGUMENTS = {  # name: (default, description)
     'cameras': ('', 'names of several cameras, such as front,rear; empty: as in params_file'),
     'params_file': (str(SHARE / 'config' / 'node.yaml'), 'parameters of the node'),
     'model': ('', 'zoo name, method YAML or weights file; empty: as in params_file'),
+    'method': ('', 'own, auto, dense, sparse_refine ...; empty: as in params_file'),
     'device': ('', 'cpu, cuda, cuda:0 or auto; empty: as in params_file'),
     'precision': ('', 'fp32, bf16, fp16 or auto; empty: as in params_file'),
     'image_transport': ('', 'raw or compressed; empty: as in params_file'),

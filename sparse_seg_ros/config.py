@@ -22,6 +22,7 @@ from sparse_seg_ros.texts import cut
 EXPOSURES = ('as_is', 'lifted')
 SELECTORS = ('entropy', 'random', 'magnitude', 'learnable', 'oracle')
 LEAST_SCALE = 0.05
+METHODS = ('dense', 'sparse_refine', 'point_rend', 'patch_refine', 'algm', 'auto')
 ENSEMBLERS = ('gated', 'direct', 'entropy', 'oracle')
 
 NAMESPACE = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)  # of a camera
@@ -124,10 +125,12 @@ def read_size(text: str, name: str) -> tuple[int, int]:
 class MethodConfig(Settings):
     """How frames are segmented: one complete YAML per method in config/."""
 
-    method: str = setting('sparse_refine', 'what is done with a frame',
-                          choices=('dense', 'sparse_refine', 'point_rend', 'patch_refine', 'algm'))
+    method: str = setting('sparse_refine', 'what is done with a frame', choices=METHODS)
     weights: str = setting('demo', 'name in models/zoo.yaml, path of a .safetensors file or of a '
                            "Hugging Face folder, or 'hf:owner/model' on its hub")
+    full: str = setting('', 'the same network at full resolution, named like weights, which '
+                        'auto may take instead; empty: as models/zoo.yaml says',
+                        methods=('auto',))
     scale: float = setting(0.0, 'dense stage size / image size; 0: that of the weights',
                            at_least=0.0, at_most=1.0)
     exposure: str = setting('auto', 'of a dark image: as_is, or lifted to the brightness of '
@@ -191,6 +194,9 @@ class NodeConfig(Settings):
 
     model: str = setting('demo', 'zoo name, method YAML, weights file or Hugging Face folder',
                          changes='unconfigured')
+    method: str = setting('own', 'what is done with a frame; own: as the model says; auto: '
+                          'refinement or full resolution, whichever is better on this machine',
+                          choices=('own', *METHODS), changes='unconfigured')
     device: str = setting('auto', "torch device: 'cpu', 'cuda', 'cuda:0'; auto = cuda if present",
                           changes='unconfigured')
     precision: str = setting('auto', 'arithmetic of the networks; auto = the fastest safe one',

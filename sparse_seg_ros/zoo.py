@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from sparse_seg_ros.auto_method import choose
 from sparse_seg_ros.checkpoints import Model, find_model_file, is_torch_file, load_model
 from sparse_seg_ros.config import MethodConfig, from_mapping, nearest
-from sparse_seg_ros.dense_stage import dense_stage
+from sparse_seg_ros.dense_stage import dense_stage, sizes_of
+from sparse_seg_ros.device import choose_device, choose_precision
 from sparse_seg_ros.engines.activation import ADAPTERS
 from sparse_seg_ros.files import file_hash, refuse_pointer, share
 from sparse_seg_ros.labels import LabelSet, find_labels, load_labels
@@ -28,23 +30,86 @@ from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import CLASSIFIERS, for_inference
 from sparse_seg_ros.networks.pretrained import HUB
 from sparse_seg_ros.networks.sliding import Windows
-from sparse_seg_ros.segmenter import PRECISIONS, Method, Segmenter, own_precisions
+from sparse_seg_ros.segmenter import Method, Segmenter
 from sparse_seg_ros.texts import cut
 from sparse_seg_ros.yaml_files import read_yaml
 
 LOG = logging.getLogger(__name__)
+RESOLUTIONS = ('unrefined', 'refined', 'full')
 REFINING = {'sparse_refine': SparseRefine, 'point_rend': PointRend, 'patch_refine': PatchRefine}
 
 
-def load(name: str | Path = 'demo', device: str = 'auto', precision: str = 'auto') -> Segmenter:
+def load(name: str | Path = 'demo', device: str = 'auto', precision: str = 'auto',
+         method: str = 'own') -> Segmenter:
     """
     Zoo name, method YAML, .safetensors file or Hugging Face model -> a Segmenter to call.
 
-    Raises FileNotFoundError for missing files and ValueError for what does not fit together.
+    method: one to run instead of the model's own. Raises FileNotFoundError for missing files and
+    ValueError for what does not fit together.
     """
     model, config, weights = find_model(name)
+    if method != 'own':
+        config = under(method, config)
+    if config.method == 'auto':
+        return load_best(name, device, precision)
     return assemble(model, config, device, precision, {
         'model': str(name), 'weights': weights.name, 'weights_hash': file_hash(weights)})
+
+
+def under(method: str, config: MethodConfig) -> MethodConfig:
+    """Return the settings of another method, without those that it does not have."""
+    foreign = {item.name: item.default for item in fields(config)
+               if method not in (item.metadata['methods'] or (method,))}
+    if method not in (*REFINING, 'auto'):
+        foreign['alpha_nats'] = -1.0
+    return replace(config, method=method, **foreign)
+
+
+def load_best(name: str | Path, device: str, precision: str) -> Segmenter:
+    """Load a model by method auto: refined, or the same network at full resolution; log why."""
+    model, config, _ = find_model(name)
+    rivals = load_resolutions(name, device, precision, ('refined', 'full'))
+    if len(rivals) < 2:
+        raise ValueError('method auto needs weights with a refiner, and those of the same network '
+                         "at full resolution; name these as 'full' in a method YAML, or use "
+                         'another method')
+    other = find_model(full_of(config))[0].card
+    if other.classes != model.card.classes:
+        raise ValueError(f"the model that 'full' names has the classes "
+                         f"{cut(', '.join(other.classes))}, the refined one "
+                         f"{cut(', '.join(model.card.classes))}; name one with the same classes")
+    taken, why = choose(rivals, {'refined': model.card.scores, 'full': other.scores},
+                        sizes_of(config))
+    LOG.info('method auto takes %s', why)
+    rivals[taken].description['method choice'] = f'auto takes {why}'
+    return rivals[taken]
+
+
+def load_resolutions(name: str | Path, device: str = 'auto', precision: str = 'auto',
+                     wanted: Iterable[str] = RESOLUTIONS) -> dict[str, Segmenter]:
+    """
+    Load a model that refines: 'unrefined', 'refined', and 'full' = its network at full size.
+
+    Empty for one that does not refine; without 'full' where no such model is known.
+    """
+    model, config, weights = find_model(name)
+    if model.refiner is None or config.method not in (*REFINING, 'auto'):
+        return {}
+    methods = {'unrefined': 'dense', 'refined': model.card.refined_by}
+    rivals = {key: load(name, device, precision, method) for key, method in methods.items()
+              if key in wanted}
+    if 'full' in wanted and full_of(config):
+        model, own, weights = find_model(full_of(config))
+        shared = {item.name: getattr(config, item.name) for item in fields(config)
+                  if item.name.startswith(('engine', 'exposure'))}
+        rivals['full'] = assemble(model, replace(own, **shared), device, precision, {
+            'model': str(name), 'weights': weights.name, 'weights_hash': file_hash(weights)})
+    return rivals
+
+
+def full_of(config: MethodConfig) -> str:
+    """Settings -> name of the same network at full resolution; '' where none is known."""
+    return config.full or read_zoo().get(config.weights, {}).get('full', '')
 
 
 def find_model(name: str | Path) -> tuple[Model, MethodConfig, Path]:
@@ -56,6 +121,8 @@ def find_model(name: str | Path) -> tuple[Model, MethodConfig, Path]:
             folder = path.parent / Path(config.engine_folder).expanduser()
             config = replace(config, engine_folder=str(folder.resolve()))
         weights = find_weights(config.weights, path.parent)
+        if config.full and config.full not in read_zoo():
+            config = replace(config, full=str(find_weights(config.full, path.parent)))
         return load_model(weights), config, weights
     weights = find_weights(str(name), Path())
     model = load_model(weights)
@@ -108,6 +175,9 @@ def own_config(model: Model) -> MethodConfig:
 def assemble(model: Model, config: MethodConfig, device: str, precision: str,
              description: dict[str, str]) -> Segmenter:
     """Put a model under a method, on a device; its own weights stay as they are published."""
+    if config.method == 'auto':
+        raise ValueError('method auto compares two models, which is not done here; name the '
+                         'method, such as sparse_refine')
     config = replace(config, scale=config.scale or model.card.scale)
     if model.card.network in CLASSIFIERS:
         raise ValueError(f'{model.card.network} tells what a picture shows, not what its pixels '
@@ -128,7 +198,8 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
     segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
                         exposure=exposure, device=device, precision=precision,
                         sizes_hw=stage.sizes_hw,
-                        description={'method': config.method, 'backend': 'torch',
+                        description={'network': model.card.network, 'method': config.method,
+                                     'backend': 'torch',
                                      **stage.description, **description})
     if config.alpha_nats >= 0:
         segment.alpha = config.alpha_nats
@@ -207,36 +278,3 @@ def label_set(model: Model) -> LabelSet:
         raise ValueError(f'label set {labels.name!r} has classes {labels.names}, the weights were '
                          f'trained for {tuple(model.card.classes)}')
     return labels
-
-
-def choose_device(name: str) -> str:
-    """'auto' -> 'cuda' where there is one, else 'cpu'; any other torch device is checked."""
-    if name == 'auto':
-        return 'cuda' if torch.cuda.is_available() else 'cpu'
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f'device must be auto, cpu, cuda or cuda:N, got '
-                         f'{cut(repr(name))}') from None
-    if device.type not in ('cpu', 'cuda'):
-        raise ValueError(f'device must be auto, cpu, cuda or cuda:N, got '
-                         f'{cut(repr(name))}')
-    if device.type == 'cuda' and not torch.cuda.is_available():
-        raise ValueError(f'device {name!r} asked for, but torch finds no CUDA here; use cpu or '
-                         'install the CUDA build of torch')
-    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f'device {name!r} asked for, but there are {torch.cuda.device_count()} '
-                         'here, counted from 0; use another')
-    return name
-
-
-def choose_precision(name: str, device: str) -> str:
-    """'auto' -> fp16 on CUDA, bf16 on a CPU that multiplies it natively, else fp32."""
-    if name == 'auto':
-        if device != 'cpu':
-            return 'fp16'
-        return own_precisions()[-1]
-    if name not in PRECISIONS:
-        raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)}; got "
-                         f'{cut(repr(name))}')
-    return name

@@ -30,7 +30,7 @@ def test_a_misspelt_setting_is_named_with_the_one_that_was_meant():
 
 
 def test_a_setting_unlike_any_other_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="unknown setting 'xyz'; known: method, weights, scale"):
+    with pytest.raises(ValueError, match="unknown setting 'xyz'; known: method, weights, full"):
         from_mapping(MethodConfig, {'xyz': 1}, 'my.yaml')
 
 
@@ -44,7 +44,7 @@ def test_a_setting_unlike_any_other_is_answered_with_the_known_ones():
     ({'scale': 'half'}, "setting 'scale' must be float, got 'half'"),
     ({'scale': True}, "setting 'scale' must be float, got True"),
     ({'method': 'magic'}, "'method' must be one of dense, sparse_refine, point_rend, "
-                          "patch_refine, algm; got 'magic'"),
+                          "patch_refine, algm, auto; got 'magic'"),
     ({'merge_threshold': 1.5}, "setting 'merge_threshold' must be at most 1.0, got 1.5"),
     ({'window': [512, 512]}, "setting 'window' is for method dense or algm, not 'sparse_refine'; "
                              'leave it out'),

@@ -14,6 +14,7 @@ from tiny import street_image, tiny_model
 import sparse_seg_ros as ss
 from sparse_seg_ros import zoo
 from sparse_seg_ros.checkpoints import save_model
+from sparse_seg_ros.commands.evaluate import HELD_OUT_STREETS
 from sparse_seg_ros.data.street import CLASSES
 from sparse_seg_ros.evaluation.calibration import selection_curve
 from sparse_seg_ros.files import share
@@ -50,6 +51,15 @@ def test_a_method_file_overrides_and_names_weights_beside_it(folder):
                          'alpha_nats: 0.7\n')
     segment = ss.load(path, device='cpu')
     assert segment.alpha == 0.7 and segment.method.scale == 0.25
+
+
+def test_another_method_may_be_named_beside_a_method_file(folder):
+    path = write(folder, 'method: sparse_refine\nweights: refines.safetensors\nalpha_nats: 0.7\n')
+    dense = ss.load(path, device='cpu', method='dense')
+    assert (dense.description['method'], dense.alpha) == ('dense', None)
+    path = write(folder, 'method: dense\nweights: refines.safetensors\nwindow: [64, 64]\n')
+    refined = ss.load(path, device='cpu', method='sparse_refine')
+    assert (refined.description['method'], refined.alpha) == ('sparse_refine', 0.3)
 
 
 def test_a_refining_method_on_weights_without_a_refiner_says_what_to_do(folder):
@@ -121,6 +131,13 @@ def test_a_model_that_ships_is_what_the_zoo_says(name):
     assert hashlib.sha256(content).hexdigest() == entry['sha256']
     assert len(content) < 12e6 and entry['licence']
     assert ss.load(name, device='cpu').labels.name == entry['labels']
+
+
+def test_on_held_out_streets_refining_the_model_that_ships_never_lowers_the_result():
+    frames = list(ss.street_frames(HELD_OUT_STREETS, 8, (256, 512)))
+    coarse, refined = (ss.evaluate(ss.load('demo', 'cpu', method=method), frames)
+                       for method in ('dense', 'own'))
+    assert refined.mean_iou >= coarse.mean_iou and refined.accuracy >= coarse.accuracy
 
 
 def test_a_method_file_takes_another_selector_with_an_alpha_of_its_own(folder):

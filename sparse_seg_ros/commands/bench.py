@@ -5,7 +5,8 @@ Measure speed on this machine, against named rivals in the same run.
 
 examples:
   sparse_seg bench sparse                 sparse convolution against dense and spconv
-  sparse_seg bench model --model demo config/dense.yaml full=runs/dense_full/model.safetensors
+  sparse_seg bench model                  does refining pay? the demo against full resolution
+  sparse_seg bench model --model mine=run/refiner full=run/full --frames data/test --repeats 50
   sparse_seg bench merging --repeats 9    Segmenter with merged tokens against merging elsewhere
   sparse_seg bench node                   the node over DDS, in two processes
   sparse_seg bench attention --plot attention.png   LRFormer and SegFormer while images grow
@@ -20,7 +21,7 @@ import argparse
 import json
 from pathlib import Path
 
-from sparse_seg_ros.commands.evaluate import named_models
+from sparse_seg_ros.commands.evaluate import HELD_OUT_STREETS, named_models
 from sparse_seg_ros.config import nearest, read_size
 
 
@@ -28,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     parser.add_argument('what', choices=BENCHES)
     parser.add_argument('--model', nargs='+', default=['demo'], metavar='[NAME=]MODEL',
-                        help='for model: what is timed; the last one is the rival')
+                        help='for model: what is timed; the last one is the rival. One alone that '
+                        'refines is compared with its network, unrefined and at full resolution')
+    parser.add_argument('--frames', metavar='FOLDER/SPLIT', help='for model: labelled frames on '
+                        'disk, evenly chosen (default: rendered, held-out streets)')
     parser.add_argument('--size', help='HxW of the frames, for model, networks and refined '
                         '(default: 1024x2048) and merging (default: 512x512 and 768x768)')
     parser.add_argument('--network', default='segmenter_s', help='for merging')
@@ -39,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='for engines: of what the network sees')
     parser.add_argument('--sides', type=int, nargs='+', default=[512, 1024, 1536, 2048],
                         help='for attention: sides of the square images')
-    parser.add_argument('--repeats', type=int, default=10, help='rounds; not for node')
+    parser.add_argument('--repeats', type=int, default=10, help='rounds, of model one frame '
+                        'each; not for node')
     parser.add_argument('--device', default='auto',
                         help='for sparse, model, merging and refined')
     parser.add_argument('--precision', default='auto',
@@ -64,12 +69,24 @@ def bench_sparse(args: argparse.Namespace) -> dict:
 
 
 def bench_model(args: argparse.Namespace) -> dict:
-    """Whole models, stage by stage."""
+    """Whole models, stage by stage, and whether refining pays."""
+    from sparse_seg_ros.data.frames import frames
+    from sparse_seg_ros.data.street import CLASSES, street_frames
     from sparse_seg_ros.evaluation import bench_model
-    from sparse_seg_ros.zoo import load
-    models = {name: load(model, args.device, args.precision)
-              for name, model in named_models(args.model).items()}
-    return bench_model.run(models, read_size(args.size or '1024x2048', '--size'), args.repeats)
+    from sparse_seg_ros.zoo import load, load_resolutions
+    if args.repeats < 1:
+        raise ValueError(f'--repeats must be at least 1, got {args.repeats}')
+    wanted = named_models(args.model)
+    models = load_resolutions(*wanted.values(), args.device, args.precision) \
+        if len(wanted) == 1 else {}
+    models = models or {name: load(model, args.device, args.precision)
+                        for name, model in wanted.items()}
+    if args.frames:
+        pairs = frames(args.frames).spread(args.repeats)
+        own = next(iter(models.values())).labels.names
+        return bench_model.run(models, pairs, pairs.classes or own)
+    size_hw = read_size(args.size or '1024x2048', '--size')
+    return bench_model.run(models, street_frames(HELD_OUT_STREETS, args.repeats, size_hw), CLASSES)
 
 
 def bench_merging(args: argparse.Namespace) -> dict:

@@ -57,7 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Calibrate, print what was found, and write what was asked for."""
     from sparse_seg_ros.evaluation import calibration
-    from sparse_seg_ros.zoo import load
+    from sparse_seg_ros.zoo import find_model, load
+    if find_model(args.model)[1].method == 'auto':
+        raise ValueError(f'{args.model} has method auto, which may take either of two models; '
+                         'calibrate one of them, such as its refinement with sparse_refine')
     segment = load(args.model, args.device, args.precision)
     frames = labelled(args.frames, args.street, CALIBRATION_STREETS)
     others = None if args.check is None else labelled(args.check, args.street, CHECKED_STREETS)

@@ -67,17 +67,20 @@ def default_folder(bag: Path | None) -> Path:
 
 def tell(job, numbers: dict) -> None:
     """Print what happened, where it is, and what to do next."""
-    from sparse_seg_ros.ros.demo_page import advice, next_steps
+    from sparse_seg_ros.ros.demo_page import next_steps, pace
 
     spent, latency = numbers['milliseconds']['segment'], numbers['latency_milliseconds']
     steps = '\n'.join(f'# {about}\n{command}' for about, command in next_steps(numbers))
-    hint = advice(numbers) and f'\n{advice(numbers)}'
+    said = pace(numbers) and f'\n{pace(numbers)}'
+    resolutions = ', '.join(f'{title} {milliseconds:.0f} ms' for title, milliseconds in
+                            numbers['resolutions_milliseconds'].items())
+    compared = resolutions and f'\non the same frames, after the run: {resolutions}'
     print(f"""
 {numbers['published']} of {numbers['sent']} frames segmented, {numbers['superseded']} superseded \
 by newer ones, {numbers['not_received']} not received
 {spent['p50']:.0f} ms to segment a frame (p95 {spent['p95']:.0f}), {latency['p50']:.0f} ms from \
 camera to mask (p95 {latency['p95']:.0f}), {numbers['refined']:.1%} of the pixels \
-refined{hint}
+refined{said}{compared}
 
 page       {numbers['page']}
 pictures   {job.pictures}, {job.out / 'contact_sheet.jpg'}

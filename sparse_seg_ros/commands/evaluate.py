@@ -51,9 +51,14 @@ def run(args: argparse.Namespace) -> int:
         reports[name] = evaluate(segment, pairs)
     print(markdown(reports))
     if args.json:
-        source = Path(args.frames).name if args.frames else f'{args.street} streets {args.size}'
+        source = name_of(args.frames) if args.frames else f'{args.street} streets {args.size}'
         Path(args.json).write_text(json.dumps(record(reports, frames=source), indent=1) + '\n')
     return 0
+
+
+def name_of(split: str) -> str:
+    """'data/camvid960/test' -> 'camvid960/test': many data sets have a test."""
+    return '/'.join(Path(split.removesuffix('.txt')).parts[-2:])
 
 
 def named_models(items: list[str]) -> dict[str, str]:

@@ -46,6 +46,11 @@ class Frames:
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return (self[index] for index in range(len(self)))
 
+    def spread(self, count: int) -> Frames:
+        """Return at most this many of the frames, evenly chosen, with the first and the last."""
+        places = np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int)
+        return Frames([self.paths[place] for place in places], self.classes)
+
     def check(self, index: int, pair: tuple[np.ndarray, np.ndarray], num_classes: int) -> None:
         """Raise ValueError if the label of a pair has an id that is no class, and not void."""
         counts = np.bincount(pair[1].ravel(), minlength=VOID + 1)[num_classes:VOID]

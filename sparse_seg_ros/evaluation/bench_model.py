@@ -1,48 +1,108 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Milliseconds per frame of several models, interleaved in one run so that ratios hold."""
+"""
+Time and accuracy of several models on the same frames, interleaved in one run.
+
+Where one of them refines and another is the same network at full resolution, a verdict says
+whether refining pays.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 
-from sparse_seg_ros.data.street import Street
-from sparse_seg_ros.evaluation.tables import machine
+from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
+from sparse_seg_ros.evaluation.tables import finite, machine
+from sparse_seg_ros.evaluation.verdict import judge, mean_iou
 from sparse_seg_ros.segmenter import Segmenter
 
 REFINE_STAGES = ('select', 'extract', 'ensemble')
 
 
-def run(models: dict[str, Segmenter], size_hw: tuple[int, int], repeats: int = 10) -> dict:
-    """
-    Name -> Segmenter, timed on street frames of one size; prints a table, returns its figures.
+@dataclass(frozen=True)
+class Seen:
+    """One frame by one model; matrix: None where the frame has other classes than the model."""
 
-    Each round times every model once on the same frame, after one round of warming up. The last
-    model is the rival: ratios are its median time divided by each model's. Of what refines, the
-    table has the largest density, and p99 / p50 of the time of its stages.
+    density: float
+    milliseconds: dict[str, float]
+    matrix: ConfusionMatrix | None = None
+
+
+def run(models: dict[str, Segmenter], frames: Iterable[tuple[np.ndarray, np.ndarray]],
+        classes: tuple[str, ...] = ()) -> dict:
     """
-    street = Street(seed=7, size_hw=size_hw)
-    seen: dict[str, list[tuple[float, dict[str, float]]]] = {name: [] for name in models}
-    for index in range(repeats + 1):
-        image = street.frame(index).image
-        for name, segment in models.items():
-            prediction = segment(image)
-            seen[name].append((prediction.density, prediction.milliseconds))
-    rows = {name: describe(frames[1:]) for name, frames in seen.items()}
-    rival = list(models)[-1]
-    print(f'median of {repeats} frames {size_hw[0]}x{size_hw[1]}, ms; ratio to {rival}')
+    Name -> Segmenter, on (image, label) pairs; prints a table and verdicts, returns the figures.
+
+    The last model is the rival: ratios are its median time divided by each model's. Of what
+    refines, the table has the largest density, and p99 / p50 of the time of its stages. classes:
+    of the labels; models with others are timed only.
+    """
+    seen, size_hw = look_at_all(models, frames, classes)
+    rows = {name: describe(found) for name, found in seen.items()}
+    rival, count = list(models)[-1], len(next(iter(seen.values())))
+    print(f'median of {count} frames {size_hw[0]}x{size_hw[1]}, ms; ratio to {rival}')
     for name, row in rows.items():
         row['ratio'] = rows[rival]['milliseconds']['total'] / row['milliseconds']['total']
-        stages = ' '.join(f'{stage} {value:.1f}' for stage, value in row['milliseconds'].items())
-        print(f'{name:24} {stages} | {row["ratio"]:.2f}x', end='')
-        print(f' | density {row["density"]:.2%}, at most {row["density_most"]:.2%}; p99 / p50 of '
-              f'refining {row["refining_p99_to_p50"]:.2f}' if row['density_most'] else '')
-    return {**machine(), 'size_hw': list(size_hw), 'repeats': repeats, 'rows': rows}
+        print(in_words(name, row))
+    verdicts = {}
+    for pair in find_pairs(models):
+        verdict = judge(*([(each.milliseconds['total'], each.matrix) for each in seen[name]]
+                          for name in pair))
+        print(f'{" against ".join(pair)}: {verdict}')
+        verdicts[' against '.join(pair)] = verdict.record()
+    return finite({**machine(), 'size_hw': list(size_hw), 'repeats': count, 'rows': rows,
+                   'verdicts': verdicts})
 
 
-def describe(frames: list[tuple[float, dict[str, float]]]) -> dict:
-    """(density, milliseconds per stage) of each frame -> medians, and how far the rest strays."""
-    densities, times = zip(*frames)
+def look_at_all(models: dict[str, Segmenter], frames: Iterable[tuple[np.ndarray, np.ndarray]],
+                classes: tuple[str, ...]) -> tuple[dict[str, list[Seen]], tuple[int, int]]:
+    """Let every model segment every frame in turn, the first one twice -> all seen, last size."""
+    seen: dict[str, list[Seen]] = {name: [] for name in models}
+    for image, label in frames:
+        for name, segment in models.items():
+            if not seen[name]:
+                segment(image)  # to warm up
+            seen[name].append(look(segment, image,
+                                   label if segment.labels.names == classes else None))
+    return seen, image.shape[:2]
+
+
+def find_pairs(models: dict[str, Segmenter]) -> list[tuple[str, str]]:
+    """Return the names of each model that refines and of its network at a larger scale."""
+    return [(one, other) for one, refined in models.items() for other, full in models.items()
+            if refined.budget is not None and full.description['method'] == 'dense'
+            and full.description['network'] == refined.description['network']
+            and full.labels.names == refined.labels.names
+            and full.method.scale > refined.method.scale]
+
+
+def in_words(name: str, row: dict) -> str:
+    """Return a line of the table."""
+    stages = ' '.join(f'{stage} {value:.1f}' for stage, value in row['milliseconds'].items())
+    parts = [f'{name:24} {stages}', f'{row["ratio"]:.2f}x']
+    if 'mean_iou' in row:
+        parts.append(f'mIoU {row["mean_iou"]:.1%}')
+    if row['density_most']:
+        parts.append(f'density {row["density"]:.2%}, at most {row["density_most"]:.2%}; p99 / '
+                     f'p50 of refining {row["refining_p99_to_p50"]:.2f}')
+    return ' | '.join(parts)
+
+
+def look(segment: Segmenter, image: np.ndarray, label: np.ndarray | None) -> Seen:
+    """Segment a frame, and count what is right where the truth is known."""
+    found, matrix = segment(image), None
+    if label is not None:
+        matrix = ConfusionMatrix(len(segment.labels))
+        matrix.add(found.labels, label)
+    return Seen(found.density, found.milliseconds, matrix)
+
+
+def describe(frames: list[Seen]) -> dict:
+    """Frames of one model -> medians, how far the rest strays, and mIoU where it is known."""
+    densities, times = zip(*((each.density, each.milliseconds) for each in frames))
     row = {'milliseconds': {stage: float(np.median([time[stage] for time in times]))
                             for stage in times[0]},
            'density': float(np.mean(densities)), 'density_most': float(np.max(densities))}
@@ -50,4 +110,6 @@ def describe(frames: list[tuple[float, dict[str, float]]]) -> dict:
         refining = [sum(time[stage] for stage in REFINE_STAGES if stage in time) for time in times]
         median, late = np.percentile(refining, (50, 99))
         row['refining_p99_to_p50'] = float(late / median)
+    if all(each.matrix is not None for each in frames):
+        row['mean_iou'] = mean_iou(sum(each.matrix.counts for each in frames))
     return row

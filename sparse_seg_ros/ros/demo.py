@@ -23,6 +23,8 @@ import numpy as np
 from tqdm import tqdm
 
 from sparse_seg_ros.data.street import Street
+from sparse_seg_ros.evaluation.resolutions import compare, middle_times
+from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.ros.bag import Bag
 from sparse_seg_ros.ros.bag_messages import COMPRESSED
 from sparse_seg_ros.ros.child_process import ChildProcess, describe, last_lines
@@ -32,9 +34,9 @@ from sparse_seg_ros.ros.environment import large_image_settings, private_setting
 from sparse_seg_ros.ros.image_topics import choose_images
 from sparse_seg_ros.ros.stage_times import StageTimes
 from sparse_seg_ros.ros.street_bag import LABEL_TOPIC, write_street_bag
-from sparse_seg_ros.zoo import load
+from sparse_seg_ros.zoo import load, load_resolutions
 
-FRAMES_SHOWN = 5
+FRAMES_SHOWN, FRAMES_COMPARED = 5, 3
 LOOK_SECONDS = 0.5  # between two looks at the node
 HIGHEST_DOMAIN = 100
 
@@ -78,7 +80,7 @@ class DemoJob:
 def run_demo(job: DemoJob, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Run the demo -> its numbers, and 'page', the path of the page."""
     check_ros()
-    labels = load(job.model, 'cpu', 'fp32').labels  # a bad model is an error at once
+    labels = check_model(job.model)
     clear(job)
     bag = job.bag or render(job, say)
     topic, is_compressed = find_images(bag, job.topic)
@@ -97,7 +99,13 @@ def run_demo(job: DemoJob, say: Callable[[str], None] = print) -> dict[str, Any]
                'labels': None if job.bag else LABEL_TOPIC,
                **summarise(played, recording)}
     shown = recording.read(spread(recording.complete, FRAMES_SHOWN))
-    page = write_page(job.out, job.pictures, numbers, shown, labels)
+    say('comparing the resolutions of the network on the same frames')
+    chosen = spread(shown, FRAMES_COMPARED)
+    compared = compare(load_resolutions(job.model, job.device, job.precision),
+                       [frame.pictures['image'] for frame in chosen])
+    numbers['resolutions_milliseconds'] = middle_times(compared)
+    page = write_page(job.out, job.pictures, numbers, shown, labels,
+                      {frame.stamp: row for frame, row in zip(chosen, compared)})
     return {**numbers, 'page': str(page)}
 
 
@@ -107,6 +115,12 @@ def check_ros() -> None:
         raise ImportError('the demo needs ROS 2, and Python finds no rclpy: run `make demo`, '
                           'which installs it; or source /opt/ros/<distribution>/setup.bash; '
                           "or pip install 'sparse_seg_ros[ros]'")
+
+
+def check_model(name: str) -> LabelSet:
+    """Load a model, and what it is compared with, so that a bad one is an error at once."""
+    loaded = load_resolutions(name, 'cpu', 'fp32') or {'own': load(name, 'cpu', 'fp32')}
+    return next(iter(loaded.values())).labels
 
 
 def clear(job: DemoJob) -> None:
@@ -189,7 +203,7 @@ def summarise(played: dict[str, Any], recording: Recording) -> dict[str, Any]:
         'not_received': played['sent'] - played['counters']['received'],
         **{name: count for name, count in played['counters'].items() if name != 'waiting'},
         'recorded': len(recording.complete),
-        'rate_hz': round(played['sent'] / max(played['seconds'], 1e-9), 2),
+        'rate_hz': round((played['sent'] - 1) / max(played['seconds'], 1e-9), 2),
         'latency_milliseconds': {f'p{rank}': round(float(np.percentile(latency, rank)), 1)
                                  for rank in (50, 95)},
         'milliseconds': times.percentiles(50, 95),

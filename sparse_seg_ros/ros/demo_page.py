@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from sparse_seg_ros import pictures
+from sparse_seg_ros.evaluation.resolutions import Compared
 from sparse_seg_ros.files import PACKAGE, share
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.ros.demo_recording import Shown
@@ -25,8 +26,9 @@ from sparse_seg_ros.ros.demo_recording import Shown
 TEMPLATE = PACKAGE / 'ros' / 'demo_page.html'
 COLUMNS = {'image': 'image', 'overlay': 'classes', 'uncertainty': 'uncertainty',
            'refined': 'refined pixels'}
-MANY_SUPERSEDED = 0.3  # of the frames played
+FEW_SUPERSEDED = 0.05  # of the frames played
 EMBEDDED_WIDTH, SHEET_WIDTH, JPEG_QUALITY = 720, 480, 84
+BUSY = ('decode', 'segment', 'publish')  # what keeps the node from the next frame
 SUMS = ('segment', 'total')  # of other stages
 STAGES = {
     'wait': 'in the slot, until the worker is free', 'decode': 'message to array',
@@ -38,9 +40,17 @@ STAGES = {
 
 
 def write_page(folder: Path, picture_folder: Path, numbers: Mapping[str, Any],
-               shown: Sequence[Shown], labels: LabelSet) -> Path:
-    """Write pictures/*.png, contact_sheet.jpg and index.html -> path of the page."""
+               shown: Sequence[Shown], labels: LabelSet,
+               compared: Mapping[int, Mapping[str, Compared]]) -> Path:
+    """
+    Write pictures/*.png, contact_sheet.jpg and index.html -> path of the page.
+
+    compared: stamp -> the frame at each resolution; empty for a model without refinement.
+    """
     rows = [draw(frame) for frame in shown]
+    for stamp, row in compared.items():
+        for name, found in row.items():
+            save(picture_folder / f'{stamp}_resolution_{name}.png', found.overlay)
     for frame, row in zip(shown, rows):
         for name, picture in row.items():
             save(picture_folder / f'{frame.stamp}_{name}.png', picture)
@@ -49,7 +59,8 @@ def write_page(folder: Path, picture_folder: Path, numbers: Mapping[str, Any],
     page = folder / 'index.html'
     page.write_text(Template(TEMPLATE.read_text()).substitute(
         headline=headline(numbers), model=model_line(numbers['engine']), tiles=tiles(numbers),
-        advice=advice(numbers),
+        pace=pace(numbers),
+        resolutions=resolutions(compared, numbers, picture_folder.name, shown[0].stamp),
         frames='\n'.join(frame_section(frame, row, picture_folder.name, shown[0].stamp)
                          for frame, row in zip(shown, rows)),
         stages=stage_rows(numbers['milliseconds']), legend=legend(labels),
@@ -93,19 +104,28 @@ def headline(numbers: Mapping[str, Any]) -> str:
     sent, total = numbers['sent'], numbers['in_bag']
     frames = f'all {sent} frames' if sent == total else \
         f'{sent} of {total} frames' if sent < total else f'{sent} frames'  # of a damaged bag
-    return (f"{frames} of {escape(numbers['topic'])} at {numbers['rate_hz']:.1f} Hz through the "
-            'ROS 2 node')
+    rate = f" at {numbers['rate_hz']:.1f} Hz" if numbers['rate_hz'] else ''
+    return f"{frames} of {escape(numbers['topic'])}{rate} through the ROS 2 node"
 
 
-def advice(numbers: Mapping[str, Any]) -> str:
-    """Say what helps where the model is too slow for the camera; '' where it keeps up."""
-    if numbers['superseded'] <= numbers['sent'] * MANY_SUPERSEDED:
-        return ''
-    a_second = 1e3 / max(numbers['milliseconds']['segment']['p50'], 1e-9)
-    return (f'This machine segments {a_second:.1f} frames a second; the camera sends '
-            f"{numbers['rate_hz']:.1f}. A frame that arrives meanwhile replaces the one that "
-            'waits, so the output does not lag. For more frames, refine fewer pixels (budget), '
-            'take the dense model (config/dense.yaml), or use a GPU.')
+def pace(numbers: Mapping[str, Any]) -> str:
+    """Say whether the node keeps up with the camera, and if not, why and what helps."""
+    times, rate_hz = numbers['milliseconds'], numbers['rate_hz']
+    spent = sum(times[stage]['p50'] for stage in BUSY if stage in times)
+    measured = (f'a frame takes {spent:.0f} ms, {1e3 / max(spent, 1e-9):.1f} frames a second, and '
+                f'the camera sends {rate_hz:.1f}')
+    if numbers['superseded'] <= FEW_SUPERSEDED * numbers['sent']:
+        return f'The node keeps up with the camera: {measured}.' if rate_hz else ''
+    longest = max((stage for stage in times if stage not in (*SUMS, 'wait')),
+                  key=lambda stage: times[stage]['p50'], default='')
+    why = f'; the longest stage is {longest}, {times[longest]["p50"]:.0f} ms' if longest else ''
+    if spent * rate_hz < 1e3:
+        why = f'; some take longer, p95 is {times["segment"]["p95"]:.0f} ms'
+    cure = 'refine fewer pixels (budget), let the faster method be taken (method auto)' \
+        if numbers['refined'] else 'take a smaller network or smaller images'
+    return (f'The node does not keep up with the camera: {measured}{why}. A frame that arrives '
+            'meanwhile replaces the one that waits, so the output does not lag. For more frames, '
+            f'{cure}, or use a GPU.')
 
 
 def model_line(engine: Mapping[str, str]) -> str:
@@ -139,6 +159,31 @@ def frame_section(frame: Shown, row: Mapping[str, np.ndarray], folder: str, firs
              f'{frame.refined:.1%} refined')
     return (f'<section class="frame"><h3>{(frame.stamp - first) / 1e9:+.2f} s '
             f'<small>{about}</small></h3><div class="strip">{figures}</div></section>')
+
+
+def resolutions(compared: Mapping[int, Mapping[str, Compared]], numbers: Mapping[str, Any],
+                folder: str, first: int) -> str:
+    """Return the section on the network's resolutions; '' where there is nothing to compare."""
+    if not compared:
+        return ''
+    times = ', '.join(f'{escape(title)} {spent:.0f} ms'
+                      for title, spent in numbers['resolutions_milliseconds'].items())
+    strips = '\n'.join(
+        f'<section class="frame"><h3>{(stamp - first) / 1e9:+.2f} s</h3><div class="strip same" '
+        f'style="--columns: {len(row)}">{compared_figures(stamp, row, folder)}</div></section>'
+        for stamp, row in compared.items())
+    return (f'<h2>The same frames at each resolution</h2>\n<p class="note">Segmented again, in '
+            f'turns, after the run through the node had ended. Medians: {times}.</p>\n{strips}')
+
+
+def compared_figures(stamp: int, row: Mapping[str, Compared], folder: str) -> str:
+    """Return one frame at each resolution, with its times."""
+    return '\n'.join(
+        f'<figure><a href="{folder}/{stamp}_resolution_{name}.png"><img '
+        f'src="{embed(found.overlay)}" alt="{found.title}"></a><figcaption>{found.title} · '
+        f'<b>{found.milliseconds:.0f} ms</b>'
+        + (f' · {found.refined:.1%} refined' if found.refined else '') + '</figcaption></figure>'
+        for name, found in row.items())
 
 
 def stage_rows(milliseconds: Mapping[str, Mapping[str, float]]) -> str:

@@ -16,7 +16,8 @@ from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.texts import LONG, cut
 from sparse_seg_ros.yaml_files import read_yaml
 
-OVER_PARAMS_FILE = ('model', 'device', 'precision', 'image_transport', 'reliability')
+OVER_PARAMS_FILE = ('model', 'method', 'device', 'precision', 'image_transport',
+                    'reliability')
 SWITCHES = {'true': True, 'false': False}
 NODE = 'segmentation'
 TOPIC = re.compile(r'(~?/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)

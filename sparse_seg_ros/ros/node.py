@@ -45,7 +45,7 @@ def load_model(config: NodeConfig) -> Segmenter:
     """Load the model named in the parameters."""
     from sparse_seg_ros import load  # imports torch
 
-    return load(config.model, device=config.device, precision=config.precision)
+    return load(config.model, config.device, config.precision, config.method)
 
 
 class SegmentationNode(LifecycleNodeMixin, Node):
@@ -201,7 +201,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
             return
         for name, value, own in (('alpha_nats', config.alpha_nats, segmenter.alpha),
                                  ('budget', config.budget, segmenter.budget)):
-            if value >= 0 and own is None:
+            if value >= 0 and own is None and 'method choice' not in segmenter.description:
                 raise ValueError(f'{name} {value} needs a model with refinement that has one; '
                                  f'{config.model!r} has none, set it to -1.0')
         if config.alpha_nats > segmenter.most_alpha:

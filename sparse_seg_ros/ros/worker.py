@@ -135,8 +135,10 @@ class Worker:
         return 'published'
 
     def apply_limits(self, config: NodeConfig) -> None:
-        """Set threshold and budget of the configuration, or the model's own below 0."""
+        """Set threshold and budget of what refines to the configuration's, or its own below 0."""
         for name, value in (('alpha', config.alpha_nats), ('budget', config.budget)):
+            if self.own_limits[name] is None:
+                continue
             wanted = self.own_limits[name] if value < 0 else value
             if wanted != getattr(self.segmenter, name):
                 setattr(self.segmenter, name, wanted)

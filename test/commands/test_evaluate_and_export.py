@@ -11,7 +11,7 @@ from tiny import tiny_model
 
 from sparse_seg_ros.checkpoints import load_model, save_model
 from sparse_seg_ros.commands import main
-from sparse_seg_ros.commands.evaluate import named_models
+from sparse_seg_ros.commands.evaluate import name_of, named_models
 from sparse_seg_ros.evaluation.evaluate import Report
 from sparse_seg_ros.evaluation.tables import markdown, record
 
@@ -53,6 +53,11 @@ def test_an_exported_model_carries_scores_and_calibration(run):
     assert (card.alpha_nats, card.temperature, card.exposure) == (0.25, 1.5, 'lifted')
     row = json.loads((run / 'scores.json').read_text())['rows']['refined']
     assert card.scores['2 streets 96x128']['mean_iou'] == row['mean_iou']
+
+
+def test_the_tests_of_two_data_sets_have_two_names():
+    assert name_of('../data/camvid960/test') == name_of('camvid960/test.txt') == 'camvid960/test'
+    assert name_of('test') == 'test'
 
 
 def test_a_row_that_is_not_there_is_named(run, capsys):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sparse_seg_ros.data.frames import check_classes, frames
+from sparse_seg_ros.data.frames import Frames, check_classes, frames
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.data.street import street_frames
 
@@ -33,6 +33,13 @@ def test_a_split_gives_its_pairs_as_rgb_and_ids(tmp_path):
     assert len(split) == 2 and len(list(split)) == 2
     image, label = split[1]
     assert np.array_equal(image, IMAGE) and np.array_equal(label, LABEL)
+
+
+def test_a_few_frames_are_chosen_evenly():
+    split = Frames([(Path(name), Path('label')) for name in 'abcde'], ('crop', 'weed'))
+    assert [image.name for image, _ in split.spread(3).paths] == ['a', 'c', 'e']
+    assert (len(split.spread(9)), len(split.spread(1))) == (5, 1)
+    assert split.spread(3).classes == ('crop', 'weed')
 
 
 @pytest.mark.parametrize(('listing', 'words'), [

@@ -112,6 +112,12 @@ def test_the_command_names_a_missing_split(weights, capsys):
     assert 'no split file nowhere/val.txt' in capsys.readouterr().err
 
 
+def test_a_method_that_may_take_either_of_two_models_is_not_calibrated(tmp_path, capsys):
+    (tmp_path / 'my.yaml').write_text('method: auto\nweights: demo\n')
+    assert main(['calibrate', '--model', str(tmp_path / 'my.yaml'), '--street', '1']) == 1
+    assert 'has method auto, which may take either of two models; cal' in capsys.readouterr().err
+
+
 def test_a_run_folder_is_named_as_seen_from_the_method_file(weights, frames, tmp_path):
     (tmp_path / 'run').mkdir()
     (tmp_path / 'run/config.yaml').write_text('stage: refiner\n')

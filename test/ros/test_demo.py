@@ -60,8 +60,10 @@ def test_a_street_goes_through_the_node_and_onto_the_page(tmp_path, model):
     assert numbers['received'] == sum(numbers[name] for name in OUTCOMES)
     assert numbers['published'] == numbers['recorded'] > 0
     assert {'dense', 'extract', 'segment', 'total'} <= numbers['milliseconds'].keys()
+    assert [*numbers['resolutions_milliseconds']] == ['half resolution', 'refined']
     page = (tmp_path / 'index.html').read_text()
     assert not re.search(r'src="(?!data:)|https?://|url\(', page)  # nothing from elsewhere
+    assert page.count('_resolution_refined.png') == min(3, numbers['published'])
     assert 'pedestrian' in page and f'of {FRAMES}</b>' in page
     for name in re.findall(r'href="([^"]+)"', page):
         assert cv2.imread(str(tmp_path / name)).shape == (*SIZE_HW, 3)
@@ -73,6 +75,7 @@ def test_a_bag_of_compressed_images_is_played_as_it_is(tmp_path, model, capsys):
     assert main(['demo', '--bag', str(bag), '--frames', '3', '--model', model, '--json',
                  str(tmp_path / 'numbers.json'), '--out', str(tmp_path / 'out')]) == 0
     said = capsys.readouterr().out
+    assert 'on the same frames, after the run: half resolution ' in said
     assert 'of 3 frames segmented' in said and 'index.html' in said and 'ros2 bag play' in said
     recording = Recording(tmp_path / 'out/segmented_bag', '/front/image/compressed')
     shown = recording.read(recording.complete)[-1]

@@ -12,7 +12,8 @@ from sparse_seg_ros.commands.demo import default_folder
 from sparse_seg_ros.ros import demo_page
 
 NUMBERS = {'sent': 100, 'in_bag': 221, 'topic': '/camera/image_raw', 'rate_hz': 25.0,
-           'superseded': 10, 'milliseconds': {'segment': {'p50': 400.0, 'p95': 500.0}},
+           'superseded': 10, 'refined': 0.2,
+           'milliseconds': {'segment': {'p50': 400.0, 'p95': 500.0}},
            'bag': 'drive', 'model': 'demo', 'recording': 'out/segmented_bag', 'labels': None}
 
 
@@ -25,10 +26,36 @@ def test_of_a_bag_whose_index_is_lost_it_says_only_how_many_were_played():
     assert demo_page.headline(NUMBERS | {'in_bag': 0}).startswith('100 frames of /camera')
 
 
-def test_it_says_what_helps_only_when_many_frames_were_superseded():
-    assert demo_page.advice(NUMBERS) == ''
-    advice = demo_page.advice(NUMBERS | {'superseded': 60})
-    assert 'segments 2.5 frames a second; the camera sends 25.0' in advice and 'budget' in advice
+def test_one_frame_has_no_rate():
+    assert ' Hz' not in demo_page.headline(NUMBERS | {'rate_hz': 0.0})
+    assert demo_page.pace(NUMBERS | {'rate_hz': 0.0, 'superseded': 0}) == ''
+
+
+def times(**milliseconds):
+    return {'milliseconds': {stage: {'p50': spent, 'p95': 2 * spent}
+                             for stage, spent in milliseconds.items()}}
+
+
+def test_it_says_that_the_node_keeps_up_with_the_camera():
+    numbers = NUMBERS | times(decode=1.0, segment=70.0, publish=9.0) | {
+        'superseded': 2, 'rate_hz': 10.0}
+    assert demo_page.pace(numbers) == ('The node keeps up with the camera: a frame takes 80 ms, '
+                                       '12.5 frames a second, and the camera sends 10.0.')
+
+
+def test_it_says_why_the_node_does_not_keep_up_and_what_helps():
+    said = demo_page.pace(NUMBERS | times(wait=500.0, extract=300.0, segment=400.0) | {
+        'superseded': 60})
+    assert ('does not keep up with the camera: a frame takes 400 ms, 2.5 frames a second, and the '
+            'camera sends 25.0; the longest stage is extract, 300 ms.') in said
+    assert 'budget' in said and 'auto' in said
+    said = demo_page.pace(NUMBERS | {'superseded': 60, 'refined': 0.0})
+    assert 'smaller network' in said and 'budget' not in said
+
+
+def test_frames_superseded_by_a_few_slow_ones_are_explained_by_these():
+    said = demo_page.pace(NUMBERS | times(segment=20.0) | {'superseded': 60})
+    assert 'does not keep up' in said and 'some take longer, p95 is 40 ms' in said
 
 
 @pytest.mark.parametrize('on_path', [True, False])

@@ -13,8 +13,11 @@ pytest.importorskip('rclpy')
 
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter
+from tiny import tiny_model
 
+from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.ros.node import load_model
 from sparse_seg_ros.ros.parameters import SETTINGS
 
 NODE_YAML = Path(__file__).parents[2] / 'config' / 'node.yaml'
@@ -108,6 +111,24 @@ def test_a_limit_is_rejected_for_a_model_without_refinement(ros, name):
     node.trigger_configure()
     result = set_parameter(ros, name, 0.5)
     assert not result.successful and 'needs a model with refinement' in result.reason
+
+
+def test_limits_are_kept_for_refinement_where_auto_has_taken_full_resolution(ros):
+    from ros_fakes import make_segmenter
+    from ros_images import connect, image, serve
+
+    segmenter = make_segmenter(alpha=None)
+    segmenter.description['method choice'] = 'auto takes full resolution'
+    node = ros.segmentation(load=lambda config: segmenter, method='auto', budget=0.5)
+    node.autostart()
+    assert node.state == 'active'
+    assert serve(ros, node, connect(ros), image()).published == 1
+
+
+def test_the_model_is_loaded_under_the_method_of_the_parameter(ros, tmp_path):
+    save_model(tiny_model(), tmp_path / 'tiny.safetensors')
+    config = NodeConfig(model=str(tmp_path / 'tiny.safetensors'), method='dense', device='cpu')
+    assert load_model(config).description['method'] == 'dense'
 
 
 def test_a_threshold_above_the_largest_score_of_the_model_is_rejected(ros):

@@ -1,0 +1,71 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What `method: auto` takes: refinement, or the same network at full resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from sparse_seg_ros.data.street import Street
+from sparse_seg_ros.model_card import is_number
+from sparse_seg_ros.segmenter import Segmenter
+from sparse_seg_ros.timing import interleaved
+
+TRIALS = 3  # of each size of image
+SIZE_HW = (720, 1280)  # where the settings name no size
+Scores = Mapping[str, Mapping]  # of a model card: frames -> what was measured on them
+
+
+def choose(rivals: Mapping[str, Segmenter], scores: Mapping[str, Scores],
+           sizes_hw: Sequence[tuple[int, int]] = ()) -> tuple[str, str]:
+    """
+    Segmenters 'refined' and 'full', scores of their cards -> the name taken, and why.
+
+    They are timed here and now, on frames of these sizes.
+    """
+    sizes_hw = tuple(sizes_hw) or (SIZE_HW,)
+    name, why = decide(time_both(rivals, sizes_hw), scores)
+    sizes = ' and '.join(f'{height}x{width}' for height, width in sizes_hw)
+    return name, f'{why}, on a street of {sizes}'
+
+
+def decide(milliseconds: Mapping[str, float], scores: Mapping[str, Scores]) -> tuple[str, str]:
+    """Milliseconds and scores of both -> 'full' where it is faster and no less accurate; why."""
+    is_worse, accuracy = compare_scores(scores)
+    is_faster = milliseconds['full'] < milliseconds['refined']
+    name, words = ('full', 'full resolution') if is_faster and not is_worse else \
+        ('refined', 'refinement')
+    return name, (f'{words}: {accuracy}; refining takes {milliseconds["refined"]:.0f} ms and full '
+                  f'resolution {milliseconds["full"]:.0f} ms')
+
+
+def time_both(rivals: Mapping[str, Segmenter], sizes_hw: Sequence[tuple[int, int]]
+              ) -> dict[str, float]:
+    """Median milliseconds of each for a frame of every size; the two take turns."""
+    images = [Street(7, size_hw).frame(0).image for size_hw in sizes_hw]
+
+    def segment_all(segment: Segmenter) -> None:
+        for image in images:
+            segment(image)
+    seconds = interleaved({name: partial(segment_all, segment)
+                           for name, segment in rivals.items()}, TRIALS)
+    return {name: 1e3 * spent for name, spent in seconds.items()}
+
+
+def compare_scores(scores: Mapping[str, Scores]) -> tuple[bool, str]:
+    """Scores of both cards -> whether full resolution is worse on any frames, and how they are."""
+    refined, full = (mean_ious(scores[name]) for name in ('refined', 'full'))
+    pairs = [(frames, refined[frames], full[frames]) for frames in refined if frames in full]
+    if not pairs:
+        return False, 'the cards hold no accuracy of both, so time alone decides'
+    words = ', '.join(f'{100 * one:.1f} and {100 * other:.1f} % on {frames}'
+                      for frames, one, other in pairs)
+    return (any(other < one for _, one, other in pairs),
+            f'mIoU refined and at full resolution is {words}')
+
+
+def mean_ious(scores: Scores) -> dict[str, float]:
+    """Scores of a card, which may lack it -> frames: mIoU."""
+    return {frames: found['mean_iou'] for frames, found in scores.items()
+            if isinstance(found, Mapping) and is_number(found.get('mean_iou'))}

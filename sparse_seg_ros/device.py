@@ -1,0 +1,43 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which device and which arithmetic a model runs with, from the names that a user gives."""
+
+from __future__ import annotations
+
+import torch
+
+from sparse_seg_ros.segmenter import PRECISIONS, own_precisions
+from sparse_seg_ros.texts import cut
+
+
+def choose_device(name: str) -> str:
+    """'auto' -> 'cuda' where there is one, else 'cpu'; any other torch device is checked."""
+    if name == 'auto':
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f'device must be auto, cpu, cuda or cuda:N, got '
+                         f'{cut(repr(name))}') from None
+    if device.type not in ('cpu', 'cuda'):
+        raise ValueError(f'device must be auto, cpu, cuda or cuda:N, got '
+                         f'{cut(repr(name))}')
+    if device.type == 'cuda' and not torch.cuda.is_available():
+        raise ValueError(f'device {name!r} asked for, but torch finds no CUDA here; use cpu or '
+                         'install the CUDA build of torch')
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f'device {name!r} asked for, but there are {torch.cuda.device_count()} '
+                         'here, counted from 0; use another')
+    return name
+
+
+def choose_precision(name: str, device: str) -> str:
+    """'auto' -> fp16 on CUDA, bf16 on a CPU that multiplies it natively, else fp32."""
+    if name == 'auto':
+        if device != 'cpu':
+            return 'fp16'
+        return own_precisions()[-1]
+    if name not in PRECISIONS:
+        raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)}; got "
+                         f'{cut(repr(name))}')
+    return name
