@@ -11,6 +11,7 @@ examples:
   sparse_seg bench attention --plot attention.png   LRFormer and SegFormer while images grow
   sparse_seg bench networks --size 1024x2048        LRFormer against SegFormer
   sparse_seg bench refined --networks hrnet_w48     the paper's networks under SparseRefine
+  sparse_seg bench refined --batch 4 --precision fp32   the same beside its Tables A2 and A3
   sparse_seg bench engines --networks demo lrformer_t segmenter_s --sizes 256x512 512x1024
 """
 
@@ -44,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='for sparse, model, merging and refined')
     parser.add_argument('--precision', default='auto',
                         help='for model, merging, attention and refined')
+    parser.add_argument('--batch', type=int, default=1, help='frames at a time, for refined; the '
+                        'paper has 1, 2, 4 and 8')
     parser.add_argument('--plot', metavar='PNG', help='for attention: draw it')
     parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
 
@@ -104,13 +107,16 @@ def bench_refined(args: argparse.Namespace) -> dict:
     """The paper's networks, at full resolution and under SparseRefine."""
     from sparse_seg_ros.evaluation import bench_refined
     from sparse_seg_ros.zoo import choose_device, choose_precision
-    device = choose_device(args.device)
+    if args.batch < 1:
+        raise ValueError(f'--batch must be at least 1, got {args.batch}')
     for name in args.networks or ():
         if name not in bench_refined.PUBLISHED:
             raise ValueError(f'refined: {name!r} is not in the table; '
                              f'{nearest(name, bench_refined.PUBLISHED)}')
-    return bench_refined.run(args.networks, read_size(args.size or '1024x2048', '--size'),
-                             args.repeats, choose_precision(args.precision, device), device)
+    device = choose_device(args.device)
+    return bench_refined.run(args.networks, bench_refined.Setting(
+        read_size(args.size or '1024x2048', '--size'), args.batch, args.repeats,
+        choose_precision(args.precision, device), device))
 
 
 def bench_attention(args: argparse.Namespace) -> dict:
