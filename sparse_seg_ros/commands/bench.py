@@ -18,8 +18,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 
 from sparse_seg_ros.commands.evaluate import named_models
 from sparse_seg_ros.config import nearest, read_size
@@ -55,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     """Run one benchmark and print its table."""
     figures = BENCHES[args.what](args)
     if args.json:
-        Path(args.json).write_text(json.dumps(figures, indent=1) + '\n')
+        from sparse_seg_ros.evaluation.tables import write_figures
+        write_figures(args.json, figures)
     return 0
 
 
@@ -69,10 +68,13 @@ def bench_sparse(args: argparse.Namespace) -> dict:
 def bench_model(args: argparse.Namespace) -> dict:
     """Whole models, stage by stage."""
     from sparse_seg_ros.evaluation import bench_model
+    from sparse_seg_ros.evaluation.tables import weights_of
     from sparse_seg_ros.zoo import load
     models = {name: load(model, args.device, args.precision)
               for name, model in named_models(args.model).items()}
-    return bench_model.run(models, read_size(args.size or '1024x2048', '--size'), args.repeats)
+    figures = bench_model.run(models, read_size(args.size or '1024x2048', '--size'), args.repeats)
+    return {**figures, 'weights': {name: weights_of(segment)
+                                   for name, segment in models.items()}}
 
 
 def bench_merging(args: argparse.Namespace) -> dict:
