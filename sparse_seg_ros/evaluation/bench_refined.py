@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from sparse_seg_ros.data.street import Street
 from sparse_seg_ros.engines.network import copy_attributes
 from sparse_seg_ros.evaluation.bench_sparse import boundary_distance
-from sparse_seg_ros.evaluation.published import BOARDS, PUBLISHED, latency
+from sparse_seg_ros.evaluation.published import BOARDS, PUBLISHED, Published, latency
 from sparse_seg_ros.evaluation.tables import grid
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.macs import count_network
@@ -166,21 +166,21 @@ def shares(milliseconds: dict[str, float]) -> list[float]:
 
 def markdown(figures: dict) -> str:
     """Figures of `run` -> a table; last, the paper's figures for batches of that size."""
-    head = ['network', 'parameters: network, refiner M (paper)', 'refined %',
+    head = ['network', 'parameters: network, refiner M (paper)', 'refined % (paper)',
             'TMACs: full, refined', 'ms: full, refined', 'times faster',
             'of a refined frame: dense, select, extract, ensemble and label %']
     for board in BOARDS:
         head += [f'paper, {board}: full, low, refined ms', 'times faster']
-    return grid(head, [[name, *measured(row, PUBLISHED[name].parameters),
+    return grid(head, [[name, *measured(row, PUBLISHED[name]),
                         *published_cells(name, figures['batch'], figures['precision'])]
                        for name, row in figures['rows'].items()])
 
 
-def measured(row: dict, paper_parameters: float) -> list[str]:
+def measured(row: dict, published: Published) -> list[str]:
     """Figures of one network -> its cells, without the name."""
     network, refiner = (row['parameters'][part] / 1e6 for part in ('network', 'refiner'))
-    return [f'{network:.1f} ({paper_parameters:.1f}), {refiner:.1f}',
-            f"{100 * row['density']:.1f}",
+    return [f'{network:.1f} ({published.parameters:.1f}), {refiner:.1f}',
+            f"{100 * row['density']:.1f} ({100 * published.density:.1f})",
             f"{row['macs']['full'] / 1e12:.2f}, {row['macs']['refined'] / 1e12:.2f}",
             f"{row['full']:.0f}, {row['milliseconds']['total']:.0f}", f"{row['ratio']:.2f}",
             ', '.join(f'{100 * share:.0f}' for share in shares(row['milliseconds']))]

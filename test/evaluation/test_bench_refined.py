@@ -26,7 +26,7 @@ def test_entropy_falls_with_the_distance_to_an_edge():
 
 @pytest.fixture(scope='module')
 def row():
-    return bench_refined.measure('segnext_l', bench_refined.Setting((128, 256), 2, repeats=1))
+    return bench_refined.measure('segnext_l', bench_refined.Setting((64, 128), 2, repeats=1))
 
 
 def test_a_row_counts_both_networks_and_the_pixels_refined(row):
