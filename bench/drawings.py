@@ -68,9 +68,10 @@ def gain(rows: dict[str, dict]) -> str:
     half, refined, full = (rows[name] for name in ('half', 'refined', 'full'))
     added, most = (100 * (report['mean_iou'] - half['mean_iou']) for report in (refined, full))
     ratio = full['milliseconds']['total'] / refined['milliseconds']['total']
-    speed = f'{ratio:.1f} times faster' if ratio >= 1 else f'{1 / ratio:.1f} times slower'
+    speed = (f'is {ratio:.1f} times faster than' if ratio >= 1 else
+             f'takes {1 / ratio:.1f} times as long as')
     return (f'refining adds {added:.1f} points of mIoU, full resolution adds {most:.1f}; refining '
-            f'is {speed} than full resolution.')
+            f'{speed} full resolution.')
 
 
 def short_scores(figures: dict) -> str:

@@ -48,14 +48,18 @@ def percents(scores: dict[str, float], classes: list[str]) -> list[str]:
 
 def write_figures(path: str | Path, figures: Mapping[str, object]) -> None:
     """Write a measurement as JSON, with the machine and the commit that it belongs to."""
-    text = json.dumps(finite({**machine(), **figures}), indent=1, allow_nan=False)
-    Path(path).write_text(text + '\n')
+    Path(path).write_text(to_json(figures))
 
 
-def weights_of(segment: Segmenter) -> dict[str, str]:
-    """Return file name and sha256 of the weights that a measurement belongs to."""
-    return {'file': segment.description['weights'],
-            'sha256': segment.description['weights_hash']}
+def to_json(figures: Mapping[str, object]) -> str:
+    """Return the text of a measurement's file."""
+    return json.dumps(finite({**machine(), **figures}), indent=1, allow_nan=False) + '\n'
+
+
+def weights_of(segment: Segmenter) -> dict[str, str | None]:
+    """Return file name and sha256 of the weights of a segmenter; None where it has no file."""
+    return {'file': segment.description.get('weights'),
+            'sha256': segment.description.get('weights_hash')}
 
 
 def finite(values: object) -> object:

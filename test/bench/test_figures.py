@@ -85,7 +85,7 @@ def test_the_gain_says_which_is_faster():
         'refining adds 3.0 points of mIoU, full resolution adds 4.0; refining is 1.5 times faster '
         'than full resolution.')
     rows['full'] = report(0.54, 10)
-    assert 'is 2.0 times slower' in figures.drawings.gain(rows)
+    assert 'takes 2.0 times as long as full resolution.' in figures.drawings.gain(rows)
 
 
 def test_an_unknown_table_is_named(tmp_path):
