@@ -34,16 +34,15 @@ def total(report: dict) -> str:
     return f"{report['milliseconds']['total']:.0f}"
 
 
-def summary(street: dict, camvid: dict) -> str:
-    """Draw the first table: half, refined and full on both data sets."""
-    head = ['', '100 rendered streets, 1024x2048: mIoU', 'small objects', 'ms',
-            'CamVid test, 480x360: mIoU', 'small objects', 'ms']
-    reports = ((row, [figures['rows'][row] for figures in (street, camvid)])
-               for row in ('half', 'refined', 'full'))
-    table = grid(head, [[name_of(row), *outcome(on_street), *outcome(on_camvid)]
-                        for row, (on_street, on_camvid) in reports])
-    return (f"{table}\n\nOn the streets {gain(street['rows'])} On CamVid "
-            f"{gain(camvid['rows'])}")
+def summary(titles: tuple[str, ...], *data: dict) -> str:
+    """Draw half, refined and full on each set of frames, and what refining adds."""
+    head = ['', *(cell for title in titles for cell in (f'{title}: mIoU', 'small objects', 'ms'))]
+    table = grid(head, [[name_of(row), *(cell for figures in data
+                                         for cell in outcome(figures['rows'][row]))]
+                        for row in ('half', 'refined', 'full')])
+    gains = '\n'.join(f"- {title}: {gain(figures['rows'])}"
+                      for title, figures in zip(titles, data))
+    return f'{table}\n\n{gains}'
 
 
 def outcome(report: dict) -> list[str]:

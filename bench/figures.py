@@ -10,6 +10,8 @@ what makes each file of figures, TABLES what is drawn from which files. After ne
                     weights, with the commands that make them
     make measure    runs those commands first; leave the machine alone while it does
 
+Other frames for README's table take a line of COMMANDS and one of SUMMARY.
+
 A study trains other models beside the demo. It is not repeated for new weights; its table then
 says that it is of former ones. The commands for CamVid need the frames in ../shared/data.
 """
@@ -25,6 +27,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import drawings
@@ -60,6 +63,9 @@ COMMANDS = {  # of sparse_seg; --json is added, {alpha} is the threshold of the 
 }
 
 
+SUMMARY = {'street_test': '100 rendered streets, 1024x2048', 'camvid_test': 'CamVid test, 480x360'}
+
+
 @dataclass(frozen=True)
 class Table:
     """What is drawn, from the figures of which files; is_study: may be of former weights."""
@@ -70,7 +76,7 @@ class Table:
 
 
 TABLES = {
-    'summary': Table(drawings.summary, ('street_test', 'camvid_test')),
+    'summary': Table(partial(drawings.summary, tuple(SUMMARY.values())), tuple(SUMMARY)),
     'camvid': Table(drawings.scores, ('camvid_test',)),
     'street': Table(drawings.scores, ('street_test',)),
     'thresholds': Table(drawings.variants, ('thresholds',)),

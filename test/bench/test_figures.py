@@ -62,6 +62,18 @@ def test_a_missing_file_is_told_with_its_command(monkeypatch, tmp_path):
         figures.read('node_cpu')
 
 
+def test_measuring_runs_the_commands_of_what_is_wrong(monkeypatch, capsys):
+    runs = []
+    monkeypatch.setattr(sys, 'argv', ['figures', '--measure'])
+    monkeypatch.setattr(figures.subprocess, 'run', lambda words, **_: runs.append(words))
+    monkeypatch.setattr(figures, 'problems', lambda: {'node_cpu': 'is missing'})
+    monkeypatch.setattr(figures, 'documents', lambda: [])
+    assert figures.main() == 1
+    assert runs == [[sys.executable, '-m', 'sparse_seg_ros', 'bench', 'node', '--json',
+                     'bench/results/node_cpu.json']]
+    assert 'node_cpu.json is missing; make it with:' in capsys.readouterr().out
+
+
 def test_a_stale_table_is_drawn_anew_and_the_prose_around_it_stays(tmp_path):
     page = tmp_path / 'page.md'
     page.write_text('Before.\n\n<!-- figures: attention -->\nold\n<!-- end -->\n\nAfter.\n')
