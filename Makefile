@@ -2,6 +2,8 @@
 # make test            lint and tests, without a GPU
 # make test-gpu        the tests that need one
 # make test-cpus       the numeric tests as other processors compute, before a release
+# make figures         draw the tables of the documents from bench/results; make measure: measure what is
+#                      missing there or belongs to other weights first (bench/figures.py)
 # make setup           only the .venv
 # With ROS 2 sourced, its own packages are used; without, ROS 2 wheels from PyPI.
 
@@ -12,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 DEMO := $(if $(BAG),--bag "$(BAG)") $(if $(MODEL),--model "$(MODEL)") $(DEMO_OPTIONS)
 
-.PHONY: setup demo test test-gpu test-cpus lint clean
+.PHONY: setup demo test test-gpu test-cpus lint figures measure clean
 
 setup: $(STAMP)
 
@@ -48,6 +50,12 @@ test-cpus: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
+
+figures: $(STAMP)
+	$(BIN)/python -m bench.figures
+
+measure: $(STAMP)
+	$(BIN)/python -m bench.figures --measure
 
 clean:
 	rm -rf $(VENV) build *.egg-info

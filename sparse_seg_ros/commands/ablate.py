@@ -14,7 +14,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -41,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure every variant, print the tables; 1 if a variant failed."""
     from sparse_seg_ros.evaluation.ablation import measure_all
     from sparse_seg_ros.evaluation.ablation_tables import to_markdown, to_record
+    from sparse_seg_ros.evaluation.tables import write_figures
     from sparse_seg_ros.training.variants import Trainings
     from sparse_seg_ros.zoo import choose_device
     plan = asked_plan(args)
@@ -52,10 +52,9 @@ def run(args: argparse.Namespace) -> int:
         outcomes[name] = outcome
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f'{stem}.md').write_text(to_markdown(plan, outcomes))
-        figures = json.dumps(to_record(plan, outcomes), indent=1) + '\n'
         for path in (folder / f'{stem}.json', args.json):
             if path:
-                Path(path).write_text(figures)
+                write_figures(path, to_record(plan, outcomes))
     print(to_markdown(plan, outcomes))
     failed = [name for name, outcome in outcomes.items() if isinstance(outcome, Exception)]
     if failed:

@@ -12,14 +12,13 @@ examples:
   sparse_seg bench attention --plot attention.png   LRFormer and SegFormer while images grow
   sparse_seg bench networks --size 1024x2048        LRFormer against SegFormer
   sparse_seg bench refined --networks hrnet_w48     the paper's networks under SparseRefine
+  sparse_seg bench refined --batch 4 --precision fp32   the same beside its Tables A2 and A3
   sparse_seg bench engines --networks demo lrformer_t segmenter_s --sizes 256x512 512x1024
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 
 from sparse_seg_ros.commands.evaluate import HELD_OUT_STREETS, named_models
 from sparse_seg_ros.config import nearest, read_size
@@ -49,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='for sparse, model, merging and refined')
     parser.add_argument('--precision', default='auto',
                         help='for model, merging, attention and refined')
+    parser.add_argument('--batch', type=int, default=1, help='frames at a time, for refined; the '
+                        'paper has 1, 2, 4 and 8')
     parser.add_argument('--plot', metavar='PNG', help='for attention: draw it')
     parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
 
@@ -57,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     """Run one benchmark and print its table."""
     figures = BENCHES[args.what](args)
     if args.json:
-        Path(args.json).write_text(json.dumps(figures, indent=1) + '\n')
+        from sparse_seg_ros.evaluation.tables import write_figures
+        write_figures(args.json, figures)
     return 0
 
 
@@ -73,6 +75,7 @@ def bench_model(args: argparse.Namespace) -> dict:
     from sparse_seg_ros.data.frames import frames
     from sparse_seg_ros.data.street import CLASSES, street_frames
     from sparse_seg_ros.evaluation import bench_model
+    from sparse_seg_ros.evaluation.tables import weights_of
     from sparse_seg_ros.zoo import load, load_resolutions
     if args.repeats < 1:
         raise ValueError(f'--repeats must be at least 1, got {args.repeats}')
@@ -83,10 +86,12 @@ def bench_model(args: argparse.Namespace) -> dict:
                         for name, model in wanted.items()}
     if args.frames:
         pairs = frames(args.frames).spread(args.repeats)
-        own = next(iter(models.values())).labels.names
-        return bench_model.run(models, pairs, pairs.classes or own)
-    size_hw = read_size(args.size or '1024x2048', '--size')
-    return bench_model.run(models, street_frames(HELD_OUT_STREETS, args.repeats, size_hw), CLASSES)
+        names = pairs.classes or next(iter(models.values())).labels.names
+    else:
+        size_hw = read_size(args.size or '1024x2048', '--size')
+        pairs, names = street_frames(HELD_OUT_STREETS, args.repeats, size_hw), CLASSES
+    return {**bench_model.run(models, pairs, names),
+            'weights': {name: weights_of(segment) for name, segment in models.items()}}
 
 
 def bench_merging(args: argparse.Namespace) -> dict:
@@ -121,13 +126,16 @@ def bench_refined(args: argparse.Namespace) -> dict:
     """The paper's networks, at full resolution and under SparseRefine."""
     from sparse_seg_ros.evaluation import bench_refined
     from sparse_seg_ros.zoo import choose_device, choose_precision
-    device = choose_device(args.device)
+    if args.batch < 1:
+        raise ValueError(f'--batch must be at least 1, got {args.batch}')
     for name in args.networks or ():
         if name not in bench_refined.PUBLISHED:
             raise ValueError(f'refined: {name!r} is not in the table; '
                              f'{nearest(name, bench_refined.PUBLISHED)}')
-    return bench_refined.run(args.networks, read_size(args.size or '1024x2048', '--size'),
-                             args.repeats, choose_precision(args.precision, device), device)
+    device = choose_device(args.device)
+    return bench_refined.run(args.networks, bench_refined.Setting(
+        read_size(args.size or '1024x2048', '--size'), args.batch, args.repeats,
+        choose_precision(args.precision, device), device))
 
 
 def bench_attention(args: argparse.Namespace) -> dict:

@@ -19,7 +19,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 from dataclasses import asdict
@@ -151,7 +150,7 @@ def describe_trust(trust) -> str:
 
 def write(args: argparse.Namespace, segment, curve, point, trust: dict, merging) -> None:
     """Write method YAML, plot and figures where they were asked for."""
-    from sparse_seg_ros.evaluation.tables import machine
+    from sparse_seg_ros.evaluation.tables import weights_of, write_figures
     if args.out:
         Path(args.out).write_text(method_yaml(args, segment, point, merging))
         print(f'method written to {args.out}; use it as a model: --model {args.out}')
@@ -162,12 +161,12 @@ def write(args: argparse.Namespace, segment, curve, point, trust: dict, merging)
         else:
             plot_selection(curve, point, args.plot)
     if args.json:
-        figures = {'model': args.model, **machine(), 'alpha_nats': segment.alpha,
-                   'temperature': segment.temperature,
+        figures = {'model': args.model, 'weights': {args.model: weights_of(segment)},
+                   'alpha_nats': segment.alpha, 'temperature': segment.temperature,
                    'merging': None if merging is None else asdict(merging),
                    **{name: asdict(measured) for name, measured in trust.items()},
                    'curve': [asdict(curve.at(nats)) for nats in TABLE_NATS]}
-        Path(args.json).write_text(json.dumps(figures, indent=1) + '\n')
+        write_figures(args.json, figures)
 
 
 def method_yaml(args: argparse.Namespace, segment, point, merging) -> str:

@@ -11,7 +11,7 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
+from dataclasses import asdict
 from pathlib import Path
 
 from sparse_seg_ros.config import read_size
@@ -39,9 +39,9 @@ def run(args: argparse.Namespace) -> int:
     from sparse_seg_ros.data.frames import frames
     from sparse_seg_ros.data.street import street_frames
     from sparse_seg_ros.evaluation.evaluate import evaluate
-    from sparse_seg_ros.evaluation.tables import markdown, record
+    from sparse_seg_ros.evaluation.tables import markdown, weights_of, write_figures
     from sparse_seg_ros.zoo import load
-    reports = {}
+    reports, weights = {}, {}
     for name, model in named_models(args.model).items():
         segment = load(model, args.device, args.precision)
         if args.alpha is not None and segment.alpha is not None:
@@ -49,10 +49,13 @@ def run(args: argparse.Namespace) -> int:
         pairs = frames(args.frames) if args.frames else street_frames(
             HELD_OUT_STREETS, args.street, parse_size(args.size))
         reports[name] = evaluate(segment, pairs)
+        weights[name] = weights_of(segment)
     print(markdown(reports))
     if args.json:
         source = name_of(args.frames) if args.frames else f'{args.street} streets {args.size}'
-        Path(args.json).write_text(json.dumps(record(reports, frames=source), indent=1) + '\n')
+        write_figures(args.json, {
+            'frames': source, 'weights': weights,
+            'rows': {name: asdict(report) for name, report in reports.items()}})
     return 0
 
 

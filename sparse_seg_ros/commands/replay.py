@@ -10,7 +10,6 @@ example:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -46,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Replay -> exit code, 0 only if frames were segmented, and scored, and the bag was whole."""
     from tqdm import tqdm
 
+    from sparse_seg_ros.evaluation.tables import to_json, weights_of
     from sparse_seg_ros.ros.new_paths import write
     from sparse_seg_ros.ros.replay import Replay, ReplayJob
     from sparse_seg_ros.zoo import load
@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
         lambda messages, total: tqdm(messages, total=total, unit='message'))
     print_report(report)
     if arguments.json:
-        write(arguments.json, (json.dumps(report, indent=1) + '\n').encode())
+        write(arguments.json, to_json({**report, 'weights': {
+            arguments.model: weights_of(segmenter)}}).encode())
     if report['damage']:
         print(f"sparse_seg replay: {report['damage']}", file=sys.stderr)
     is_scored = report.get('scored') != 0

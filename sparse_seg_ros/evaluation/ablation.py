@@ -26,6 +26,8 @@ from sparse_seg_ros.config import (
 )
 from sparse_seg_ros.evaluation.evaluate import Report, evaluate
 from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_components
+from sparse_seg_ros.evaluation.tables import weights_of
+from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.labels import VOID
 from sparse_seg_ros.methods.algm import token_counts
 from sparse_seg_ros.methods.algm.method import Algm
@@ -91,7 +93,7 @@ class Outcome:
     recall: fraction of the dense stage's errors that were refined, None without refinement;
     macs: multiply-accumulates per stage, mean over the frames; large_iou: of the objects that are
     not small; tokens: of a network that merges them, how many enter each block's perceptron, mean
-    over the frames (or their last windows).
+    over the frames (or their last windows); weights: file name and sha256.
     """
 
     report: Report
@@ -99,6 +101,7 @@ class Outcome:
     macs: dict[str, float]
     large_iou: dict[str, float]
     tokens: tuple[float, ...] = ()
+    weights: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -168,11 +171,12 @@ def measure(variant: Variant, source: str | Path, frames: Pairs, device: str,
     model, config, weights = find_model(source)
     config = from_mapping(MethodConfig, {**asdict(config), **variant.method},
                           f'variant {variant.name!r}')
-    segment = assemble(model, config, device, precision, {'weights': weights.name})
+    segment = assemble(model, config, device, precision, {
+        'weights': weights.name, 'weights_hash': file_hash(weights)})
     watch = Watch(segment)
     report = evaluate(segment, frames, watch)
     return Outcome(report, watch.recall(), watch.mean_macs(), watch.large_iou(),
-                   watch.mean_tokens())
+                   watch.mean_tokens(), weights_of(segment))
 
 
 class Watch:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from statistics import fmean, stdev
 
 from sparse_seg_ros.evaluation.ablation import Outcome, Plan
-from sparse_seg_ros.evaluation.tables import finite, grid, machine, markdown, percent
+from sparse_seg_ros.evaluation.tables import grid, markdown, percent
 
 Outcomes = dict[str, Outcome | Exception]
 STAGES = ('dense', 'select', 'extract', 'ensemble', 'label', 'total')
@@ -123,6 +123,7 @@ def to_record(plan: Plan, outcomes: Outcomes) -> dict:
         figures[name] = asdict(row) if isinstance(row, Outcome) else {'error': str(row)}
         if reference is not None and isinstance(row, Outcome):
             figures[name]['gains'] = gains_by_size(row, reference)
-    return finite({**asdict(plan.data), 'baseline': plan.baseline, **machine(),
-                   'variants': {name: asdict(variant) for name, variant in plan.variants.items()},
-                   'rows': figures})
+    return {**asdict(plan.data), 'baseline': plan.baseline,
+            'weights': {name: figures[name].pop('weights') for name in rows},
+            'variants': {name: asdict(variant) for name, variant in plan.variants.items()},
+            'rows': figures}

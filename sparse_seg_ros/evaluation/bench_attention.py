@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sparse_seg_ros.evaluation.segformer import SegFormer
-from sparse_seg_ros.evaluation.tables import machine
 from sparse_seg_ros.networks import build_network, for_inference
 from sparse_seg_ros.networks.lrformer.decoder import TokenConv
 from sparse_seg_ros.segmenter import PRECISIONS
@@ -57,7 +56,7 @@ def run(sides: tuple[int, ...] = (512, 1024, 1536, 2048), repeats: int = 3,
         print_row(row)
     for name, value in exponents.items():
         print(f'{name}: time grows with pixels ** {value:.2f}')
-    return {**machine(), 'repeats': repeats, 'precision': precision, 'rows': rows,
+    return {'repeats': repeats, 'precision': precision, 'rows': rows,
             'exponents': exponents}
 
 

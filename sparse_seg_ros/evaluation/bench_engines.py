@@ -22,7 +22,6 @@ from sparse_seg_ros.engines.activation import Job, activate
 from sparse_seg_ros.engines.network import copy_attributes
 from sparse_seg_ros.engines.self_check import make_images
 from sparse_seg_ros.engines.with_torch import TorchEngine
-from sparse_seg_ros.evaluation.tables import machine
 from sparse_seg_ros.networks import build_network, padded_size
 from sparse_seg_ros.timing import interleaved
 
@@ -77,7 +76,7 @@ def run(names: list[str], sizes: list[tuple[int, int]], repeats: int = 10) -> di
           'onnxruntime ms | times faster |')
     print('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
     rows = [attempt(name, size_hw, repeats) for name in names for size_hw in sizes]
-    return {**machine(), 'repeats': repeats, 'precision': 'fp32', 'rows': rows}
+    return {'repeats': repeats, 'precision': 'fp32', 'rows': rows}
 
 
 def attempt(name: str, size_hw: tuple[int, int], repeats: int) -> dict:

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from sparse_seg_ros.evaluation.tables import machine
 from sparse_seg_ros.methods import algm
 from sparse_seg_ros.networks import build_network
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
@@ -65,7 +64,7 @@ def run(setting: Setting) -> dict:
                 rows += time_rivals(network, images, setting)
             overheads.append(measure_overhead(network, size_hw, setting))
     algm.remove(network)
-    return {**machine(), 'network': setting.network, 'precision': setting.precision,
+    return {'network': setting.network, 'precision': setting.precision,
             'repeats': setting.repeats, 'rows': rows, 'overhead': overheads}
 
 

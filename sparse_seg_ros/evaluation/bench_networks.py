@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from sparse_seg_ros.evaluation.segformer import SegFormer
-from sparse_seg_ros.evaluation.tables import machine
 from sparse_seg_ros.networks import build_network, for_inference
 from sparse_seg_ros.segmenter import PRECISIONS, own_precisions
 from sparse_seg_ros.timing import interleaved
@@ -36,7 +35,7 @@ def run(size_hw: tuple[int, int] = (1024, 2048), repeats: int = 5) -> dict:
                          'ratio': seconds[rival] / seconds[ours]})
             print(f'{ours} {precision} {1e3 * seconds[ours]:8.0f} ms | {rows[-1]["ratio"]:.2f}x '
                   f'faster than {rival} ({1e3 * seconds[rival]:.0f} ms)')
-    return {**machine(), 'size_hw': list(size_hw), 'repeats': repeats, 'rows': rows}
+    return {'size_hw': list(size_hw), 'repeats': repeats, 'rows': rows}
 
 
 def time_networks(networks: dict[str, nn.Module], images: torch.Tensor, precision: str,

@@ -4,8 +4,8 @@
 The five networks of SparseRefine's Table 1: at full resolution, and low under a refiner.
 
 Weights are random, so what the networks say is replaced, at no cost, by logits that are unsure
-near the class boundaries of a street, and alpha is set to refine as many pixels of each as the
-paper does under HRNet. Each stage then does the work that it does with trained weights.
+near the class boundaries of a street, and alpha is set to refine as many pixels of each network
+as the paper does (Table A1). Each stage then does the work that it does with trained weights.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from torch.nn import functional as F
 from sparse_seg_ros.data.street import Street
 from sparse_seg_ros.engines.network import copy_attributes
 from sparse_seg_ros.evaluation.bench_sparse import boundary_distance
-from sparse_seg_ros.evaluation.tables import grid, machine
+from sparse_seg_ros.evaluation.published import BOARDS, PUBLISHED, Published, latency
+from sparse_seg_ros.evaluation.tables import grid
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.sparse_refine.folded import folded
@@ -32,126 +33,166 @@ from sparse_seg_ros.segmenter import PRECISIONS
 from sparse_seg_ros.timing import Stopwatch
 
 CLASSES = 19
-DENSITY = 0.118  # of HRNet in the paper's Table 5b
-SIX_STAGES, FIVE_STAGES = (32, 64, 128, 256, 512, 1024), (32, 64, 128, 256, 512)
-COLUMNS = ('full', 'dense', 'select', 'extract', 'ensemble', 'label', 'total')
 
 
 @dataclass(frozen=True)
-class Published:
-    """A row of Table 1, RTX 3090, fp16, batches of 4: ms at full and low resolution, refined."""
+class Setting:
+    """What is timed, how often, and on what."""
 
-    scale: float
-    full: float
-    low: float
-    refined: float
-    planes: tuple[int, ...] = SIX_STAGES
-
-
-PUBLISHED = {
-    'hrnet_w48': Published(0.5, 53.4, 14.5, 32.4),
-    'segformer_b5': Published(0.5, 140.6, 18.5, 38.5),
-    'mask2former_swin_t': Published(0.5, 66.8, 19.1, 44.8, FIVE_STAGES),
-    'mask2former_swin_l': Published(0.5, 150.8, 45.4, 89.9),
-    'segnext_l': Published(0.625, 86.3, 33.6, 50.9),
-}
+    size_hw: tuple[int, int] = (1024, 2048)
+    batch: int = 1
+    repeats: int = 3
+    precision: str = 'fp32'
+    device: str = 'cpu'
 
 
 class Guided(nn.Module):
-    """A network that does its work, and then says what is true of a street, unsure near edges."""
+    """A network that does its work, and then says what is true of streets, unsure near edges."""
 
-    def __init__(self, network: nn.Module, label: np.ndarray):
+    def __init__(self, network: nn.Module, labels: Tensor):
         super().__init__()
-        self.network, self.label = network, torch.from_numpy(label)
+        self.network, self.labels = network, labels
         self.logits = torch.empty(0)
         copy_attributes(network, self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(1, 3, h, w) -> (1, C, h', w')."""
+        """(B, 3, h, w) -> (B, C, h', w')."""
         shape = self.network(images).shape
         if self.logits.shape != shape:
-            self.logits = unsure_at_edges(self.label, shape).to(images.device)
+            self.logits = unsure_at_edges(self.labels, shape).to(images.device)
         return self.logits
 
 
-def unsure_at_edges(label: Tensor, shape: torch.Size) -> Tensor:
-    """(H, W) ids, (1, C, h, w) -> logits whose entropy falls with the distance to an edge."""
-    small = F.interpolate(label[None, None], shape[-2:])[:, 0]
-    distance = boundary_distance(small[0].numpy())
+def unsure_at_edges(labels: Tensor, shape: torch.Size) -> Tensor:
+    """(B, H, W) ids, (B, C, h, w) -> logits whose entropy falls with the distance to an edge."""
+    small = F.interpolate(labels[:, None], shape[-2:])[:, 0]
+    distance = torch.stack([boundary_distance(label.numpy()) for label in small])
     distance += torch.rand(distance.shape, generator=torch.Generator().manual_seed(0))  # no ties
-    doubt = 0.5 * torch.exp(-distance / 16)
-    small = small.to(torch.int64)
-    is_true = F.one_hot(small, shape[1]).movedim(3, 1).bool()
+    doubt = 0.5 * torch.exp(-distance / 16)[:, None]
+    is_true = F.one_hot(small.to(torch.int64), shape[1]).movedim(3, 1).bool()
     return torch.where(is_true, 1 - doubt, doubt / (shape[1] - 1)).log()
 
 
-def run(names: list[str] | None = None, size_hw: tuple[int, int] = (1024, 2048),
-        repeats: int = 3, precision: str = 'fp32', device: str = 'cpu') -> dict:
+def run(names: list[str] | None = None, setting: Setting = Setting()) -> dict:
     """Print milliseconds, parameters and multiply-adds of each network, and return them."""
-    print(f'one street {size_hw[0]}x{size_hw[1]}, {DENSITY:.1%} refined, {precision}, median of '
-          f'{repeats}, {device}, {torch.get_num_threads()} threads; ms')
+    height, width = setting.size_hw
+    print(f'streets {height}x{width}, batches of {setting.batch}, {setting.precision}, median of '
+          f'{setting.repeats}, {setting.device}, {torch.get_num_threads()} threads; ms a frame')
     rows = {}
     for name in names or PUBLISHED:
-        rows[name] = measure(name, size_hw, repeats, precision, device)
-        print(name, {key: round(value, 2) for key, value in rows[name].items()}, flush=True)
-    print(markdown(rows))
-    return {**machine(), 'size_hw': list(size_hw), 'density': DENSITY, 'repeats': repeats,
-            'precision': precision, 'rows': rows}
+        rows[name] = measure(name, setting)
+        print(f"{name}: {rows[name]['full']:.0f} at full resolution, refined "
+              f"{rows[name]['milliseconds']['total']:.0f}", flush=True)
+    figures = {'size_hw': list(setting.size_hw), 'batch': setting.batch,
+               'repeats': setting.repeats, 'precision': setting.precision, 'rows': rows}
+    print(markdown(figures))
+    return figures
 
 
-def measure(name: str, size_hw: tuple[int, int], repeats: int, precision: str,
-            device: str = 'cpu') -> dict:
+def measure(name: str, setting: Setting) -> dict:
     """Time one network at full resolution and refined, taking turns -> figures of its row."""
     published = PUBLISHED[name]
     torch.manual_seed(0)
     network = for_inference(build_network(name, CLASSES).eval())
-    network.to(device, memory_format=torch.channels_last)
-    frame = Street(seed=7, size_hw=size_hw).frame(0)
+    network.to(setting.device, memory_format=torch.channels_last)
+    images, labels = street_batch(setting, network)
     refiner = SparseRefiner(CLASSES, published.planes, alpha=0.0)
     full = Dense(network, 1.0)
-    refined = SparseRefine(Guided(network, frame.label), folded(refiner).to(device),
+    refined = SparseRefine(Guided(network, labels), folded(refiner).to(setting.device),
                            published.scale)
-    images = normalised(frame.image, network).to(device)
-    with torch.inference_mode(), torch.autocast(images.device.type, PRECISIONS[precision],
-                                                enabled=precision != 'fp32'):
-        doubt = entropy_map(refined.coarse_logits(images)).flatten()
-        refined.alpha = float(doubt.kthvalue(round((1 - DENSITY) * len(doubt))).values)
-        rounds = [{**clocked(refined, images), 'full': clocked(full, images)['total']}
-                  for _ in range(repeats + 1)][1:]  # the first warms up
+    with torch.inference_mode(), torch.autocast(images.device.type, PRECISIONS[setting.precision],
+                                                enabled=setting.precision != 'fp32'):
+        refined.alpha = alpha_of_density(refined.coarse_logits(images), published.density)
+        rounds = [(clocked(refined, images), clocked(full, images)['total'])
+                  for _ in range(setting.repeats + 1)][1:]  # the first warms up
         selected = refined(images, Stopwatch(), False).refined.cpu()
-    row = {stage: float(np.median([seen[stage] for seen in rounds])) for stage in COLUMNS}
+    times, full_times = zip(*rounds)
+    milliseconds = {stage: float(np.median([time[stage] for time in times]))
+                    for stage in times[0]}
     refined.network = network.cpu()  # without its guide
-    macs = refined.count_macs(size_hw, selected)
-    return {**row, 'ratio': row['full'] / row['total'], 'density': float(selected.float().mean()),
-            'parameters': sum(weight.numel() for part in (network, refiner)
-                              for weight in part.parameters()),
-            'macs_full': count_network(network, 1.0, size_hw), 'macs_low': macs['dense'],
-            'macs_refined': sum(macs.values()), 'paper_full': published.full,
-            'paper_low': published.low, 'paper_refined': published.refined,
-            'paper_ratio': published.full / published.refined}
+    return {'full': float(np.median(full_times)), 'milliseconds': milliseconds,
+            'ratio': float(np.median(full_times)) / milliseconds['total'],
+            'density': float(selected.float().mean()),
+            'parameters': {'network': count_parameters(network),
+                           'refiner': count_parameters(refiner)},
+            'macs': macs_of_a_frame(refined, selected)}
 
 
-def normalised(image: np.ndarray, network: nn.Module) -> Tensor:
-    """(H, W, 3) uint8 -> (1, 3, H, W) as the network wants it."""
+def macs_of_a_frame(method: SparseRefine, selected: Tensor) -> dict[str, float]:
+    """(B, H, W) bool -> multiply-accumulates at full and low resolution, and refined."""
+    size_hw = tuple(selected.shape[1:])
+    macs = method.count_macs(size_hw, selected)  # of one dense frame, and of all that is refined
+    low = macs.pop('dense')
+    return {'full': count_network(method.network, 1.0, size_hw), 'low': low,
+            'refined': low + sum(macs.values()) / len(selected)}
+
+
+def street_batch(setting: Setting, network: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return (B, 3, H, W) frames of streets as the network wants them, and their (B, H, W) ids."""
+    frames = [Street(seed=7 + index, size_hw=setting.size_hw).frame(0)
+              for index in range(setting.batch)]
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (network.mean, network.std))
-    return (((torch.from_numpy(image).movedim(2, 0).float() - mean) / std)[None]
-            .contiguous(memory_format=torch.channels_last))
+    images = torch.stack([torch.from_numpy(frame.image) for frame in frames])  # (B, H, W, 3)
+    images = (images.movedim(3, 1).float() - mean) / std
+    return (images.contiguous(memory_format=torch.channels_last).to(setting.device),
+            torch.stack([torch.from_numpy(frame.label) for frame in frames]))
+
+
+def alpha_of_density(logits: Tensor, density: float) -> float:
+    """(B, C, h, w) -> nats that a fraction of all sites exceeds."""
+    doubt = entropy_map(logits).flatten()
+    return float(doubt.kthvalue(round((1 - density) * len(doubt))).values)
 
 
 def clocked(method: Dense | SparseRefine, images: Tensor) -> dict[str, float]:
-    """Run a method once -> milliseconds of its stages and of all."""
+    """Run a method once on (B, 3, H, W) -> milliseconds a frame of its stages and of all."""
     clock = Stopwatch(images.device)
     method(images, clock, False)
-    return {**clock.milliseconds, 'total': sum(clock.milliseconds.values())}
+    stages = {stage: spent / len(images) for stage, spent in clock.milliseconds.items()}
+    return {**stages, 'total': sum(stages.values())}
 
 
-def markdown(rows: dict[str, dict]) -> str:
-    """Rows -> a table, the paper's figures last."""
-    head = ['network', 'full ms', *COLUMNS[1:], 'times faster', 'parameters M', 'MACs T, full',
-            'low', 'refined', 'paper: full ms', 'low', 'refined', 'times faster']
-    return grid(head, [[
-        name, *(f'{row[stage]:.0f}' for stage in COLUMNS), f"{row['ratio']:.2f}",
-        f"{row['parameters'] / 1e6:.1f}",
-        *(f'{row[key] / 1e12:.2f}' for key in ('macs_full', 'macs_low', 'macs_refined')),
-        *(f'{row[key]:.1f}' for key in ('paper_full', 'paper_low', 'paper_refined')),
-        f"{row['paper_ratio']:.1f}"] for name, row in rows.items()])
+def count_parameters(module: nn.Module) -> int:
+    """Count all parameters of a module."""
+    return sum(weight.numel() for weight in module.parameters())
+
+
+def shares(milliseconds: dict[str, float]) -> list[float]:
+    """Milliseconds by stage -> parts of dense, select and extract in a frame, and of the rest."""
+    parts = [milliseconds[stage] / milliseconds['total']
+             for stage in ('dense', 'select', 'extract')]
+    return [*parts, 1 - sum(parts)]
+
+
+def markdown(figures: dict) -> str:
+    """Figures of `run` -> a table; last, the paper's figures for batches of that size."""
+    head = ['network', 'parameters: network, refiner M (paper)', 'refined % (paper)',
+            'TMACs: full, refined', 'ms: full, refined', 'times faster',
+            'of a refined frame: dense, select, extract, ensemble and label %']
+    for board in BOARDS:
+        head += [f'paper, {board}: full, low, refined ms', 'times faster']
+    return grid(head, [[name, *measured(row, PUBLISHED[name]),
+                        *published_cells(name, figures['batch'], figures['precision'])]
+                       for name, row in figures['rows'].items()])
+
+
+def measured(row: dict, published: Published) -> list[str]:
+    """Figures of one network -> its cells, without the name."""
+    network, refiner = (row['parameters'][part] / 1e6 for part in ('network', 'refiner'))
+    return [f'{network:.1f} ({published.parameters:.1f}), {refiner:.1f}',
+            f"{100 * row['density']:.1f} ({100 * published.density:.1f})",
+            f"{row['macs']['full'] / 1e12:.2f}, {row['macs']['refined'] / 1e12:.2f}",
+            f"{row['full']:.0f}, {row['milliseconds']['total']:.0f}", f"{row['ratio']:.2f}",
+            ', '.join(f'{100 * share:.0f}' for share in shares(row['milliseconds']))]
+
+
+def published_cells(name: str, batch: int, precision: str) -> list[str]:
+    """Return the paper's full, low and refined ms and their ratio on each board, or '-'."""
+    cells = []
+    for board in BOARDS:
+        paper = latency(board, name, batch, 'fp32' if precision == 'fp32' else 'fp16')
+        cells += ['-', '-'] if paper is None else [
+            ', '.join('-' if value is None else f'{value:.1f}'
+                      for value in (paper.full, paper.low, paper.refined)),
+            '-' if paper.ratio is None else f'{paper.ratio:.2f}']
+    return cells

@@ -21,7 +21,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sparse_seg_ros.data.street import Street
-from sparse_seg_ros.evaluation.tables import machine
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs, count_neighbours
 from sparse_seg_ros.methods.sparse_refine.folded import folded
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
@@ -54,7 +53,6 @@ def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: floa
         extractors = [time_extractor(selected, precision, repeats)
                       for precision in precisions]
     return {
-        **machine(),
         'size_hw': list(size_hw),
         'density': density,
         'repeats': repeats,

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import platform
 import subprocess
-from dataclasses import asdict
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from sparse_seg_ros.evaluation.evaluate import Report
 from sparse_seg_ros.files import PACKAGE
+from sparse_seg_ros.segmenter import Segmenter
 
 
 def markdown(reports: dict[str, Report]) -> str:
@@ -43,15 +46,28 @@ def percents(scores: dict[str, float], classes: list[str]) -> list[str]:
     return [percent(scores[name]) if name in scores else '-' for name in classes]
 
 
-def record(reports: dict[str, Report], **about: object) -> dict:
-    """Reports and what they were measured on, for a JSON file."""
-    return finite({**about, **machine(), 'rows': {name: asdict(r) for name, r in reports.items()}})
+def write_figures(path: str | Path, figures: Mapping[str, object]) -> None:
+    """Write a measurement as JSON, with the machine and the commit that it belongs to."""
+    Path(path).write_text(to_json(figures))
+
+
+def to_json(figures: Mapping[str, object]) -> str:
+    """Return the text of a measurement's file."""
+    return json.dumps(finite({**machine(), **figures}), indent=1, allow_nan=False) + '\n'
+
+
+def weights_of(segment: Segmenter) -> dict[str, str | None]:
+    """Return file name and sha256 of the weights of a segmenter; None where it has no file."""
+    return {'file': segment.description.get('weights'),
+            'sha256': segment.description.get('weights_hash')}
 
 
 def finite(values: object) -> object:
     """Replace what JSON cannot say, not a number, by null."""
-    if isinstance(values, dict):
+    if isinstance(values, Mapping):
         return {key: finite(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [finite(value) for value in values]
     return None if isinstance(values, float) and not math.isfinite(values) else values
 
 

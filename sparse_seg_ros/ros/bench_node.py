@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from sparse_seg_ros.evaluation.tables import machine
 from sparse_seg_ros.ros.environment import large_image_settings, private_settings
 from sparse_seg_ros.ros.newest import OUTCOMES
 
@@ -49,10 +48,10 @@ OVERLOAD = Case(240, 320, 'reliable', frames=1000, rate_hz=100.0, method_millise
 
 
 def run(frames: int = 200, has_overload: bool = True) -> dict[str, Any]:
-    """Run and print all cases -> machine, 'cases' and 'overload'; times in milliseconds."""
+    """Run and print all cases -> 'cases' and 'overload'; times in milliseconds."""
     print(HEADING)
     cases = [show(measure(replace(case, frames=frames))) for case in CASES]
-    return {**machine(), 'cases': cases,
+    return {'cases': cases,
             **({'overload': show(measure(OVERLOAD))} if has_overload else {})}
 
 

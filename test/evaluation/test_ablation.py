@@ -17,6 +17,7 @@ from sparse_seg_ros.evaluation.ablation import Data, Outcome, Plan, Variant, Wat
 from sparse_seg_ros.evaluation.ablation_tables import gains_by_size, to_markdown, to_record
 from sparse_seg_ros.evaluation.evaluate import Report
 from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_components
+from sparse_seg_ros.evaluation.tables import write_figures
 from sparse_seg_ros.files import share
 from sparse_seg_ros.methods.algm import Merging, token_counts
 from sparse_seg_ros.methods.sparse_refine.selection import entropy_map
@@ -218,10 +219,11 @@ def test_a_table_of_failures_alone_can_be_drawn():
     assert 'failed: no weights file x' in text
 
 
-def test_the_record_is_json_without_nan():
+def test_the_record_is_json_without_nan(tmp_path):
     plan, outcomes = two_rows()
     outcomes['base'] = replace(BASE, report=replace(BASE.report, small_mean_iou=float('nan')))
-    figures = json.loads(json.dumps(to_record(plan, outcomes), allow_nan=False))
+    write_figures(tmp_path / 'figures.json', to_record(plan, outcomes))
+    figures = json.loads((tmp_path / 'figures.json').read_text())
     assert figures['rows']['broken'] == {'error': 'no weights file x'}
     assert figures['rows']['base']['report']['small_mean_iou'] is None
     assert figures['rows']['better']['gains']['car']['factor'] == pytest.approx(5)

@@ -27,6 +27,8 @@ from tiny import tiny_model
 from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.evaluation.tables import machine
+from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.ros.bag import Bag
 from sparse_seg_ros.ros.bag_messages import IMAGE
 from sparse_seg_ros.ros.pixels import to_labels
@@ -234,10 +236,14 @@ def test_the_command_prints_and_writes_the_numbers(tmp_path, monkeypatch, capsys
                                     {'refined_by': 'patch_refine', 'patch': 16}],
                          ids=lambda method: method['refined_by'])
 def test_rivals_of_the_refiner_are_replayed_like_it(tmp_path, method):
-    save_model(tiny_model(**method), tmp_path / 'rival.safetensors')
+    rival = tmp_path / 'rival.safetensors'
+    save_model(tiny_model(**method), rival)
     path = write_bag(tmp_path / 'bag', {'/front/image_raw': image}, frames=1)
     assert main(['replay', str(path), '-o', str(tmp_path / 'out'), '--device', 'cpu', '--model',
-                 str(tmp_path / 'rival.safetensors'), '--json', str(tmp_path / 'n.json')]) == 0
+                 str(rival), '--json', str(tmp_path / 'n.json')]) == 0
     numbers = json.loads((tmp_path / 'n.json').read_text())
     assert numbers['frames'] == 1 and {'dense', 'select', 'extract'} <= set(
         numbers['milliseconds'])
+    assert numbers['weights'] == {
+        str(rival): {'file': 'rival.safetensors', 'sha256': file_hash(rival)}}
+    assert numbers.keys() >= machine().keys()
