@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 BAND_VALUES = 1 << 18  # 1 MiB of float32
+FEW_CLASSES = 32
 
 
 def bands(logits: Tensor) -> Iterator[Tensor]:
@@ -34,20 +35,23 @@ def read(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(B, C, ...) logits -> labels uint8, entropy / ln C, probability of the label."""
     log_p = logits.log_softmax(1)
     p = log_p.exp()
-    best = p.amax(1, keepdim=True)
-    labels = first_highest(p, best)
+    best, labels = highest(p)
     entropy = -(p.mul_(log_p)).sum(1)
-    return labels, (entropy / math.log(logits.shape[1])).clamp_(0, 1), best.squeeze(1)
+    return labels, (entropy / math.log(logits.shape[1])).clamp_(0, 1), best
 
 
-def first_highest(values: Tensor, best: Tensor) -> Tensor:
+def highest(values: Tensor) -> tuple[Tensor, Tensor]:
     """
-    (B, C, ...), their highest (B, 1, ...) -> (B, ...) uint8, where along C it is first reached.
+    (B, C, ...) -> (B, ...) the highest values, and uint8 where along C each is first reached.
 
-    As argmax, which takes twice as long on a CPU or more; 0 where it is not a number.
+    As `max`, but for few classes on a CPU a third faster; 0 where a value is not a number.
     """
     classes = values.shape[1]
-    numbers = torch.arange(classes, device=values.device, dtype=values.dtype)
+    if values.device.type != 'cpu' or classes > FEW_CLASSES:
+        best, labels = values.max(1)
+        return best, labels.to(torch.uint8)
+    best = values.amax(1, keepdim=True)
+    numbers = torch.arange(classes, dtype=values.dtype).view(-1, *[1] * (values.dim() - 2))
     below = (values - best).sign_().mul_(-classes)  # C where it is lower, else 0
-    return below.add_(numbers.view(-1, *[1] * (values.dim() - 2))).amin(1).nan_to_num_(0).to(
-        torch.uint8)
+    labels = below.add_(numbers).amin(1).nan_to_num_(0)
+    return best.squeeze(1), labels.to(torch.uint8)

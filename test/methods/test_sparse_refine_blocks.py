@@ -109,6 +109,16 @@ def test_every_row_is_a_member_of_its_block_or_close_to_one(low, full):
         assert off[counts <= side].eq(0).all()
 
 
+def are_members(blocks: Blocks) -> torch.Tensor:
+    """Return (N,) bool, where a pixel stands for itself in its block and not for another one."""
+    axes = []
+    for axis, full in zip(blocks.axes, blocks.size_hw):
+        members = axis.members(torch.arange(len(axis.counts)), blocks.side)
+        rows = torch.arange(full)
+        axes.append(members[axis.sources, axis.places(rows, blocks.side)] == rows)
+    return (axes[0][:, None] & axes[1]).expand(2, -1, -1).flatten()[blocks.flat]
+
+
 @pytest.mark.parametrize('extra', [(0, 0), (1, 0), (1, 1)])
 def test_gathering_and_spreading_undo_each_other(extra):
     image, logits = some_input(extra=extra)
@@ -117,17 +127,18 @@ def test_gathering_and_spreading_undo_each_other(extra):
     blocks_first = blocks.gather(image).unflatten(1, (4, 3)).transpose(1, 2).flatten(1).t()
     back, coarse = blocks.spread(blocks_first, logits.movedim(1, -1)[chosen].t())
     want = image.movedim(1, -1).flatten(0, 2)[blocks.flat]
-    same = (back.flatten(1).t() == want).all(1).double().mean()
-    assert same == 1 if extra == (0, 0) else same > 0.7
+    same = (back.flatten(1).t() == want).all(1)
+    assert torch.equal(same, are_members(blocks)) and same.double().mean() > 0.7
     full = F.interpolate(logits, image.shape[2:], mode='nearest').movedim(1, -1).flatten(0, 2)
     assert torch.equal(coarse[:, None].expand(-1, back.shape[1], -1).flatten(1).t(),
                        full[blocks.flat])
 
 
+@pytest.mark.parametrize('extra', [(0, 0), (1, 1)])
 @pytest.mark.parametrize('ensembler', ENSEMBLERS)
-def test_pixels_of_whole_and_of_odd_blocks_are_ensembled_alike(ensembler):
+def test_pixels_of_whole_and_of_odd_blocks_are_ensembled_alike(ensembler, extra):
     refiner = some_refiner(2).with_parts(ensembler=ensembler)
-    image, logits = some_input()
+    image, logits = some_input(extra=extra)
     labels = torch.randint(CLASSES, (2, *image.shape[2:]))
     whole = refiner(image, logits, labels=labels)
     coarse = F.interpolate(logits, image.shape[2:], mode='nearest').movedim(1, -1).flatten(0, 2)
@@ -135,14 +146,25 @@ def test_pixels_of_whole_and_of_odd_blocks_are_ensembled_alike(ensembler):
     torch.testing.assert_close(whole.ensembled, want)
 
 
-def test_a_block_is_refined_where_an_oracle_wants_one_of_its_pixels():
-    refiner, (image, logits) = some_refiner(2).with_parts('oracle'), some_input()
+@pytest.mark.parametrize('extra', [(0, 0), (-1, -1)])
+def test_a_block_is_refined_where_an_oracle_wants_one_of_its_pixels(extra):
+    refiner, (image, logits) = some_refiner(2).with_parts('oracle'), some_input(extra=extra)
     refiner.alpha = 0.5
-    right = F.interpolate(logits.argmax(1)[:, None].double(), scale_factor=2)[:, 0].byte()
-    labels = right.clone()
+    size = image.shape[2:]
+    labels = F.interpolate(logits.argmax(1)[:, None].double(), size)[:, 0].byte()
     labels[1, 5, 8] = (labels[1, 5, 8] + 1) % CLASSES
-    chosen = refiner(image, logits, labels=labels).selected.nonzero()
-    assert chosen.tolist() == [[1, 4, 8], [1, 4, 9], [1, 5, 8], [1, 5, 9]]
+    block = F.interpolate(torch.arange(14 * 19).view(1, 1, 14, 19).double(), size)[0, 0]
+    want = torch.zeros(2, *size, dtype=torch.bool)
+    want[1] = block == block[5, 8]
+    assert torch.equal(refiner(image, logits, labels=labels).selected, want)
+
+
+def test_a_budget_of_blocks_holds_for_scores_of_pixels():
+    refiner, (image, logits) = some_refiner(2).with_parts('oracle'), some_input()
+    refiner.alpha, refiner.budget = 0.5, 0.05
+    labels = F.interpolate(logits.argmax(1)[:, None].double(), scale_factor=2)[:, 0].byte()
+    labels[:, ::2, ::2] = (labels[:, ::2, ::2] + 1) % CLASSES  # one in every block
+    assert 0.04 < refiner(image, logits, labels=labels).selected.double().mean() <= 0.05
 
 
 @pytest.mark.parametrize('extra', [(0, 0), (1, 1)])
@@ -162,6 +184,8 @@ def test_multiply_accumulates_are_those_of_the_blocks():
     pixels.alpha = 0.0
     low = count_macs(pixels, pixels(*some_input(side=1)).selected)
     sites, more_inputs, more_outputs = 2 * 14 * 19, 9, 3 * CLASSES
+    coarse_gate = 64 * (CLASSES + 1)
+    assert counted['ensemble'] == 4 * low['ensemble'] - 3 * coarse_gate * sites
     stem = sum(min(y, 1) + min(13 - y, 1) + 1 for y in range(14)) * \
         sum(min(x, 1) + min(18 - x, 1) + 1 for x in range(19)) * 2
     assert counted['extract'] - low['extract'] == \

@@ -153,3 +153,14 @@ class Blocks:
         block = self.level.rows_at(batch, rows.sources[y], columns.sources[x])
         place = rows.places(y, self.side) * self.side + columns.places(x, self.side)
         return said[:, place, block][:, None], coarse[:, block]
+
+
+def highest_of_blocks(values: Tensor, low_hw: tuple[int, int]) -> Tensor:
+    """(B, H, W) -> (B, h, w): the highest of the pixels that each low-resolution one covers."""
+    for axis, low in enumerate(low_hw, 1):
+        size = list(values.shape)
+        sources, size[axis] = nearest_rows(low, size[axis], values.device), low
+        sources = sources.view(-1, *[1] * (2 - axis)).expand_as(values)
+        values = values.new_zeros(size).scatter_reduce(axis, sources, values, 'amax',
+                                                       include_self=False)
+    return values

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
 from sparse_seg_ros.methods.sparse_refine.pointnet import PointNet
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.sparse.level import Level
@@ -31,9 +32,12 @@ def count_macs(refiner: SparseRefiner, selected: Tensor) -> dict[str, int]:
         in_channels, planes = extractor.stem.kernel.shape[1], extractor.planes
         stem = in_channels * planes[0] * count_neighbours(sites)
         extract = stem + _count_stages(Level(sites), planes)
+    is_gated = isinstance(refiner.ensembler, Ensembler)  # sees the coarse logits once per site
+    spared = refiner.ensembler.gate[0].weight.numel() // 2 * (pixels - int(sites.sum())) \
+        if is_gated and side > 1 else 0
     return {
         'extract': extract + _count_weights(refiner.head) * int(sites.sum()),
-        'ensemble': _count_weights(refiner.ensembler) * pixels,
+        'ensemble': _count_weights(refiner.ensembler) * pixels - spared,
     }
 
 

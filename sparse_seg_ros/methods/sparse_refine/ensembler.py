@@ -52,7 +52,7 @@ class Ensembler(nn.Module):
         if coarse.device.type != 'cpu':
             return self._ensemble(coarse, refined).flatten(1).t()
         count = max(1, CPU_BLOCK // per_site)
-        with torch.autocast('cpu', enabled=False):  # so thin products gain nothing from bfloat16
+        with torch.autocast('cpu', enabled=False):  # products this small are no faster in bfloat16
             parts = [self._ensemble(*part) for part in zip(
                 coarse.split(count, 1), refined.split(count, 2))]
         return torch.cat(parts, 2).flatten(1).t()
@@ -64,7 +64,8 @@ class Ensembler(nn.Module):
         hidden = refined_weight @ _describe(refined).flatten(1)  # (64, k * m)
         hidden.unflatten(1, refined.shape[1:]).add_(of_coarse[:, None])
         weights = _linear(self.gate[2], hidden.relu_()).softmax(dim=0)
-        mixed = torch.lerp(coarse[:, None], refined, weights[1].view(refined.shape[1:]))
+        mixed = torch.lerp(coarse[:, None], refined,
+                           weights[1].view(refined.shape[1:]).to(refined.dtype))
         hidden = _linear(self.fuse[0], mixed.flatten(1)).relu_()
         fused = _linear(self.fuse[2], hidden).view(refined.shape)
         return fused if self.skip is None else fused + self.skip * mixed

@@ -26,7 +26,8 @@ def refinement_loss(
     (B, H, W) labels -> scalar: CE(refined) + CE(ensembled), each a mean over selected pixels.
 
     Label 255 is ignored. Zero, with a gradient of zero, if nothing is left. class_weights: (C,)
-    or None. expected: (B, C, H, W) probabilities of a teacher; half of the loss is then with them.
+    or None. expected: (B, C, H, W) probabilities of a teacher; half of the
+    loss is then the cross entropy with those.
     A selector that learns adds a loss of its own.
     """
     flat = output.flat

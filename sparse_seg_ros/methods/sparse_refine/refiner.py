@@ -20,7 +20,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.methods.sparse_refine.blocks import Blocks, Pixels
+from sparse_seg_ros.methods.sparse_refine.blocks import (
+    Blocks,
+    Pixels,
+    highest_of_blocks,
+)
 from sparse_seg_ros.methods.sparse_refine.parts import EXTRACTORS, Parts, check_inputs
 from sparse_seg_ros.methods.sparse_refine.released import released_name
 from sparse_seg_ros.methods.sparse_refine.selection import count_affordable, select, upsample
@@ -120,11 +124,11 @@ class SparseRefiner(nn.Module):
         scene = Scene(image, logits, features, labels)
         self._check(scene)
         with clock('select'):
-            scores = self.selector(scene)  # (B, h, w)
+            scores = self._score(scene)  # (B, h, w)
             count = count_affordable(self.budget, scores.shape[1:], image.shape[2:]) \
                 if self.budget < 1 else None
             chosen = select(scores, self.alpha, count)  # (B, h, w)
-            covered = self._cover(chosen, scene)
+            covered = self._cover(chosen, tuple(image.shape[2:]), tuple(logits.shape[2:]))
             coarse = logits.movedim(1, -1)[covered.low].t().contiguous()  # (C, M)
         with clock('extract'):
             refined, coarse = covered.spread(self._extract(scene, covered, coarse), coarse)
@@ -137,14 +141,19 @@ class SparseRefiner(nn.Module):
         return Refinement(covered.selected, covered.flat, coarse, refined, ensembled, logits,
                           scores)
 
-    def _cover(self, chosen: Tensor, scene: Scene) -> Pixels | Blocks:
+    def _score(self, scene: Scene) -> Tensor:
+        """Return (B, h, w) scores, or (B, H, W) of a selector that scores every pixel."""
+        scores, low_hw = self.selector(scene), scene.logits.shape[2:]
+        if self.parts.extractor == 'blocks' and scores.shape[1:] != low_hw:
+            return highest_of_blocks(scores, low_hw)
+        return scores
+
+    def _cover(self, chosen: Tensor, size_hw: tuple[int, int],
+               low_hw: tuple[int, int]) -> Pixels | Blocks:
         """(B, h, w) or (B, H, W) bool -> the selected pixels as sites of the extractor."""
-        low_hw, size_hw = (tuple(part.shape[2:]) for part in (scene.logits, scene.image))
-        if self.parts.extractor != 'blocks':
-            return Pixels(upsample(chosen, size_hw), low_hw)
-        if chosen.shape[1:] != low_hw:  # a block is chosen if one of its pixels is
-            chosen = nn.functional.adaptive_max_pool2d(chosen.float(), low_hw) > 0
-        return Blocks(chosen, size_hw, self.parts.side)
+        if self.parts.extractor == 'blocks':
+            return Blocks(chosen, size_hw, self.parts.side)
+        return Pixels(upsample(chosen, size_hw), low_hw)
 
     def _extract(self, scene: Scene, covered: Pixels | Blocks, coarse: Tensor) -> Tensor:
         """(C, M) logits -> (C, M), or (C * side * side, M), what the extractor says of sites."""
