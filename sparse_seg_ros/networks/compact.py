@@ -78,12 +78,19 @@ class Compact(nn.Module):
         return half, quarter, eighth, self.sixteenth(eighth)
 
     def forward(self, image: Tensor) -> Tensor:
-        half, quarter, eighth, sixteenth = self.encode(image)
+        return self.double(self.decode(*self.encode(image)))
+
+    def decode(self, half: Tensor, quarter: Tensor, eighth: Tensor, sixteenth: Tensor) -> Tensor:
+        """Maps of the encoder -> (B, C, H/2, W/2) logits."""
         x = self.laterals[0](self.dropout(sixteenth))
         for skip, lateral, smooth in zip((eighth, quarter), self.laterals[1:], self.smooth):
-            x = smooth(F.relu(lateral(skip) + double(x)))
-        x = self.join(torch.cat((double(x), half), 1))  # (B, 48, H/2, W/2)
-        return double(self.head(x))
+            x = smooth(F.relu(lateral(skip) + self.double(x)))
+        return self.head(self.join(torch.cat((self.double(x), half), 1)))  # 48 channels
+
+    @staticmethod
+    def double(x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 2H, 2W)."""
+        return double(x)
 
     def for_inference(self) -> nn.Module:
         """Return a copy that computes the same without norms; it can not learn or be saved."""

@@ -6,8 +6,11 @@ Compact's decoder on MobileNet-EdgeTPU-slim, which can begin with weights that h
 Inverted bottlenecks whose first ones widen by a 3x3 convolution (fused, without a depthwise one),
 ReLU, no norms: those of the release are folded into its convolutions (google-coral/test_data,
 Apache-2.0, trained on Cityscapes). The maps end at stride 16, in DeepLab's 1x1 convolution joined
-with the mean of the whole map (ASPP of one branch; Chen et al., arXiv 1706.05587). Padding is
-TensorFlow's SAME: of an even size, a stride of two needs one pixel more, and it comes after.
+with the mean of the whole map (ASPP of one branch; Chen et al., arXiv 1706.05587).
+
+The release has seen images of 16 k + 1 pixels a side. Row i of its map at stride s lies on row s i
+of such an image, since every convolution is padded alike on both sides. So it does here in images
+of other sizes, where TensorFlow would pad after the image only, and in what the decoder doubles.
 """
 
 from __future__ import annotations
@@ -28,10 +31,11 @@ BLOCKS = (  # widened to, channels out, kernel, stride, dilation; is it fused?
 WITHOUT_SHORTCUT = (0, 4, 8, 12, 16, 20)  # the first block of every stage
 STEM, ENDS = 24, (4, 8)  # channels; blocks after which strides 4 and 8 end
 FIRST_STEP = 68  # number of the stem's output in the released graph
+CLASSIFIER = 209  # that of the classifier of 19 classes
 
 
 class SameConv(nn.Conv2d):
-    """Convolution under TensorFlow's SAME padding: (B, a, H, W) -> (B, b, H/s, W/s)."""
+    """Convolution around every pixel, or every second one: (B, a, H, W) -> (B, b, H/s, W/s)."""
 
     def __init__(self, a: int, b: int, size: int = 1, stride: int = 1, dilation: int = 1,
                  groups: int = 1):
@@ -39,9 +43,9 @@ class SameConv(nn.Conv2d):
         super().__init__(a, b, size, stride, padding, dilation, groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stride[0] > 1:  # of 3 pixels: one before only where the size is odd
+        if self.stride[0] > 1:  # of 3 pixels: one after only where the size is odd
             height, width = (side % 2 for side in x.shape[-2:])
-            x = F.pad(x, (width, 1, height, 1))
+            x = F.pad(x, (1, width, 1, height))
         return super().forward(x)
 
 
@@ -101,7 +105,8 @@ class Encoder(nn.Module):
     @staticmethod
     def network_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Tensors of the released file by name -> those without the classifier of 19 classes."""
-        return {key: tensor for key, tensor in tensors.items() if not key.startswith('209.')}
+        return {key: tensor for key, tensor in tensors.items()
+                if not key.startswith(f'{CLASSIFIER}.')}
 
 
 def number_steps() -> dict[str, int]:
@@ -120,13 +125,41 @@ STEPS = number_steps()
 
 
 class MobileNetEdgeTPU(Compact):
-    """(B, 3, H, W) normalised -> (B, C, H, W) logits; H and W must be multiples of 16."""
+    """
+    (B, 3, H, W) normalised -> (B, C, H, W) logits; H and W must be multiples of 16.
+
+    The decoder corrects what the last map says by itself, as the release has it.
+    """
 
     mean, std = (128.0,) * 3, (128.0,) * 3
     widths = (16, 24, 40, 128)
+    released_labels = 'cityscapes'
 
     def add_encoder(self) -> None:
         self.backbone = Encoder()
+        self.coarse_head = nn.Conv2d(self.widths[-1], self.num_classes, 1)
 
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
         return self.backbone(image)
+
+    def decode(self, half: Tensor, quarter: Tensor, eighth: Tensor, sixteenth: Tensor) -> Tensor:
+        coarse = self.coarse_head(sixteenth)
+        for _ in range(3):
+            coarse = self.double(coarse)
+        return coarse + super().decode(half, quarter, eighth, sixteenth)
+
+    @staticmethod
+    def double(x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 2H, 2W), bilinear; row i becomes row 2i."""
+        height, width = (2 * side for side in x.shape[-2:])
+        x = F.pad(x, (0, 1, 0, 1), mode='replicate')
+        return F.interpolate(x, (height + 1, width + 1), mode='bilinear',
+                             align_corners=True)[..., :height, :width]
+
+    @torch.no_grad()
+    def begin_as(self, tensors: dict[str, Tensor], rows: list[int]) -> None:
+        """Let each class begin as a row of the released classifier; the decoder adds nothing."""
+        self.coarse_head.weight.copy_(tensors[f'{CLASSIFIER}.weight'][rows])
+        self.coarse_head.bias.copy_(tensors[f'{CLASSIFIER}.bias'][rows])
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)

@@ -33,6 +33,8 @@ class TrainConfig(Settings):
     teacher: str = setting('', 'of a dense network or a refiner: model file whose network, at its '
                            'own scale, it imitates in half of its loss')
     backbone: str = setting('', "file of released weights that a network's backbone begins with")
+    begin_as: tuple = setting((), 'for each class, the one of the released weights that it begins '
+                              "as, where 'backbone' holds a classifier: Cityscapes' names")
     scale: float = setting(0.5, 'network input size / image size', at_least=0.05, at_most=1.0)
     planes: tuple = setting((16, 32, 64, 128), 'channels of the refiner per stage')
     inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel')
@@ -126,9 +128,9 @@ def are_names(value: tuple) -> bool:
 SIZE, RANGE, NAMES = (('height and width in pixels, such as [360, 480]', is_size),
                       ('the smallest and the largest factor, such as [0.5, 1.5]', is_range),
                       ('a list of names', are_names))
-LISTS = {'crop_hw': SIZE, 'street_size_hw': SIZE, 'scales': RANGE, 'street_scales': RANGE,
-         'planes': ('whole numbers above 0', are_counts), 'inputs': NAMES, 'splits': NAMES,
-         'split_networks': NAMES}
+LISTS = {'begin_as': NAMES, 'crop_hw': SIZE, 'street_size_hw': SIZE, 'scales': RANGE,
+         'street_scales': RANGE, 'planes': ('whole numbers above 0', are_counts), 'inputs': NAMES,
+         'splits': NAMES, 'split_networks': NAMES}
 
 
 def read_config(path: str | Path, changes: Mapping[str, Any] | None = None,

@@ -52,6 +52,8 @@ def start_model(config: TrainConfig) -> Model:
         merge_tokens(model, config)
     if config.backbone:
         fill_backbone(model, config.backbone)
+        if config.begin_as:
+            begin_classes(model, config)
     elif gives_backbone:
         copy_backbone(start, model)
     elif start:
@@ -200,6 +202,23 @@ def fill_backbone(model: Model, path: str) -> None:
         raise ValueError(f"network {model.card.network!r} has no backbone that released weights "
                          "fit; remove 'backbone'")
     checkpoints.load(backbone, path)
+
+
+def begin_classes(model: Model, config: TrainConfig) -> None:
+    """Let the classes of a network begin as those of the released weights that they are like."""
+    if not hasattr(model.network, 'begin_as'):
+        raise ValueError(f"network {model.card.network!r} can not begin with released classes; "
+                         "remove 'begin_as'")
+    released = load_labels(model.network.released_labels).names
+    if len(config.begin_as) != len(model.card.classes):
+        raise ValueError(f"'begin_as' must name {len(model.card.classes)} classes, one for each "
+                         f'of label set {config.labels}; got {len(config.begin_as)}')
+    for name in config.begin_as:
+        if name not in released:
+            raise ValueError("'begin_as' must name classes of the released weights; got "
+                             f'{name!r}; {nearest(name, released)}')
+    model.network.begin_as(checkpoints.read_tensors(Path(config.backbone)),
+                           [released.index(name) for name in config.begin_as])
 
 
 def copy_backbone(start: Model, model: Model) -> None:
