@@ -39,14 +39,7 @@ class SameConv(nn.Conv2d):
 
     def __init__(self, a: int, b: int, size: int = 1, stride: int = 1, dilation: int = 1,
                  groups: int = 1):
-        padding = dilation * (size // 2) if stride == 1 else 0
-        super().__init__(a, b, size, stride, padding, dilation, groups)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.stride[0] > 1:  # of 3 pixels: one after only where the size is odd
-            height, width = (side % 2 for side in x.shape[-2:])
-            x = F.pad(x, (1, width, 1, height))
-        return super().forward(x)
+        super().__init__(a, b, size, stride, dilation * (size // 2), dilation, groups)
 
 
 class InvertedBottleneck(nn.Module):
