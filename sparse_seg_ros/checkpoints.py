@@ -3,14 +3,15 @@
 """
 Weights on disk: one safetensors file with the tensors and, as metadata, what they are.
 
-A model file carries `network.*` and, if it refines, `refiner.*` tensors, and a JSON ModelCard.
+A model file carries `network.*` and, if it refines, `refiner.*` tensors, and a JSON ModelCard. It
+has no `network.*` where the card names a `base`, a file beside it that has them.
 """
 
 from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from sparse_seg_ros.bases import base_tensors
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.files import refuse_pointer
 from sparse_seg_ros.model_card import ModelCard, read_card
@@ -89,6 +91,7 @@ def save_model(model: Model, path: str | Path, dtype: torch.dtype = torch.float3
     """
     tensors = {f'{name}.{key}': (tensor.to(dtype) if tensor.is_floating_point() else tensor)
                .contiguous() for name, part in model.parts().items()
+               if name == 'refiner' or not model.card.base
                for key, tensor in part.state_dict().items()}
     path = Path(path)
     for key, tensor in tensors.items():
@@ -120,7 +123,10 @@ def load_model(path: str | Path) -> Model:
         cure = f'give its folder, {path.parent}' if (path.parent / 'config.json').is_file() else \
             'save it with sparse_seg_ros.checkpoints.save_model'
         raise ValueError(f'{path}: has no model card in its metadata; {cure}')
-    model = build_model(read_card(metadata['card'], path))
+    card = read_card(metadata['card'], path)
+    if card.base:
+        tensors |= base_tensors(card.base, path, load_model)
+    model = build_model(replace(card, base={}))
     for name, part in model.parts().items():
         own = {key.removeprefix(f'{name}.'): value for key, value in tensors.items()
                if key.startswith(f'{name}.')}

@@ -38,6 +38,13 @@ def is_positive(value: Any) -> bool:
     return is_number(value) and value > 0
 
 
+def is_base(value: Any) -> bool:
+    """Tell whether a value names no file, or one without a folder by its name and sha256."""
+    return value == {} or (
+        isinstance(value, dict) and value.keys() == {'file', 'sha256'}
+        and all(map(is_text, value.values())) and Path(value['file']).name == value['file'] != '')
+
+
 CHECKS = {  # field of a card -> what it must be, and what tells whether it is
     'network': ('text', is_text),
     'classes': ('names', is_tuple_of(is_text)),
@@ -59,6 +66,7 @@ CHECKS = {  # field of a card -> what it must be, and what tells whether it is
     'training': ('a mapping', lambda value: isinstance(value, dict)),
     'scores': ('a mapping', lambda value: isinstance(value, dict)),
     'network_config': ('a mapping', lambda value: isinstance(value, dict)),
+    'base': ("'file', a name without a folder, and 'sha256'", is_base),
     'colors': ('[r, g, b] in 0..255 for every class', is_tuple_of(is_color)),
 }
 
@@ -90,6 +98,7 @@ class ModelCard:
     training: dict = field(default_factory=dict)
     scores: dict = field(default_factory=dict)
     network_config: dict = field(default_factory=dict)  # of a network from a Hugging Face folder
+    base: dict = field(default_factory=dict)  # file of the network, in the file of a refiner alone
     colors: tuple[tuple[int, int, int], ...] = ()  # of the classes; empty = as `labels` says
 
     def __post_init__(self):

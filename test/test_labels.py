@@ -16,6 +16,12 @@ def test_camvid_has_the_classes_of_the_street_scenes_in_their_order():
     assert load_labels('camvid').names == CLASSES
 
 
+def test_cityscapes_has_the_classes_of_training_in_the_order_of_their_ids():
+    names, ids = load_labels('cityscapes').names, (0, 1, 2, 8, 10, 11, 13, 18)
+    assert len(names) == 19 and [names[place] for place in ids] == [
+        'road', 'sidewalk', 'building', 'vegetation', 'sky', 'person', 'car', 'bicycle']
+
+
 def test_the_palette_colours_every_id_and_void_black():
     labels = LabelSet('two', ('a', 'b'), ((1, 2, 3), (4, 5, 6)))
     assert labels.palette.shape == (256, 3) and labels.palette.dtype == np.uint8
@@ -60,7 +66,7 @@ def test_what_yaml_makes_of_names_and_colours_is_looked_at(tmp_path, text, words
 
 def test_an_unknown_file_is_answered_with_the_sets_that_ship(tmp_path):
     (tmp_path / 'other.yaml').write_text('')
-    with pytest.raises(FileNotFoundError, match='known sets: camvid; or give the path of a YAML'):
+    with pytest.raises(FileNotFoundError, match='sets: camvid, cityscapes; or give the path of a'):
         load_labels(tmp_path / 'my.yaml')
 
 

@@ -23,10 +23,12 @@ COMMANDS = {
     'calibrate': 'fit entropy threshold and temperature to labelled frames',
     'evaluate': 'score models on labelled frames or street scenes',
     'ablate': 'compare variants of a method, trained where needed, in one table',
+    'import': 'turn weights that others have published into a model file',
     'export': 'pack a trained model for shipping, or build its engine',
     'bench': 'measure speed against named rivals',
     'doctor': 'say what this machine has and how to add what is missing',
 }
+MODULES = {'import': 'import_weights'}  # of verbs that Python keeps for itself
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest='verb', metavar='VERB')
     words = sys.argv[1:] if arguments is None else arguments
     for verb, summary in COMMANDS.items():
-        module = importlib.import_module(f'sparse_seg_ros.commands.{verb}')
+        module = importlib.import_module(
+            f'sparse_seg_ros.commands.{MODULES.get(verb, verb)}')
         verb_parser = verbs.add_parser(verb, help=summary, description=module.__doc__,
                                        formatter_class=argparse.RawDescriptionHelpFormatter)
         module.add_arguments(verb_parser)

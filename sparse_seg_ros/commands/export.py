@@ -18,8 +18,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sparse_seg_ros.config import read_size
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.checkpoints import Model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                          ' its threshold, temperature and exposure go with the weights')
     packing.add_argument('--scores', nargs='*', default=[], metavar='JSON',
                          help='files written by `sparse_seg evaluate --json`')
+    packing.add_argument('--base', metavar='FILE', help='model file of the dense network, which '
+                         'is then left out, and must lie beside the packed refiner to run it')
     packing.add_argument('--row', default='refined', help='row of those files to keep')
     engine = parser.add_argument_group('engines')
     engine.add_argument('--engine', choices=('onnxruntime', 'tensorrt'))
@@ -63,12 +69,28 @@ def pack(args: argparse.Namespace) -> int:
         raise ValueError('name the weights file to write with -o, or an engine with --engine')
     model = load_model(args.model)
     scores = dict(read_scores(path, args.row) for path in args.scores)
-    card = replace(model.card, scores=scores, **calibrated(args.calibration))
+    card = replace(model.card, scores=scores, base=base_of(model, args.base, args.out),
+                   **calibrated(args.calibration))
     packed = replace(model, card=card)
     save_model(packed, args.out, PRECISIONS[args.precision or 'fp16'])
     print(f'{args.out}: {Path(args.out).stat().st_size / 1e6:.1f} MB, '
           f'sha256 {file_hash(args.out)}')
     return 0
+
+
+def base_of(model: Model, path: str | None, out: str) -> dict[str, str]:
+    """Model, file of its network or None, file to write -> `base` of its card."""
+    from sparse_seg_ros.bases import name_base
+    from sparse_seg_ros.checkpoints import load_model
+    if path is None:
+        return {}
+    if model.refiner is None:
+        raise ValueError('--base leaves out the network, and this model has nothing else; remove '
+                         'it, or export a refiner')
+    if Path(path).resolve() == Path(out).resolve():
+        raise ValueError(f'{out} would be written over the network that --base names; choose '
+                         'another name with -o')
+    return name_base(model.network, path, load_model(path).network)
 
 
 def build_engines(args: argparse.Namespace) -> int:

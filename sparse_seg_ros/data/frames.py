@@ -67,7 +67,7 @@ def frames(split: str | Path) -> Frames:
     Each line names an image and its label (ids, 255 void), relative to the folder; names with
     blanks are put in quotes or divided by a tab. A labels.yaml beside it names the classes.
     """
-    listing = Path(split if str(split).endswith('.txt') else f'{split}.txt')
+    listing = listing_of(split)
     if not listing.is_file():
         raise FileNotFoundError(f'no split file {listing}; it must list "image label" per line, '
                                 'paths relative to its folder')
@@ -79,6 +79,11 @@ def frames(split: str | Path) -> Frames:
         if not path.is_file():
             raise FileNotFoundError(f'{listing}: no picture {path}')
     return Frames(paths, classes_beside(listing))
+
+
+def listing_of(split: str | Path) -> Path:
+    """'dataset/test' -> path of its split file, dataset/test.txt, be it there or not."""
+    return Path(split if str(split).endswith('.txt') else f'{split}.txt')
 
 
 def read_text(path: Path) -> str:

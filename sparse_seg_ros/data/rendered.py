@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sparse_seg_ros.data.street import street_frames
+from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.files import require_room
 
 
 class RenderedStreet:
     """Sequence of (image, label) street snapshots, memory-mapped from a cache folder."""
+
+    classes = CLASSES
 
     def __init__(self, cache: str | Path, count: int, size_hw: tuple[int, int], seed: int):
         height, width = size_hw

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.networks.compact import Compact
+from sparse_seg_ros.networks.deeplab_edgetpu import DeepLabEdgeTPU
 from sparse_seg_ros.networks.efficientnet_lite import EfficientNetLite0
 from sparse_seg_ros.networks.hrnet.network import HRNetW48
 from sparse_seg_ros.networks.images import check_images
@@ -71,6 +72,7 @@ NETWORKS = {
     'compact': Compact,
     'efficientnet_lite0': EfficientNetLite0,
     'mobilenet_edgetpu': MobileNetEdgeTPU,
+    'deeplab_edgetpu': DeepLabEdgeTPU,
     'hrnet_w48': HRNetW48,
     'lrformer_t': LRFormerT,
     'lrformer_s': LRFormerS,

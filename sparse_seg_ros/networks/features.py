@@ -46,11 +46,17 @@ def run_with_features(network: nn.Module, images: Tensor) -> tuple[Tensor, Featu
     with classifier_of(network).register_forward_pre_hook(lambda _, args: given.append(args[0])):
         logits = run_padded(network, images)
     values, = given
-    rows, columns = (
-        (torch.arange(side, device=values.device) * have).div(
-            side + -side % network.multiple, rounding_mode='floor')
-        for side, have in zip(images.shape[-2:], values.shape[-2:]))
+    rows, columns = (nearest_places(network, side, have).to(values.device)
+                     for side, have in zip(images.shape[-2:], values.shape[-2:]))
     return logits, Features(values, rows, columns)
+
+
+def nearest_places(network: nn.Module, side: int, have: int) -> Tensor:
+    """Sides of an image and of its features -> (side,) the feature nearest to each pixel."""
+    stride = getattr(network, 'feature_stride', None)
+    if stride is not None:
+        return (torch.arange(side) + stride // 2) // stride
+    return torch.arange(side) * have // (side + -side % network.multiple)
 
 
 def count_features(network: nn.Module) -> int:

@@ -48,7 +48,8 @@ class TrainConfig(Settings):
     alpha_nats: float = setting(0.3, 'refine pixels above this entropy, or score of another '
                                 'selector', at_least=0.0)
     splits: tuple = setting((), "labelled frames, such as 'folder/train'; named twice, seen "
-                            'twice; for a classifier one folder with a folder per class')
+                            'twice; with a teacher also folders and lists of pictures alone; for '
+                            'a classifier one folder with a folder per class')
     split_networks: tuple = setting((), 'of a refiner: for each split a model file, whose dense '
                                     'network has not seen its frames and speaks there; empty: '
                                     'that of start_from')

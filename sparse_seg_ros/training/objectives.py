@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sparse_seg_ros.checkpoints import Model
 from sparse_seg_ros.methods.dense import shrink
 from sparse_seg_ros.methods.sparse_refine.loss import (
+    is_imitated,
     mean_cross_entropy,
     mean_imitation,
     refinement_loss,
@@ -32,7 +33,8 @@ class DenseObjective(nn.Module):
     """
     Cross entropy of a network at its own resolution.
 
-    With a teacher (Hinton et al. 2015, at temperature 1), half of it is with what that expects.
+    With a teacher (Hinton et al. 2015, at temperature 1), half of it is with what that expects;
+    images without labels have that half alone.
     """
 
     def __init__(self, model: Model, class_weights: Tensor, teacher: Teacher | None = None):
@@ -48,7 +50,7 @@ class DenseObjective(nn.Module):
         if self.teacher is None:
             return loss
         expected = self.teacher(images, logits.shape[-2:])
-        return (loss + mean_imitation(logits, expected, labels)) / 2
+        return (loss + mean_imitation(logits, expected, is_imitated(labels))) / 2
 
 
 def sample(labels: Tensor, size_hw: torch.Size) -> Tensor:

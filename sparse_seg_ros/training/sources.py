@@ -15,10 +15,12 @@ from sparse_seg_ros.data.augmentation import Augmentation, PictureAugmentation
 from sparse_seg_ros.data.frames import Frames, check_classes, frames
 from sparse_seg_ros.data.picture_folder import PictureFolder
 from sparse_seg_ros.data.rendered import RenderedStreet
+from sparse_seg_ros.data.unlabelled import Unlabelled, find_unlabelled
 from sparse_seg_ros.labels import load_labels
 from sparse_seg_ros.training.config import TrainConfig
 
 VALIDATION_STREETS = 3001  # seed; training and evaluation use others
+LEARNS_FROM_LABELS = ('learnable', 'oracle')  # selectors
 
 
 def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]:
@@ -28,15 +30,35 @@ def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]
                                                        config.jitter))]
     sources: list[tuple[Sequence, Augmentation]] = []
     for split in config.splits:
-        pairs = checked(frames(split), config, f'reading {split}')
-        sources.append((list(pairs), augmentation(config, config.scales)))
+        sources.append((frames_of(split, config), augmentation(config, config.scales)))
     if config.street_frames:
         streets = RenderedStreet(config.cache, config.street_frames, config.street_size_hw,
                                  config.street_seed)
+        check_classes(streets, load_labels(config.labels).names, f'label set {config.labels}')
         sources.append((streets, augmentation(config, config.street_scales)))
     if not sources:
         raise ValueError("nothing to train on: set 'splits', 'street_frames' or both")
     return sources
+
+
+def frames_of(split: str, config: TrainConfig) -> Sequence:
+    """
+    Return the frames of a split: labelled ones read at once, others each time they are shown.
+
+    Raises ValueError for those without labels where nothing else says what is in them.
+    """
+    unlabelled = find_unlabelled(split)
+    if unlabelled is None:
+        return list(checked(frames(split), config, f'reading {split}'))
+    if not config.teacher:
+        raise ValueError(f"{split} has no labels to learn from; set 'teacher' to a model to "
+                         'imitate there, or list "image label" on every line')
+    if config.stage == 'refiner' and config.selector in LEARNS_FROM_LABELS:
+        raise ValueError(f'selector {config.selector!r} learns from labels, which {split} does '
+                         "not have; set 'selector' to entropy")
+    for index in tqdm(range(len(unlabelled)), f'reading {split}', leave=False):
+        unlabelled[index]  # what cannot be read is said now
+    return unlabelled
 
 
 def augmentation(config: TrainConfig, scales: tuple[float, float]) -> Augmentation:
@@ -70,6 +92,7 @@ def validation_of(config: TrainConfig) -> Sequence | None:
     if config.stage == 'classifier':
         return validation_pictures(config)
     found = validation_frames(config)
+    check_classes(found, load_labels(config.labels).names, f'label set {config.labels}')
     if isinstance(found, Frames):
         for _ in checked(found, config, f'reading {config.validation}'):
             pass
@@ -103,9 +126,13 @@ def class_weights(sources: list[tuple[Sequence, Augmentation]], num_classes: int
     """
     Return (C,) weights (median frequency / frequency) ** balance, at most 5, from the sources.
 
-    Labels of 255 are void; any other beyond the classes raises ValueError.
+    Labels of 255 are void; any other beyond the classes raises ValueError. Where no source has
+    labels all classes weigh 1.
     """
-    counts = sum(count_labels(frames_) for frames_, _ in sources)
+    labelled = [frames_ for frames_, _ in sources if not isinstance(frames_, Unlabelled)]
+    if not labelled:
+        return torch.ones(num_classes)
+    counts = sum(map(count_labels, labelled))
     if counts[num_classes:255].any():
         raise ValueError(f'labels must be below {num_classes} or 255, got '
                          f'{num_classes + int(counts[num_classes:255].argmax())}; '

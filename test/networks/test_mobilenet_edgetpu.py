@@ -5,29 +5,22 @@
 from __future__ import annotations
 
 import csv
-import os
-from pathlib import Path
 
 import pytest
 import torch
 from counting import count_parameters
-from layers_oracle import draw
-from torch import Tensor
-from torch.nn import functional as F
+from edgetpu_oracle import RELEASED, conv, literal, released_tensors
 
 from sparse_seg_ros import checkpoints
 from sparse_seg_ros.networks import build_network
-from sparse_seg_ros.networks.mobilenet_edgetpu import BLOCKS, STEPS, WITHOUT_SHORTCUT, Encoder
+from sparse_seg_ros.networks.mobilenet_edgetpu import STEPS, Encoder, MobileNetEdgeTPU
 
-DATA = Path(os.environ.get('SPARSE_SEG_DATA', Path(__file__).parents[3] / 'shared' / 'data'))
-WEIGHTS = DATA.parent / 'weights'
-GRAPH = WEIGHTS / 'deeplab_edgetpu_slim_steps.tsv'
-RELEASED = WEIGHTS / 'deeplab_edgetpu_slim_cityscapes.safetensors'
+GRAPH = RELEASED.parent / 'deeplab_edgetpu_slim_steps.tsv'
 
 
 def test_it_has_the_released_number_of_parameters():
     assert count_parameters(Encoder()) == 2_055_379 - 19 * 129
-    assert count_parameters(build_network('mobilenet_edgetpu', 11)) == 2_273_531
+    assert count_parameters(build_network('mobilenet_edgetpu', 11)) == 2_273_531 + 11 * 129
 
 
 def test_every_convolution_has_a_step_of_the_released_graph():
@@ -35,13 +28,6 @@ def test_every_convolution_has_a_step_of_the_released_graph():
     assert {key.rpartition('.')[0] for key in encoder.state_dict()} == STEPS.keys()
     assert len(set(STEPS.values())) == len(STEPS)
     assert encoder.released_name('blocks.1.project.bias') == '78.bias'
-
-
-def released_tensors() -> dict[str, Tensor]:
-    """Random weights under the released names, the classifier's among them."""
-    shapes = {Encoder.released_name(key): tuple(tensor.shape)
-              for key, tensor in Encoder().state_dict().items()}
-    return draw(shapes | {'209.weight': (19, 128, 1, 1), '209.bias': (19,)})
 
 
 @pytest.fixture(name='tensors', params=['drawn', 'released'])
@@ -65,38 +51,6 @@ def test_maps_equal_those_of_the_graph_step_by_step(tensors, size, tmp_path):
         torch.testing.assert_close(got, want, atol=1e-9 * want.abs().max().item(), rtol=0)
 
 
-def literal(x: Tensor, t: dict[str, Tensor]) -> list[Tensor]:
-    """(B, 3, H, W) -> what steps 70, 89, 108 and 207 give, by the numbers of the graph."""
-    maps, step = [], 70
-    x = conv(conv(x, t, 68, 2).relu(), t, 70)
-    maps.append(x)
-    for place, (_, _, _, stride, dilation, is_fused) in enumerate(BLOCKS):
-        y = conv(x, t, step + 2, stride if is_fused else 1).relu()
-        if not is_fused:
-            step += 2
-            y = conv(y, t, step + 2, stride, dilation).relu()
-        y, step = conv(y, t, step + 4), step + 4
-        if place not in WITHOUT_SHORTCUT:
-            y, step = y + x, step + 1
-        x = y
-        if step in (89, 108):
-            maps.append(x)
-    assert step == 195
-    x = conv(x, t, 197).relu()
-    pooled = conv(x.mean((2, 3), keepdim=True), t, 202).relu().expand(-1, -1, *x.shape[2:])
-    return [*maps, conv(torch.cat((pooled, conv(x, t, 200).relu()), 1), t, 207).relu()]
-
-
-def conv(x: Tensor, t: dict[str, Tensor], step: int, stride: int = 1, dilation: int = 1) -> Tensor:
-    """Convolution under padding 'same': ceil(size / stride) outputs, the odd pixel at the end."""
-    weight, bias = t[f'{step}.weight'].double(), t[f'{step}.bias'].double()
-    height, width = (
-        max((-(-side // stride) - 1) * stride + (kernel - 1) * dilation + 1 - side, 0)
-        for side, kernel in zip(x.shape[2:], weight.shape[2:]))
-    x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
-    return F.conv2d(x, weight, bias, stride, 0, dilation, x.shape[1] // weight.shape[1])
-
-
 def test_the_table_of_blocks_is_the_released_graph():
     if not GRAPH.is_file():
         pytest.skip(f'needs {GRAPH}')
@@ -106,3 +60,25 @@ def test_the_table_of_blocks_is_the_released_graph():
         row, module = rows[step], modules[name]
         assert 'x'.join(map(str, module.weight.shape)) == row['weight']
         assert (str(module.stride[0]), str(module.dilation[0])) == (row['stride'], row['dilation'])
+
+
+@torch.inference_mode()
+def test_doubling_puts_row_i_on_row_2i_and_halves_between():
+    x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)).double()
+    got = MobileNetEdgeTPU.double(x)
+    assert got.shape == (2, 3, 8, 10)
+    torch.testing.assert_close(got[..., ::2, ::2], x)
+    torch.testing.assert_close(got[..., 1:-1:2, ::2], (x[..., 1:, :] + x[..., :-1, :]) / 2)
+    torch.testing.assert_close(got[..., -1, ::2], x[..., -1, :])  # beyond the last row: the same
+
+
+@torch.inference_mode()
+def test_it_begins_as_the_released_classifier():
+    tensors, rows = released_tensors(), [3, 0, 18]
+    network = build_network('mobilenet_edgetpu', 3).eval()
+    network.backbone.load_state_dict({
+        key: tensors[Encoder.released_name(key)] for key in network.backbone.state_dict()})
+    network.double().begin_as(tensors, rows)
+    images = torch.randn(1, 3, 32, 48, generator=torch.Generator().manual_seed(0)).double()
+    want = conv(literal(images, tensors)[-1], tensors, 209)[:, rows]
+    torch.testing.assert_close(network(images)[..., ::16, ::16], want)

@@ -26,9 +26,9 @@ def refinement_loss(
     (B, H, W) labels -> scalar: CE(refined) + CE(ensembled), each a mean over selected pixels.
 
     Label 255 is ignored. Zero, with a gradient of zero, if nothing is left. class_weights: (C,)
-    or None. expected: (B, C, H, W) probabilities of a teacher; half of the
-    loss is then the cross entropy with those.
-    A selector that learns adds a loss of its own.
+    or None. expected: (B, C, H, W) probabilities of a teacher; half of the loss is then the cross
+    entropy with those, also in images that have no labels. A selector that learns adds a loss of
+    its own.
     """
     flat = output.flat
     targets = labels.flatten()[flat].long()[None]
@@ -37,7 +37,8 @@ def refinement_loss(
     loss = sum(mean_cross_entropy(logits, targets, class_weights) for logits in both)
     if expected is not None:
         wanted = expected.movedim(1, -1).flatten(0, 2)[flat].t()[None]  # (1, C, N)
-        loss = (loss + sum(mean_imitation(logits, wanted, targets) for logits in both)) / 2
+        counts = is_imitated(labels).flatten()[flat][None]
+        loss = (loss + sum(mean_imitation(logits, wanted, counts) for logits in both)) / 2
     if output.scores.requires_grad:
         loss = loss + selection_loss(output.scores, output.low_resolution, labels)
     return loss
@@ -52,11 +53,16 @@ def mean_cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor | 
     return total / positive(mean_over_processes(class_weights[known].sum()))
 
 
-def mean_imitation(logits: Tensor, expected: Tensor, targets: Tensor) -> Tensor:
-    """(B, C, ...) logits, probabilities, (B, ...) ids -> mean cross entropy where not void."""
-    known = targets != VOID
+def mean_imitation(logits: Tensor, expected: Tensor, counts: Tensor) -> Tensor:
+    """(B, C, ...) logits, probabilities, (B, ...) bool -> mean cross entropy where that is so."""
     losses = F.cross_entropy(logits, expected, reduction='none')
-    return (losses * known).sum() / positive(mean_over_processes(known.float().sum()))
+    return (losses * counts).sum() / positive(mean_over_processes(counts.float().sum()))
+
+
+def is_imitated(labels: Tensor) -> Tensor:
+    """(B, H, W) ids -> (B, H, W) bool: where there is a label, or all of an image without any."""
+    known = labels != VOID
+    return known | ~known.flatten(1).any(1)[:, None, None]
 
 
 def selection_loss(scores: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
