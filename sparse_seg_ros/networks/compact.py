@@ -78,17 +78,17 @@ class Compact(nn.Module):
         return half, quarter, eighth, self.sixteenth(eighth)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.double(self.decode(*self.encode(image)))
+        return self.doubled(self.decode(*self.encode(image)))
 
     def decode(self, half: Tensor, quarter: Tensor, eighth: Tensor, sixteenth: Tensor) -> Tensor:
         """Maps of the encoder -> (B, C, H/2, W/2) logits."""
         x = self.laterals[0](self.dropout(sixteenth))
         for skip, lateral, smooth in zip((eighth, quarter), self.laterals[1:], self.smooth):
-            x = smooth(F.relu(lateral(skip) + self.double(x)))
-        return self.head(self.join(torch.cat((self.double(x), half), 1)))  # 48 channels
+            x = smooth(F.relu(lateral(skip) + self.doubled(x)))
+        return self.head(self.join(torch.cat((self.doubled(x), half), 1)))  # 48 channels
 
     @staticmethod
-    def double(x: Tensor) -> Tensor:
+    def doubled(x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 2H, 2W)."""
         return double(x)
 

@@ -138,11 +138,11 @@ class MobileNetEdgeTPU(Compact):
     def decode(self, half: Tensor, quarter: Tensor, eighth: Tensor, sixteenth: Tensor) -> Tensor:
         coarse = self.coarse_head(sixteenth)
         for _ in range(3):
-            coarse = self.double(coarse)
+            coarse = self.doubled(coarse)
         return coarse + super().decode(half, quarter, eighth, sixteenth)
 
     @staticmethod
-    def double(x: Tensor) -> Tensor:
+    def doubled(x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 2H, 2W), bilinear; row i becomes row 2i."""
         height, width = (2 * side for side in x.shape[-2:])
         x = F.pad(x, (0, 1, 0, 1), mode='replicate')

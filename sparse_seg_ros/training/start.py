@@ -52,14 +52,14 @@ def start_model(config: TrainConfig) -> Model:
         merge_tokens(model, config)
     if config.backbone:
         fill_backbone(model, config.backbone)
-        if config.begin_as:
-            begin_classes(model, config)
     elif gives_backbone:
         copy_backbone(start, model)
     elif start:
         load_strictly(model.network, shared_tensors(start, model), config.start_from)
         if goes_on(start.card, model.card):
             load_strictly(model.refiner, start.refiner.state_dict(), config.start_from)
+    if config.begin_as:
+        begin_classes(model, config)
     return model
 
 
@@ -206,9 +206,9 @@ def fill_backbone(model: Model, path: str) -> None:
 
 def begin_classes(model: Model, config: TrainConfig) -> None:
     """Let the classes of a network begin as those of the released weights that they are like."""
-    if not hasattr(model.network, 'begin_as'):
-        raise ValueError(f"network {model.card.network!r} can not begin with released classes; "
-                         "remove 'begin_as'")
+    if not config.backbone or not hasattr(model.network, 'begin_as'):
+        raise ValueError("'begin_as' needs a 'backbone' whose weights hold classes, as those of "
+                         "network 'mobilenet_edgetpu' do; remove it, or name them")
     released = load_labels(model.network.released_labels).names
     if len(config.begin_as) != len(model.card.classes):
         raise ValueError(f"'begin_as' must name {len(model.card.classes)} classes, one for each "

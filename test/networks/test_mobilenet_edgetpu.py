@@ -65,7 +65,7 @@ def test_the_table_of_blocks_is_the_released_graph():
 @torch.inference_mode()
 def test_doubling_puts_row_i_on_row_2i_and_halves_between():
     x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0)).double()
-    got = MobileNetEdgeTPU.double(x)
+    got = MobileNetEdgeTPU.doubled(x)
     assert got.shape == (2, 3, 8, 10)
     torch.testing.assert_close(got[..., ::2, ::2], x)
     torch.testing.assert_close(got[..., 1:-1:2, ::2], (x[..., 1:, :] + x[..., :-1, :]) / 2)
