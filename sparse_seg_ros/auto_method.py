@@ -13,6 +13,7 @@ from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.timing import interleaved
 
 TRIALS = 3  # of each size of image
+LEAST_POINTS, LEAST_RATIO = 0.05, 1.05  # less is no difference, of mIoU and of time
 SIZE_HW = (720, 1280)  # where the settings name no size
 Scores = Mapping[str, Mapping]  # of a model card: frames -> what was measured on them
 
