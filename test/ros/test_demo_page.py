@@ -50,8 +50,8 @@ def test_it_says_why_the_node_does_not_keep_up_and_what_helps():
     said = demo_page.pace(NUMBERS | times(wait=500.0, extract=300.0, segment=400.0) | {
         'published': 40, 'superseded': 60})
     assert ('does not keep up with the camera: a frame takes 400 ms, 2.5 frames a second, and the '
-            'camera sends 25.0; the longest stage is extract, 300 ms. Of 100 frames 60 gave way to '
-            'newer ones. A frame that arrives') in said
+            'camera sends 25.0; the longest stage is extract, 300 ms. Of 100 frames 60 gave way '
+            'to newer ones. A frame that arrives') in said
     assert 'budget' in said and 'auto' in said
     said = demo_page.pace(NUMBERS | {'superseded': 60, 'refined': 0.0})
     assert 'smaller network' in said and 'budget' not in said
