@@ -2,8 +2,8 @@
 # make test            lint and tests, without a GPU
 # make test-gpu        the tests that need one
 # make test-cpus       the numeric tests as other processors compute, before a release
-# make figures         draw the tables of the documents from bench/results; make measure: measure what is
-#                      missing there or belongs to other weights first (bench/figures.py)
+# make figures         draw the tables of the documents from bench/results; make measure: first measure again what
+#                      is missing there, or was made with other weights or another command (bench/figures.py)
 # make setup           only the .venv
 # With ROS 2 sourced, its own packages are used; without, ROS 2 wheels from PyPI.
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import math
 
+from sparse_seg_ros.auto_method import LEAST_RATIO
 from sparse_seg_ros.evaluation import bench_refined
 from sparse_seg_ros.evaluation.published import PUBLISHED
 from sparse_seg_ros.evaluation.tables import grid, percent, percents
+from sparse_seg_ros.evaluation.verdict import Verdict
 
 ROWS = {'half': 'half resolution', 'budget': 'refined, at most 5 %', 'full': 'full resolution',
         'dense low': 'half resolution, no refinement', 'dense high': 'full resolution'}
@@ -63,14 +65,28 @@ def scores(figures: dict) -> str:
 
 
 def gain(rows: dict[str, dict]) -> str:
-    """Say what refining adds and what it takes, beside full resolution."""
+    """Say what refining adds and what it takes, beside full resolution, and whether it pays."""
     half, refined, full = (rows[name] for name in ('half', 'refined', 'full'))
     added, most = (100 * (report['mean_iou'] - half['mean_iou']) for report in (refined, full))
     ratio = full['milliseconds']['total'] / refined['milliseconds']['total']
-    speed = (f'is {ratio:.1f} times faster than' if ratio >= 1 else
-             f'takes {1 / ratio:.1f} times as long as')
-    return (f'refining adds {added:.1f} points of mIoU, full resolution adds {most:.1f}; refining '
-            f'{speed} full resolution.')
+    return (f'refining {change(added)} points of mIoU, full resolution {change(most)}; refining '
+            f'{speed(ratio)} full resolution: '
+            f'{Verdict(ratio, 1.0, added - most, 0.0).conclusion()}.')
+
+
+def change(points_more: float) -> str:
+    """Return 'adds 1.0' or 'loses 1.0'."""
+    rounded = round(points_more, 1)
+    return f'{"loses" if rounded < 0 else "adds"} {abs(rounded):.1f}'
+
+
+def speed(ratio: float) -> str:
+    """Time of a rival / own time -> how long it takes, in words that the rival's name follows."""
+    slower = 1 / ratio
+    if f'{max(ratio, slower):.1f}' == '1.0':
+        return 'takes as long as'
+    return f'is {ratio:.1f} times faster than' if ratio > 1 else \
+        f'takes {slower:.1f} times as long as'
 
 
 def short_scores(figures: dict) -> str:
@@ -125,6 +141,16 @@ def refined(figures: dict) -> str:
     height, width = figures['size_hw']
     return (f"Images of {height}x{width}, batches of {figures['batch']}, {figures['precision']}:"
             f'\n\n{bench_refined.markdown(figures)}{note_of_density(figures["rows"])}')
+
+
+def refined_summary(figures: dict) -> str:
+    """Say how many of the paper's networks are faster refined, and how each is."""
+    rows = figures['rows']
+    faster = sum(row['ratio'] > LEAST_RATIO for row in rows.values())
+    each = ', '.join(f"{name} {speed(row['ratio']).removeprefix('is ').rsplit(maxsplit=1)[0]}"
+                     for name, row in rows.items())
+    return (f"Of the paper's networks, {faster} of {len(rows)} are faster refined than at full "
+            f'resolution here ({each}).{note_of_density(rows)}')
 
 
 def note_of_density(rows: dict[str, dict]) -> str:
@@ -190,10 +216,10 @@ def engines(figures: dict) -> str:
     ratios = sorted(row['ratio'] for row in done)
     head = ['networks', 'files tried', 'refused by the self-check', 'labels equal %, at least',
             'times faster than torch: least, median, most']
-    return grid(head, [[
-        str(len({row['network'] for row in rows})), str(len(rows)), str(len(rows) - len(done)),
-        f"{100 * min(row['labels_equal'] for row in done):.2f}",
-        f'{ratios[0]:.2f}, {ratios[len(ratios) // 2]:.2f}, {ratios[-1]:.2f}']])
+    equal = f"{100 * min(row['labels_equal'] for row in done):.2f}" if done else '-'
+    spread = f'{ratios[0]:.2f}, {ratios[len(ratios) // 2]:.2f}, {ratios[-1]:.2f}' if done else '-'
+    return grid(head, [[str(len({row['network'] for row in rows})), str(len(rows)),
+                        str(len(rows) - len(done)), equal, spread]])
 
 
 def tokens(figures: dict) -> str:

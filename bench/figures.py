@@ -6,14 +6,16 @@ Write the tables of the documents from bench/results: `make figures`.
 A table stands between `<!-- figures: NAME -->` and `<!-- end -->` in the Markdown. COMMANDS has
 what makes each file of figures, TABLES what is drawn from which files. After new weights:
 
-    make figures    draws the tables, and prints which files are missing or belong to other
-                    weights, with the commands that make them
+    make figures    draws the tables, and prints which files are missing, or were made with other
+                    weights or by another command, with the commands that make them
     make measure    runs those commands first; leave the machine alone while it does
+
+A table whose figures are missing stays as it is.
 
 Other frames for README's table take a line of COMMANDS and one of SUMMARY.
 
-A study trains other models beside the demo. It is not repeated for new weights; its table then
-says that it is of former ones. The commands for CamVid need the frames in ../shared/data.
+A study needs models or a device that are not here. It is not repeated for new weights; its table
+then says that it is of former ones. The commands for CamVid need the frames in ../shared/data.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ COMMANDS = {  # of sparse_seg; --json is added, {alpha} is the threshold of the 
     'camvid_test': f'evaluate --model {MODELS} --frames ../shared/data/camvid/test',
     'street_test': f'evaluate --model {MODELS} --street 100',
     'model_cpu': f'bench model --model {MODELS} --repeats 20',
+    'model_gpu': f'bench model --model {MODELS} --repeats 30 --device cuda',
     'thresholds': 'ablate config/ablate/table_5b.yaml',
     'calibration_camvid': 'calibrate --frames ../shared/data/camvid/val --alpha {alpha:.4f} '
                           '--check ../shared/data/camvid/test',
@@ -82,6 +85,8 @@ TABLES = {
     'thresholds': Table(drawings.variants, ('thresholds',)),
     'uncertainty': Table(drawings.uncertainty, ('calibration_camvid', 'calibration_street')),
     'stages': Table(drawings.stages, ('model_cpu',)),
+    'stages_gpu': Table(drawings.stages, ('model_gpu',), is_study=True),
+    'paper': Table(drawings.refined_summary, ('refined_cpu',)),
     'rivals': Table(drawings.variants, ('rivals',), is_study=True),
     'selectors': Table(drawings.variants, ('selectors',), is_study=True),
     'refined': Table(drawings.refined, ('refined_cpu',)),
@@ -92,8 +97,8 @@ TABLES = {
     'attention': Table(drawings.attention, ('attention_cpu',)),
     'merging': Table(drawings.merging, ('merging_cpu',)),
     'engines': Table(drawings.engines, ('engines_cpu',)),
-    'lrformer': Table(drawings.short_scores, ('lrformer_camvid',)),
-    'algm': Table(drawings.tokens, ('algm_camvid',)),
+    'lrformer': Table(drawings.short_scores, ('lrformer_camvid',), is_study=True),
+    'algm': Table(drawings.tokens, ('algm_camvid',), is_study=True),
 }
 
 
@@ -125,15 +130,32 @@ def former_weights(figures: dict) -> list[str]:
 
 
 def problems() -> dict[str, str]:
-    """Return what is wrong with the files of figures, by name: missing, or of other weights."""
-    found = {}
-    for table in TABLES.values():
-        for file in table.files:
-            if not path_of(file).is_file():
-                found[file] = 'is missing'
-            elif not table.is_study and (names := former_weights(read(file))):
-                found[file] = f"belongs to other weights than models/{', models/'.join(names)}"
-    return found
+    """Return what is wrong with the files of figures, by name."""
+    wrong = {file: problem(file, table.is_study) for table in TABLES.values()
+             for file in table.files}
+    return {file: words for file, words in wrong.items() if words}
+
+
+def problem(file: str, is_study: bool) -> str:
+    """Return what is wrong with a file of figures, '' if nothing."""
+    if not path_of(file).is_file():
+        return 'is missing'
+    figures = read(file)
+    if not is_study and (names := former_weights(figures)):
+        return f"was measured with other weights than models/{', models/'.join(names)}"
+    if figures.get('command', command(file)) != command(file):
+        return f"was made by another command: {figures['command']}"
+    return ''
+
+
+def measure(file: str) -> None:
+    """Run the command of a file, and write the command into the file."""
+    print(command(file), flush=True)
+    done = subprocess.run([sys.executable, '-m', 'sparse_seg_ros',
+                           *shlex.split(command(file))[1:]], cwd=ROOT, check=False)
+    if done.returncode == 0:
+        figures = {'command': command(file), **read(file)}
+        path_of(file).write_text(json.dumps(figures, indent=1) + '\n')
 
 
 def render(name: str, folder: Path) -> str:
@@ -144,7 +166,8 @@ def render(name: str, folder: Path) -> str:
     figures = {file: read(file) for file in table.files}
     origins = [origin(file, one, os.path.relpath(path_of(file), folder))
                for file, one in figures.items()]
-    if table.is_study and any(former_weights(one) for one in figures.values()):
+    if table.is_study and any('weights' not in one or former_weights(one)
+                              for one in figures.values()):
         origins.append('The demo weights have changed since.')
     return f"{table.draw(*figures.values())}\n\n{' '.join(origins)}\n"
 
@@ -157,9 +180,13 @@ def origin(file: str, figures: dict, link: str) -> str:
 
 
 def redrawn(document: Path) -> str:
-    """Markdown -> the same with every table drawn anew."""
-    return MARKED.sub(lambda match: match[1] + render(match[2], document.parent) + match[3],
-                      document.read_text())
+    """Markdown -> the same with every table drawn anew; one without figures stays as it is."""
+    def draw(match: re.Match) -> str:
+        try:
+            return match[1] + render(match[2], document.parent) + match[3]
+        except FileNotFoundError:  # problems() says which file
+            return match[0]
+    return MARKED.sub(draw, document.read_text())
 
 
 def documents() -> Iterator[Path]:
@@ -171,16 +198,14 @@ def main() -> int:
     """Measure if asked to, draw every table, say what is left to measure; 1 if anything is."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--measure', action='store_true', help='make the files that are missing '
-                        'or belong to other weights first')
+    parser.add_argument('--measure', action='store_true', help='first measure again what is '
+                        'missing, or was made with other weights or by another command')
     if parser.parse_args().measure:
         for file in problems():
-            print(command(file), flush=True)
-            subprocess.run([sys.executable, '-m', 'sparse_seg_ros',
-                            *shlex.split(command(file))[1:]], cwd=ROOT, check=False)
+            measure(file)
     left = problems()
-    for file, problem in left.items():
-        print(f'{file}.json {problem}; make it with:\n  {command(file)}')
+    for file, words in left.items():
+        print(f'{file}.json {words}; make it with:\n  {command(file)}')
     for document in documents():
         text = redrawn(document)
         if text != document.read_text():

@@ -4,36 +4,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 
+from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.data.street import Street
-from sparse_seg_ros.model_card import is_number
+from sparse_seg_ros.model_card import ModelCard, is_number
 from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.timing import interleaved
 
 TRIALS = 3  # of each size of image
+LEAST_POINTS, LEAST_RATIO = 0.05, 1.05  # less is no difference, of mIoU and of time
 SIZE_HW = (720, 1280)  # where the settings name no size
 Scores = Mapping[str, Mapping]  # of a model card: frames -> what was measured on them
 
 
 def choose(rivals: Mapping[str, Segmenter], scores: Mapping[str, Scores],
-           sizes_hw: Sequence[tuple[int, int]] = ()) -> tuple[str, str]:
+           sizes_hw: Sequence[tuple[int, int]] = (), limits: Mapping[str, float] | None = None
+           ) -> tuple[str, str]:
     """
     Segmenters 'refined' and 'full', scores of their cards -> the name taken, and why.
 
-    They are timed here and now, on frames of these sizes.
+    They are timed here and now, on frames of these sizes. limits: 'alpha' and 'budget' that the
+    refined one has meanwhile; afterwards it has its own again.
     """
     sizes_hw = tuple(sizes_hw) or (SIZE_HW,)
-    name, why = decide(time_both(rivals, sizes_hw), scores)
+    with limited(rivals['refined'], limits or {}):
+        milliseconds = time_both(rivals, sizes_hw)
+    name, why = decide(milliseconds, scores)
     sizes = ' and '.join(f'{height}x{width}' for height, width in sizes_hw)
     return name, f'{why}, on a street of {sizes}'
+
+
+@contextmanager
+def limited(segment: Segmenter, limits: Mapping[str, float]) -> Iterator[None]:
+    """Set limits of the refinement, and set the former ones again at the end."""
+    former = {name: getattr(segment, name) for name in limits}
+    try:
+        for name, value in limits.items():
+            setattr(segment, name, value)
+        yield
+    finally:
+        for name, value in former.items():
+            setattr(segment, name, value)
 
 
 def decide(milliseconds: Mapping[str, float], scores: Mapping[str, Scores]) -> tuple[str, str]:
     """Milliseconds and scores of both -> 'full' where it is faster and no less accurate; why."""
     is_worse, accuracy = compare_scores(scores)
-    is_faster = milliseconds['full'] < milliseconds['refined']
+    is_faster = milliseconds['refined'] > LEAST_RATIO * milliseconds['full']
     name, words = ('full', 'full resolution') if is_faster and not is_worse else \
         ('refined', 'refinement')
     return name, (f'{words}: {accuracy}; refining takes {milliseconds["refined"]:.0f} ms and full '
@@ -55,17 +75,33 @@ def time_both(rivals: Mapping[str, Segmenter], sizes_hw: Sequence[tuple[int, int
 
 def compare_scores(scores: Mapping[str, Scores]) -> tuple[bool, str]:
     """Scores of both cards -> whether full resolution is worse on any frames, and how they are."""
-    refined, full = (mean_ious(scores[name]) for name in ('refined', 'full'))
-    pairs = [(frames, refined[frames], full[frames]) for frames in refined if frames in full]
+    pairs = common_scores(scores['refined'], scores['full'])
     if not pairs:
-        return False, 'the cards hold no accuracy of both, so time alone decides'
+        return False, ('the model files have no accuracy of both on the same frames with these '
+                       'settings, so time alone decides')
     words = ', '.join(f'{100 * one:.1f} and {100 * other:.1f} % on {frames}'
-                      for frames, one, other in pairs)
-    return (any(other < one for _, one, other in pairs),
+                      for frames, (one, other) in pairs.items())
+    return (any(100 * (one - other) > LEAST_POINTS for one, other in pairs.values()),
             f'mIoU refined and at full resolution is {words}')
+
+
+def common_scores(refined: Scores, full: Scores) -> dict[str, tuple[float, float]]:
+    """Scores of two cards -> frames that both were measured on: mIoU of each."""
+    one, other = mean_ious(refined), mean_ious(full)
+    return {frames: (one[frames], other[frames]) for frames in one if frames in other}
 
 
 def mean_ious(scores: Scores) -> dict[str, float]:
     """Scores of a card, which may lack it -> frames: mIoU."""
-    return {frames: found['mean_iou'] for frames, found in scores.items()
-            if isinstance(found, Mapping) and is_number(found.get('mean_iou'))}
+    return {frames: values['mean_iou'] for frames, values in scores.items()
+            if isinstance(values, Mapping) and is_number(values.get('mean_iou'))}
+
+
+def scores_of(card: ModelCard, config: MethodConfig, limits: Mapping[str, float]) -> Scores:
+    """Return the scores of a card; none where settings are not those that it was measured with."""
+    measured = {'alpha_nats': (-1.0, card.alpha_nats), 'budget': (1.0,),
+                'temperature': (0.0, card.temperature), 'scale': (0.0, card.scale),
+                'selector': ('auto', card.selector), 'ensembler': ('auto', card.ensembler)}
+    wanted = {name: getattr(config, name) for name in measured}
+    wanted |= {{'alpha': 'alpha_nats'}.get(name, name): value for name, value in limits.items()}
+    return card.scores if all(wanted[name] in values for name, values in measured.items()) else {}

@@ -75,6 +75,7 @@ class Segmenter:
         self.std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
         self.description = {**(description or {}), 'device': str(self.device),
                             'precision': precision}
+        self.choice = ''  # of method auto, in words; empty where there was none
 
     @property
     def alpha(self) -> float | None:

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from sparse_seg_ros.auto_method import choose
+from sparse_seg_ros.auto_method import choose, common_scores, scores_of
 from sparse_seg_ros.checkpoints import Model, find_model_file, is_torch_file, load_model
 from sparse_seg_ros.config import MethodConfig, from_mapping, nearest
 from sparse_seg_ros.dense_stage import dense_stage, sizes_of
@@ -35,25 +35,30 @@ from sparse_seg_ros.texts import cut
 from sparse_seg_ros.yaml_files import read_yaml
 
 LOG = logging.getLogger(__name__)
-RESOLUTIONS = ('unrefined', 'refined', 'full')
 REFINING = {'sparse_refine': SparseRefine, 'point_rend': PointRend, 'patch_refine': PatchRefine}
+Found = tuple[Model, MethodConfig, Path]  # a model, its settings, its weights file or folder
 
 
 def load(name: str | Path = 'demo', device: str = 'auto', precision: str = 'auto',
-         method: str = 'own') -> Segmenter:
+         method: str = 'own', limits: Mapping[str, float] | None = None) -> Segmenter:
     """
     Zoo name, method YAML, .safetensors file or Hugging Face model -> a Segmenter to call.
 
-    method: one to run instead of the model's own. Raises FileNotFoundError for missing files and
+    method: one to run instead of the model's own. limits: 'alpha' and 'budget' that are to be set
+    later, under which method auto compares. Raises FileNotFoundError for missing files and
     ValueError for what does not fit together.
     """
     model, config, weights = find_model(name)
     if method != 'own':
         config = under(method, config)
     if config.method == 'auto':
-        return load_best(name, device, precision)
-    return assemble(model, config, device, precision, {
-        'model': str(name), 'weights': weights.name, 'weights_hash': file_hash(weights)})
+        return load_best(name, (model, config, weights), device, precision, limits or {})
+    return assemble(model, config, device, precision, origin(name, weights))
+
+
+def origin(name: str | Path, weights: Path) -> dict[str, str]:
+    """Return what describes where a model comes from."""
+    return {'model': str(name), 'weights': weights.name, 'weights_hash': file_hash(weights)}
 
 
 def under(method: str, config: MethodConfig) -> MethodConfig:
@@ -65,28 +70,28 @@ def under(method: str, config: MethodConfig) -> MethodConfig:
     return replace(config, method=method, **foreign)
 
 
-def load_best(name: str | Path, device: str, precision: str) -> Segmenter:
+def load_best(name: str | Path, found: Found, device: str, precision: str,
+              limits: Mapping[str, float]) -> Segmenter:
     """Load a model by method auto: refined, or the same network at full resolution; log why."""
-    model, config, _ = find_model(name)
-    rivals = load_resolutions(name, device, precision, ('refined', 'full'))
-    if len(rivals) < 2:
+    model, config, _ = found
+    full = find_full(model, config)
+    if model.refiner is None or full is None:
         raise ValueError('method auto needs weights with a refiner, and those of the same network '
                          "at full resolution; name these as 'full' in a method YAML, or use "
                          'another method')
-    other = find_model(full_of(config))[0].card
-    if other.classes != model.card.classes:
-        raise ValueError(f"the model that 'full' names has the classes "
-                         f"{cut(', '.join(other.classes))}, the refined one "
-                         f"{cut(', '.join(model.card.classes))}; name one with the same classes")
-    taken, why = choose(rivals, {'refined': model.card.scores, 'full': other.scores},
-                        sizes_of(config))
-    LOG.info('method auto takes %s', why)
-    rivals[taken].description['method choice'] = f'auto takes {why}'
+    models = {'refined': (model, under(model.card.refined_by, config), found[2]), 'full': full}
+    rivals = {key: assemble(one, settings, device, precision, origin(name, weights))
+              for key, (one, settings, weights) in models.items()}
+    scores = {'refined': scores_of(model.card, config, limits), 'full': full[0].card.scores}
+    taken, why = choose(rivals, scores, sizes_of(config), limits)
+    LOG.log(logging.INFO if common_scores(**scores) else logging.WARNING,
+            'method auto takes %s', why)
+    rivals[taken].choice = rivals[taken].description['method choice'] = f'auto takes {why}'
     return rivals[taken]
 
 
-def load_resolutions(name: str | Path, device: str = 'auto', precision: str = 'auto',
-                     wanted: Iterable[str] = RESOLUTIONS) -> dict[str, Segmenter]:
+def load_resolutions(name: str | Path, device: str = 'auto', precision: str = 'auto'
+                     ) -> dict[str, Segmenter]:
     """
     Load a model that refines: 'unrefined', 'refined', and 'full' = its network at full size.
 
@@ -95,24 +100,39 @@ def load_resolutions(name: str | Path, device: str = 'auto', precision: str = 'a
     model, config, weights = find_model(name)
     if model.refiner is None or config.method not in (*REFINING, 'auto'):
         return {}
-    methods = {'unrefined': 'dense', 'refined': model.card.refined_by}
-    rivals = {key: load(name, device, precision, method) for key, method in methods.items()
-              if key in wanted}
-    if 'full' in wanted and full_of(config):
-        model, own, weights = find_model(full_of(config))
-        shared = {item.name: getattr(config, item.name) for item in fields(config)
-                  if item.name.startswith(('engine', 'exposure'))}
-        rivals['full'] = assemble(model, replace(own, **shared), device, precision, {
-            'model': str(name), 'weights': weights.name, 'weights_hash': file_hash(weights)})
-    return rivals
+    models = {'unrefined': (model, under('dense', config), weights),
+              'refined': (model, under(model.card.refined_by, config), weights),
+              'full': find_full(model, config)}
+    return {key: assemble(*found[:2], device, precision, origin(name, found[2]))
+            for key, found in models.items() if found}
 
 
-def full_of(config: MethodConfig) -> str:
-    """Settings -> name of the same network at full resolution; '' where none is known."""
-    return config.full or read_zoo().get(config.weights, {}).get('full', '')
+def find_full(model: Model, config: MethodConfig) -> Found | None:
+    """
+    Model that refines, its settings -> the same network at full resolution, to be run densely.
+
+    None where none is known. Raises ValueError for one that is not the same network.
+    """
+    name = config.full or read_zoo().get(config.weights, {}).get('full', '')
+    if not name:
+        return None
+    full, own, weights = find_model(name)
+    for what in ('network', 'classes'):
+        one, other = (cut(', '.join([value] if isinstance(value, str) else value)) for value in
+                      (getattr(full.card, what), getattr(model.card, what)))
+        if getattr(full.card, what) != getattr(model.card, what):
+            raise ValueError(f"the model that 'full' names has the {what} {one}, the refined one "
+                             f'{other}; name one with the same {what}')
+    scale = config.scale or model.card.scale
+    if own.scale <= scale:
+        raise ValueError(f"the model that 'full' names sees images at scale {own.scale:g}, the "
+                         f'refined one at {scale:g}; name one with a larger scale')
+    shared = {item.name: getattr(config, item.name) for item in fields(config)
+              if item.name.startswith(('engine', 'exposure'))}
+    return full, replace(under('dense', own), **shared), weights
 
 
-def find_model(name: str | Path) -> tuple[Model, MethodConfig, Path]:
+def find_model(name: str | Path) -> Found:
     """Name of a model, as for `load` -> model, its settings, its weights file or folder."""
     path = Path(name)
     if path.suffix in ('.yaml', '.yml'):

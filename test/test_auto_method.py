@@ -10,10 +10,12 @@ import pytest
 from tiny import street_image, tiny_model
 
 import sparse_seg_ros as ss
-from sparse_seg_ros.auto_method import decide
+from sparse_seg_ros import zoo
+from sparse_seg_ros.auto_method import choose, decide, scores_of
 from sparse_seg_ros.checkpoints import save_model
+from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.data.street import CLASSES
-from sparse_seg_ros.zoo import load_resolutions
+from sparse_seg_ros.zoo import find_model, load_resolutions
 
 FULL_IS_FASTER = {'refined': 40.0, 'full': 30.0}
 FULL_IS_SLOWER = {'refined': 30.0, 'full': 40.0}
@@ -38,7 +40,8 @@ def save_method(tmp_path_factory):
 
 @pytest.mark.parametrize(('milliseconds', 'measured', 'taken'), [
     (FULL_IS_FASTER, scores(0.6, 0.66), 'full'), (FULL_IS_FASTER, scores(0.6, 0.6), 'full'),
-    (FULL_IS_FASTER, scores(0.6, 0.59), 'refined'),
+    (FULL_IS_FASTER, scores(0.6, 0.59), 'refined'), (FULL_IS_FASTER, scores(0.6, 0.5997), 'full'),
+    ({'refined': 40.0, 'full': 39.0}, scores(0.6, 0.66), 'refined'),
     (FULL_IS_SLOWER, scores(0.6, 0.66), 'refined')])
 def test_full_resolution_is_taken_where_it_is_faster_and_no_worse(milliseconds, measured, taken):
     assert decide(milliseconds, measured)[0] == taken
@@ -71,6 +74,47 @@ def test_the_choice_is_logged_and_described(method, caplog):
     assert segment(street_image()).labels.shape == (96, 128)
 
 
+def test_without_common_scores_it_warns_that_time_alone_decides(method, caplog):
+    ss.load(method, 'cpu', 'fp32')
+    assert [record.levelname for record in caplog.records] == ['WARNING']
+    assert 'so time alone decides' in caplog.text
+
+
+def test_each_model_is_read_once(method, monkeypatch):
+    names = []
+    monkeypatch.setattr(zoo, 'find_model', lambda name: names.append(str(name)) or
+                        find_model(name))
+    ss.load(method, 'cpu', 'fp32')
+    load_resolutions(method, 'cpu', 'fp32')
+    assert names == 2 * [str(method), str(method.parent / 'full.safetensors')]
+
+
+def test_refinement_is_timed_under_the_limits_of_the_frames_to_come(method):
+    _, refined, full = load_resolutions(method, 'cpu', 'fp32').values()
+    timed = []
+
+    class Watched:
+        alpha, budget = 0.5, 1.0
+
+        def __call__(self, image):
+            timed.append((self.alpha, self.budget))
+            return refined(image)
+    watched = Watched()
+    choose({'refined': watched, 'full': full}, scores(0.6, 0.6), [(64, 96)],
+           {'alpha': 0.2, 'budget': 0.05})
+    assert set(timed) == {(0.2, 0.05)} and (watched.alpha, watched.budget) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize(('settings', 'limits'), [
+    ({'budget': 0.5}, {}), ({'temperature': 2.0}, {}), ({'scale': 0.25}, {}),
+    ({'alpha_nats': 0.9}, {}), ({}, {'alpha': 0.9}), ({}, {'budget': 0.5})])
+def test_scores_of_other_settings_are_not_compared(settings, limits):
+    card = tiny_model(scores={'test': {'mean_iou': 0.5}}).card
+    assert scores_of(card, MethodConfig(), {}) == card.scores
+    assert scores_of(card, MethodConfig(scale=0.5), {'alpha': card.alpha_nats}) == card.scores
+    assert scores_of(card, MethodConfig(**settings), limits) == {}
+
+
 def test_each_resolution_runs_with_the_settings_that_concern_it(method):
     unrefined, refined, full = load_resolutions(method, 'cpu', 'fp32').values()
     assert (unrefined.alpha, refined.alpha, full.alpha) == (None, 0.5, None)
@@ -94,10 +138,23 @@ def test_without_both_models_it_says_what_to_name(method, weights):
         ss.load(method.parent / f'{weights}.safetensors', 'cpu', method='auto')
 
 
-def test_a_model_of_other_classes_is_no_alternative(method):
-    save_model(tiny_model(refines=False, classes=CLASSES[::-1], labels=''),
-               method.parent / 'other.safetensors')
+@pytest.mark.parametrize(('model', 'words'), [
+    ({'refines': False, 'classes': CLASSES[::-1], 'labels': ''}, 'has the classes .* the refined'),
+    ({'refines': False, 'network': 'efficientnet_lite0', 'scale': 1.0},
+     'has the network efficientnet_lite0, the refined one compact; name one with the same netw'),
+    ({'refines': False, 'scale': 0.25}, 'at scale 0.25, the refined one at 0.5; name one with a'),
+    ({}, 'sees images at scale 0.5, the refined one at 0.5')])
+def test_only_the_same_network_at_a_larger_scale_is_full_resolution(method, model, words):
+    save_model(tiny_model(**model), method.parent / 'other.safetensors')
     other = method.parent / 'other.yaml'
     other.write_text(method.read_text().replace('full.safe', 'other.safe'))
-    with pytest.raises(ValueError, match="that 'full' names has the classes .* the refined one"):
-        ss.load(other, 'cpu')
+    for load in (ss.load, load_resolutions):
+        with pytest.raises(ValueError, match=words):
+            load(other, 'cpu')
+
+
+def test_full_resolution_is_never_refined(method):
+    save_model(tiny_model(scale=1.0), method.parent / 'other.safetensors')
+    other = method.parent / 'other.yaml'
+    other.write_text(method.read_text().replace('full.safe', 'other.safe'))
+    assert load_resolutions(other, 'cpu')['full'].description['method'] == 'dense'

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
-from sparse_seg_ros.evaluation.tables import finite, machine
 from sparse_seg_ros.evaluation.verdict import judge, mean_iou
 from sparse_seg_ros.segmenter import Segmenter
 
@@ -23,7 +22,7 @@ REFINE_STAGES = ('select', 'extract', 'ensemble')
 
 
 @dataclass(frozen=True)
-class Seen:
+class Result:
     """One frame by one model; matrix: None where the frame has other classes than the model."""
 
     density: float
@@ -40,34 +39,33 @@ def run(models: dict[str, Segmenter], frames: Iterable[tuple[np.ndarray, np.ndar
     refines, the table has the largest density, and p99 / p50 of the time of its stages. classes:
     of the labels; models with others are timed only.
     """
-    seen, size_hw = look_at_all(models, frames, classes)
-    rows = {name: describe(found) for name, found in seen.items()}
-    rival, count = list(models)[-1], len(next(iter(seen.values())))
+    results, size_hw = segment_all(models, frames, classes)
+    rows = {name: describe(each) for name, each in results.items()}
+    rival, count = list(models)[-1], len(next(iter(results.values())))
     print(f'median of {count} frames {size_hw[0]}x{size_hw[1]}, ms; ratio to {rival}')
     for name, row in rows.items():
         row['ratio'] = rows[rival]['milliseconds']['total'] / row['milliseconds']['total']
         print(in_words(name, row))
     verdicts = {}
     for pair in find_pairs(models):
-        verdict = judge(*([(each.milliseconds['total'], each.matrix) for each in seen[name]]
+        verdict = judge(*([(each.milliseconds['total'], each.matrix) for each in results[name]]
                           for name in pair))
         print(f'{" against ".join(pair)}: {verdict}')
         verdicts[' against '.join(pair)] = verdict.record()
-    return finite({**machine(), 'size_hw': list(size_hw), 'repeats': count, 'rows': rows,
-                   'verdicts': verdicts})
+    return {'size_hw': list(size_hw), 'repeats': count, 'rows': rows, 'verdicts': verdicts}
 
 
-def look_at_all(models: dict[str, Segmenter], frames: Iterable[tuple[np.ndarray, np.ndarray]],
-                classes: tuple[str, ...]) -> tuple[dict[str, list[Seen]], tuple[int, int]]:
-    """Let every model segment every frame in turn, the first one twice -> all seen, last size."""
-    seen: dict[str, list[Seen]] = {name: [] for name in models}
+def segment_all(models: dict[str, Segmenter], frames: Iterable[tuple[np.ndarray, np.ndarray]],
+                classes: tuple[str, ...]) -> tuple[dict[str, list[Result]], tuple[int, int]]:
+    """Let every model segment every frame in turn, the first one twice -> results, last size."""
+    results: dict[str, list[Result]] = {name: [] for name in models}
     for image, label in frames:
         for name, segment in models.items():
-            if not seen[name]:
+            if not results[name]:
                 segment(image)  # to warm up
-            seen[name].append(look(segment, image,
-                                   label if segment.labels.names == classes else None))
-    return seen, image.shape[:2]
+            results[name].append(segment_one(
+                segment, image, label if segment.labels.names == classes else None))
+    return results, image.shape[:2]
 
 
 def find_pairs(models: dict[str, Segmenter]) -> list[tuple[str, str]]:
@@ -91,16 +89,16 @@ def in_words(name: str, row: dict) -> str:
     return ' | '.join(parts)
 
 
-def look(segment: Segmenter, image: np.ndarray, label: np.ndarray | None) -> Seen:
+def segment_one(segment: Segmenter, image: np.ndarray, label: np.ndarray | None) -> Result:
     """Segment a frame, and count what is right where the truth is known."""
-    found, matrix = segment(image), None
+    prediction, matrix = segment(image), None
     if label is not None:
         matrix = ConfusionMatrix(len(segment.labels))
-        matrix.add(found.labels, label)
-    return Seen(found.density, found.milliseconds, matrix)
+        matrix.add(prediction.labels, label)
+    return Result(prediction.density, prediction.milliseconds, matrix)
 
 
-def describe(frames: list[Seen]) -> dict:
+def describe(frames: list[Result]) -> dict:
     """Frames of one model -> medians, how far the rest strays, and mIoU where it is known."""
     densities, times = zip(*((each.density, each.milliseconds) for each in frames))
     row = {'milliseconds': {stage: float(np.median([time[stage] for time in times]))

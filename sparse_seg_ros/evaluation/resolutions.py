@@ -17,7 +17,7 @@ ROUNDS = 3  # of each frame, of which the median is shown
 
 @dataclass(frozen=True)
 class Compared:
-    """A frame as one of them sees it: (H, W, 3) uint8 RGB, time, fraction refined."""
+    """A frame by one of them: its name, (H, W, 3) uint8 RGB, time, fraction refined."""
 
     title: str
     overlay: np.ndarray
@@ -27,7 +27,7 @@ class Compared:
 
 def compare(segmenters: Mapping[str, Segmenter], images: Sequence[np.ndarray]
             ) -> list[dict[str, Compared]]:
-    """Segmenters by name, of load_resolutions, and frames -> what each sees of each frame."""
+    """Segmenters by name, of load_resolutions, and frames -> every frame by each."""
     for segment in segmenters.values():
         segment(images[0])  # to warm up
     return [compare_one(segmenters, image) for image in images] if segmenters else []
@@ -39,16 +39,17 @@ def compare_one(segmenters: Mapping[str, Segmenter], image: np.ndarray) -> dict[
               for _ in range(ROUNDS)]
     return {name: Compared(
         title(name, segment), pictures.overlay(image, rounds[-1][name].labels, segment.labels),
-        float(np.median([found[name].milliseconds['total'] for found in rounds])),
+        float(np.median([each[name].milliseconds['total'] for each in rounds])),
         rounds[-1][name].density) for name, segment in segmenters.items()}
 
 
 def title(name: str, segment: Segmenter) -> str:
     """Return what one is called where people read it."""
-    if name == 'unrefined':
-        scale = segment.method.scale
-        return 'half resolution' if scale == 0.5 else f'{scale:g} of the resolution'
-    return {'full': 'full resolution'}.get(name, name)
+    if name == 'refined':
+        return name
+    scale = segment.method.scale
+    return {0.5: 'half resolution', 1.0: 'full resolution'}.get(scale,
+                                                                f'{scale:g} of the resolution')
 
 
 def middle_times(compared: Sequence[Mapping[str, Compared]]) -> dict[str, float]:

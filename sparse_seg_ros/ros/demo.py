@@ -99,10 +99,11 @@ def run_demo(job: DemoJob, say: Callable[[str], None] = print) -> dict[str, Any]
                'labels': None if job.bag else LABEL_TOPIC,
                **summarise(played, recording)}
     shown = recording.read(spread(recording.complete, FRAMES_SHOWN))
-    say('comparing the resolutions of the network on the same frames')
     chosen = spread(shown, FRAMES_COMPARED)
-    compared = compare(load_resolutions(job.model, job.device, job.precision),
-                       [frame.pictures['image'] for frame in chosen])
+    segmenters = load_resolutions(job.model, job.device, job.precision)
+    if segmenters:
+        say('comparing the resolutions of the network on the same frames')
+    compared = compare(segmenters, [frame.pictures['image'] for frame in chosen])
     numbers['resolutions_milliseconds'] = middle_times(compared)
     page = write_page(job.out, job.pictures, numbers, shown, labels,
                       {frame.stamp: row for frame, row in zip(chosen, compared)})

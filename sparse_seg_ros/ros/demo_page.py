@@ -26,8 +26,11 @@ from sparse_seg_ros.ros.demo_recording import Shown
 TEMPLATE = PACKAGE / 'ros' / 'demo_page.html'
 COLUMNS = {'image': 'image', 'overlay': 'classes', 'uncertainty': 'uncertainty',
            'refined': 'refined pixels'}
-FEW_SUPERSEDED = 0.05  # of the frames played
+LEAST_PUBLISHED = 0.95  # of the frames played, where the node keeps up
 EMBEDDED_WIDTH, SHEET_WIDTH, JPEG_QUALITY = 720, 480, 84
+LOSSES = {'not_received': 'did not reach the node', 'superseded': 'gave way to newer ones',
+          'stale': 'were too old', 'invalid': 'were no images', 'failed': 'failed',
+          'abandoned': 'were abandoned'}
 BUSY = ('decode', 'segment', 'publish')  # what keeps the node from the next frame
 SUMS = ('segment', 'total')  # of other stages
 STAGES = {
@@ -49,8 +52,8 @@ def write_page(folder: Path, picture_folder: Path, numbers: Mapping[str, Any],
     """
     rows = [draw(frame) for frame in shown]
     for stamp, row in compared.items():
-        for name, found in row.items():
-            save(picture_folder / f'{stamp}_resolution_{name}.png', found.overlay)
+        for name, one in row.items():
+            save(picture_folder / f'{stamp}_resolution_{name}.png', one.overlay)
     for frame, row in zip(shown, rows):
         for name, picture in row.items():
             save(picture_folder / f'{frame.stamp}_{name}.png', picture)
@@ -111,21 +114,42 @@ def headline(numbers: Mapping[str, Any]) -> str:
 def pace(numbers: Mapping[str, Any]) -> str:
     """Say whether the node keeps up with the camera, and if not, why and what helps."""
     times, rate_hz = numbers['milliseconds'], numbers['rate_hz']
+    if not rate_hz:
+        return ''
     spent = sum(times[stage]['p50'] for stage in BUSY if stage in times)
     measured = (f'a frame takes {spent:.0f} ms, {1e3 / max(spent, 1e-9):.1f} frames a second, and '
                 f'the camera sends {rate_hz:.1f}')
-    if numbers['superseded'] <= FEW_SUPERSEDED * numbers['sent']:
-        return f'The node keeps up with the camera: {measured}.' if rate_hz else ''
+    is_fast = spent * rate_hz <= 1e3
+    if is_fast and numbers['published'] >= LEAST_PUBLISHED * numbers['sent']:
+        return f'The node keeps up with the camera: {measured}.'
+    lost = {name: numbers[name] for name in LOSSES if numbers[name]}
+    counts = ', '.join(f'{count} {LOSSES[name]}' for name, count in lost.items())
+    said = f'The node does not keep up with the camera: {measured}{why_slow(times, is_fast)}.'
+    if counts:
+        said += f" Of {numbers['sent']} frames {counts}."
+    return f'{said} {cure(numbers, is_fast, max(lost, key=lost.get, default=""))}'
+
+
+def why_slow(times: Mapping[str, Mapping[str, float]], is_fast: bool) -> str:
+    """Times of the stages -> what takes longest; is_fast: fast enough in the median."""
+    if is_fast:
+        return f'; some take longer, p95 is {times["segment"]["p95"]:.0f} ms'
     longest = max((stage for stage in times if stage not in (*SUMS, 'wait')),
                   key=lambda stage: times[stage]['p50'], default='')
-    why = f'; the longest stage is {longest}, {times[longest]["p50"]:.0f} ms' if longest else ''
-    if spent * rate_hz < 1e3:
-        why = f'; some take longer, p95 is {times["segment"]["p95"]:.0f} ms'
-    cure = 'refine fewer pixels (budget), let the faster method be taken (method auto)' \
+    return f'; the longest stage is {longest}, {times[longest]["p50"]:.0f} ms' if longest else ''
+
+
+def cure(numbers: Mapping[str, Any], is_fast: bool, largest_loss: str) -> str:
+    """Say what helps against the loss of frames."""
+    if is_fast and largest_loss == 'not_received':
+        return ('Frames are lost between camera and node: doc/node.md says how large images come '
+                'through DDS.')
+    if is_fast and largest_loss not in ('superseded', ''):
+        return 'node.log says why.'
+    faster = 'refine fewer pixels (budget), let the faster method be taken (method auto)' \
         if numbers['refined'] else 'take a smaller network or smaller images'
-    return (f'The node does not keep up with the camera: {measured}{why}. A frame that arrives '
-            'meanwhile replaces the one that waits, so the output does not lag. For more frames, '
-            f'{cure}, or use a GPU.')
+    return ('A frame that arrives meanwhile replaces the one that waits, so the output does not '
+            f'lag. For more frames, {faster}, or use a GPU.')
 
 
 def model_line(engine: Mapping[str, str]) -> str:
@@ -180,10 +204,10 @@ def compared_figures(stamp: int, row: Mapping[str, Compared], folder: str) -> st
     """Return one frame at each resolution, with its times."""
     return '\n'.join(
         f'<figure><a href="{folder}/{stamp}_resolution_{name}.png"><img '
-        f'src="{embed(found.overlay)}" alt="{found.title}"></a><figcaption>{found.title} · '
-        f'<b>{found.milliseconds:.0f} ms</b>'
-        + (f' · {found.refined:.1%} refined' if found.refined else '') + '</figcaption></figure>'
-        for name, found in row.items())
+        f'src="{embed(one.overlay)}" alt="{escape(one.title)}"></a><figcaption>'
+        f'{escape(one.title)} · <b>{one.milliseconds:.0f} ms</b>'
+        + (f' · {one.refined:.1%} refined' if one.refined else '') + '</figcaption></figure>'
+        for name, one in row.items())
 
 
 def stage_rows(milliseconds: Mapping[str, Mapping[str, float]]) -> str:

@@ -45,7 +45,9 @@ def load_model(config: NodeConfig) -> Segmenter:
     """Load the model named in the parameters."""
     from sparse_seg_ros import load  # imports torch
 
-    return load(config.model, config.device, config.precision, config.method)
+    limits = {'alpha': config.alpha_nats, 'budget': config.budget}
+    return load(config.model, config.device, config.precision, config.method,
+                {name: value for name, value in limits.items() if value >= 0})
 
 
 class SegmentationNode(LifecycleNodeMixin, Node):
@@ -129,6 +131,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
             with forwarded(self.get_logger()):
                 self.segmenter = self.load(self.config)
             self.check_limits(self.config)
+            self.warn_of_idle_limits(self.config, NodeConfig())
             self.warm_up()
             self.make_topics()
         except BaseException:
@@ -191,6 +194,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
             self.check_limits(config)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=cut(str(error), LONG))
+        self.warn_of_idle_limits(config, self.config)
         self.config = config
         return SetParametersResult(successful=True)
 
@@ -201,9 +205,20 @@ class SegmentationNode(LifecycleNodeMixin, Node):
             return
         for name, value, own in (('alpha_nats', config.alpha_nats, segmenter.alpha),
                                  ('budget', config.budget, segmenter.budget)):
-            if value >= 0 and own is None and 'method choice' not in segmenter.description:
+            if value >= 0 and own is None and not segmenter.choice:
                 raise ValueError(f'{name} {value} needs a model with refinement that has one; '
                                  f'{config.model!r} has none, set it to -1.0')
         if config.alpha_nats > segmenter.most_alpha:
             raise ValueError(f'alpha_nats must be at most {segmenter.most_alpha:.3g}, the largest '
                              f'score of a pixel under {config.model!r}, got {config.alpha_nats}')
+
+    def warn_of_idle_limits(self, config: NodeConfig, former: NodeConfig) -> None:
+        """Warn of limits that are new and do nothing, as method auto took full resolution."""
+        segmenter = self.segmenter  # may go meanwhile
+        if segmenter is None or not segmenter.choice or segmenter.budget is not None:
+            return
+        for name in ('alpha_nats', 'budget'):
+            value = getattr(config, name)
+            if value >= 0 and value != getattr(former, name):
+                self.get_logger().warning(f'{name} {value} has no effect: method auto took full '
+                                          'resolution; set method to own to refine')

@@ -4,16 +4,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
-from bench import figures
+from bench import drawings, figures
 
-FILES = sorted(path.stem for path in (figures.ROOT / 'bench/results').glob('*.json'))
+RESULTS = figures.ROOT / 'bench/results'
+FILES = sorted(path.stem for path in RESULTS.glob('*.json'))
 USES_MODELS = ('evaluate', 'calibrate', 'ablate', 'bench model')
+STUDIES = {file for table in figures.TABLES.values() if table.is_study for file in table.files}
 FOREIGN = {'weights': {'demo': {'file': 'demo.safetensors', 'sha256': '0' * 64}}}
 
 
@@ -41,37 +46,76 @@ def test_every_table_stands_in_a_document():
 def test_a_file_of_figures_names_machine_commit_and_weights(file):
     content = figures.read(file)
     assert {'processor', 'threads', 'device', 'versions', 'commit'} <= content.keys()
-    if figures.COMMANDS[file].startswith(USES_MODELS):
+    if figures.COMMANDS[file].startswith(USES_MODELS) and file not in STUDIES:
         assert content['weights']
-        assert all({'file', 'sha256'} == one.keys() for one in content['weights'].values())
+        for one in content['weights'].values():
+            assert one.keys() == {'file', 'sha256'} and re.fullmatch('[0-9a-f]{64}', one['sha256'])
 
 
-def test_figures_of_other_weights_are_told(monkeypatch):
+def test_figures_of_other_weights_are_a_problem_but_those_of_a_study_are_marked(monkeypatch):
     read = figures.read
     monkeypatch.setattr(figures, 'read', lambda file: {**read(file), **FOREIGN})
     assert figures.problems()['camvid_test'] == \
-        'belongs to other weights than models/demo.safetensors'
+        'was measured with other weights than models/demo.safetensors'
     assert 'rivals' not in figures.problems()
     assert 'The demo weights have changed since.' in figures.render('rivals', figures.ROOT)
 
 
-def test_a_missing_file_is_told_with_its_command(monkeypatch, tmp_path):
+def test_figures_that_name_no_weights_are_marked_as_former():
+    assert 'The demo weights have changed since.' in figures.render('stages_gpu', figures.ROOT)
+
+
+def test_figures_of_another_command_are_a_problem(monkeypatch):
+    read = figures.read
+    monkeypatch.setattr(figures, 'read', lambda file: {**read(file), 'command': 'sparse_seg old'})
+    assert figures.problem('node_cpu', is_study=False) == \
+        'was made by another command: sparse_seg old'
+    assert figures.problem('algm_camvid', is_study=True).startswith('was made by another command')
+
+
+def test_a_missing_file_is_named_with_its_command(monkeypatch):
     monkeypatch.setattr(figures, 'path_of', lambda file: figures.ROOT / 'bench/none' / file)
     assert set(figures.problems().values()) == {'is missing'}
     with pytest.raises(FileNotFoundError, match='make it with: sparse_seg bench node --json'):
         figures.read('node_cpu')
 
 
-def test_measuring_runs_the_commands_of_what_is_wrong(monkeypatch, capsys):
-    runs = []
-    monkeypatch.setattr(sys, 'argv', ['figures', '--measure'])
-    monkeypatch.setattr(figures.subprocess, 'run', lambda words, **_: runs.append(words))
-    monkeypatch.setattr(figures, 'problems', lambda: {'node_cpu': 'is missing'})
-    monkeypatch.setattr(figures, 'documents', lambda: [])
+@pytest.fixture(name='page')
+def make_page(monkeypatch, tmp_path):
+    """Return the only document of a root without figures; it has a table of node_cpu."""
+    page = tmp_path / 'page.md'
+    page.write_text('Before.\n\n<!-- figures: node -->\nold\n<!-- end -->\n\nAfter.\n')
+    monkeypatch.setattr(figures, 'ROOT', tmp_path)
+    monkeypatch.setattr(figures, 'DOCUMENTS', ('page.md',))
+    monkeypatch.setattr(figures, 'TABLES', {'node': figures.TABLES['node']})
+    monkeypatch.setattr(sys, 'argv', ['figures'])
+    return page
+
+
+def test_a_table_without_figures_stays_as_it_is(page, capsys):
+    before = page.read_text()
     assert figures.main() == 1
+    assert page.read_text() == before
+    assert 'node_cpu.json is missing; make it with:' in capsys.readouterr().out
+
+
+def test_measuring_makes_what_is_missing_and_keeps_its_command(page, monkeypatch):
+    content, runs = figures.path_of('node_cpu'), []
+    measured = json.loads((RESULTS / 'node_cpu.json').read_text())
+
+    def run(words, **_):
+        runs.append(words)
+        content.parent.mkdir(parents=True)
+        content.write_text(json.dumps(measured))
+        return SimpleNamespace(returncode=0)
+    monkeypatch.setattr(figures.subprocess, 'run', run)
+    monkeypatch.setattr(sys, 'argv', ['figures', '--measure'])
+    assert figures.main() == 0
     assert runs == [[sys.executable, '-m', 'sparse_seg_ros', 'bench', 'node', '--json',
                      'bench/results/node_cpu.json']]
-    assert 'node_cpu.json is missing; make it with:' in capsys.readouterr().out
+    assert json.loads(content.read_text()) == {
+        'command': 'sparse_seg bench node --json bench/results/node_cpu.json', **measured}
+    assert '| 540x960 |' in page.read_text()
 
 
 def test_a_stale_table_is_drawn_anew_and_the_prose_around_it_stays(tmp_path):
@@ -82,22 +126,40 @@ def test_a_stale_table_is_drawn_anew_and_the_prose_around_it_stays(tmp_path):
     assert text.endswith('<!-- end -->\n\nAfter.\n') and 'old' not in text
 
 
-def test_a_density_that_is_not_the_papers_is_told():
+def test_a_density_that_is_not_the_papers_is_noted():
     row = {'density': 0.118}
-    assert figures.drawings.note_of_density({'hrnet_w48': row}) == ''
-    assert figures.drawings.note_of_density({'hrnet_w48': row, 'segformer_b5': row}).endswith(
+    assert drawings.note_of_density({'hrnet_w48': row}) == ''
+    assert drawings.note_of_density({'hrnet_w48': row, 'segformer_b5': row}).endswith(
         "at another density than the paper's: segformer_b5.")
 
 
-def test_the_gain_says_which_is_faster():
-    def report(mean_iou, total):
-        return {'mean_iou': mean_iou, 'milliseconds': {'total': total}}
-    rows = {'half': report(0.5, 1), 'refined': report(0.53, 20), 'full': report(0.54, 30)}
-    assert figures.drawings.gain(rows) == (
-        'refining adds 3.0 points of mIoU, full resolution adds 4.0; refining is 1.5 times faster '
-        'than full resolution.')
-    rows['full'] = report(0.54, 10)
-    assert 'takes 2.0 times as long as full resolution.' in figures.drawings.gain(rows)
+def test_the_summary_counts_the_papers_networks_that_are_faster_refined():
+    rows = {'hrnet_w48': {'density': 0.118, 'ratio': 1.53},
+            'segnext_l': {'density': 0.1, 'ratio': 0.5}}
+    assert drawings.refined_summary({'rows': rows}) == (
+        "Of the paper's networks, 1 of 2 are faster refined than at full resolution here "
+        '(hrnet_w48 1.5 times faster, segnext_l takes 2.0 times as long).')
+
+
+@pytest.mark.parametrize(('refined', 'full', 'words'), [
+    ((0.53, 20), (0.54, 30), 'refining adds 3.0 points of mIoU, full resolution adds 4.0; refin'
+     'ing is 1.5 times faster than full resolution: it trades accuracy for time.'),
+    ((0.53, 20), (0.54, 10), 'refining takes 2.0 times as long as full resolution: it does not '
+     'pay, full resolution is the better choice.'),
+    ((0.49, 20), (0.495, 20.4), 'refining loses 1.0 points of mIoU, full resolution loses 0.5; '
+     'refining takes as long as full resolution: it does not'),
+    ((0.5, 20), (0.5, 30), 'refining adds 0.0 points of mIoU, full resolution adds 0.0; refining '
+     'is 1.5 times faster than full resolution: it pays.')])
+def test_the_gain_says_whether_refining_pays(refined, full, words):
+    rows = {name: {'mean_iou': mean_iou, 'milliseconds': {'total': total}}
+            for name, (mean_iou, total) in {'half': (0.5, 1), 'refined': refined,
+                                            'full': full}.items()}
+    assert words in drawings.gain(rows)
+
+
+def test_engines_that_were_all_refused_are_drawn():
+    assert '| 1 | 1 | 1 | - | - |' in drawings.engines(
+        {'rows': [{'network': 'compact', 'failed': 'the self-check'}]})
 
 
 def test_an_unknown_table_is_named(tmp_path):
@@ -107,6 +169,7 @@ def test_an_unknown_table_is_named(tmp_path):
         figures.redrawn(page)
 
 
-def test_the_threshold_in_a_command_is_that_of_the_weights():
-    alpha = figures.find_model('demo')[0].card.alpha_nats
-    assert f'--alpha {alpha:.4f} --check' in figures.command('calibration_camvid')
+def test_the_threshold_in_a_command_is_that_of_the_weights(monkeypatch):
+    card = SimpleNamespace(alpha_nats=0.123444)
+    monkeypatch.setattr(figures, 'find_model', lambda name: [SimpleNamespace(card=card)])
+    assert ' --alpha 0.1234 --check ' in figures.command('calibration_camvid')

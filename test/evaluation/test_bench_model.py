@@ -31,7 +31,7 @@ def make_models():
                          'cpu', 'fp32', {})}
 
 
-def test_it_tells_the_largest_density_and_how_even_refining_is(models, capsys):
+def test_the_table_has_the_largest_density_and_how_even_refining_is(models, capsys):
     rows = bench_model.run(models, street_frames(1, 3, (128, 192)), CLASSES)['rows']
     assert 0.09 < rows['refined']['density'] <= rows['refined']['density_most'] <= 0.1
     assert rows['refined']['refining_p99_to_p50'] >= 1
@@ -62,9 +62,10 @@ def test_frames_of_other_classes_are_judged_by_time_alone(models):
 def test_the_command_compares_a_model_that_refines_with_its_full_resolution(tmp_path, capsys):
     assert main(['bench', 'model', '--size', '64x96', '--repeats', '2', '--device', 'cpu',
                  '--json', str(tmp_path / 'figures.json')]) == 0
-    assert 'refined against full: refining is ' in capsys.readouterr().out
-    rows = json.loads((tmp_path / 'figures.json').read_text())['rows']
-    assert [*rows] == ['unrefined', 'refined', 'full']
+    assert 'refined against full: refining ' in capsys.readouterr().out
+    figures = json.loads((tmp_path / 'figures.json').read_text())
+    assert {'processor', 'commit', 'weights'} <= figures.keys()
+    assert [*figures['rows']] == ['unrefined', 'refined', 'full']
     assert main(['bench', 'model', '--repeats', '0']) == 1
     assert '--repeats must be at least 1, got 0' in capsys.readouterr().err
 
@@ -86,5 +87,5 @@ def test_p99_is_of_the_stages_that_refine():
     times = [{'dense': 100.0 * index, 'select': 1.0, 'extract': 1.0, 'total': 1.0}
              for index in range(100)]
     times[-1]['extract'] = 9.0
-    row = bench_model.describe([bench_model.Seen(0.1, time) for time in times])
+    row = bench_model.describe([bench_model.Result(0.1, time) for time in times])
     assert row['refining_p99_to_p50'] == pytest.approx(1 + 4 * 0.01, rel=1e-3)

@@ -20,14 +20,14 @@ def test_every_frame_is_shown_at_every_resolution_with_its_time():
     segmenters = {'unrefined': dense(0.5), 'full': dense(1.0)}
     rows = compare(segmenters, [street_image(64, 96), street_image(64, 96, seed=1)])
     assert [[*row] for row in rows] == [['unrefined', 'full']] * 2
-    for found in (found for row in rows for found in row.values()):
-        assert found.overlay.shape == (64, 96, 3) and found.milliseconds > 0
+    for frame in (frame for row in rows for frame in row.values()):
+        assert frame.overlay.shape == (64, 96, 3) and frame.milliseconds > 0
     assert [*middle_times(rows)] == ['half resolution', 'full resolution']
 
 
-def test_another_scale_is_not_called_half():
-    found = compare({'unrefined': dense(0.25)}, [street_image(64, 96)])
-    assert [*middle_times(found)] == ['0.25 of the resolution']
+def test_a_resolution_is_named_by_its_scale():
+    rows = compare({'unrefined': dense(0.25), 'full': dense(0.5)}, [street_image(64, 96)])
+    assert [*middle_times(rows)] == ['0.25 of the resolution', 'half resolution']
 
 
 def test_a_model_without_resolutions_is_not_compared():

@@ -118,17 +118,33 @@ def test_limits_are_kept_for_refinement_where_auto_has_taken_full_resolution(ros
     from ros_images import connect, image, serve
 
     segmenter = make_segmenter(alpha=None)
-    segmenter.description['method choice'] = 'auto takes full resolution'
+    segmenter.choice = 'auto takes full resolution'
     node = ros.segmentation(load=lambda config: segmenter, method='auto', budget=0.5)
+    warnings = []
+    node.get_logger().warning = warnings.append
     node.autostart()
     assert node.state == 'active'
     assert serve(ros, node, connect(ros), image()).published == 1
+    assert set_parameter(ros, 'threads', 1).successful
+    assert [text.partition(';')[0] for text in warnings] == [
+        'budget 0.5 has no effect: method auto took full resolution']
+    assert set_parameter(ros, 'alpha_nats', 0.4).successful
+    assert warnings[1].startswith('alpha_nats 0.4 has no effect') and len(warnings) == 2
 
 
 def test_the_model_is_loaded_under_the_method_of_the_parameter(ros, tmp_path):
     save_model(tiny_model(), tmp_path / 'tiny.safetensors')
     config = NodeConfig(model=str(tmp_path / 'tiny.safetensors'), method='dense', device='cpu')
     assert load_model(config).description['method'] == 'dense'
+
+
+def test_method_auto_compares_under_the_limits_of_the_parameters(monkeypatch):
+    import sparse_seg_ros
+
+    loaded = []
+    monkeypatch.setattr(sparse_seg_ros, 'load', lambda *words: loaded.append(words))
+    load_model(NodeConfig(method='auto', budget=0.05))
+    assert loaded == [('demo', 'auto', 'auto', 'auto', {'budget': 0.05})]
 
 
 def test_a_threshold_above_the_largest_score_of_the_model_is_rejected(ros):
