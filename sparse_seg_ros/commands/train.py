@@ -35,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
     from sparse_seg_ros.training.loop import train
     path = train(read_config(find_file(args.config)), args.out, args.device)
     if os.environ.get('RANK', '0') == '0':
-        print(f'model written to {path}')
+        print(f'the model is in {path}')
     return 0

@@ -363,7 +363,7 @@ def test_two_processes_learn_what_one_does(tmp_path, config):
          '--out', str(tmp_path / 'shared'), '--device', 'cpu'],
         capture_output=True, text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count('model written to') == 1
+    assert done.stdout.count('the model is in') == 1
     one, two = ([json.loads(line) for line in (tmp_path / run / 'metrics.jsonl').open()]
                 for run in ('alone', 'shared'))
     assert len(two) == 2  # only one process writes
