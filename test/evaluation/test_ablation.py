@@ -21,6 +21,7 @@ from sparse_seg_ros.evaluation.tables import write_figures
 from sparse_seg_ros.files import share
 from sparse_seg_ros.methods.algm import Merging, token_counts
 from sparse_seg_ros.methods.sparse_refine.selection import entropy_map
+from sparse_seg_ros.training.config import read_config
 from sparse_seg_ros.training.variants import Trainings, plain_name
 from sparse_seg_ros.yaml_files import read_yaml
 from sparse_seg_ros.zoo import assemble, own_config
@@ -58,7 +59,8 @@ def test_a_plan_keeps_its_order_and_starts_with_the_baseline(tmp_path):
     assert list(plan.variants) == ['b', 'a'] and plan.baseline == 'b' and plan.data.streets == 3
     assert plan.variants['b'].method == {'alpha_nats': 0.5}
     config = Trainings(plan.variants, tmp_path, 'cpu').configs['a']
-    assert (config.epochs, config.splits, config.batch_size) == (5, (), 12)
+    own = read_config(share() / 'config/train/refiner.yaml')
+    assert (config.epochs, config.splits, config.batch_size) == (5, (), own.batch_size)
 
 
 def test_a_training_is_repeated_with_every_seed(tmp_path):
