@@ -34,6 +34,8 @@ PACKAGES = {  # import name: (what it is for, command that installs it)
                     'build version 2.1 of github.com/mit-han-lab/torchsparse'),
     'spconv': ('a rival in bench sparse', "pip install spconv 'cumm<0.8'"),
 }
+# What a package raises that is not there, lacks a library, or fits no other package here.
+BROKEN = (ImportError, OSError, RuntimeError, AttributeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def package(name: str) -> Finding:
     purpose, cure = PACKAGES[name]
     try:
         importlib.import_module(name)
-    except Exception as error:  # an optional import: whatever is wrong with it is the finding
+    except BROKEN as error:
         return Finding(name, False, f'{purpose}: {type(error).__name__}: {error}', cure)
     return Finding(name, True, purpose)
 

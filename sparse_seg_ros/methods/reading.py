@@ -35,12 +35,12 @@ def read(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(B, C, ...) logits -> labels uint8, entropy / ln C, probability of the label."""
     log_p = logits.log_softmax(1)
     p = log_p.exp()
-    best, labels = highest(p)
+    best, labels = best_class(p)
     entropy = -(p.mul_(log_p)).sum(1)
     return labels, (entropy / math.log(logits.shape[1])).clamp_(0, 1), best
 
 
-def highest(values: Tensor) -> tuple[Tensor, Tensor]:
+def best_class(values: Tensor) -> tuple[Tensor, Tensor]:
     """
     (B, C, ...) -> (B, ...) the highest values, and uint8 where along C each is first reached.
 

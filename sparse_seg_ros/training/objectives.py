@@ -33,8 +33,8 @@ class DenseObjective(nn.Module):
     """
     Cross entropy of a network at its own resolution.
 
-    With a teacher (Hinton et al. 2015, at temperature 1), half of it is with what that expects;
-    images without labels have that half alone.
+    With a teacher (Hinton et al. 2015, at temperature 1), half of it is the cross entropy with the
+    teacher's probabilities; images without labels have that half alone.
     """
 
     def __init__(self, model: Model, class_weights: Tensor, teacher: Teacher | None = None):
@@ -71,8 +71,9 @@ class RefinerObjective(nn.Module):
     """
     The paper's two cross entropies on selected pixels; dense networks stay frozen.
 
-    networks: the one that speaks in each source; empty: the model's own in all. With a teacher,
-    such as the network at full resolution, half of each is with what that expects.
+    networks: the one that predicts in each source; empty: the model's own in all. With a teacher,
+    such as the network at full resolution, half of each is the cross entropy with its
+    probabilities.
     """
 
     def __init__(self, model: Model, class_weights: Tensor, networks: Sequence[nn.Module] = (),

@@ -77,9 +77,9 @@ class Pixels:
         """(B, F, H, W) -> (M, F) of the sites."""
         return image.movedim(1, -1)[self.level.sites.unbind(1)]
 
-    def spread(self, said: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
-        """(C, M) said of the sites, (C, M) -> (C, 1, N) said of the pixels, (C, N)."""
-        return said[:, None], coarse
+    def spread(self, outputs: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """(C, M) outputs of the sites, (C, M) coarse -> (C, 1, N) of the pixels, and (C, N)."""
+        return outputs[:, None], coarse
 
 
 class Blocks:
@@ -139,20 +139,20 @@ class Blocks:
             batch[:, None, None], rows[:, :, None], columns[:, None, :]]  # (M, side, side, F)
         return values.flatten(1)
 
-    def spread(self, said: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+    def spread(self, outputs: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
         """
-        Pixel shuffle: (C * side * side, M) said of the sites, (C, M) -> (C, k, M') and (C, M').
+        Pixel shuffle: (C * side * side, M) outputs, (C, M) coarse -> (C, k, M'), (C, M').
 
         Whole blocks: k = side * side pixels of each of M' = M sites. Else k = 1 and M' = N pixels.
         """
-        said = said.unflatten(0, (-1, self.side ** 2))  # (C, side * side, M)
+        outputs = outputs.unflatten(0, (-1, self.side ** 2))  # (C, side * side, M)
         if self.are_whole:
-            return said, coarse
+            return outputs, coarse
         batch, y, x = self.pixels.sites.unbind(1)
         rows, columns = self.axes
         block = self.level.rows_at(batch, rows.sources[y], columns.sources[x])
         place = rows.places(y, self.side) * self.side + columns.places(x, self.side)
-        return said[:, place, block][:, None], coarse[:, block]
+        return outputs[:, place, block][:, None], coarse[:, block]
 
 
 def highest_of_blocks(values: Tensor, low_hw: tuple[int, int]) -> Tensor:
