@@ -68,15 +68,20 @@ def build_model(card: ModelCard) -> Model:
         refiner = PatchRefiner(classes, card.planes, card.alpha_nats, card.inputs, card.patch)
     else:
         channels = count_features(network) if 'features' in card.inputs else 0
-        side = side_of(card.scale) if card.extractor == 'blocks' else 1
-        parts = Parts(card.selector, card.extractor, card.ensembler, channels, side)
+        parts = Parts(card.selector, card.extractor, card.ensembler, channels, block_side(card))
         refiner = SparseRefiner(classes, card.planes, card.alpha_nats, card.inputs, parts=parts)
     return Model(card, network, refiner.eval())
 
 
-def side_of(scale: float) -> int:
-    """Dense stage size / image size -> side of its blocks; ValueError unless that is whole."""
-    side = round(1 / scale)
+def block_side(card: ModelCard) -> int:
+    """Card -> side of the blocks that its refiner sees; ValueError where there are none such."""
+    from sparse_seg_ros.methods.sparse_refine.sparse_network import SIDE
+    if card.extractor == 'network' and card.network != 'mobilenet_edgetpu':
+        raise ValueError("extractor 'network' needs the network mobilenet_edgetpu, got "
+                         f'{card.network!r}; take the extractor blocks')
+    if card.extractor != 'blocks':
+        return SIDE if card.extractor == 'network' else 1
+    scale, side = card.scale, round(1 / card.scale)
     if abs(side * scale - 1) > 0.01:
         raise ValueError("extractor 'blocks' needs a scale of 1/2, 1/3, 1/4 and so on, got "
                          f'{scale}; change scale, or take the extractor unet')

@@ -66,8 +66,10 @@ def shrink(images: Tensor, scale: float) -> Tensor:
     return F.interpolate(images, size=shrunk_hw(images.shape[-2:], scale), mode='area')
 
 
-def enlarge(values: Tensor, size_hw: torch.Size) -> Tensor:
+def enlarge(values: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """(B, h, w) -> (B, H, W) by nearest neighbour."""
     if values.shape[1:] == size_hw:
         return values
+    if values.dtype == torch.bool:
+        return enlarge(values.view(torch.uint8), size_hw).view(torch.bool)
     return F.interpolate(values.unsqueeze(1), size=size_hw, mode='nearest').squeeze(1)

@@ -1,15 +1,16 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The last features of a network: what goes into its classifier.
+The last features of a network: what goes into its classifier. And the maps of its encoder.
 
 A network whose classifier is a convolution of a map names it in a class attribute, `classifier`:
-'head', 'decode_head.conv_seg'. The features are read where that module is called, so that networks
-need no second way through them.
+'head', 'decode_head.conv_seg'; one whose encoder is a module that returns maps, `encoder`. Both
+are read where these modules are called, so that networks need no second way through them.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -24,12 +25,14 @@ class Features:
     Last features of the images that gave (B, C, h, w) logits, at the network's own stride.
 
     values: (B, F, h', w'). rows: (h,) int64, the row of values nearest to each row of logits;
-    columns: (w,) likewise.
+    columns: (w,) likewise. maps: (B, Ci, hi, wi) each, what the encoder gives of the padded
+    images; none where the network names no encoder.
     """
 
     values: Tensor
     rows: Tensor
     columns: Tensor
+    maps: tuple[Tensor, ...] = ()
 
     def at(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """(N,) each, pixels of the logits -> (N, F)."""
@@ -42,13 +45,18 @@ class Features:
 
 def run_with_features(network: nn.Module, images: Tensor) -> tuple[Tensor, Features]:
     """(B, 3, h, w) normalised -> (B, C, h, w) logits as of `run_padded`, last features."""
-    given = []
-    with classifier_of(network).register_forward_pre_hook(lambda _, args: given.append(args[0])):
+    given, maps = [], []
+    with ExitStack() as hooks:
+        hooks.enter_context(classifier_of(network).register_forward_pre_hook(
+            lambda _, args: given.append(args[0])))
+        if hasattr(network, 'encoder'):
+            hooks.enter_context(network.get_submodule(network.encoder).register_forward_hook(
+                lambda _, args, result: maps.extend(result)))
         logits = run_padded(network, images)
     values, = given
     rows, columns = (nearest_places(network, side, have).to(values.device)
                      for side, have in zip(images.shape[-2:], values.shape[-2:]))
-    return logits, Features(values, rows, columns)
+    return logits, Features(values, rows, columns, tuple(maps))
 
 
 def nearest_places(network: nn.Module, side: int, have: int) -> Tensor:

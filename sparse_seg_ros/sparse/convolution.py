@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 
 def conv(x: SparseTensor, weight: Tensor, stride: int = 1) -> SparseTensor:
     """(N, Cin), (9, Cin, Cout) -> (N, Cout) at the same level, or (M, Cout) at the coarser one."""
-    if stride not in (1, 2):
-        raise ValueError(f'stride must be 1 or 2, got {stride}')
-    level, pairs = (
-        (x.level, x.level.neighbours) if stride == 1 else (x.level.coarser, x.level.down)
-    )
+    level, pairs = _reach(x.level, stride)
     return x.at(level, _Convolution.apply(x.features, weight, pairs, x.backend))
 
 
@@ -39,11 +35,19 @@ def inverse_conv(x: SparseTensor, weight: Tensor, like: Level) -> SparseTensor:
     return x.at(like, _Convolution.apply(x.features, weight, like.down.adjoint, x.backend))
 
 
-def conv_shift_relu(x: SparseTensor, weight: Tensor, shift: Tensor) -> SparseTensor:
-    """(N, Cin), (9, Cin, Cout), (Cout,) -> (N, Cout) relu(conv(x) + shift): without gradient."""
+def conv_shift_relu(x: SparseTensor, weight: Tensor, shift: Tensor,
+                    stride: int = 1) -> SparseTensor:
+    """(N, Cin), (9, Cin, Cout), (Cout,) -> (N or M, Cout) relu(conv(x) + shift); no gradient."""
+    level, pairs = _reach(x.level, stride)
     dtype = _compute_dtype(x.features)
-    return x.with_features(
-        x.backend.multiply(x.features, weight.to(dtype), x.level.neighbours, shift.to(dtype)))
+    return x.at(level, x.backend.multiply(x.features, weight.to(dtype), pairs, shift.to(dtype)))
+
+
+def _reach(level: Level, stride: int) -> tuple[Level, Pairs]:
+    """Level of the inputs -> that of the outputs, and how they meet."""
+    if stride not in (1, 2):
+        raise ValueError(f'stride must be 1 or 2, got {stride}')
+    return (level, level.neighbours) if stride == 1 else (level.coarser, level.down)
 
 
 class _Convolution(torch.autograd.Function):

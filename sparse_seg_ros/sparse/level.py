@@ -14,6 +14,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sparse_seg_ros.sparse.pairs import Pairs, Part, Runs, look_up
 from sparse_seg_ros.sparse.winograd import Tiles
@@ -23,16 +24,20 @@ STEPS_BY_PARITY = ((0, 2), (1,))  # dy for which y - dy is even, so twice a coar
 
 
 class Level:
-    """Active pixels of (B, H, W) images in row-major (b, y, x) order."""
+    """
+    Active pixels of (B, H, W) images in row-major (b, y, x) order.
 
-    def __init__(self, mask: Tensor):
-        """(B, H, W) bool: True where active."""
+    padding: of the strided convolution to the next coarser level, and of those after it.
+    """
+
+    def __init__(self, mask: Tensor, padding: int = 0):
+        """(B, H, W) bool: True where active; padding 0 or 1."""
         if mask.dim() != 3 or mask.dtype != torch.bool:
             raise ValueError(
                 f'mask must be (B, H, W) bool, got {tuple(mask.shape)} {mask.dtype}; '
                 'compare scores with a threshold'
             )
-        self.mask = mask
+        self.mask, self.padding = mask, padding
 
     def __len__(self) -> int:
         """Count the active pixels."""
@@ -53,15 +58,16 @@ class Level:
 
     @cached_property
     def coarser(self) -> Level:
-        """Level of a 3x3 stride-2 convolution, padding 0: active if ANY of its nine inputs is."""
-        height, width = self.mask.shape[1:]
+        """Level of a 3x3 stride-2 convolution: active if ANY of its nine inputs is."""
+        mask = F.pad(self.mask, (self.padding,) * 4)
+        height, width = mask.shape[1:]
         if min(height, width) < 3:
             raise ValueError(
                 f'a strided 3x3 convolution needs 3x3 pixels or more, got {height}x{width}; '
                 'use larger images or fewer stages'
             )
-        rows = self.mask[:, :-2:2] | self.mask[:, 1:-1:2] | self.mask[:, 2::2]
-        return Level(rows[..., :-2:2] | rows[..., 1:-1:2] | rows[..., 2::2])
+        rows = mask[:, :-2:2] | mask[:, 1:-1:2] | mask[:, 2::2]
+        return Level(rows[..., :-2:2] | rows[..., 1:-1:2] | rows[..., 2::2], self.padding)
 
     @cached_property
     def neighbours(self) -> Pairs:
@@ -77,16 +83,20 @@ class Level:
     def down(self) -> Pairs:
         """Pairs of the strided 3x3 convolution to `coarser`; the adjoint comes back to here."""
         batch, y, x = self.coarser.sites.unbind(1)
-        table = self._table(self._positions(batch, 2 * y, 2 * x), ALL_NINE)
+        corners = self._positions(batch, 2 * y - self.padding, 2 * x - self.padding)
+        table = self._table(corners, ALL_NINE)
         there = Part(table, ALL_NINE, len(self))
-        parity = self.sites[:, 1] % 2 * 2 + self.sites[:, 2] % 2
-        back = tuple(self._reached(parity == 2 * y + x, y, x) for y in (0, 1) for x in (0, 1))
+        y, x = (self.sites[:, 1:] + self.padding).unbind(1)
+        parity = y % 2 * 2 + x % 2
+        back = tuple(self._reached(parity == 2 * odd_y + odd_x, odd_y, odd_x)
+                     for odd_y in (0, 1) for odd_x in (0, 1))
         return Pairs((there,), back, len(self), len(self.coarser))
 
     def _reached(self, is_member: Tensor, odd_y: int, odd_x: int) -> Part:
         """Pair the sites of one parity with the coarser ones, through the kernels that fit it."""
         rows = is_member.nonzero().squeeze(1)
         batch, y, x = self.sites[rows].unbind(1)
+        y, x = y + self.padding, x + self.padding
         steps = [(dy, dx) for dx in STEPS_BY_PARITY[odd_x] for dy in STEPS_BY_PARITY[odd_y]]
         corners = self.coarser._positions(batch, y // 2, x // 2)
         offsets = [-(dy // 2) * self.coarser._pitch - dx // 2 for dy, dx in steps]

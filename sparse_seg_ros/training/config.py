@@ -36,13 +36,16 @@ class TrainConfig(Settings):
     begin_as: tuple = setting((), 'for each class, the one of the released weights that it begins '
                               "as, where 'backbone' holds a classifier: Cityscapes' names")
     scale: float = setting(0.5, 'network input size / image size', at_least=0.05, at_most=1.0)
-    planes: tuple = setting((16, 32, 64, 128), 'channels of the refiner per stage')
-    inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel')
+    planes: tuple = setting((16, 32, 64, 128), 'channels of the refiner per stage; not of '
+                            "extractor 'network'")
+    inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel; not of extractor '
+                            "'network'")
     patch: int = setting(256, 'of patch_refine: side of its patches, pixels', at_least=1)
     selector: str = setting('entropy', 'what alpha is a score of', choices=SELECTORS)
     extractor: str = setting('unet', 'kind of extractor; blocks: a site for each low-resolution '
-                             'pixel, where 1 / scale is whole',
-                             choices=('unet', 'blocks', 'pointnet'))
+                             'pixel, where 1 / scale is whole; network: the layers of the dense '
+                             'network, beginning with its weights, at twice its resolution',
+                             choices=('unet', 'blocks', 'pointnet', 'network'))
     ensembler: str = setting('gated', 'how both predictions of a pixel become one',
                              choices=tuple(name for name in ENSEMBLERS if name != 'oracle'))
     alpha_nats: float = setting(0.3, 'refine pixels above this entropy, or score of another '

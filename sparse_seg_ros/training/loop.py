@@ -248,16 +248,21 @@ def parameter_groups(module: nn.Module, config: TrainConfig) -> tuple[list[dict]
     backbone.
     """
     has_head = config.head_rate != 1
-    if has_head and not hasattr(module, 'backbone'):
+    if has_head and not any(map(is_of_backbone, dict(module.named_parameters()))):
         raise ValueError(f'{type(module).__name__} has no backbone that could learn slower; '
                          "remove 'head_rate'")
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
-        is_head = has_head and not name.startswith('backbone.')
+        is_head = has_head and not is_of_backbone(name)
         groups.setdefault((is_head, parameter.ndim <= 1), []).append(parameter)
     kinds = sorted(groups)  # matrices first
     return ([{'params': groups[kind], 'weight_decay': 0.0 if kind[1] else config.weight_decay}
              for kind in kinds], [config.head_rate if is_head else 1.0 for is_head, _ in kinds])
+
+
+def is_of_backbone(name: str) -> bool:
+    """Tell whether a parameter belongs to a module named 'backbone'."""
+    return 'backbone' in name.split('.')
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:

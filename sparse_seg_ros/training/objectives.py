@@ -89,6 +89,7 @@ class RefinerObjective(nn.Module):
         """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
         with torch.no_grad():
             logits, features = self.coarse(images, sources)
+        images, labels = self.methods[0].look(images, labels, logits.shape[2:])
         seen = self.trained(images, logits, features=features, labels=labels)
         expected = self.teacher(images, images.shape[-2:]) if self.teacher else None
         return refinement_loss(seen, labels, self.class_weights, expected)

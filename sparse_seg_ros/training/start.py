@@ -58,6 +58,8 @@ def start_model(config: TrainConfig) -> Model:
         load_strictly(model.network, shared_tensors(start, model), config.start_from)
         if goes_on(start.card, model.card):
             load_strictly(model.refiner, start.refiner.state_dict(), config.start_from)
+        elif config.stage == 'refiner' and config.extractor == 'network':
+            model.refiner.extractor.begin_as(model.network)
     if config.begin_as:
         begin_classes(model, config)
     return model
@@ -147,11 +149,14 @@ def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> M
         if start:
             check_labels(start, label_set, config)
     described = start or kinds[network]
+    planes, inputs = config.planes if refines else (), config.inputs
+    if refines and config.extractor == 'network':
+        planes, inputs = getattr(kinds.get(network), 'widths', planes), ('rgb',)
     return ModelCard(
         network, names, labels, described.mean, described.std,
         exposure=start.exposure if start else 'as_is',
         scale=1.0 if is_classifier else config.scale,
-        planes=config.planes if refines else (), inputs=config.inputs,
+        planes=planes, inputs=inputs,
         alpha_nats=config.alpha_nats if refines else None,
         refined_by=METHODS.get(config.stage, 'sparse_refine'),
         patch=config.patch if config.stage == 'patch_refine' else 0,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sparse_seg_ros.methods.dense import enlarge, shrink
 from sparse_seg_ros.methods.macs import count_network
@@ -19,6 +20,7 @@ from sparse_seg_ros.methods.reading import read_logits
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.networks import run_padded
+from sparse_seg_ros.networks.images import shrunk_hw
 from sparse_seg_ros.networks.features import Features, run_with_features
 from sparse_seg_ros.timing import Stopwatch
 
@@ -79,23 +81,37 @@ class SparseRefine:
     def full_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W), refined. Large: for calibration only."""
         logits, features = self.coarse(images)
-        return self.refiner(images, logits, features=features, labels=self.truth).full()
+        look, truth = self.look(images, self.truth, logits.shape[2:])
+        seen = self.refiner(look, logits, features=features, labels=truth)
+        return F.interpolate(seen.full(), images.shape[2:], mode='nearest')
+
+    def look(self, images: Tensor, labels: Tensor | None,
+             low_hw: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
+        """(B, 3, H, W), (B, H, W) if any, size of the low resolution -> as the refiner sees them."""
+        size_hw = self.refiner.look_hw(tuple(low_hw), tuple(images.shape[2:]))
+        if size_hw == tuple(images.shape[2:]):
+            return images, labels
+        return (F.interpolate(images, size_hw, mode='area'),
+                None if labels is None else enlarge(labels, size_hw))
 
     def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, refined where the score is above alpha."""
         with clock('dense'):
             logits, features = self.coarse(images)
-        seen = self.refiner(images, logits, clock, features, self.truth)
+            look, truth = self.look(images, self.truth, logits.shape[2:])
+        seen = self.refiner(look, logits, clock, features, truth)
         with clock('label'):
             labels, uncertainty, confidence = read_both(
-                logits, seen.ensembled, seen.flat, images.shape[-2:], self.temperature,
+                logits, seen.ensembled, seen.flat, look.shape[-2:], self.temperature,
                 wants_confidence)
-        return MethodOutput(labels, uncertainty, seen.selected, confidence)
+            return MethodOutput(*(part if part is None else enlarge(part, images.shape[-2:])
+                                  for part in (labels, uncertainty, seen.selected, confidence)))
 
     def count_macs(self, size_hw: tuple[int, int], refined: Tensor) -> dict[str, int]:
         """Size of an image, (B, H, W) bool -> multiply-accumulates per stage."""
+        look_hw = self.refiner.look_hw(shrunk_hw(size_hw, self.scale), size_hw)
         return {'dense': count_network(self.network, self.scale, size_hw),
-                **count_macs(self.refiner, refined)}
+                **count_macs(self.refiner, enlarge(refined, look_hw))}
 
 
 def read_both(logits: Tensor, fine: Tensor, positions: Tensor, size_hw: torch.Size,

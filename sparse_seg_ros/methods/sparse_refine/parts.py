@@ -21,10 +21,13 @@ from sparse_seg_ros.methods.sparse_refine.selector import (
     RandomSelector,
     Selector,
 )
+from sparse_seg_ros.methods.sparse_refine.sparse_network import SparseNetwork
 
 SELECTORS = {'entropy': EntropySelector, 'random': RandomSelector, 'magnitude': MagnitudeSelector,
              'learnable': LearnableSelector, 'oracle': OracleSelector}
-EXTRACTORS = {'unet': Extractor, 'blocks': Extractor, 'pointnet': PointNet}
+EXTRACTORS = {'unet': Extractor, 'blocks': Extractor, 'pointnet': PointNet,
+              'network': SparseNetwork}
+OF_BLOCKS = ('blocks', 'network')  # extractors whose sites are low-resolution pixels
 ENSEMBLERS = {'gated': Ensembler, 'direct': Direct, 'entropy': LowerEntropy, 'oracle': Oracle}
 TABLES = {'selector': SELECTORS, 'extractor': EXTRACTORS, 'ensembler': ENSEMBLERS}
 INPUTS = (('rgb',), ('rgb', 'logits'), ('rgb', 'features'), ('rgb', 'logits', 'features'))
@@ -36,7 +39,7 @@ class Parts:
     Names of a refiner's parts; an unknown one raises ValueError.
 
     feature_channels: of the network's last features, needed where they are an input. side: of the
-    blocks that the extractor 'blocks' sees, image size / size of the dense stage.
+    blocks that an extractor sees, size of its image / size of the dense stage.
     """
 
     selector: str = 'entropy'
@@ -51,9 +54,14 @@ class Parts:
             if name not in table:
                 raise ValueError(f"{kind} must be one of {', '.join(table)}; got {name!r}; "
                                  f'{nearest(name, table)}')
-        if self.side < 1 or self.side > 1 and self.extractor != 'blocks':
-            raise ValueError("side must be at least 1, and 1 for extractors other than 'blocks', "
-                             f'got {self.side}')
+        if self.side < 1 or self.side > 1 and not self.has_blocks:
+            raise ValueError('side must be at least 1, and 1 for extractors other than '
+                             f"{' and '.join(OF_BLOCKS)}, got {self.side}")
+
+    @property
+    def has_blocks(self) -> bool:
+        """True if the extractor sees a block of pixels for each low-resolution one."""
+        return self.extractor in OF_BLOCKS
 
     def build_selector(self, num_classes: int) -> Selector:
         """Build the selector, untrained."""

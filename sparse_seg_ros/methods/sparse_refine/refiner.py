@@ -29,9 +29,18 @@ from sparse_seg_ros.methods.sparse_refine.parts import EXTRACTORS, Parts, check_
 from sparse_seg_ros.methods.sparse_refine.released import released_name
 from sparse_seg_ros.methods.sparse_refine.selection import count_affordable, select, upsample
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
+from sparse_seg_ros.methods.sparse_refine.sparse_network import SparseNetwork
 from sparse_seg_ros.networks.features import Features
 from sparse_seg_ros.sparse.backend import backend_of
 from sparse_seg_ros.sparse.tensor import SparseTensor
+
+
+def build_head(in_features: int, out_features: int) -> nn.Linear:
+    """Return a layer that begins as zero."""
+    head = nn.Linear(in_features, out_features)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
 
 
 @dataclass(frozen=True)
@@ -82,19 +91,22 @@ class SparseRefiner(nn.Module):
         alpha: score of the selector above which a pixel is refined: entropy in nats by default.
         inputs: ('rgb',) as released; with 'logits', the low-resolution probabilities join what
         the extractor sees, and their logits what the head says; with 'features', the network's
-        last ones join.
+        last ones join. The extractor 'network' has its own, and neither planes nor a head.
         budget: at most this fraction of an image is refined, where it is most uncertain.
         """
         super().__init__()
         self.num_classes, self.alpha, self.inputs = num_classes, alpha, check_inputs(inputs)
         self.budget, self.parts = budget, parts
-        self.corrects = 'logits' in self.inputs or parts.ensembler == 'direct'
+        self.is_network = parts.extractor == 'network'
+        self.corrects = not self.is_network and (
+            'logits' in self.inputs or parts.ensembler == 'direct')
         self.selector = parts.build_selector(num_classes)
-        self.extractor = EXTRACTORS[parts.extractor](self.count_channels(), planes)
-        self.head = nn.Linear(self.extractor.width, num_classes * parts.side ** 2)
-        self.ensembler = parts.build_ensembler(num_classes, starts_from_equals=self.corrects)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.extractor = SparseNetwork(num_classes) if self.is_network else \
+            EXTRACTORS[parts.extractor](self.count_channels(), planes)
+        self.head = None if self.is_network else build_head(
+            self.extractor.width, num_classes * parts.side ** 2)
+        self.starts_from_equals = self.corrects or self.is_network
+        self.ensembler = parts.build_ensembler(num_classes, self.starts_from_equals)
         self.check_alpha()
 
     def count_channels(self) -> int:
@@ -105,8 +117,8 @@ class SparseRefiner(nn.Module):
 
     @property
     def needs_features(self) -> bool:
-        """True if it must be called with the network's last features."""
-        return 'features' in self.inputs or self.selector.needs_features
+        """True if it must be called with the network's features."""
+        return self.is_network or 'features' in self.inputs or self.selector.needs_features
 
     @property
     def needs_labels(self) -> bool:
@@ -144,19 +156,21 @@ class SparseRefiner(nn.Module):
     def _score(self, scene: Scene) -> Tensor:
         """Return (B, h, w) scores, or (B, H, W) of a selector that scores every pixel."""
         scores, low_hw = self.selector(scene), scene.logits.shape[2:]
-        if self.parts.extractor == 'blocks' and scores.shape[1:] != low_hw:
+        if self.parts.has_blocks and scores.shape[1:] != low_hw:
             return highest_of_blocks(scores, low_hw)
         return scores
 
     def _cover(self, chosen: Tensor, size_hw: tuple[int, int],
                low_hw: tuple[int, int]) -> Pixels | Blocks:
         """(B, h, w) or (B, H, W) bool -> the selected pixels as sites of the extractor."""
-        if self.parts.extractor == 'blocks':
+        if self.parts.has_blocks:
             return Blocks(chosen, size_hw, self.parts.side)
         return Pixels(upsample(chosen, size_hw), low_hw)
 
     def _extract(self, scene: Scene, covered: Pixels | Blocks, coarse: Tensor) -> Tensor:
         """(C, M) logits -> (C, M), or (C * side * side, M), what the extractor says of sites."""
+        if self.is_network:
+            return self.extractor(scene.image, covered, scene.features.maps)
         given = [covered.gather(scene.image)]  # (M, 3), or (M, side * side * 3)
         if 'logits' in self.inputs:
             given.append(coarse.softmax(dim=0).t())  # (M, C)
@@ -165,6 +179,10 @@ class SparseRefiner(nn.Module):
         inputs = torch.cat(given, dim=1)
         found = self.extractor(SparseTensor(inputs, covered.level, backend_of(inputs.device.type)))
         return self.head.weight @ found.features.t() + self.head.bias[:, None]
+
+    def look_hw(self, low_hw: tuple[int, int], size_hw: tuple[int, int]) -> tuple[int, int]:
+        """Sizes of the low resolution and of an image -> that at which the refiner sees it."""
+        return tuple(self.parts.side * side for side in low_hw) if self.is_network else size_hw
 
     def with_parts(self, selector: str = 'auto', ensembler: str = 'auto') -> SparseRefiner:
         """
@@ -182,7 +200,7 @@ class SparseRefiner(nn.Module):
         twin.parts = replace(self.parts, **changes)
         for kind, name in changes.items():
             part = twin.parts.build_selector(self.num_classes) if kind == 'selector' \
-                else twin.parts.build_ensembler(self.num_classes, self.corrects)
+                else twin.parts.build_ensembler(self.num_classes, self.starts_from_equals)
             if part.state_dict():
                 raise ValueError(f'{kind} {name!r} has weights of its own, and these were trained '
                                  f'with {getattr(self.parts, kind)!r}; train a refiner with it')
@@ -195,6 +213,15 @@ class SparseRefiner(nn.Module):
             raise ValueError(f'alpha must be from 0 to {self.selector.most:.3g} for selector '
                              f'{self.parts.selector!r} and {self.num_classes} classes, got '
                              f'{self.alpha}')
+
+    def _check_network(self, scene: Scene):
+        size_hw, low_hw = scene.image.shape[2:], scene.logits.shape[2:]
+        if tuple(size_hw) != self.look_hw(low_hw, size_hw):
+            raise ValueError(f'image must be {self.parts.side} times as large as the logits, got '
+                             f'{tuple(size_hw)} and {tuple(low_hw)}; resize it to `look_hw`')
+        if not scene.features.maps:
+            raise ValueError("extractor 'network' needs the maps of its dense network's encoder; "
+                             'take them from networks.features.run_with_features')
 
     def _check(self, scene: Scene):
         image, logits = scene.image, scene.logits
@@ -211,6 +238,8 @@ class SparseRefiner(nn.Module):
         if self.needs_features and scene.features is None:
             raise ValueError("this refiner needs the network's last features; take logits and "
                              'features from networks.features.run_with_features')
+        if self.is_network:
+            self._check_network(scene)
         if self.needs_labels and scene.labels is None:
             raise ValueError('an oracle needs the labels of the image; it is for training and '
                              '`sparse_seg evaluate` only')

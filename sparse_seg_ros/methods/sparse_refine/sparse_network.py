@@ -1,0 +1,160 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The dense network once more, at twice its resolution, only where it was unsure.
+
+Not in the paper, whose extractor begins at random and has to learn what things look like from the
+selected pixels alone. This one begins with the layers of a trained network, MobileNetEdgeTPU: down
+to stride 8 they run on the selected pixels and what their strided convolutions reach. The next map
+is dense, and small: what lies around the selected pixels comes from the low resolution, whose maps
+stand there enlarged; so do they beside its last one. From there the decoder goes back up, to the
+selected pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparse_seg_ros.methods.sparse_refine.blocks import Blocks
+from sparse_seg_ros.networks.folding import folded
+from sparse_seg_ros.networks.mobilenet_edgetpu import ENDS, MobileNetEdgeTPU
+from sparse_seg_ros.sparse.backend import backend_of
+from sparse_seg_ros.sparse.convolution import conv, conv_shift_relu
+from sparse_seg_ros.sparse.level import Level
+from sparse_seg_ros.sparse.tensor import SparseTensor
+
+SIDE = 2  # pixels of what it sees to one of the low-resolution image
+NEXT = tuple(dy + 3 * dx for dy, dx in ((1, 2), (2, 1)))  # kernel indices: to the right, below
+
+
+class SparseNetwork(nn.Module):
+    """Layers of a MobileNetEdgeTPU without norms; a channel of its last map weighs `mix`."""
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.network = folded(MobileNetEdgeTPU(num_classes))
+        self.mix = nn.Parameter(torch.full((self.network.widths[-1],), 0.5))
+
+    def begin_as(self, network: MobileNetEdgeTPU) -> None:
+        """Take the weights of a dense network."""
+        self.network.load_state_dict(folded(network).state_dict())
+
+    def forward(self, image: Tensor, blocks: Blocks, maps: tuple[Tensor, ...]) -> Tensor:
+        """
+        (B, 3, 2h, 2w) image, chosen of (B, h, w), maps of its low resolution -> (C * 4, M).
+
+        Logits of the four pixels of each of M sites, in row-major order.
+        """
+        encoder, (_, _, low_eighth, low_last) = self.network.backbone, maps
+        half = self.stem(image, blocks, low_last.shape[2:])
+        quarter = self.bottlenecks(half, 0, ENDS[0])
+        eighth = self.bottlenecks(quarter, *ENDS)
+        around = self.network.doubled(low_eighth)
+        last = encoder.pool(encoder.blocks[ENDS[1]:](put(eighth, around)))
+        low_last = self.network.doubled(low_last)
+        last = torch.lerp(low_last, last.to(low_last.dtype),
+                          self.mix.to(low_last.dtype)[:, None, None])
+        logits = self.decode(half, quarter, eighth, last)
+        pixels = between(logits.with_features(logits.features.float()))  # (4, N, C)
+        return pixels.permute(2, 0, 1).flatten(0, 1)
+
+    def stem(self, image: Tensor, blocks: Blocks, last_hw: torch.Size) -> SparseTensor:
+        """First convolutions, of all pixels around each site: (N, 16)."""
+        first, _, second = self.network.backbone.stem
+        batch, y, x = blocks.low
+        steps = torch.arange(3, device=image.device)
+        rows, columns = 2 * y[:, None] + steps, 2 * x[:, None] + steps
+        pixels = F.pad(image, (1, 1, 1, 1)).movedim(1, -1)[
+            batch[:, None, None], rows[:, :, None], columns[:, None, :]]  # (N, dy, dx, 3)
+        features = F.relu(F.linear(pixels.flatten(1), first.weight.permute(0, 2, 3, 1).flatten(1),
+                                   first.bias))
+        mask = blocks.level.mask
+        padded = [16 * side - have for side, have in zip(last_hw, mask.shape[1:])]
+        level = Level(F.pad(mask, (0, padded[1], 0, padded[0])), padding=1)
+        return SparseTensor(pointwise(features, second), level, backend_of(image.device.type))
+
+    def bottlenecks(self, x: SparseTensor, first: int, last: int) -> SparseTensor:
+        """Fused inverted bottlenecks; each level down, the sites that have an input."""
+        for block in self.network.backbone.blocks[first:last]:
+            wide = convolve(x, block.expand)
+            features = pointwise(wide.features, block.project)
+            x = wide.with_features(x.features + features if block.adds else features)
+        return x
+
+    def decode(self, half: SparseTensor, quarter: SparseTensor, eighth: SparseTensor,
+               last: Tensor) -> SparseTensor:
+        """Sparse maps at strides 2, 4 and 8, the dense (B, F, h, w) at 16 -> (N, C) at stride 2."""
+        network = self.network
+        context, *laterals = (pair[0] for pair in network.laterals)
+        widths = context.out_channels, network.num_classes
+        said = network.doubled(torch.cat((context(last), network.coarse_head(last)), 1))
+        said = said.movedim(1, -1).flatten(0, 2)[eighth.level.flat]
+        for skip, lateral, smooth, finer in zip((eighth, quarter), laterals, network.smooth,
+                                                (quarter.level, half.level)):
+            above, coarse = said.split(widths, 1)
+            x = skip.with_features(F.relu(pointwise(skip.features, lateral) + above))
+            x = residual(x, smooth).features
+            said = doubled(skip.with_features(torch.cat((x, coarse), 1)), finer)
+        above, coarse = said.split(widths, 1)
+        joined = residual(half.with_features(torch.cat((above, half.features), 1)), network.join)
+        return half.with_features(coarse + pointwise(joined.features, network.head))
+
+
+def convolve(x: SparseTensor, layer: nn.Conv2d) -> SparseTensor:
+    """(N, a) -> (N, b), or (M, b) one level coarser: relu of a 3x3 convolution."""
+    kernel, stride = sparse_kernel(layer), layer.stride[0]
+    if not torch.is_grad_enabled():
+        return conv_shift_relu(x, kernel, layer.bias, stride)
+    y = conv(x, kernel, stride)
+    return y.with_features(F.relu(y.features + layer.bias))
+
+
+def residual(x: SparseTensor, block: nn.Module) -> SparseTensor:
+    """Block of a decoder without its norms: (N, a) -> (N, b)."""
+    shortcut = x.features if isinstance(block.shortcut, nn.Identity) else pointwise(
+        x.features, block.shortcut[0])
+    second = block.second[0]
+    y = conv(convolve(x, block.first[0]), sparse_kernel(second))
+    return y.with_features(F.relu(y.features + second.bias + shortcut))
+
+
+def sparse_kernel(layer: nn.Conv2d) -> Tensor:
+    """(b, a, dy, dx) weight of a 3x3 convolution -> (9, a, b)."""
+    return layer.weight.permute(3, 2, 1, 0).flatten(0, 1)
+
+
+def pointwise(features: Tensor, layer: nn.Conv2d) -> Tensor:
+    """(N, a) -> (N, b) by a 1x1 convolution."""
+    return F.linear(features, layer.weight[:, :, 0, 0], layer.bias)
+
+
+def put(x: SparseTensor, around: Tensor) -> Tensor:
+    """(N, F) written over (B, F, H, W), at the sites of their level."""
+    wide = around.movedim(1, -1)  # (B, H, W, F)
+    return wide.flatten(0, 2).index_copy(
+        0, x.level.flat, x.features.to(around.dtype)).view_as(wide).movedim(-1, 1)
+
+
+def doubled(x: SparseTensor, finer: Level) -> Tensor:
+    """(M, F) -> (N, F) at the next finer level: bilinear, row i becomes row 2i."""
+    batch, row, column = finer.sites.unbind(1)
+    parents = x.level.rows_at(batch, row // 2, column // 2)
+    places = (row % 2 * 2 + column % 2) * len(x.level)
+    return between(x).flatten(0, 1)[places + parents]
+
+
+def between(x: SparseTensor) -> Tensor:
+    """
+    (M, F) -> (4, M, F): what is at each site, and half a step to the right, below and both.
+
+    A neighbour that is not active has the site's own features.
+    """
+    features, table = x.features, x.level.neighbours.parts[0].table
+    itself = torch.arange(len(table), dtype=table.dtype, device=table.device)
+    right, below = (torch.where(table[:, kernel] < len(table), table[:, kernel], itself)
+                    for kernel in NEXT)
+    lower = (features + features[below]) / 2
+    return torch.stack((features, (features + features[right]) / 2,
+                        lower, (lower + lower[right]) / 2))
