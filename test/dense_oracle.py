@@ -35,20 +35,22 @@ def submanifold(x: Tensor, mask: Tensor, kernel: Tensor) -> Tensor:
     return F.conv2d(x * mask, dense_weight(kernel), padding=1) * mask
 
 
-def coarser(mask: Tensor) -> Tensor:
+def coarser(mask: Tensor, padding: int = 0) -> Tensor:
     """Any of the nine inputs."""
-    return F.max_pool2d(mask, 3, 2)
+    return F.max_pool2d(mask, 3, 2, padding)
 
 
-def strided(x: Tensor, mask: Tensor, kernel: Tensor) -> Tensor:
-    return F.conv2d(x * mask, dense_weight(kernel), stride=2) * coarser(mask)
+def strided(x: Tensor, mask: Tensor, kernel: Tensor, padding: int = 0) -> Tensor:
+    out = F.conv2d(x * mask, dense_weight(kernel), stride=2, padding=padding)
+    return out * coarser(mask, padding)
 
 
-def transposed(x: Tensor, mask: Tensor, kernel: Tensor) -> Tensor:
+def transposed(x: Tensor, mask: Tensor, kernel: Tensor, padding: int = 0) -> Tensor:
     """x at `coarser(mask)` -> at mask: the convolution whose gradient `strided` is."""
     weight = dense_weight(kernel).transpose(0, 1)  # (Cin, Cout, dy, dx)
-    out = F.conv_transpose2d(x * coarser(mask), weight, stride=2)
+    out = F.conv_transpose2d(x * coarser(mask, padding), weight, stride=2)
     height, width = mask.shape[2:]
+    out = out[..., padding:, padding:][..., :height, :width]
     return F.pad(out, (0, width - out.shape[3], 0, height - out.shape[2])) * mask
 
 

@@ -36,6 +36,9 @@ class TrainConfig(Settings):
     begin_as: tuple = setting((), 'for each class, the one of the released weights that it begins '
                               "as, where 'backbone' holds a classifier: Cityscapes' names")
     scale: float = setting(0.5, 'network input size / image size', at_least=0.05, at_most=1.0)
+    second_scale: float = setting(0.0, 'of a dense network: a smaller one at which it learns, too, '
+                                  'in part from what it says at the first; 0: none', at_least=0.0,
+                                  at_most=1.0)
     planes: tuple = setting((16, 32, 64, 128), 'channels of the refiner per stage; not of '
                             "extractor 'network'")
     inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel; not of extractor '
@@ -106,6 +109,9 @@ class TrainConfig(Settings):
             if not is_right(value):
                 raise ValueError(f'setting {name!r} must be {expected}, got '
                                  f'{cut(repr(list(value)))}')
+        if self.second_scale and (self.stage != 'dense' or self.second_scale >= self.scale):
+            raise ValueError("setting 'second_scale' must be below 'scale', of stage 'dense', got "
+                             f'{self.second_scale} for {self.scale} and stage {self.stage!r}')
 
 
 def is_size(value: tuple) -> bool:

@@ -63,8 +63,9 @@ def train(config: TrainConfig, folder: str | Path, device: str = 'auto') -> Path
         for part in model.parts().values():
             part.to(own_device)
         weights = class_weights(sources, len(model.card.classes), config.balance)
+        scales = {'second_scale': config.second_scale} if config.stage == 'dense' else {}
         objective = OBJECTIVES[config.stage](model, weights, **split_networks(config, model),
-                                             **teachers(config, model))
+                                             **teachers(config, model), **scales)
         run = Run(config, model, objective.to(own_device), folder, precision)
         check_room(folder, objective.trained, model.parts().values())
         run.resume()

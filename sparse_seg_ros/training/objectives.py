@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sparse_seg_ros.checkpoints import Model
 from sparse_seg_ros.methods.dense import shrink
@@ -34,22 +35,38 @@ class DenseObjective(nn.Module):
     Cross entropy of a network at its own resolution.
 
     With a teacher (Hinton et al. 2015, at temperature 1), half of it is the cross entropy with the
-    teacher's probabilities; images without labels have that half alone.
+    teacher's probabilities; images without labels have that half alone. With a second scale, the
+    loss there is added, for which the network at its own scale is the teacher.
     """
 
-    def __init__(self, model: Model, class_weights: Tensor, teacher: Teacher | None = None):
+    def __init__(self, model: Model, class_weights: Tensor, teacher: Teacher | None = None,
+                 second_scale: float = 0.0):
         super().__init__()
         self.trained, self.scale, self.teacher = model.network, model.card.scale, teacher
+        self.second_scale = second_scale
         self.register_buffer('class_weights', class_weights)
 
     def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
         """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
-        logits = run_padded(self.trained, shrink(images, self.scale)).float()
+        logits = self.predict(images, self.scale)
+        expected = self.teacher(images, logits.shape[-2:]) if self.teacher else None
+        loss = self.compare(logits, labels, expected)
+        if not self.second_scale:
+            return loss
+        small = self.predict(images, self.second_scale)
+        expected = F.interpolate(logits.detach().softmax(1), small.shape[-2:], mode='area')
+        return loss + self.compare(small, labels, expected)
+
+    def predict(self, images: Tensor, scale: float) -> Tensor:
+        """(B, 3, H, W) -> (B, C, h, w)."""
+        return run_padded(self.trained, shrink(images, scale)).float()
+
+    def compare(self, logits: Tensor, labels: Tensor, expected: Tensor | None) -> Tensor:
+        """(B, C, h, w), (B, H, W) ids, (B, C, h, w) probabilities -> scalar loss."""
         labels = sample(labels, logits.shape[-2:])
         loss = mean_cross_entropy(logits, labels.long(), self.class_weights)
-        if self.teacher is None:
+        if expected is None:
             return loss
-        expected = self.teacher(images, logits.shape[-2:])
         return (loss + mean_imitation(logits, expected, is_imitated(labels))) / 2
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import dense_oracle
 import pytest
 import torch
@@ -38,25 +40,32 @@ def sparse_conv(backend, mask, features, kernel):
     return conv(SparseTensor(features, Level(mask), backend), kernel).features
 
 
-def sparse_strided(backend, mask, features, kernel):
-    return conv(SparseTensor(features, Level(mask), backend), kernel, stride=2).features
+def sparse_strided(backend, mask, features, kernel, padding=0):
+    level = Level(mask, padding)
+    return conv(SparseTensor(features, level, backend), kernel, stride=2).features
 
 
-def sparse_inverse(backend, mask, features, kernel):
-    level = Level(mask)
+def sparse_inverse(backend, mask, features, kernel, padding=0):
+    level = Level(mask, padding)
     return inverse_conv(
         SparseTensor(features, level.coarser, backend), kernel, like=level
     ).features
 
 
-def down(mask: torch.Tensor) -> torch.Tensor:
-    return dense_oracle.coarser(mask[:, None].double())[:, 0] > 0
+def down(mask: torch.Tensor, padding: int = 0) -> torch.Tensor:
+    return dense_oracle.coarser(mask[:, None].double(), padding)[:, 0] > 0
+
 
 
 LAYERS = {  # sparse, dense, from mask to input sites, from mask to output sites
     'conv': (sparse_conv, dense_oracle.submanifold, torch.clone, torch.clone),
     'strided': (sparse_strided, dense_oracle.strided, torch.clone, down),
     'inverse': (sparse_inverse, dense_oracle.transposed, down, torch.clone),
+    'padded': (partial(sparse_strided, padding=1), partial(dense_oracle.strided, padding=1),
+               torch.clone, partial(down, padding=1)),
+    'padded inverse': (partial(sparse_inverse, padding=1),
+                       partial(dense_oracle.transposed, padding=1), partial(down, padding=1),
+                       torch.clone),
 }
 
 

@@ -47,11 +47,12 @@ def test_images_of_a_batch_are_not_neighbours():
     assert set(table[2:].flatten().tolist()) == {2, 3, 4}
 
 
+@pytest.mark.parametrize('padding', [0, 1])
 @pytest.mark.parametrize('size', [(3, 3), (7, 8), (10, 13)])
-def test_a_coarser_pixel_is_active_if_any_of_its_nine_inputs_is(size):
+def test_a_coarser_pixel_is_active_if_any_of_its_nine_inputs_is(size, padding):
     mask = some_mask(2, *size)
-    want = dense_oracle.coarser(mask[:, None].float())[:, 0] > 0
-    assert torch.equal(Level(mask).coarser.mask, want)
+    want = dense_oracle.coarser(mask[:, None].float(), padding)[:, 0] > 0
+    assert torch.equal(Level(mask, padding).coarser.mask, want)
 
 
 def test_tables_are_built_once_and_shared():

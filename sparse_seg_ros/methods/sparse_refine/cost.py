@@ -9,11 +9,16 @@ not only on its size.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from sparse_seg_ros.methods.macs import count_module
 from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
 from sparse_seg_ros.methods.sparse_refine.pointnet import PointNet
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
+from sparse_seg_ros.methods.sparse_refine.sparse_network import SparseNetwork, level_of
+from sparse_seg_ros.networks.mobilenet_edgetpu import ENDS
 from sparse_seg_ros.sparse.level import Level
 
 
@@ -25,7 +30,9 @@ def count_macs(refiner: SparseRefiner, selected: Tensor) -> dict[str, int]:
     """
     pixels, extractor, side = int(selected.sum()), refiner.extractor, refiner.parts.side
     sites = selected[:, ::side, ::side]  # one for each block, exact where side divides the size
-    if isinstance(extractor, PointNet):
+    if isinstance(extractor, SparseNetwork):
+        extract = _count_network(extractor, sites)
+    elif isinstance(extractor, PointNet):
         per_image = extractor.join_whole.kernel.numel()
         extract = (_count_weights(extractor) - per_image) * pixels + per_image * len(selected)
     else:
@@ -35,8 +42,9 @@ def count_macs(refiner: SparseRefiner, selected: Tensor) -> dict[str, int]:
     is_gated = isinstance(refiner.ensembler, Ensembler)  # sees the coarse logits once per site
     spared = refiner.ensembler.gate[0].weight.numel() // 2 * (pixels - int(sites.sum())) \
         if is_gated and side > 1 else 0
+    head = 0 if refiner.head is None else _count_weights(refiner.head)
     return {
-        'extract': extract + _count_weights(refiner.head) * int(sites.sum()),
+        'extract': extract + head * int(sites.sum()),
         'ensemble': _count_weights(refiner.ensembler) * pixels - spared,
     }
 
@@ -44,6 +52,41 @@ def count_macs(refiner: SparseRefiner, selected: Tensor) -> dict[str, int]:
 def _count_weights(module: nn.Module) -> int:
     """Count what each pixel is multiplied with in layers that see it by itself."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.ndim == 2)
+
+
+def _count_network(extractor: SparseNetwork, sites: Tensor) -> int:
+    """(B, h, w) bool -> those of the sparse layers, and of the dense ones at stride 16."""
+    network, half = extractor.network, level_of(sites)
+    encoder, levels = network.backbone, (half, half.coarser, half.coarser.coarser)
+    counts = [int(level.mask.sum()) for level in levels]
+    pairs = [count_neighbours(level.mask) for level in levels]
+    total = counts[0] * (_count_convolutions(encoder.stem) + _count_convolutions(network.head))
+    for place, block in enumerate(encoder.blocks[:ENDS[1]]):
+        at = 1 + (place >= ENDS[0])
+        is_first = place in (0, ENDS[0])
+        met = count_strided(F.pad(levels[at - 1].mask, (1,) * 4)) if is_first else pairs[at]
+        total += met * _count_convolutions(block.expand) // 9
+        total += counts[at] * _count_convolutions(block.project)
+    for at, block in zip((2, 1, 0), (*network.smooth, network.join)):
+        for name, times in (('first', pairs[at]), ('second', pairs[at]),
+                            ('shortcut', 9 * counts[at])):
+            total += times * _count_convolutions(getattr(block, name)) // 9
+    for at, lateral in zip((2, 1), network.laterals[1:]):
+        total += counts[at] * _count_convolutions(lateral)
+    batch, height, width = levels[2].mask.shape
+    stages = encoder.blocks[ENDS[1]:]
+    deep = torch.Size((batch, network.widths[-2], height, width))
+    total += count_module(stages, *deep)
+    places = batch * (height // 2) * (width // 2)
+    per_place = (encoder.widen, encoder.local, encoder.join, network.laterals[0],
+                 network.coarse_head)
+    return total + places * sum(map(_count_convolutions, per_place)) \
+        + batch * _count_convolutions(encoder.pooled)
+
+
+def _count_convolutions(module: nn.Module) -> int:
+    """Count the weights of the convolutions in a module."""
+    return sum(part.weight.numel() for part in module.modules() if isinstance(part, nn.Conv2d))
 
 
 def count_neighbours(mask: Tensor) -> int:

@@ -34,7 +34,7 @@ class SparseNetwork(nn.Module):
 
     def __init__(self, num_classes: int):
         super().__init__()
-        self.network = folded(MobileNetEdgeTPU(num_classes))
+        self.network = folded(MobileNetEdgeTPU(num_classes)).requires_grad_(True)
         self.mix = nn.Parameter(torch.full((self.network.widths[-1],), 0.5))
 
     def begin_as(self, network: MobileNetEdgeTPU) -> None:
@@ -48,7 +48,7 @@ class SparseNetwork(nn.Module):
         Logits of the four pixels of each of M sites, in row-major order.
         """
         encoder, (_, _, low_eighth, low_last) = self.network.backbone, maps
-        half = self.stem(image, blocks, low_last.shape[2:])
+        half = self.stem(image, blocks)
         quarter = self.bottlenecks(half, 0, ENDS[0])
         eighth = self.bottlenecks(quarter, *ENDS)
         around = self.network.doubled(low_eighth)
@@ -60,7 +60,7 @@ class SparseNetwork(nn.Module):
         pixels = between(logits.with_features(logits.features.float()))  # (4, N, C)
         return pixels.permute(2, 0, 1).flatten(0, 1)
 
-    def stem(self, image: Tensor, blocks: Blocks, last_hw: torch.Size) -> SparseTensor:
+    def stem(self, image: Tensor, blocks: Blocks) -> SparseTensor:
         """First convolutions, of all pixels around each site: (N, 16)."""
         first, _, second = self.network.backbone.stem
         batch, y, x = blocks.low
@@ -70,10 +70,8 @@ class SparseNetwork(nn.Module):
             batch[:, None, None], rows[:, :, None], columns[:, None, :]]  # (N, dy, dx, 3)
         features = F.relu(F.linear(pixels.flatten(1), first.weight.permute(0, 2, 3, 1).flatten(1),
                                    first.bias))
-        mask = blocks.level.mask
-        padded = [16 * side - have for side, have in zip(last_hw, mask.shape[1:])]
-        level = Level(F.pad(mask, (0, padded[1], 0, padded[0])), padding=1)
-        return SparseTensor(pointwise(features, second), level, backend_of(image.device.type))
+        return SparseTensor(pointwise(features, second), level_of(blocks.level.mask),
+                            backend_of(image.device.type))
 
     def bottlenecks(self, x: SparseTensor, first: int, last: int) -> SparseTensor:
         """Fused inverted bottlenecks; each level down, the sites that have an input."""
@@ -100,6 +98,12 @@ class SparseNetwork(nn.Module):
         above, coarse = said.split(widths, 1)
         joined = residual(half.with_features(torch.cat((above, half.features), 1)), network.join)
         return half.with_features(coarse + pointwise(joined.features, network.head))
+
+
+def level_of(chosen: Tensor) -> Level:
+    """(B, h, w) bool -> the sites, in an image padded as the dense network pads its own."""
+    height, width = (-side % MobileNetEdgeTPU.multiple for side in chosen.shape[1:])
+    return Level(F.pad(chosen, (0, width, 0, height)), padding=1)
 
 
 def convolve(x: SparseTensor, layer: nn.Conv2d) -> SparseTensor:

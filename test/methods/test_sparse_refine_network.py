@@ -1,0 +1,239 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The dense network on selected pixels against itself, dense, with the other pixels at zero.
+
+In float32, as convolutions of single channels take minutes in float64 on a CPU: sums in another
+order differ by some 1e-6 of the largest value, a wrong neighbour by a tenth of it.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+import torch
+from dense_oracle import gather
+from tiny import randomise, street_image, tiny_model
+from torch.nn import functional as F
+
+from sparse_seg_ros.checkpoints import Model, build_model, load_model, save_model
+from sparse_seg_ros.config import MethodConfig
+from sparse_seg_ros.methods.macs import count_network
+from sparse_seg_ros.methods.sparse_refine.blocks import Blocks
+from sparse_seg_ros.methods.sparse_refine.cost import count_macs
+from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
+from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
+from sparse_seg_ros.methods.sparse_refine.sparse_network import SparseNetwork
+from sparse_seg_ros.networks.mobilenet_edgetpu import MobileNetEdgeTPU
+from sparse_seg_ros.zoo import assemble
+
+CLASSES = 5
+
+
+def some_network(seed: int = 0) -> MobileNetEdgeTPU:
+    return randomise(MobileNetEdgeTPU(CLASSES), seed).eval()
+
+
+def some_extractor() -> SparseNetwork:
+    """Return one whose weights are not those of the low resolution."""
+    extractor = SparseNetwork(CLASSES)
+    extractor.begin_as(some_network(1))
+    torch.nn.init.uniform_(extractor.mix, 0.2, 0.8)
+    return extractor
+
+
+def some_input(low=(18, 27), batch=2, density=0.1):
+    """Return an image, blocks of it, and what the dense network gives of half of it."""
+    generator = torch.Generator().manual_seed(2)
+    image = torch.randn(batch, 3, *(2 * side for side in low), generator=generator)
+    seeds = torch.rand(batch, 1, *low, generator=generator) < density / 9
+    chosen = F.max_pool2d(seeds.float(), 3, 1, 1)[:, 0] > 0  # of 3x3 pixels each
+    height, width = (-side % 16 for side in low)
+    small = F.pad(F.avg_pool2d(image, 2), (0, width, 0, height), mode='replicate')
+    with torch.no_grad():
+        maps = some_network().encode(small)
+    return image, Blocks(chosen, tuple(image.shape[2:]), 2), maps
+
+
+def literal(extractor: SparseNetwork, image, chosen, maps):
+    """Return (B, C, 2h, 2w) logits, by dense layers and masks alone."""
+    network, height, width = extractor.network, *chosen.shape[1:]
+    encoder, (padded_h, padded_w) = network.backbone, (16 * side for side in maps[3].shape[2:])
+    image = F.pad(image, (0, 2 * (padded_w - width), 0, 2 * (padded_h - height)))
+    masks = [F.pad(chosen, (0, padded_w - width, 0, padded_h - height))[:, None].float()]
+    for _ in range(2):
+        masks.append(F.max_pool2d(masks[-1], 3, 2, 1))
+    x = half = encoder.stem(image) * masks[0]
+    for place, block in enumerate(encoder.blocks[:8]):
+        x = block(x) * masks[1 + place // 4]
+        quarter = x if place == 3 else quarter if place > 3 else None
+    eighth = x
+    x = encoder.pool(encoder.blocks[8:](torch.where(masks[2] > 0, x, network.doubled(maps[2]))))
+    low, mix = network.doubled(maps[3]), extractor.mix[:, None, None]
+    last = (1 - mix) * low + mix * x
+    y = network.laterals[0](last)
+    for skip, lateral, smooth, mask in zip((eighth, quarter), network.laterals[1:],
+                                           network.smooth, masks[:0:-1]):
+        y = block_of(smooth, F.relu(lateral(skip) + network.doubled(y)) * mask, mask)
+    y = block_of(network.join, torch.cat((network.doubled(y) * masks[0], half), 1), masks[0])
+    coarse = network.coarse_head(last)
+    for _ in range(3):
+        coarse = network.doubled(coarse)
+    logits = coarse + network.head(y)
+    right, below = following(logits, masks[0], 3), following(logits, masks[0], 2)
+    corner = following(below, masks[0], 3)
+    pixels = torch.stack((logits, (logits + right) / 2, (logits + below) / 2,
+                          (logits + right + below + corner) / 4), 2)
+    return F.pixel_shuffle(pixels.flatten(1, 2), 2)[..., :2 * height, :2 * width]
+
+
+def block_of(block, x, mask):
+    y = block.second(F.relu(block.first(x)) * mask)
+    return F.relu(block.shortcut(x) + y) * mask
+
+
+def following(x, mask, axis):
+    """Return the next site's values, and a site's own where that one is not active."""
+    def shifted(values):
+        last = values.shape[axis] - 1
+        return torch.cat((values.narrow(axis, 1, last), values.narrow(axis, last, 1)), axis)
+    return torch.where(shifted(mask) > 0, shifted(x), x)
+
+
+def assert_near(got: torch.Tensor, want: torch.Tensor):
+    torch.testing.assert_close(got, want, rtol=0, atol=1e-4 * float(want.detach().abs().max()) + 1e-9)
+
+
+def of_pixels(said: torch.Tensor) -> torch.Tensor:
+    """(C * 4, M) -> (4 * M, C), in the order of `Blocks.flat`."""
+    return said.unflatten(0, (CLASSES, 4)).flatten(1).t()
+
+
+@pytest.mark.parametrize('density', [0.0, 0.02, 0.3, 1.0])
+def test_it_equals_the_dense_network_with_masks(density):
+    extractor, (image, blocks, maps) = some_extractor(), some_input(density=density)
+    if density == 1:
+        blocks = Blocks(torch.ones_like(blocks.level.mask), blocks.size_hw, 2)
+    said = of_pixels(extractor(image, blocks, maps))
+    want = literal(extractor, image, blocks.level.mask, maps)
+    want = want.movedim(1, -1).flatten(0, 2)[blocks.flat]
+    assert said.shape == want.shape
+    if len(want):
+        assert_near(said, want)
+
+
+def test_without_gradients_it_says_the_same():
+    extractor, given = some_extractor(), some_input()
+    want = extractor(*given).detach()
+    with torch.inference_mode():
+        assert_near(extractor(*given), want)
+
+
+def test_where_all_is_selected_and_mixed_in_it_is_the_dense_network():
+    extractor, (image, blocks, maps) = some_extractor(), some_input((32, 48))
+    torch.nn.init.ones_(extractor.mix)
+    blocks = Blocks(torch.ones_like(blocks.level.mask), blocks.size_hw, 2)
+    want = some_network(1)(image).movedim(1, -1).flatten(0, 2)[blocks.flat]
+    assert_near(of_pixels(extractor(image, blocks, maps)), want)
+
+
+def test_gradients_are_those_of_the_dense_network_with_masks():
+    extractor, (image, blocks, maps) = some_extractor(), some_input()
+    said = of_pixels(extractor(image, blocks, maps))
+    want = literal(extractor, image, blocks.level.mask, maps)
+    want = want.movedim(1, -1).flatten(0, 2)[blocks.flat]
+    weights = list(extractor.parameters())
+    slope = torch.randn(said.shape, dtype=said.dtype)
+    for got, expected in zip(torch.autograd.grad(said, weights, slope),
+                             torch.autograd.grad(want, weights, slope)):
+        assert_near(got, expected)
+
+
+def test_images_of_a_batch_change_nothing_for_each_other():
+    extractor, (image, blocks, maps) = some_extractor(), some_input()
+    together = of_pixels(extractor(image, blocks, maps))
+    whole = torch.zeros(image[:, 0].numel(), CLASSES)
+    for index in range(2):
+        one = Blocks(blocks.level.mask[index:index + 1], blocks.size_hw, 2)
+        said = of_pixels(extractor(image[index:index + 1], one, [
+            part[index:index + 1] for part in maps]))
+        whole[one.flat + index * image[0, 0].numel()] = said.detach()
+    assert_near(together, whole[blocks.flat])
+
+
+def refining(scale: float = 0.5, **card) -> Model:
+    """Return a model with such a refiner, which begins as its network."""
+    torch.manual_seed(0)
+    model = tiny_model(network='mobilenet_edgetpu', mean=(128.,) * 3, std=(128.,) * 3, scale=scale,
+                       planes=(16, 24, 40, 128), inputs=('rgb',), extractor='network', **card)
+    model.refiner.extractor.begin_as(model.network)
+    return model
+
+
+@pytest.mark.parametrize('size', [(64, 96), (61, 83), (17, 130)])
+@pytest.mark.parametrize('scale', [0.5, 0.25, 0.3])
+def test_images_of_any_size_and_scale(size, scale):
+    segment = assemble(refining(scale), MethodConfig(scale=scale), 'cpu', 'fp32', {})
+    segment.alpha = 1.5
+    seen = segment(street_image(128, 160)[:size[0], :size[1]])
+    assert seen.labels.shape == seen.uncertainty.shape == seen.refined.shape == size
+    macs = segment.method.count_macs(size, torch.from_numpy(seen.refined)[None])
+    assert min(macs.values()) > 0
+
+
+def test_files_keep_it(tmp_path):
+    model = refining()
+    save_model(model, tmp_path / 'model.safetensors')
+    again = load_model(tmp_path / 'model.safetensors')
+    for key, tensor in model.refiner.state_dict().items():
+        assert torch.equal(again.refiner.state_dict()[key], tensor)
+
+
+def test_other_networks_are_refused():
+    with pytest.raises(ValueError, match='needs the network mobilenet_edgetpu, got .compact.'):
+        build_model(replace(refining().card, network='compact'))
+
+
+def test_an_image_of_another_size_is_refused():
+    model = refining()
+    method = SparseRefine(model.network, model.refiner, 0.5)
+    logits, features = method.coarse(torch.zeros(1, 3, 64, 64))
+    with pytest.raises(ValueError, match='must be 2 times as large as the logits'):
+        model.refiner(torch.zeros(1, 3, 60, 64), logits, features=features)
+    with pytest.raises(ValueError, match="maps of its dense network's encoder"):
+        model.refiner(torch.zeros(1, 3, 64, 64), logits, features=replace(features, maps=()))
+
+
+def test_a_step_of_training_moves_every_weight():
+    model = refining()
+    model.refiner.requires_grad_(True)
+    method = SparseRefine(model.network, model.refiner, 0.5)
+    image = torch.randn(1, 3, 64, 96)
+    logits, features = method.coarse(image)
+    seen = model.refiner(image, logits, nullcontext, features)
+    refinement_loss(seen, torch.randint(0, 11, (1, 64, 96)).to(torch.uint8)).backward()
+    still = [name for name, part in model.refiner.named_parameters() if part.grad is None]
+    assert not still
+
+
+def test_all_selected_costs_little_less_than_the_dense_network():
+    """Borders have fewer pairs than a convolution that multiplies its padding."""
+    model = refining()
+    counted = count_macs(model.refiner, torch.ones(1, 256, 512, dtype=torch.bool))['extract']
+    dense = count_network(model.network, 1.0, (256, 512))
+    assert 0.97 * dense < counted <= dense
+
+
+def test_nothing_selected_costs_the_dense_stage_at_stride_16():
+    model, size = refining(), (256, 512)
+    counted = count_macs(model.refiner, torch.zeros(1, *size, dtype=torch.bool))['extract']
+    assert 0 < counted < 0.3 * count_network(model.network, 1.0, size)
+
+
+def test_gathered_rows_are_those_of_the_mask():
+    """The oracle above orders pixels as `Blocks` does."""
+    image, blocks, _ = some_input((8, 8), batch=1, density=0.5)
+    values = image[:, :1]
+    assert set(gather(values, blocks.selected)[:, 0].tolist()) == set(
+        values.flatten()[blocks.flat].tolist())
