@@ -18,7 +18,7 @@ from sparse_seg_ros.engines import activation
 from sparse_seg_ros.engines.activation import Job
 from sparse_seg_ros.engines.cache import default_folder
 from sparse_seg_ros.engines.contract import Shape
-from sparse_seg_ros.engines.network import EngineNetwork
+from sparse_seg_ros.engines.network import EngineNetwork, with_maps_for
 from sparse_seg_ros.engines.with_torch import TorchEngine
 from sparse_seg_ros.networks import padded_size
 from sparse_seg_ros.networks.images import shrunk_hw
@@ -100,7 +100,7 @@ def on_torch(network: nn.Module, device: str) -> DenseStage:
 
 def on_torch_compile(network: nn.Module, config: MethodConfig, jobs: list[Job]) -> DenseStage:
     """Compile the network for its sizes now, not at the first frame."""
-    engine = TorchEngine(network, jobs[0].device, jobs[0].precision, is_compiled=True)
+    engine = TorchEngine(jobs[0].network, jobs[0].device, jobs[0].precision, is_compiled=True)
     with torch.inference_mode():
         for job in jobs:
             engine(torch.zeros(job.shape, device=job.device))
@@ -125,7 +125,8 @@ def list_jobs(model: Model, config: MethodConfig, device: str, precision: str) -
     if config.engine in activation.ADAPTERS:
         precision = activation.choose_precision(config.engine, precision, device)
     folder = Path(config.engine_folder) if config.engine_folder else default_folder()
-    return [Job(model.network, config.engine, dense_shape(model.network, size_hw, config.scale),
+    network = with_maps_for(model.refiner, model.network)
+    return [Job(network, config.engine, dense_shape(model.network, size_hw, config.scale),
                 precision, device, model.card.mean, model.card.std, folder)
             for size_hw in sizes_of(config)]
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from sparse_seg_ros.dense_stage import dense_shape
 from sparse_seg_ros.engines.activation import Job, activate, choose_precision
+from sparse_seg_ros.engines.network import with_maps_for
 from sparse_seg_ros.segmenter import Segmenter
 
 
@@ -37,5 +38,6 @@ def engine_job(segment: Segmenter, folder: str | Path, engine: str, size_hw: tup
     if batch < 1:
         raise ValueError(f'batch must be at least 1, got {batch}')
     mean, std = (tuple(values.flatten().tolist()) for values in (segment.mean, segment.std))
+    network = with_maps_for(getattr(segment.method, 'refiner', None), network)
     return Job(network, engine, dense_shape(network, size_hw, segment.method.scale, batch),
                choose_precision(engine, precision, device), device, mean, std, Path(folder))

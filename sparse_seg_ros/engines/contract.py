@@ -4,18 +4,23 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, Union
 
 import torch
 from torch import Tensor
 
 Shape = tuple[int, int, int, int]  # (B, 3, h, w)
+LOGITS, MAP = 'logits', 'map_{}'  # names of what an engine returns
+Said = Union[Tensor, tuple[Tensor, ...]]
 DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
 
 
 class Engine(Protocol):
     """
     A dense network, built for images of one shape: (B, 3, h, w) -> (B, C, h', w') logits.
+
+    One of a network that also returns maps returns a tuple: logits, maps.
 
     Takes float32 and returns float32 on the same device, whatever it computes in. shape: what it
     was built for; about: engine, version, provider and precision in words.
@@ -24,8 +29,19 @@ class Engine(Protocol):
     shape: Shape
     about: str
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Tensor) -> Said:
         """(B, 3, h, w) float32 normalised -> (B, C, h', w') float32 logits, same device."""
+
+
+def parts_of(said: Said) -> tuple[Tensor, ...]:
+    """What an engine or a network returned -> logits, and maps if there are any."""
+    return (said,) if isinstance(said, Tensor) else tuple(said)
+
+
+def said_of(parts: Sequence[Tensor]) -> Said:
+    """Logits, and maps if there are any -> what an engine returns: float32."""
+    parts = tuple(part.float() for part in parts)
+    return parts[0] if len(parts) == 1 else parts
 
 
 def check_shape(about: str, expected: Shape, images: Tensor) -> None:

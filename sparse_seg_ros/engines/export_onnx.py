@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from sparse_seg_ros.engines import with_onnxruntime
-from sparse_seg_ros.engines.contract import DTYPES, Shape
+from sparse_seg_ros.engines.contract import DTYPES, LOGITS, MAP, Said, Shape, parts_of, said_of
 from sparse_seg_ros.engines.operators import check_operators
 from sparse_seg_ros.engines.self_check import Agreement, Reference, SelfCheckError, compare
 
@@ -44,8 +44,8 @@ class Typed(nn.Module):
             if hasattr(module, 'set_attn_implementation'):  # of transformers
                 module.set_attn_implementation('eager')  # the fused one cannot be traced in Swin
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network(images.to(self.dtype)).float()
+    def forward(self, images: Tensor) -> Said:
+        return said_of(parts_of(self.network(images.to(self.dtype))))
 
 
 def export(network: nn.Module, path: Path, shape: Shape, precision: str,
@@ -95,12 +95,15 @@ def match_weights(model: Any) -> None:
 def trace(network: nn.Module, shape: Shape, opset: int) -> Any:
     """Network, (B, 3, h, w) -> torch.onnx.ONNXProgram, constants folded."""
     onnxscript_opset()
+    with torch.device('meta'):
+        count = len(parts_of(copy.deepcopy(network).to('meta')(torch.empty(shape))))
+    names = [LOGITS, *(MAP.format(index) for index in range(1, count))]
     try:
         with warnings.catch_warnings(), only_errors('torch.onnx', 'onnxscript'):
             warnings.simplefilter('ignore')
             return torch.onnx.export(
                 network, (torch.zeros(shape),), dynamo=True, verbose=False, optimize=True,
-                opset_version=opset, input_names=['images'], output_names=['logits'],
+                opset_version=opset, input_names=['images'], output_names=names,
                 custom_translation_table={
                     torch.ops.aten._adaptive_avg_pool2d.default: average_onto_grid,
                     torch.ops.aten.sigmoid.default: exact_sigmoid})
@@ -187,7 +190,7 @@ def verify(network: nn.Module, path: Path, shape: Shape, precision: str,
             path = Path(folder) / 'fp32.onnx'
             write(network, path, shape, 'fp32')
             engine = with_onnxruntime.load(path, 'cpu', shape, 'fp32')
-    logits = engine(reference.images)[..., ::reference.step, ::reference.step]
+    logits = parts_of(engine(reference.images))[0][..., ::reference.step, ::reference.step]
     agreement = compare(logits, reference.logits)
     if not agreement.labels >= LEAST_AGREEMENT:
         raise SelfCheckError(f'the exported ONNX file was removed: {agreement}, needed: '

@@ -1,15 +1,16 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What methods are given in place of a network: its engines, and its attributes."""
+"""What methods are given in place of a network: its engines, and its attributes. And its maps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from sparse_seg_ros.engines.contract import Engine, describe
+from sparse_seg_ros.engines.contract import Engine, describe, parts_of
+from sparse_seg_ros.networks.features import run_with_features
 
 ATTRIBUTES = ('stride', 'multiple', 'num_classes', 'mean', 'std')
 
@@ -29,13 +30,35 @@ class EngineNetwork:
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) -> (B, C, h', w') logits; ValueError for a shape without engine."""
+        return self.with_maps(images)[0]
+
+    def with_maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, h, w) -> logits, and what else the engines return."""
         engine = self.by_shape.get(tuple(images.shape))
         if engine is None:
             raise ValueError(
                 f"{self.about} was built for images of {', '.join(self.sizes)}, and this one "
                 f'makes {describe(tuple(images.shape))}; add its size to engine_sizes in the '
                 'method YAML (and build it beforehand: sparse_seg export YAML --engine ...)')
-        return engine(images)
+        return parts_of(engine(images))
+
+
+class WithMaps(nn.Module):
+    """A network whose engines return the maps of its encoder, too: (logits, maps)."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+        copy_attributes(network, self)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        logits, features = run_with_features(self.network, images)
+        return logits, *features.maps
+
+
+def with_maps_for(refiner: nn.Module | None, network: nn.Module) -> nn.Module:
+    """Return a network as engines run it: with its maps, where a refiner asks for them."""
+    return WithMaps(network) if getattr(refiner, 'is_network', False) else network
 
 
 def copy_attributes(network: Any, other: Any) -> None:

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sparse_seg_ros.data.street import SMALLEST_PIXELS, street_frames
-from sparse_seg_ros.engines.contract import Shape
+from sparse_seg_ros.engines.contract import Said, Shape, parts_of
 
 SEED = 5
 MOST_PIXELS = 1 << 16  # of the logits that are stored: a regular grid of them
@@ -80,7 +80,7 @@ def make_images(shape: Shape, mean: tuple[float, ...], std: tuple[float, ...]) -
 def make_reference(network: nn.Module, images: Tensor) -> Reference:
     """Run the network in float32 where it is -> what an engine of it must say."""
     device = next(network.parameters()).device
-    logits = network(images.to(device)).float().cpu()
+    logits = parts_of(network(images.to(device)))[0].float().cpu()
     step = 1
     while logits[:, 0, ::step, ::step].numel() > MOST_PIXELS:
         step += 1
@@ -111,11 +111,11 @@ def compare(logits: Tensor, expected: Tensor) -> Agreement:
                      difference.max().item(), ties.max().item() if len(ties) else 0.0)
 
 
-def check(engine: Callable[[Tensor], Tensor], reference: Reference, device: str,
+def check(engine: Callable[[Tensor], Said], reference: Reference, device: str,
           precision: str) -> Agreement:
     """Run an engine on the stored images; SelfCheckError unless it agrees with the logits."""
     with torch.inference_mode():
-        logits = engine(reference.images.to(device)).float().cpu()
+        logits = parts_of(engine(reference.images.to(device)))[0].float().cpu()
     agreement = compare(logits[..., ::reference.step, ::reference.step], reference.logits)
     if not (agreement.labels >= LEAST_AGREEMENT[precision] and
             agreement.mean_difference <= MOST_DIFFERENCE[precision]):  # also if not a number

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparse_seg_ros.engines.contract import Shape, check_shape
+from sparse_seg_ros.engines.contract import Said, Shape, check_shape, said_of
 
 SUFFIX = '.onnx'
 PRECISIONS = ('fp32', 'fp16')
@@ -111,24 +111,27 @@ class OnnxRuntimeEngine:
 
     def __init__(self, session: Any, device: str, shape: Shape, about: str):
         self.session, self.device, self.shape, self.about = session, device, shape, about
-        self.input, self.output = session.get_inputs()[0], session.get_outputs()[0]
+        self.input, self.outputs = session.get_inputs()[0], session.get_outputs()
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """(B, 3, h, w) -> (B, C, h', w')."""
+    def __call__(self, images: Tensor) -> Said:
+        """(B, 3, h, w) -> (B, C, h', w'), and maps if the network returns some."""
         check_shape(self.about, self.shape, images)
         images = images.float().contiguous()
         if self.device.startswith('cuda'):
             return self.run_on_cuda(images)
-        logits, = self.session.run([self.output.name], {self.input.name: images.numpy()})
-        return torch.from_numpy(logits)
+        results = self.session.run([item.name for item in self.outputs],
+                                   {self.input.name: images.numpy()})
+        return said_of([torch.from_numpy(result) for result in results])
 
-    def run_on_cuda(self, images: Tensor) -> Tensor:
+    def run_on_cuda(self, images: Tensor) -> Said:
         """Run on torch's memory and stream."""
-        logits = torch.empty(self.output.shape, dtype=torch.float32, device=images.device)
+        results = [torch.empty(item.shape, dtype=torch.float32, device=images.device)
+                   for item in self.outputs]
         binding = self.session.io_binding()
         for bind, item, tensor in ((binding.bind_input, self.input, images),
-                                   (binding.bind_output, self.output, logits)):
+                                   *((binding.bind_output, item, result)
+                                     for item, result in zip(self.outputs, results))):
             bind(item.name, 'cuda', images.device.index or 0, np.float32, tuple(tensor.shape),
                  tensor.data_ptr())
         self.session.run_with_iobinding(binding)
-        return logits
+        return said_of(results)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from sparse_seg_ros.engines.cache import write_whole
-from sparse_seg_ros.engines.contract import Shape, check_shape
+from sparse_seg_ros.engines.contract import LOGITS, Said, Shape, check_shape, said_of
 
 LOG = logging.getLogger(__name__)
 SUFFIX = '.plan'
@@ -137,18 +137,20 @@ class TensorRTEngine:
         self.shape, self.about = shape, about
         names = [plan.get_tensor_name(index) for index in range(plan.num_io_tensors)]
         is_input = [plan.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names]
-        self.input, self.output = names[is_input.index(True)], names[is_input.index(False)]
+        self.input = names[is_input.index(True)]
+        self.outputs = sorted((name for name, is_in in zip(names, is_input) if not is_in),
+                              key=lambda name: (name != LOGITS, name))
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """(B, 3, h, w) -> (B, C, h', w'), on torch's current stream, without a copy."""
+    def __call__(self, images: Tensor) -> Said:
+        """(B, 3, h, w) -> (B, C, h', w'), and maps, on torch's current stream, without a copy."""
         check_shape(self.about, self.shape, images)
         images = images.float().contiguous()
         self.context.set_input_shape(self.input, tuple(images.shape))
-        logits = torch.empty(tuple(self.context.get_tensor_shape(self.output)),
-                             dtype=torch.float32, device=images.device)
-        self.context.set_tensor_address(self.input, images.data_ptr())
-        self.context.set_tensor_address(self.output, logits.data_ptr())
+        results = [torch.empty(tuple(self.context.get_tensor_shape(name)), dtype=torch.float32,
+                               device=images.device) for name in self.outputs]
+        for name, tensor in zip((self.input, *self.outputs), (images, *results)):
+            self.context.set_tensor_address(name, tensor.data_ptr())
         stream = torch.cuda.current_stream(images.device).cuda_stream
         if not self.context.execute_async_v3(stream):
             raise RuntimeError(f'{self.about} failed to run; its own messages are above')
-        return logits
+        return said_of(results)

@@ -13,7 +13,7 @@ import logging
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.engines.contract import DTYPES
+from sparse_seg_ros.engines.contract import DTYPES, Said, parts_of
 from sparse_seg_ros.engines.network import copy_attributes
 
 LOG = logging.getLogger(__name__)
@@ -42,14 +42,22 @@ class TorchEngine:
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 3, h, w) -> (B, C, h', w')."""
+        return self.with_maps(images)[0]
+
+    def with_maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, h, w) -> logits, and what else the network returns."""
+        return tuple(part.float() for part in parts_of(self.run(images)))
+
+    def run(self, images: Tensor) -> Said:
+        """(B, 3, h, w) -> what the network returns."""
         with torch.autocast(self.device_type, DTYPES[self.precision],
                             enabled=self.precision != 'fp32'):
             if self.compiled is not None:
                 try:
-                    return self.compiled(images).float()
+                    return self.compiled(images)
                 except RuntimeError as error:  # of the compiler; a real one comes again below
                     self.failure = str(error).strip().partition('\n')[0]
                     self.compiled = None
                     LOG.warning('torch.compile failed (%s); the network runs eagerly, without '
                                 'it: engine: torch', self.failure)
-            return self.network(images).float()
+            return self.network(images)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +27,12 @@ class Features:
 
     values: (B, F, h', w'). rows: (h,) int64, the row of values nearest to each row of logits;
     columns: (w,) likewise. maps: (B, Ci, hi, wi) each, what the encoder gives of the padded
-    images; none where the network names no encoder.
+    images: the last two; none where the network names no encoder. An engine gives maps alone.
     """
 
-    values: Tensor
-    rows: Tensor
-    columns: Tensor
+    values: Tensor | None
+    rows: Tensor | None
+    columns: Tensor | None
     maps: tuple[Tensor, ...] = ()
 
     def at(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
@@ -45,18 +46,35 @@ class Features:
 
 def run_with_features(network: nn.Module, images: Tensor) -> tuple[Tensor, Features]:
     """(B, 3, h, w) normalised -> (B, C, h, w) logits as of `run_padded`, last features."""
+    if hasattr(network, 'with_maps'):
+        listener = Listener(network)
+        return run_padded(listener, images), Features(None, None, None, listener.maps)
     given, maps = [], []
     with ExitStack() as hooks:
         hooks.enter_context(classifier_of(network).register_forward_pre_hook(
             lambda _, args: given.append(args[0])))
         if hasattr(network, 'encoder'):
             hooks.enter_context(network.get_submodule(network.encoder).register_forward_hook(
-                lambda _, args, result: maps.extend(result)))
+                lambda _, args, result: maps.extend(result[-2:])))
         logits = run_padded(network, images)
     values, = given
     rows, columns = (nearest_places(network, side, have).to(values.device)
                      for side, have in zip(images.shape[-2:], values.shape[-2:]))
     return logits, Features(values, rows, columns, tuple(maps))
+
+
+class Listener:
+    """Calls an engine and keeps the maps that it returns beside the logits."""
+
+    def __init__(self, network: Any):
+        self.network, self.maps = network, ()
+        self.multiple, self.stride = network.multiple, network.stride
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, 3, h, w) -> logits."""
+        logits, *maps = self.network.with_maps(images)
+        self.maps = tuple(maps)
+        return logits
 
 
 def nearest_places(network: nn.Module, side: int, have: int) -> Tensor:

@@ -43,11 +43,11 @@ class SparseNetwork(nn.Module):
 
     def forward(self, image: Tensor, blocks: Blocks, maps: tuple[Tensor, ...]) -> Tensor:
         """
-        (B, 3, 2h, 2w) image, chosen of (B, h, w), maps of its low resolution -> (C * 4, M).
+        (B, 3, 2h, 2w) image, chosen of (B, h, w), maps at strides 8 and 16 of its low resolution -> (C * 4, M).
 
         Logits of the four pixels of each of M sites, in row-major order.
         """
-        encoder, (_, _, low_eighth, low_last) = self.network.backbone, maps
+        encoder, (low_eighth, low_last) = self.network.backbone, maps
         half = self.stem(image, blocks)
         quarter = self.bottlenecks(half, 0, ENDS[0])
         eighth = self.bottlenecks(quarter, *ENDS)
