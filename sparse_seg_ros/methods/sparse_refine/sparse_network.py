@@ -63,13 +63,8 @@ class SparseNetwork(nn.Module):
     def stem(self, image: Tensor, blocks: Blocks) -> SparseTensor:
         """First convolutions, of all pixels around each site: (N, 16)."""
         first, _, second = self.network.backbone.stem
-        batch, y, x = blocks.low
-        steps = torch.arange(3, device=image.device)
-        rows, columns = 2 * y[:, None] + steps, 2 * x[:, None] + steps
-        pixels = F.pad(image, (1, 1, 1, 1)).movedim(1, -1)[
-            batch[:, None, None], rows[:, :, None], columns[:, None, :]]  # (N, dy, dx, 3)
-        features = F.relu(F.linear(pixels.flatten(1), first.weight.permute(0, 2, 3, 1).flatten(1),
-                                   first.bias))
+        weight = first.weight.permute(0, 2, 3, 1).flatten(1)
+        features = F.relu(F.linear(windows(image, blocks), weight, first.bias))
         return SparseTensor(pointwise(features, second), level_of(blocks.level.mask),
                             backend_of(image.device.type))
 
@@ -98,6 +93,17 @@ class SparseNetwork(nn.Module):
         above, coarse = said.split(widths, 1)
         joined = residual(half.with_features(torch.cat((above, half.features), 1)), network.join)
         return half.with_features(coarse + pointwise(joined.features, network.head))
+
+
+def windows(image: Tensor, blocks: Blocks) -> Tensor:
+    """(B, 3, 2h, 2w) -> (N, 27): the 3x3 pixels around the first of each block, channels last."""
+    batch, y, x = blocks.low
+    wide = F.pad(image, (1, 1, 1, 1)).movedim(1, -1).contiguous()  # (B, H, W, 3)
+    count, height, width, _ = wide.shape
+    triples = wide.as_strided((count * height * width - 2, 9), (3, 1))  # three pixels of a row
+    corners = (batch * height + 2 * y) * width + 2 * x
+    steps = torch.arange(3, device=image.device) * width
+    return triples[(corners[:, None] + steps).flatten()].view(len(corners), 27)
 
 
 def level_of(chosen: Tensor) -> Level:
