@@ -37,11 +37,17 @@ class Features:
 
     def at(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """(N,) each, pixels of the logits -> (N, F)."""
-        return self.values.movedim(1, -1)[batch, self.rows[y], self.columns[x]]
+        return self.given().movedim(1, -1)[batch, self.rows[y], self.columns[x]]
 
     def magnitude(self) -> Tensor:
         """(B, h, w) L2 norm."""
-        return self.values.float().norm(dim=1)[:, self.rows][:, :, self.columns]
+        return self.given().float().norm(dim=1)[:, self.rows][:, :, self.columns]
+
+    def given(self) -> Tensor:
+        """Return the values; ValueError where an engine has kept them to itself."""
+        if self.values is None:
+            raise ValueError('an engine gives no last features of a network; set engine: torch')
+        return self.values
 
 
 def run_with_features(network: nn.Module, images: Tensor) -> tuple[Tensor, Features]:

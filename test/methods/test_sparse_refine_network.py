@@ -52,14 +52,14 @@ def some_input(low=(18, 27), batch=2, density=0.1):
     height, width = (-side % 16 for side in low)
     small = F.pad(F.avg_pool2d(image, 2), (0, width, 0, height), mode='replicate')
     with torch.no_grad():
-        maps = some_network().encode(small)
+        maps = some_network().encode(small)[-2:]
     return image, Blocks(chosen, tuple(image.shape[2:]), 2), maps
 
 
 def literal(extractor: SparseNetwork, image, chosen, maps):
     """Return (B, C, 2h, 2w) logits, by dense layers and masks alone."""
     network, height, width = extractor.network, *chosen.shape[1:]
-    encoder, (padded_h, padded_w) = network.backbone, (16 * side for side in maps[3].shape[2:])
+    encoder, (padded_h, padded_w) = network.backbone, (16 * side for side in maps[1].shape[2:])
     image = F.pad(image, (0, 2 * (padded_w - width), 0, 2 * (padded_h - height)))
     masks = [F.pad(chosen, (0, padded_w - width, 0, padded_h - height))[:, None].float()]
     for _ in range(2):
@@ -69,8 +69,8 @@ def literal(extractor: SparseNetwork, image, chosen, maps):
         x = block(x) * masks[1 + place // 4]
         quarter = x if place == 3 else quarter if place > 3 else None
     eighth = x
-    x = encoder.pool(encoder.blocks[8:](torch.where(masks[2] > 0, x, network.doubled(maps[2]))))
-    low, mix = network.doubled(maps[3]), extractor.mix[:, None, None]
+    x = encoder.pool(encoder.blocks[8:](torch.where(masks[2] > 0, x, network.doubled(maps[0]))))
+    low, mix = network.doubled(maps[1]), extractor.mix[:, None, None]
     last = (1 - mix) * low + mix * x
     y = network.laterals[0](last)
     for skip, lateral, smooth, mask in zip((eighth, quarter), network.laterals[1:],

@@ -83,7 +83,7 @@ class SparseNetwork(nn.Module):
         context, *laterals = (pair[0] for pair in network.laterals)
         widths = context.out_channels, network.num_classes
         said = network.doubled(torch.cat((context(last), network.coarse_head(last)), 1))
-        said = said.movedim(1, -1).flatten(0, 2)[eighth.level.flat]
+        said = said.movedim(1, -1).flatten(0, 2)[eighth.level.flat].to(eighth.features.dtype)
         for skip, lateral, smooth, finer in zip((eighth, quarter), laterals, network.smooth,
                                                 (quarter.level, half.level)):
             above, coarse = said.split(widths, 1)
@@ -142,9 +142,9 @@ def pointwise(features: Tensor, layer: nn.Conv2d) -> Tensor:
 
 def put(x: SparseTensor, around: Tensor) -> Tensor:
     """(N, F) written over (B, F, H, W), at the sites of their level."""
-    wide = around.movedim(1, -1)  # (B, H, W, F)
+    wide = around.to(x.features.dtype).movedim(1, -1)  # (B, H, W, F)
     return wide.flatten(0, 2).index_copy(
-        0, x.level.flat, x.features.to(around.dtype)).view_as(wide).movedim(-1, 1)
+        0, x.level.flat, x.features).view_as(wide).movedim(-1, 1)
 
 
 def doubled(x: SparseTensor, finer: Level) -> Tensor:
