@@ -55,7 +55,7 @@ def build_model(card: ModelCard) -> Model:
     """Card -> the model it describes, with fresh weights, in evaluation mode."""
     from sparse_seg_ros.methods.patch_refine.refiner import PatchRefiner
     from sparse_seg_ros.methods.point_rend.head import PointHead
-    from sparse_seg_ros.methods.sparse_refine.parts import Parts
+    from sparse_seg_ros.methods.sparse_refine.parts import Parts, block_side
     from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
     network = (pretrained.from_config(card.network_config) if card.network_config else
                build_network(card.network, len(card.classes))).eval()
@@ -68,24 +68,10 @@ def build_model(card: ModelCard) -> Model:
         refiner = PatchRefiner(classes, card.planes, card.alpha_nats, card.inputs, card.patch)
     else:
         channels = count_features(network) if 'features' in card.inputs else 0
-        parts = Parts(card.selector, card.extractor, card.ensembler, channels, block_side(card))
+        side = block_side(card.network, card.extractor, card.scale)
+        parts = Parts(card.selector, card.extractor, card.ensembler, channels, side)
         refiner = SparseRefiner(classes, card.planes, card.alpha_nats, card.inputs, parts=parts)
     return Model(card, network, refiner.eval())
-
-
-def block_side(card: ModelCard) -> int:
-    """Card -> side of the blocks that its refiner sees; ValueError where there are none such."""
-    from sparse_seg_ros.methods.sparse_refine.sparse_network import SIDE
-    if card.extractor == 'network' and card.network != 'mobilenet_edgetpu':
-        raise ValueError("extractor 'network' needs the network mobilenet_edgetpu, got "
-                         f'{card.network!r}; take the extractor blocks')
-    if card.extractor != 'blocks':
-        return SIDE if card.extractor == 'network' else 1
-    scale, side = card.scale, round(1 / card.scale)
-    if abs(side * scale - 1) > 0.01:
-        raise ValueError("extractor 'blocks' needs a scale of 1/2, 1/3, 1/4 and so on, got "
-                         f'{scale}; change scale, or take the extractor unet')
-    return side
 
 
 def save_model(model: Model, path: str | Path, dtype: torch.dtype = torch.float32) -> None:

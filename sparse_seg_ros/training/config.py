@@ -36,13 +36,13 @@ class TrainConfig(Settings):
     begin_as: tuple = setting((), 'for each class, the one of the released weights that it begins '
                               "as, where 'backbone' holds a classifier: Cityscapes' names")
     scale: float = setting(0.5, 'network input size / image size', at_least=0.05, at_most=1.0)
-    second_scale: float = setting(0.0, 'of a dense network: a smaller one at which it learns, too, '
-                                  'in part from what it says at the first; 0: none', at_least=0.0,
-                                  at_most=1.0)
+    second_scale: float = setting(0.0, 'of a dense network: a smaller one at which it learns, '
+                                  'too, in part from what it says at the first; 0: none',
+                                  at_least=0.0, at_most=1.0)
     planes: tuple = setting((16, 32, 64, 128), 'channels of the refiner per stage; not of '
                             "extractor 'network'")
-    inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel; not of extractor '
-                            "'network'")
+    inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel; not of '
+                            "extractor 'network'")
     patch: int = setting(256, 'of patch_refine: side of its patches, pixels', at_least=1)
     selector: str = setting('entropy', 'what alpha is a score of', choices=SELECTORS)
     extractor: str = setting('unet', 'kind of extractor; blocks: a site for each low-resolution '

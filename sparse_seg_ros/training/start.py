@@ -55,14 +55,19 @@ def start_model(config: TrainConfig) -> Model:
     elif gives_backbone:
         copy_backbone(start, model)
     elif start:
-        load_strictly(model.network, shared_tensors(start, model), config.start_from)
-        if goes_on(start.card, model.card):
-            load_strictly(model.refiner, start.refiner.state_dict(), config.start_from)
-        elif config.stage == 'refiner' and config.extractor == 'network':
-            model.refiner.extractor.begin_as(model.network)
+        go_on(start, model, config.start_from)
     if config.begin_as:
         begin_classes(model, config)
     return model
+
+
+def go_on(start: Model, model: Model, source: str) -> None:
+    """Let a model begin with the network of another, and with its refiner if that is alike."""
+    load_strictly(model.network, shared_tensors(start, model), source)
+    if goes_on(start.card, model.card):
+        load_strictly(model.refiner, start.refiner.state_dict(), source)
+    elif getattr(model.refiner, 'is_network', False):
+        model.refiner.extractor.begin_as(model.network)
 
 
 def shared_tensors(start: Model, model: Model) -> dict[str, Tensor]:

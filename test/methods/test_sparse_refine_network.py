@@ -1,6 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The dense network on selected pixels against itself, dense, with the other pixels at zero.
+"""
+The dense network on selected pixels against itself, dense, with the other pixels at zero.
 
 In float32, as convolutions of single channels take minutes in float64 on a CPU: sums in another
 order differ by some 1e-6 of the largest value, a wrong neighbour by a tenth of it.
@@ -65,10 +66,10 @@ def literal(extractor: SparseNetwork, image, chosen, maps):
     for _ in range(2):
         masks.append(F.max_pool2d(masks[-1], 3, 2, 1))
     x = half = encoder.stem(image) * masks[0]
-    for place, block in enumerate(encoder.blocks[:8]):
-        x = block(x) * masks[1 + place // 4]
-        quarter = x if place == 3 else quarter if place > 3 else None
-    eighth = x
+    for block in encoder.blocks[:4]:
+        x = quarter = block(x) * masks[1]
+    for block in encoder.blocks[4:8]:
+        x = eighth = block(x) * masks[2]
     x = encoder.pool(encoder.blocks[8:](torch.where(masks[2] > 0, x, network.doubled(maps[0]))))
     low, mix = network.doubled(maps[1]), extractor.mix[:, None, None]
     last = (1 - mix) * low + mix * x
@@ -102,7 +103,8 @@ def following(x, mask, axis):
 
 
 def assert_near(got: torch.Tensor, want: torch.Tensor):
-    torch.testing.assert_close(got, want, rtol=0, atol=1e-4 * float(want.detach().abs().max()) + 1e-9)
+    largest = float(want.detach().abs().max())
+    torch.testing.assert_close(got, want, rtol=0, atol=1e-4 * largest + 1e-9)
 
 
 def of_pixels(said: torch.Tensor) -> torch.Tensor:

@@ -79,7 +79,8 @@ def test_its_backbone_can_learn_slower_than_the_rest(dense):
     refiner = start_model(config).refiner
     groups, rates = parameter_groups(refiner, config)
     assert set(rates) == {1.0, 3.0}
-    slow = {id(part) for group, rate in zip(groups, rates) if rate == 1 for part in group['params']}
+    slow = {id(part) for group, rate in zip(groups, rates) if rate == 1
+            for part in group['params']}
     assert slow == {id(part) for part in refiner.extractor.network.backbone.parameters()}
 
 

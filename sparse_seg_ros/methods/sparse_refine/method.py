@@ -20,8 +20,8 @@ from sparse_seg_ros.methods.reading import read_logits
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.networks import run_padded
-from sparse_seg_ros.networks.images import shrunk_hw
 from sparse_seg_ros.networks.features import Features, run_with_features
+from sparse_seg_ros.networks.images import shrunk_hw
 from sparse_seg_ros.timing import Stopwatch
 
 
@@ -87,7 +87,7 @@ class SparseRefine:
 
     def look(self, images: Tensor, labels: Tensor | None,
              low_hw: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
-        """(B, 3, H, W), (B, H, W) if any, size of the low resolution -> as the refiner sees them."""
+        """(B, 3, H, W), (B, H, W) or None, low resolution's size -> as the refiner sees them."""
         size_hw = self.refiner.look_hw(tuple(low_hw), tuple(images.shape[2:]))
         if size_hw == tuple(images.shape[2:]):
             return images, labels

@@ -21,7 +21,7 @@ from sparse_seg_ros.methods.sparse_refine.selector import (
     RandomSelector,
     Selector,
 )
-from sparse_seg_ros.methods.sparse_refine.sparse_network import SparseNetwork
+from sparse_seg_ros.methods.sparse_refine.sparse_network import SIDE, SparseNetwork
 
 SELECTORS = {'entropy': EntropySelector, 'random': RandomSelector, 'magnitude': MagnitudeSelector,
              'learnable': LearnableSelector, 'oracle': OracleSelector}
@@ -71,6 +71,20 @@ class Parts:
         """Build the ensembler, untrained; starts_from_equals: the refined logits do."""
         kind = ENSEMBLERS[self.ensembler]
         return kind(num_classes, starts_from_equals) if kind is Ensembler else kind()
+
+
+def block_side(network: str, extractor: str, scale: float) -> int:
+    """Name of the dense network and of an extractor -> side of its blocks; ValueError if none."""
+    if extractor == 'network' and network != 'mobilenet_edgetpu':
+        raise ValueError("extractor 'network' needs the network mobilenet_edgetpu, got "
+                         f'{network!r}; take the extractor blocks')
+    if extractor != 'blocks':
+        return SIDE if extractor == 'network' else 1
+    side = round(1 / scale)
+    if abs(side * scale - 1) > 0.01:
+        raise ValueError("extractor 'blocks' needs a scale of 1/2, 1/3, 1/4 and so on, got "
+                         f'{scale}; change scale, or take the extractor unet')
+    return side
 
 
 def check_inputs(inputs: tuple[str, ...]) -> tuple[str, ...]:

@@ -43,9 +43,9 @@ class SparseNetwork(nn.Module):
 
     def forward(self, image: Tensor, blocks: Blocks, maps: tuple[Tensor, ...]) -> Tensor:
         """
-        (B, 3, 2h, 2w) image, chosen of (B, h, w), maps at strides 8 and 16 of its low resolution -> (C * 4, M).
+        (B, 3, 2h, 2w) image, M blocks of it -> (C * 4, M) logits of their pixels, row-major.
 
-        Logits of the four pixels of each of M sites, in row-major order.
+        maps: of the network at low resolution, at its strides 8 and 16.
         """
         encoder, (low_eighth, low_last) = self.network.backbone, maps
         half = self.stem(image, blocks)
@@ -78,7 +78,7 @@ class SparseNetwork(nn.Module):
 
     def decode(self, half: SparseTensor, quarter: SparseTensor, eighth: SparseTensor,
                last: Tensor) -> SparseTensor:
-        """Sparse maps at strides 2, 4 and 8, the dense (B, F, h, w) at 16 -> (N, C) at stride 2."""
+        """Sparse maps at strides 2, 4 and 8, the dense one at 16 -> (N, C) logits at stride 2."""
         network = self.network
         context, *laterals = (pair[0] for pair in network.laterals)
         widths = context.out_channels, network.num_classes
