@@ -12,6 +12,7 @@ from torch import Tensor
 
 BAND_VALUES = 1 << 18  # 1 MiB of float32
 FEW_CLASSES = 32
+Reading = tuple[Tensor, Tensor, Tensor | None]  # labels, uncertainty, confidence if wanted
 
 
 def bands(logits: Tensor) -> Iterator[Tensor]:
@@ -23,7 +24,7 @@ def bands(logits: Tensor) -> Iterator[Tensor]:
 
 
 def read_logits(logits: Tensor, temperature: float,
-                wants_confidence: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+                wants_confidence: bool) -> Reading:
     """(B, C, n, ...) logits -> labels uint8, entropy / ln C, and confidence if it is wanted."""
     labels, uncertainty, confidence = (
         torch.cat(parts, dim=1) for parts in zip(*(

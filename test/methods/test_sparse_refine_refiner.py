@@ -204,3 +204,18 @@ def test_errors_say_what_was_expected_got_and_the_cure():
         some_refiner(planes=(2,) * 6)(torch.zeros(2, 3, 62, 80), logits)
     with pytest.raises(ValueError, match=r"inputs must be one of .*; got \('depth',\)"):
         some_refiner(inputs=('depth',))
+
+
+def test_the_entropy_of_the_selector_is_the_uncertainty_that_would_be_read():
+    model = tiny_model()
+    method = SparseRefine(model.network, model.refiner, 0.5)
+    logits = 4 * torch.randn(2, 11, 24, 32)
+    scores = model.refiner.selector(Scene(None, logits))
+    labels, uncertainty, _ = method.read_low(logits, scores, wants_confidence=False)
+    expected = read_logits(logits, 1.0, wants_confidence=False)
+    assert torch.equal(labels, expected[0])
+    # the selector's logarithms end at that of 1e-5, so p log p is off by at most 1e-5 a class
+    assert (uncertainty - expected[1]).abs().max() < 11 * 1e-5
+    method.temperature = 1.5
+    labels, uncertainty, _ = method.read_low(logits, scores, wants_confidence=False)
+    assert torch.equal(uncertainty, read_logits(logits, 1.5, wants_confidence=False)[1])

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from sparse_seg_ros.methods.dense import enlarge, shrink
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
-from sparse_seg_ros.methods.reading import read_logits
+from sparse_seg_ros.methods.reading import Reading, best_class, read_logits
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.networks import run_padded
@@ -101,11 +101,21 @@ class SparseRefine:
             look, truth = self.look(images, self.truth, logits.shape[2:])
         seen = self.refiner(look, logits, clock, features, truth)
         with clock('label'):
-            labels, uncertainty, confidence = read_both(
-                logits, seen.ensembled, seen.flat, look.shape[-2:], self.temperature,
-                wants_confidence)
+            low = self.read_low(logits, seen.scores, wants_confidence)
+            labels, uncertainty, confidence = refined_reading(
+                low, seen.ensembled, seen.flat, look.shape[-2:], self.temperature)
             return MethodOutput(*(part if part is None else enlarge(part, images.shape[-2:])
                                   for part in (labels, uncertainty, seen.selected, confidence)))
+
+    def read_low(self, logits: Tensor, scores: Tensor, wants_confidence: bool) -> Reading:
+        """
+        (B, C, h, w), (B, h, w) of the selector -> what `read_logits` says of them.
+
+        The entropy is known where that is what the selector scores, and no temperature changes it.
+        """
+        if self.selector != 'entropy' or self.temperature != 1 or wants_confidence:
+            return read_logits(logits, self.temperature, wants_confidence)
+        return best_class(logits)[1], (scores / self.most_alpha).clamp(0, 1), None
 
     def count_macs(self, size_hw: tuple[int, int], refined: Tensor) -> dict[str, int]:
         """Size of an image, (B, H, W) bool -> multiply-accumulates per stage."""
@@ -115,15 +125,21 @@ class SparseRefine:
 
 
 def read_both(logits: Tensor, fine: Tensor, positions: Tensor, size_hw: torch.Size,
-              temperature: float, wants_confidence: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+              temperature: float, wants_confidence: bool) -> Reading:
     """
     Labels, uncertainty and confidence, (B, H, W) each: coarse, and fine where that was refined.
 
     logits (B, C, h, w), fine (N, C), positions (N,) of the fine ones in the flattened (B, H, W).
     """
-    low = read_logits(logits, temperature, wants_confidence)
+    return refined_reading(read_logits(logits, temperature, wants_confidence), fine, positions,
+                           size_hw, temperature)
+
+
+def refined_reading(low: Reading, fine: Tensor, positions: Tensor, size_hw: torch.Size,
+                    temperature: float) -> Reading:
+    """As `read_both`, of coarse (B, h, w) that are read."""
     by_class = fine.float().t()[None]  # (1, C, N): far faster on CPU than (N, C)
-    high = read_logits(by_class, temperature, wants_confidence)
+    high = read_logits(by_class, temperature, low[2] is not None)
     return tuple(None if coarse is None else
                  overwrite(enlarge(coarse, size_hw), positions, refined)
                  for coarse, refined in zip(low, high))
