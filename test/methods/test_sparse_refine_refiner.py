@@ -9,11 +9,15 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from tiny import tiny_model
 from torch.nn import functional as F
 
+from sparse_seg_ros.methods.reading import read_logits
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
+from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
+from sparse_seg_ros.methods.sparse_refine.selector import Scene
 
 CLASSES = 5
 
