@@ -98,7 +98,7 @@ def on_torch(network: nn.Module, device: str) -> DenseStage:
     return DenseStage(network, {'engine': f'torch {torch.__version__}'})
 
 
-def on_torch_compile(network: nn.Module, config: MethodConfig, jobs: list[Job]) -> DenseStage:
+def on_torch_compile(_: nn.Module, config: MethodConfig, jobs: list[Job]) -> DenseStage:
     """Compile the network for its sizes now, not at the first frame."""
     engine = TorchEngine(jobs[0].network, jobs[0].device, jobs[0].precision, is_compiled=True)
     with torch.inference_mode():
@@ -125,7 +125,8 @@ def list_jobs(model: Model, config: MethodConfig, device: str, precision: str) -
     if config.engine in activation.ADAPTERS:
         precision = activation.choose_precision(config.engine, precision, device)
     folder = Path(config.engine_folder) if config.engine_folder else default_folder()
-    network = with_maps_for(model.refiner, model.network)
+    refiner = model.refiner if config.method == 'sparse_refine' else None
+    network = with_maps_for(refiner, model.network)
     return [Job(network, config.engine, dense_shape(model.network, size_hw, config.scale),
                 precision, device, model.card.mean, model.card.std, folder)
             for size_hw in sizes_of(config)]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 Shape = tuple[int, int, int, int]  # (B, 3, h, w)
 LOGITS, MAP = 'logits', 'map_{}'  # names of what an engine returns
-Said = Tensor | tuple[Tensor, ...]
+Outputs = Tensor | tuple[Tensor, ...]  # logits, and maps where there are any
 DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
 
 
@@ -29,19 +29,19 @@ class Engine(Protocol):
     shape: Shape
     about: str
 
-    def __call__(self, images: Tensor) -> Said:
+    def __call__(self, images: Tensor) -> Outputs:
         """(B, 3, h, w) float32 normalised -> (B, C, h', w') float32 logits, same device."""
 
 
-def parts_of(said: Said) -> tuple[Tensor, ...]:
+def as_tuple(outputs: Outputs) -> tuple[Tensor, ...]:
     """What an engine or a network returned -> logits, and maps if there are any."""
-    return (said,) if isinstance(said, Tensor) else tuple(said)
+    return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
 
 
-def said_of(parts: Sequence[Tensor]) -> Said:
+def as_outputs(tensors: Sequence[Tensor]) -> Outputs:
     """Logits, and maps if there are any -> what an engine returns: float32."""
-    parts = tuple(part.float() for part in parts)
-    return parts[0] if len(parts) == 1 else parts
+    tensors = tuple(tensor.float() for tensor in tensors)
+    return tensors[0] if len(tensors) == 1 else tensors
 
 
 def check_shape(about: str, expected: Shape, images: Tensor) -> None:

@@ -15,7 +15,7 @@ import copy
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,15 @@ import torch
 from torch import Tensor, nn
 
 from sparse_seg_ros.engines import with_onnxruntime
-from sparse_seg_ros.engines.contract import DTYPES, LOGITS, MAP, Said, Shape, parts_of, said_of
+from sparse_seg_ros.engines.contract import (
+    DTYPES,
+    LOGITS,
+    MAP,
+    Outputs,
+    Shape,
+    as_outputs,
+    as_tuple,
+)
 from sparse_seg_ros.engines.operators import check_operators
 from sparse_seg_ros.engines.self_check import Agreement, Reference, SelfCheckError, compare
 
@@ -44,8 +52,8 @@ class Typed(nn.Module):
             if hasattr(module, 'set_attn_implementation'):  # of transformers
                 module.set_attn_implementation('eager')  # the fused one cannot be traced in Swin
 
-    def forward(self, images: Tensor) -> Said:
-        return said_of(parts_of(self.network(images.to(self.dtype))))
+    def forward(self, images: Tensor) -> Outputs:
+        return as_outputs(as_tuple(self.network(images.to(self.dtype))))
 
 
 def export(network: nn.Module, path: Path, shape: Shape, precision: str,
@@ -74,7 +82,8 @@ def write(network: nn.Module, path: Path, shape: Shape, precision: str) -> None:
     if any(getattr(module, 'merges', None) for module in network.modules()):
         raise ValueError('a network whose steps depend on the image has no engine, and this one '
                          'has merged tokens; remove the merging, or use engine: torch')
-    model = trace(Typed(network, DTYPES[precision]), shape, OPSETS[precision]).model_proto
+    names = [LOGITS, *(MAP.format(index) for index in range(getattr(network, 'map_count', 0)))]
+    model = trace(Typed(network, DTYPES[precision]), shape, OPSETS[precision], names).model_proto
     check_operators(model.graph.node)
     if precision == 'bf16':
         match_weights(model)
@@ -92,12 +101,9 @@ def match_weights(model: Any) -> None:
             weight.data_type = TensorProto.BFLOAT16
 
 
-def trace(network: nn.Module, shape: Shape, opset: int) -> Any:
+def trace(network: nn.Module, shape: Shape, opset: int, names: Sequence[str]) -> Any:
     """Network, (B, 3, h, w) -> torch.onnx.ONNXProgram, constants folded."""
     onnxscript_opset()
-    with torch.device('meta'):
-        count = len(parts_of(copy.deepcopy(network).to('meta')(torch.empty(shape))))
-    names = [LOGITS, *(MAP.format(index) for index in range(1, count))]
     try:
         with warnings.catch_warnings(), only_errors('torch.onnx', 'onnxscript'):
             warnings.simplefilter('ignore')
@@ -190,7 +196,7 @@ def verify(network: nn.Module, path: Path, shape: Shape, precision: str,
             path = Path(folder) / 'fp32.onnx'
             write(network, path, shape, 'fp32')
             engine = with_onnxruntime.load(path, 'cpu', shape, 'fp32')
-    logits = parts_of(engine(reference.images))[0][..., ::reference.step, ::reference.step]
+    logits = as_tuple(engine(reference.images))[0][..., ::reference.step, ::reference.step]
     agreement = compare(logits, reference.logits)
     if not agreement.labels >= LEAST_AGREEMENT:
         raise SelfCheckError(f'the exported ONNX file was removed: {agreement}, needed: '

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What methods are given in place of a network: its engines, and its attributes. And its maps."""
+"""What methods are given in place of a network: its engines, its attributes and its maps."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sparse_seg_ros.engines.contract import Engine, describe, parts_of
-from sparse_seg_ros.networks.features import run_with_features
+from sparse_seg_ros.engines.contract import Engine, as_tuple, describe
 
 ATTRIBUTES = ('stride', 'multiple', 'num_classes', 'mean', 'std')
 
@@ -40,11 +39,13 @@ class EngineNetwork:
                 f"{self.about} was built for images of {', '.join(self.sizes)}, and this one "
                 f'makes {describe(tuple(images.shape))}; add its size to engine_sizes in the '
                 'method YAML (and build it beforehand: sparse_seg export YAML --engine ...)')
-        return parts_of(engine(images))
+        return as_tuple(engine(images))
 
 
 class WithMaps(nn.Module):
     """A network whose engines return the maps of its encoder, too: (logits, maps)."""
+
+    map_count = 2
 
     def __init__(self, network: nn.Module):
         super().__init__()
@@ -52,8 +53,7 @@ class WithMaps(nn.Module):
         copy_attributes(network, self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        logits, features = run_with_features(self.network, images)
-        return logits, *features.maps
+        return self.network.with_maps(images)
 
 
 def with_maps_for(refiner: nn.Module | None, network: nn.Module) -> nn.Module:

@@ -9,7 +9,7 @@ here, before the first frame. The images are rendered streets, made when the eng
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sparse_seg_ros.data.street import SMALLEST_PIXELS, street_frames
-from sparse_seg_ros.engines.contract import Said, Shape, parts_of
+from sparse_seg_ros.engines.contract import MAP, Outputs, Shape, as_tuple
 
 SEED = 5
 MOST_PIXELS = 1 << 16  # of the logits that are stored: a regular grid of them
@@ -33,16 +33,23 @@ class SelfCheckError(ValueError):
 
 @dataclass(frozen=True)
 class Reference:
-    """images (B, 3, h, w) float32 normalised; logits (B, C, h'/step, w'/step) float32."""
+    """
+    What a network says of images (B, 3, h, w), normalised: float32 all of it.
+
+    logits: (B, C, h'/step, w'/step). maps: of a network that returns some.
+    """
 
     images: Tensor
     logits: Tensor
     step: int
+    maps: tuple[Tensor, ...] = ()
 
     def save(self, path: Path) -> None:
         """Write it to a safetensors file."""
         save_file({'images': self.images, 'logits': self.logits.contiguous(),
-                   'step': torch.tensor(self.step)}, path)
+                   'step': torch.tensor(self.step),
+                   **{MAP.format(index): values.contiguous()
+                      for index, values in enumerate(self.maps)}}, path)
 
 
 @dataclass(frozen=True)
@@ -80,18 +87,19 @@ def make_images(shape: Shape, mean: tuple[float, ...], std: tuple[float, ...]) -
 def make_reference(network: nn.Module, images: Tensor) -> Reference:
     """Run the network in float32 where it is -> what an engine of it must say."""
     device = next(network.parameters()).device
-    logits = parts_of(network(images.to(device)))[0].float().cpu()
+    logits, *maps = (part.float().cpu() for part in as_tuple(network(images.to(device))))
     step = 1
     while logits[:, 0, ::step, ::step].numel() > MOST_PIXELS:
         step += 1
-    return Reference(images, logits[..., ::step, ::step].clone(), step)
+    return Reference(images, logits[..., ::step, ::step].clone(), step, tuple(maps))
 
 
 def load_reference(path: Path) -> Reference:
     """Safetensors file -> Reference; ValueError if it is damaged."""
     try:
         tensors = load_file(path)
-        return Reference(tensors['images'], tensors['logits'], int(tensors['step']))
+        maps = tuple(tensors[MAP.format(index)] for index in range(len(tensors) - 3))
+        return Reference(tensors['images'], tensors['logits'], int(tensors['step']), maps)
     except (SafetensorError, KeyError) as error:
         raise ValueError(f'{path} holds no reference logits ({error}); build the engine again '
                          'with `sparse_seg export`') from None
@@ -111,11 +119,12 @@ def compare(logits: Tensor, expected: Tensor) -> Agreement:
                      difference.max().item(), ties.max().item() if len(ties) else 0.0)
 
 
-def check(engine: Callable[[Tensor], Said], reference: Reference, device: str,
+def check(engine: Callable[[Tensor], Outputs], reference: Reference, device: str,
           precision: str) -> Agreement:
     """Run an engine on the stored images; SelfCheckError unless it agrees with the logits."""
     with torch.inference_mode():
-        logits = parts_of(engine(reference.images.to(device)))[0].float().cpu()
+        logits, *maps = (part.float().cpu()
+                         for part in as_tuple(engine(reference.images.to(device))))
     agreement = compare(logits[..., ::reference.step, ::reference.step], reference.logits)
     if not (agreement.labels >= LEAST_AGREEMENT[precision] and
             agreement.mean_difference <= MOST_DIFFERENCE[precision]):  # also if not a number
@@ -123,4 +132,19 @@ def check(engine: Callable[[Tensor], Said], reference: Reference, device: str,
             f'self-check failed: {agreement}; needed in {precision}: labels '
             f'{LEAST_AGREEMENT[precision]:.1%}, mean difference {MOST_DIFFERENCE[precision]}; '
             'build it in a higher precision')
+    check_maps(maps, reference.maps, MOST_DIFFERENCE[precision])
     return agreement
+
+
+def check_maps(maps: Sequence[Tensor], expected: Sequence[Tensor], most: float) -> None:
+    """Raise SelfCheckError unless maps are those of torch, but for a part of their deviation."""
+    if [part.shape for part in maps] != [part.shape for part in expected]:
+        raise SelfCheckError(f'self-check failed: maps of {[tuple(part.shape) for part in maps]}, '
+                             f'torch says {[tuple(part.shape) for part in expected]}; is the '
+                             'engine of another network?')
+    for index, (part, wanted) in enumerate(zip(maps, expected)):
+        difference = float((part - wanted).abs().mean() / wanted.std().clamp(min=1e-12))
+        if not difference <= most:
+            raise SelfCheckError(f'self-check failed: {MAP.format(index)} differs from torch by '
+                                 f'{difference:.1e} of its deviation on average, needed: {most}; '
+                                 'build it in a higher precision')

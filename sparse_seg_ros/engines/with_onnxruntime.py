@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparse_seg_ros.engines.contract import Said, Shape, check_shape, said_of
+from sparse_seg_ros.engines.contract import Outputs, Shape, as_outputs, check_shape
 
 SUFFIX = '.onnx'
 PRECISIONS = ('fp32', 'fp16')
@@ -113,7 +113,7 @@ class OnnxRuntimeEngine:
         self.session, self.device, self.shape, self.about = session, device, shape, about
         self.input, self.outputs = session.get_inputs()[0], session.get_outputs()
 
-    def __call__(self, images: Tensor) -> Said:
+    def __call__(self, images: Tensor) -> Outputs:
         """(B, 3, h, w) -> (B, C, h', w'), and maps if the network returns some."""
         check_shape(self.about, self.shape, images)
         images = images.float().contiguous()
@@ -121,9 +121,9 @@ class OnnxRuntimeEngine:
             return self.run_on_cuda(images)
         results = self.session.run([item.name for item in self.outputs],
                                    {self.input.name: images.numpy()})
-        return said_of([torch.from_numpy(result) for result in results])
+        return as_outputs([torch.from_numpy(result) for result in results])
 
-    def run_on_cuda(self, images: Tensor) -> Said:
+    def run_on_cuda(self, images: Tensor) -> Outputs:
         """Run on torch's memory and stream."""
         results = [torch.empty(item.shape, dtype=torch.float32, device=images.device)
                    for item in self.outputs]
@@ -134,4 +134,4 @@ class OnnxRuntimeEngine:
             bind(item.name, 'cuda', images.device.index or 0, np.float32, tuple(tensor.shape),
                  tensor.data_ptr())
         self.session.run_with_iobinding(binding)
-        return said_of(results)
+        return as_outputs(results)

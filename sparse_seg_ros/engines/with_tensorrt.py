@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from sparse_seg_ros.engines.cache import write_whole
-from sparse_seg_ros.engines.contract import LOGITS, Said, Shape, check_shape, said_of
+from sparse_seg_ros.engines.contract import LOGITS, Outputs, Shape, as_outputs, check_shape
 
 LOG = logging.getLogger(__name__)
 SUFFIX = '.plan'
@@ -139,9 +139,9 @@ class TensorRTEngine:
         is_input = [plan.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names]
         self.input = names[is_input.index(True)]
         self.outputs = sorted((name for name, is_in in zip(names, is_input) if not is_in),
-                              key=lambda name: (name != LOGITS, name))
+                              key=lambda name: (name != LOGITS, len(name), name))
 
-    def __call__(self, images: Tensor) -> Said:
+    def __call__(self, images: Tensor) -> Outputs:
         """(B, 3, h, w) -> (B, C, h', w'), and maps, on torch's current stream, without a copy."""
         check_shape(self.about, self.shape, images)
         images = images.float().contiguous()
@@ -153,4 +153,4 @@ class TensorRTEngine:
         stream = torch.cuda.current_stream(images.device).cuda_stream
         if not self.context.execute_async_v3(stream):
             raise RuntimeError(f'{self.about} failed to run; its own messages are above')
-        return said_of(results)
+        return as_outputs(results)

@@ -13,7 +13,7 @@ import logging
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.engines.contract import DTYPES, Said, parts_of
+from sparse_seg_ros.engines.contract import DTYPES, Outputs, as_tuple
 from sparse_seg_ros.engines.network import copy_attributes
 
 LOG = logging.getLogger(__name__)
@@ -46,9 +46,9 @@ class TorchEngine:
 
     def with_maps(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, h, w) -> logits, and what else the network returns."""
-        return tuple(part.float() for part in parts_of(self.run(images)))
+        return tuple(part.float() for part in as_tuple(self.run(images)))
 
-    def run(self, images: Tensor) -> Said:
+    def run(self, images: Tensor) -> Outputs:
         """(B, 3, h, w) -> what the network returns."""
         with torch.autocast(self.device_type, DTYPES[self.precision],
                             enabled=self.precision != 'fp32'):

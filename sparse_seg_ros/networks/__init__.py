@@ -12,6 +12,8 @@ come under.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -134,15 +136,20 @@ def for_inference(network: nn.Module) -> nn.Module:
     return network.for_inference() if hasattr(network, 'for_inference') else network
 
 
-def run_padded(network: nn.Module, images: Tensor) -> Tensor:
-    """(B, 3, h, w) of any size -> (B, C, h, w): padded to the multiple, enlarged and cropped."""
+def run_padded(network: nn.Module, images: Tensor,
+               call: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    """
+    (B, 3, h, w) of any size -> (B, C, h, w): padded to the multiple, enlarged and cropped.
+
+    call: what to run in the network's place: padded images -> its logits.
+    """
     check_images(images)
     height, width = images.shape[-2:]
     padded_height, padded_width = padded_size(network, (height, width))
     down, right = padded_height - height, padded_width - width
     if down or right:
         images = F.pad(images, (0, right, 0, down), mode='replicate')
-    logits = network(images)
+    logits = (call or network)(images)
     if network.stride > 1:
         logits = F.interpolate(logits, size=images.shape[-2:], mode='bilinear',
                                align_corners=False)

@@ -78,7 +78,12 @@ class Compact(nn.Module):
         return half, quarter, eighth, self.sixteenth(eighth)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.doubled(self.decode(*self.encode(image)))
+        return self.with_maps(image)[0]
+
+    def with_maps(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3, H, W) -> logits, and the encoder's maps at strides 8 and 16."""
+        maps = self.encode(image)
+        return self.doubled(self.decode(*maps)), *maps[2:]
 
     def decode(self, half: Tensor, quarter: Tensor, eighth: Tensor, sixteenth: Tensor) -> Tensor:
         """Maps of the encoder -> (B, C, H/2, W/2) logits."""

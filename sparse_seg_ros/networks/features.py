@@ -1,18 +1,17 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The last features of a network: what goes into its classifier. And the maps of its encoder.
+The last features of a network: what goes into its classifier.
 
 A network whose classifier is a convolution of a map names it in a class attribute, `classifier`:
-'head', 'decode_head.conv_seg'; one whose encoder is a module that returns maps, `encoder`. Both
-are read where these modules are called, so that networks need no second way through them.
+'head', 'decode_head.conv_seg'. The features are read where that module is called, so that networks
+need no second way through them. What has a method `with_maps`, which returns the logits and maps
+of its encoder, gives these, too: some networks, and their engines.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +25,8 @@ class Features:
     Last features of the images that gave (B, C, h, w) logits, at the network's own stride.
 
     values: (B, F, h', w'). rows: (h,) int64, the row of values nearest to each row of logits;
-    columns: (w,) likewise. maps: (B, Ci, hi, wi) each, what the encoder gives of the padded
-    images: the last two; none where the network names no encoder. An engine gives maps alone.
+    columns: (w,) likewise. maps: (B, Ci, hi, wi) each, of the encoder, for the padded images; none
+    of a network without `with_maps`. An engine gives maps alone.
     """
 
     values: Tensor | None
@@ -37,13 +36,13 @@ class Features:
 
     def at(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """(N,) each, pixels of the logits -> (N, F)."""
-        return self.given().movedim(1, -1)[batch, self.rows[y], self.columns[x]]
+        return self.require_values().movedim(1, -1)[batch, self.rows[y], self.columns[x]]
 
     def magnitude(self) -> Tensor:
         """(B, h, w) L2 norm."""
-        return self.given().float().norm(dim=1)[:, self.rows][:, :, self.columns]
+        return self.require_values().float().norm(dim=1)[:, self.rows][:, :, self.columns]
 
-    def given(self) -> Tensor:
+    def require_values(self) -> Tensor:
         """Return the values; ValueError where an engine has kept them to itself."""
         if self.values is None:
             raise ValueError('an engine gives no last features of a network; set engine: torch')
@@ -51,36 +50,25 @@ class Features:
 
 
 def run_with_features(network: nn.Module, images: Tensor) -> tuple[Tensor, Features]:
-    """(B, 3, h, w) normalised -> (B, C, h, w) logits as of `run_padded`, last features."""
-    if hasattr(network, 'with_maps'):
-        listener = Listener(network)
-        return run_padded(listener, images), Features(None, None, None, listener.maps)
-    given, maps = [], []
-    with ExitStack() as hooks:
-        hooks.enter_context(classifier_of(network).register_forward_pre_hook(
-            lambda _, args: given.append(args[0])))
-        if hasattr(network, 'encoder'):
-            hooks.enter_context(network.get_submodule(network.encoder).register_forward_hook(
-                lambda _, args, result: maps.extend(result[-2:])))
-        logits = run_padded(network, images)
+    """(B, 3, h, w) normalised -> (B, C, h, w) logits as of `run_padded`, last features, maps."""
+    maps: list[Tensor] = []
+
+    def call(padded: Tensor) -> Tensor:
+        logits, *rest = network.with_maps(padded) if hasattr(network, 'with_maps') else (
+            network(padded),)
+        maps.extend(rest)
+        return logits
+
+    if not isinstance(network, nn.Module):  # an engine, which keeps its features to itself
+        logits = run_padded(network, images, call)
+        return logits, Features(None, None, None, tuple(maps))
+    given = []
+    with classifier_of(network).register_forward_pre_hook(lambda _, args: given.append(args[0])):
+        logits = run_padded(network, images, call)
     values, = given
     rows, columns = (nearest_places(network, side, have).to(values.device)
                      for side, have in zip(images.shape[-2:], values.shape[-2:]))
     return logits, Features(values, rows, columns, tuple(maps))
-
-
-class Listener:
-    """Calls an engine and keeps the maps that it returns beside the logits."""
-
-    def __init__(self, network: Any):
-        self.network, self.maps = network, ()
-        self.multiple, self.stride = network.multiple, network.stride
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """(B, 3, h, w) -> logits."""
-        logits, *maps = self.network.with_maps(images)
-        self.maps = tuple(maps)
-        return logits
 
 
 def nearest_places(network: nn.Module, side: int, have: int) -> Tensor:

@@ -15,6 +15,8 @@ of other sizes, where TensorFlow would pad after the image only, and in what the
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -85,7 +87,7 @@ class Encoder(nn.Module):
     def pool(self, x: Tensor) -> Tensor:
         """(B, 144, h, w) -> (B, 128, h, w), each place joined with the mean of all."""
         x = F.relu(self.widen(x))
-        pooled = F.relu(self.pooled(mean_of(x)))
+        pooled = F.relu(self.pooled(global_average(x)))
         pooled = pooled.expand(-1, -1, *x.shape[-2:])
         return F.relu(self.join(torch.cat((pooled, F.relu(self.local(x))), 1)))
 
@@ -102,10 +104,17 @@ class Encoder(nn.Module):
                 if not key.startswith(f'{CLASSIFIER}.')}
 
 
-def mean_of(x: Tensor) -> Tensor:
-    """(B, C, h, w) -> (B, C, 1, 1): as a product, six times faster than `mean` in bfloat16."""
+def global_average(x: Tensor) -> Tensor:
+    """
+    (B, C, h, w) -> (B, C, 1, 1), as a product: in bfloat16 on a CPU far faster than `mean`.
+
+    The weights are a power of two, exact in every type, so that no sum leaves the range of fp16.
+    """
     places = x.movedim(1, -1).flatten(1, 2)  # (B, h * w, C)
-    return (x.new_ones(1, 1, places.shape[1]) @ places / places.shape[1]).movedim(-1, 1)[..., None]
+    count = places.shape[1]
+    power = 2.0 ** math.ceil(math.log2(count))
+    mean = x.new_full((1, 1, count), 1 / power) @ places * (power / count)
+    return mean.movedim(-1, 1)[..., None]
 
 
 def number_steps() -> dict[str, int]:
@@ -133,7 +142,6 @@ class MobileNetEdgeTPU(Compact):
     mean, std = (128.0,) * 3, (128.0,) * 3
     widths = (16, 24, 40, 128)
     released_labels = 'cityscapes'
-    encoder = 'backbone'
 
     def add_encoder(self) -> None:
         self.backbone = Encoder()

@@ -111,7 +111,8 @@ class TrainConfig(Settings):
                                  f'{cut(repr(list(value)))}')
         if self.second_scale and (self.stage != 'dense' or self.second_scale >= self.scale):
             raise ValueError("setting 'second_scale' must be below 'scale', of stage 'dense', got "
-                             f'{self.second_scale} for {self.scale} and stage {self.stage!r}')
+                             f'{self.second_scale} for {self.scale} and stage {self.stage!r}; '
+                             "remove it, or set 'scale' to twice as much")
 
 
 def is_size(value: tuple) -> bool:

@@ -106,9 +106,9 @@ class RefinerObjective(nn.Module):
         """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
         with torch.no_grad():
             logits, features = self.coarse(images, sources)
-        images, labels = self.methods[0].look(images, labels, logits.shape[2:])
-        seen = self.trained(images, logits, features=features, labels=labels)
-        expected = self.teacher(images, images.shape[-2:]) if self.teacher else None
+        seen_images, labels = self.methods[0].refiner_input(images, labels, logits.shape[2:])
+        seen = self.trained(seen_images, logits, features=features, labels=labels)
+        expected = self.teacher(images, seen_images.shape[-2:]) if self.teacher else None
         return refinement_loss(seen, labels, self.class_weights, expected)
 
     def coarse(self, images: Tensor, sources: Tensor) -> tuple[Tensor, Features | None]:

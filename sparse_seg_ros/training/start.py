@@ -62,7 +62,7 @@ def start_model(config: TrainConfig) -> Model:
 
 
 def go_on(start: Model, model: Model, source: str) -> None:
-    """Let a model begin with the network of another, and with its refiner if that is alike."""
+    """Let a model begin with the network of another, and its refiner if that is of its kind."""
     load_strictly(model.network, shared_tensors(start, model), source)
     if goes_on(start.card, model.card):
         load_strictly(model.refiner, start.refiner.state_dict(), source)
@@ -108,7 +108,8 @@ def split_networks(config: TrainConfig, model: Model) -> dict[str, list[nn.Modul
         return {}
     if config.stage != 'refiner' or model.refiner.needs_features:
         raise ValueError("'split_networks' speak to a refiner of logits alone; remove them, or "
-                         "set 'stage: refiner' and 'inputs' without features")
+                         "set 'stage: refiner', an extractor other than network, and 'inputs' "
+                         'without features')
     if len(config.split_networks) != len(config.splits):
         raise ValueError(f"'split_networks' must be one per split, got "
                          f'{len(config.split_networks)} for {len(config.splits)}')
@@ -135,7 +136,8 @@ def device_of(model: Model) -> torch.device:
 
 def goes_on(start: ModelCard, card: ModelCard) -> bool:
     """Tell whether a run goes on with the refiner that it starts from: one of the same kind."""
-    return bool(start.planes) and bool(card.planes) and start.refined_by == card.refined_by
+    return bool(start.planes) and bool(card.planes) and \
+        (start.refined_by, start.extractor) == (card.refined_by, card.extractor)
 
 
 def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> ModelCard:
@@ -155,7 +157,7 @@ def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> M
             check_labels(start, label_set, config)
     described = start or kinds[network]
     planes, inputs = config.planes if refines else (), config.inputs
-    if refines and config.extractor == 'network':
+    if config.stage == 'refiner' and config.extractor == 'network':
         planes, inputs = getattr(kinds.get(network), 'widths', planes), ('rgb',)
     return ModelCard(
         network, names, labels, described.mean, described.std,

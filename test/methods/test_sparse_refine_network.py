@@ -14,7 +14,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from dense_oracle import gather
 from tiny import randomise, street_image, tiny_model
 from torch.nn import functional as F
 
@@ -173,15 +172,50 @@ def refining(scale: float = 0.5, **card) -> Model:
     return model
 
 
-@pytest.mark.parametrize('size', [(64, 96), (61, 83), (17, 130)])
+def scored(model: Model, size=(64, 96), **settings):
+    """Return a segmenter whose threshold is the middle of what it scores, and an image."""
+    segment = assemble(model, MethodConfig(scale=model.card.scale, **settings), 'cpu', 'fp32', {})
+    image = street_image(128, 192)[:size[0], :size[1]]
+    pixels = (torch.from_numpy(image).float().movedim(-1, 0)[None] - 128) / 128
+    with torch.no_grad():
+        segment.alpha = float(segment.method.scores(pixels).median())
+    return segment, image
+
+
+@pytest.mark.parametrize('size', [(64, 96), (61, 83), (17, 130), (3, 5)])
 @pytest.mark.parametrize('scale', [0.5, 0.25, 0.3])
 def test_images_of_any_size_and_scale(size, scale):
-    segment = assemble(refining(scale), MethodConfig(scale=scale), 'cpu', 'fp32', {})
-    segment.alpha = 1.5
-    seen = segment(street_image(128, 160)[:size[0], :size[1]])
+    segment, image = scored(refining(scale), size)
+    seen = segment(image)
     assert seen.labels.shape == seen.uncertainty.shape == seen.refined.shape == size
-    macs = segment.method.count_macs(size, torch.from_numpy(seen.refined)[None])
-    assert min(macs.values()) > 0
+    dense = assemble(refining(scale), MethodConfig(method='dense', scale=scale), 'cpu', 'fp32', {})
+    assert (seen.labels == dense(image).labels)[~seen.refined].all()
+    if min(size) > 3:
+        assert 0 < seen.refined.mean() < 1
+        macs = segment.method.count_macs(size, torch.from_numpy(seen.refined)[None])
+        assert min(macs.values()) > 0
+
+
+@pytest.mark.parametrize('budget', [0.1, 0.3])
+@pytest.mark.parametrize('size, scale', [((61, 83), 0.3), ((100, 150), 0.37), ((61, 83), 0.5)])
+def test_no_more_than_the_budget_is_refined(size, scale, budget):
+    segment, image = scored(refining(scale), size, budget=budget)
+    segment.alpha = 0.0
+    assert 0 < segment(image).refined.mean() <= budget
+
+
+def test_an_odd_row_more_does_not_blur_the_image():
+    model = refining()
+    method = SparseRefine(model.network, model.refiner, 0.5)
+    stripes = (torch.arange(61) % 2.0)[None, None, :, None].expand(1, 3, 61, 64)
+    seen, _ = method.refiner_input(stripes, None, (30, 32))
+    assert seen.shape == (1, 3, 60, 64) and set(seen.unique().tolist()) == {0.0, 1.0}
+
+
+def test_scales_above_a_half_are_refused():
+    model = refining()
+    with pytest.raises(ValueError, match="'scale' must be at most 0.5, got 0.75"):
+        SparseRefine(model.network, model.refiner, 0.75)
 
 
 def test_files_keep_it(tmp_path):
@@ -207,15 +241,19 @@ def test_an_image_of_another_size_is_refused():
         model.refiner(torch.zeros(1, 3, 64, 64), logits, features=replace(features, maps=()))
 
 
-def test_a_step_of_training_moves_every_weight():
+def test_every_weight_has_a_gradient():
     model = refining()
+    randomise(model.network)
+    model.refiner.extractor.begin_as(model.network)
     model.refiner.requires_grad_(True)
     method = SparseRefine(model.network, model.refiner, 0.5)
     image = torch.randn(1, 3, 64, 96)
     logits, features = method.coarse(image)
+    model.refiner.alpha = 0.0
     seen = model.refiner(image, logits, nullcontext, features)
     refinement_loss(seen, torch.randint(0, 11, (1, 64, 96)).to(torch.uint8)).backward()
-    still = [name for name, part in model.refiner.named_parameters() if part.grad is None]
+    still = [name for name, part in model.refiner.extractor.named_parameters()
+             if part.grad is None or not part.grad.any()]
     assert not still
 
 
@@ -231,11 +269,3 @@ def test_nothing_selected_costs_the_dense_stage_at_stride_16():
     model, size = refining(), (256, 512)
     counted = count_macs(model.refiner, torch.zeros(1, *size, dtype=torch.bool))['extract']
     assert 0 < counted < 0.3 * count_network(model.network, 1.0, size)
-
-
-def test_gathered_rows_are_those_of_the_mask():
-    """The oracle above orders pixels as `Blocks` does."""
-    image, blocks, _ = some_input((8, 8), batch=1, density=0.5)
-    values = image[:, :1]
-    assert set(gather(values, blocks.selected)[:, 0].tolist()) == set(
-        values.flatten()[blocks.flat].tolist())

@@ -155,6 +155,13 @@ class Blocks:
         return outputs[:, place, block][:, None], coarse[:, block]
 
 
+def sites_of(selected: Tensor, low_hw: tuple[int, int]) -> Tensor:
+    """(B, H, W) bool, all or nothing of each low-resolution pixel -> (B, h, w) bool."""
+    rows, columns = (Axis.of(low, full, selected.device).firsts
+                     for low, full in zip(low_hw, selected.shape[1:]))
+    return selected[:, rows][:, :, columns]
+
+
 def highest_of_blocks(values: Tensor, low_hw: tuple[int, int]) -> Tensor:
     """(B, H, W) -> (B, h, w): the highest of the pixels that each low-resolution one covers."""
     for axis, low in enumerate(low_hw, 1):

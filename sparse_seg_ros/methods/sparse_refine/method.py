@@ -4,7 +4,8 @@
 SparseRefine on one frame: dense at low resolution, then sparse at full resolution.
 
 The dense logits never become large: labels and entropy are taken at the low resolution, enlarged
-by nearest neighbour, and overwritten at the refined pixels, which is exact.
+by nearest neighbour, and overwritten at the refined pixels, which is exact. A refiner with the
+extractor 'network' sees twice the low resolution, which is less than the image below scale 1/2.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from torch.nn import functional as F
 from sparse_seg_ros.methods.dense import enlarge, shrink
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
-from sparse_seg_ros.methods.reading import Reading, best_class, read_logits
+from sparse_seg_ros.methods.reading import Reading, bands, best_class, read_logits
+from sparse_seg_ros.methods.sparse_refine.blocks import sites_of
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.networks import run_padded
@@ -30,6 +32,9 @@ class SparseRefine:
 
     def __init__(self, network: nn.Module, refiner: nn.Module, scale: float = 0.5,
                  temperature: float = 1.0):
+        if getattr(refiner, 'is_network', False) and scale > 0.5:
+            raise ValueError("extractor 'network' sees twice what its network sees, so 'scale' "
+                             f'must be at most 0.5, got {scale:g}')
         self.network, self.refiner = network, refiner
         self.scale, self.temperature = scale, temperature
         self.truth: Tensor | None = None  # (B, H, W) ids of the images to come, for oracles
@@ -81,29 +86,32 @@ class SparseRefine:
     def full_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W), refined. Large: for calibration only."""
         logits, features = self.coarse(images)
-        look, truth = self.look(images, self.truth, logits.shape[2:])
-        seen = self.refiner(look, logits, features=features, labels=truth)
+        image, truth = self.refiner_input(images, self.truth, logits.shape[2:])
+        seen = self.refiner(image, logits, features=features, labels=truth,
+                            full_hw=images.shape[2:])
         return F.interpolate(seen.full(), images.shape[2:], mode='nearest')
 
-    def look(self, images: Tensor, labels: Tensor | None,
-             low_hw: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
+    def refiner_input(self, images: Tensor, labels: Tensor | None,
+                      low_hw: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
         """(B, 3, H, W), (B, H, W) or None, low resolution's size -> as the refiner sees them."""
-        size_hw = self.refiner.look_hw(tuple(low_hw), tuple(images.shape[2:]))
-        if size_hw == tuple(images.shape[2:]):
+        full_hw = tuple(images.shape[2:])
+        size_hw = self.refiner.input_hw(tuple(low_hw), full_hw)
+        if size_hw == full_hw:
             return images, labels
-        return (F.interpolate(images, size_hw, mode='area'),
-                None if labels is None else enlarge(labels, size_hw))
+        is_odd = all(abs(side - full) <= 1 for side, full in zip(size_hw, full_hw))
+        images = F.interpolate(images, size_hw, mode='nearest' if is_odd else 'area')
+        return images, None if labels is None else enlarge(labels, size_hw)
 
     def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, refined where the score is above alpha."""
         with clock('dense'):
             logits, features = self.coarse(images)
-            look, truth = self.look(images, self.truth, logits.shape[2:])
-        seen = self.refiner(look, logits, clock, features, truth)
+            image, truth = self.refiner_input(images, self.truth, logits.shape[2:])
+        seen = self.refiner(image, logits, clock, features, truth, images.shape[2:])
         with clock('label'):
             low = self.read_low(logits, seen.scores, wants_confidence)
             labels, uncertainty, confidence = refined_reading(
-                low, seen.ensembled, seen.flat, look.shape[-2:], self.temperature)
+                low, seen.ensembled, seen.flat, image.shape[-2:], self.temperature)
             return MethodOutput(*(part if part is None else enlarge(part, images.shape[-2:])
                                   for part in (labels, uncertainty, seen.selected, confidence)))
 
@@ -113,15 +121,22 @@ class SparseRefine:
 
         The entropy is known where that is what the selector scores, and no temperature changes it.
         """
-        if self.selector != 'entropy' or self.temperature != 1 or wants_confidence:
+        if self.selector != 'entropy' or self.temperature != 1:
             return read_logits(logits, self.temperature, wants_confidence)
-        return best_class(logits)[1], (scores / self.most_alpha).clamp(0, 1), None
+        uncertainty = (scores / self.most_alpha).clamp(0, 1)
+        if wants_confidence:
+            labels, _, confidence = read_logits(logits, 1.0, wants_confidence)
+            return labels, uncertainty, confidence
+        labels = torch.cat([best_class(band)[1] for band in bands(logits)], dim=1)
+        return labels, uncertainty, None
 
     def count_macs(self, size_hw: tuple[int, int], refined: Tensor) -> dict[str, int]:
         """Size of an image, (B, H, W) bool -> multiply-accumulates per stage."""
-        look_hw = self.refiner.look_hw(shrunk_hw(size_hw, self.scale), size_hw)
+        low_hw = shrunk_hw(size_hw, self.scale)
+        if (seen_hw := self.refiner.input_hw(low_hw, size_hw)) != size_hw:
+            refined = enlarge(sites_of(refined, low_hw), seen_hw)
         return {'dense': count_network(self.network, self.scale, size_hw),
-                **count_macs(self.refiner, enlarge(refined, look_hw))}
+                **count_macs(self.refiner, refined)}
 
 
 def read_both(logits: Tensor, fine: Tensor, positions: Tensor, size_hw: torch.Size,

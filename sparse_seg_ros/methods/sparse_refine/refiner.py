@@ -9,6 +9,7 @@ prediction, and probabilities and features may join the input (Table 5c). With p
 head predicts a correction of the low-resolution logits: a short training then learns edges, not
 classes. So it does where the ensembler is 'direct', whose start would else erase the prediction.
 The paper's row 'direct' is a refiner of RGB, trained gated, evaluated with `ensembler: direct`.
+The extractor 'network' has a head that is trained, and starts from what that says.
 """
 
 from __future__ import annotations
@@ -126,18 +127,20 @@ class SparseRefiner(nn.Module):
         return self.selector.needs_labels or self.ensembler.needs_labels
 
     def forward(self, image: Tensor, logits: Tensor, clock=nullcontext,
-                features: Features | None = None, labels: Tensor | None = None) -> Refinement:
+                features: Features | None = None, labels: Tensor | None = None,
+                full_hw: tuple[int, int] | None = None) -> Refinement:
         """
         (B, 3, H, W) normalised, (B, C, h, w) low-resolution logits -> refined unsure pixels.
 
         clock: called with 'select', 'extract' and 'ensemble', returns a context to time each in.
         features, labels (B, H, W): where `needs_features` and `needs_labels` say so.
+        full_hw: size of the camera's image, of which the budget is a fraction, if not image's.
         """
         scene = Scene(image, logits, features, labels)
         self._check(scene)
         with clock('select'):
             scores = self._score(scene)  # (B, h, w)
-            count = count_affordable(self.budget, scores.shape[1:], image.shape[2:]) \
+            count = count_affordable(self.budget, scores.shape[1:], full_hw or image.shape[2:]) \
                 if self.budget < 1 else None
             chosen = select(scores, self.alpha, count)  # (B, h, w)
             covered = self._cover(chosen, tuple(image.shape[2:]), tuple(logits.shape[2:]))
@@ -180,7 +183,7 @@ class SparseRefiner(nn.Module):
         found = self.extractor(SparseTensor(inputs, covered.level, backend_of(inputs.device.type)))
         return self.head.weight @ found.features.t() + self.head.bias[:, None]
 
-    def look_hw(self, low_hw: tuple[int, int], size_hw: tuple[int, int]) -> tuple[int, int]:
+    def input_hw(self, low_hw: tuple[int, int], size_hw: tuple[int, int]) -> tuple[int, int]:
         """Sizes of the low resolution and of an image -> that at which the refiner sees it."""
         return tuple(self.parts.side * side for side in low_hw) if self.is_network else size_hw
 
@@ -216,9 +219,9 @@ class SparseRefiner(nn.Module):
 
     def _check_network(self, scene: Scene):
         size_hw, low_hw = scene.image.shape[2:], scene.logits.shape[2:]
-        if tuple(size_hw) != self.look_hw(low_hw, size_hw):
+        if tuple(size_hw) != self.input_hw(low_hw, size_hw):
             raise ValueError(f'image must be {self.parts.side} times as large as the logits, got '
-                             f'{tuple(size_hw)} and {tuple(low_hw)}; resize it to `look_hw`')
+                             f'{tuple(size_hw)} and {tuple(low_hw)}; resize it to `input_hw`')
         if not scene.features.maps:
             raise ValueError("extractor 'network' needs the maps of its dense network's encoder; "
                              'take them from networks.features.run_with_features')

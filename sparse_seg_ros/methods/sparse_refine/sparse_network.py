@@ -51,20 +51,20 @@ class SparseNetwork(nn.Module):
         half = self.stem(image, blocks)
         quarter = self.bottlenecks(half, 0, ENDS[0])
         eighth = self.bottlenecks(quarter, *ENDS)
-        around = self.network.doubled(low_eighth)
-        last = encoder.pool(encoder.blocks[ENDS[1]:](put(eighth, around)))
+        surroundings = self.network.doubled(low_eighth)
+        last = encoder.pool(encoder.blocks[ENDS[1]:](scatter(eighth, surroundings)))
         low_last = self.network.doubled(low_last)
         last = torch.lerp(low_last, last.to(low_last.dtype),
                           self.mix.to(low_last.dtype)[:, None, None])
         logits = self.decode(half, quarter, eighth, last)
-        pixels = between(logits.with_features(logits.features.float()))  # (4, N, C)
+        pixels = bilinear_quads(logits.with_features(logits.features.float()))  # (4, N, C)
         return pixels.permute(2, 0, 1).flatten(0, 1)
 
     def stem(self, image: Tensor, blocks: Blocks) -> SparseTensor:
         """First convolutions, of all pixels around each site: (N, 16)."""
         first, _, second = self.network.backbone.stem
         weight = first.weight.permute(0, 2, 3, 1).flatten(1)
-        features = F.relu(F.linear(windows(image, blocks), weight, first.bias))
+        features = F.relu(F.linear(patches(image, blocks), weight, first.bias))
         return SparseTensor(pointwise(features, second), level_of(blocks.level.mask),
                             backend_of(image.device.type))
 
@@ -82,20 +82,20 @@ class SparseNetwork(nn.Module):
         network = self.network
         context, *laterals = (pair[0] for pair in network.laterals)
         widths = context.out_channels, network.num_classes
-        said = network.doubled(torch.cat((context(last), network.coarse_head(last)), 1))
-        said = said.movedim(1, -1).flatten(0, 2)[eighth.level.flat].to(eighth.features.dtype)
+        rows = network.doubled(torch.cat((context(last), network.coarse_head(last)), 1))
+        rows = rows.movedim(1, -1).flatten(0, 2)[eighth.level.flat].to(eighth.features.dtype)
         for skip, lateral, smooth, finer in zip((eighth, quarter), laterals, network.smooth,
                                                 (quarter.level, half.level)):
-            above, coarse = said.split(widths, 1)
+            above, coarse = rows.split(widths, 1)
             x = skip.with_features(F.relu(pointwise(skip.features, lateral) + above))
             x = residual(x, smooth).features
-            said = doubled(skip.with_features(torch.cat((x, coarse), 1)), finer)
-        above, coarse = said.split(widths, 1)
+            rows = upsample(skip.with_features(torch.cat((x, coarse), 1)), finer)
+        above, coarse = rows.split(widths, 1)
         joined = residual(half.with_features(torch.cat((above, half.features), 1)), network.join)
         return half.with_features(coarse + pointwise(joined.features, network.head))
 
 
-def windows(image: Tensor, blocks: Blocks) -> Tensor:
+def patches(image: Tensor, blocks: Blocks) -> Tensor:
     """(B, 3, 2h, 2w) -> (N, 27): the 3x3 pixels around the first of each block, channels last."""
     batch, y, x = blocks.low
     wide = F.pad(image, (1, 1, 1, 1)).movedim(1, -1).contiguous()  # (B, H, W, 3)
@@ -118,7 +118,7 @@ def convolve(x: SparseTensor, layer: nn.Conv2d) -> SparseTensor:
     if not torch.is_grad_enabled():
         return conv_shift_relu(x, kernel, layer.bias, stride)
     y = conv(x, kernel, stride)
-    return y.with_features(F.relu(y.features + layer.bias))
+    return y.with_features(F.relu(y.features + layer.bias.to(y.features.dtype)))
 
 
 def residual(x: SparseTensor, block: nn.Module) -> SparseTensor:
@@ -127,7 +127,8 @@ def residual(x: SparseTensor, block: nn.Module) -> SparseTensor:
         x.features, block.shortcut[0])
     second = block.second[0]
     y = conv(convolve(x, block.first[0]), sparse_kernel(second))
-    return y.with_features(F.relu(y.features + second.bias + shortcut))
+    bias = second.bias.to(y.features.dtype)
+    return y.with_features(F.relu(y.features + bias + shortcut))
 
 
 def sparse_kernel(layer: nn.Conv2d) -> Tensor:
@@ -140,22 +141,22 @@ def pointwise(features: Tensor, layer: nn.Conv2d) -> Tensor:
     return F.linear(features, layer.weight[:, :, 0, 0], layer.bias)
 
 
-def put(x: SparseTensor, around: Tensor) -> Tensor:
+def scatter(x: SparseTensor, surroundings: Tensor) -> Tensor:
     """(N, F) written over (B, F, H, W), at the sites of their level."""
-    wide = around.to(x.features.dtype).movedim(1, -1)  # (B, H, W, F)
+    wide = surroundings.to(x.features.dtype).movedim(1, -1)  # (B, H, W, F)
     return wide.flatten(0, 2).index_copy(
         0, x.level.flat, x.features).view_as(wide).movedim(-1, 1)
 
 
-def doubled(x: SparseTensor, finer: Level) -> Tensor:
+def upsample(x: SparseTensor, finer: Level) -> Tensor:
     """(M, F) -> (N, F) at the next finer level: bilinear, row i becomes row 2i."""
     batch, row, column = finer.sites.unbind(1)
     parents = x.level.rows_at(batch, row // 2, column // 2)
     places = (row % 2 * 2 + column % 2) * len(x.level)
-    return between(x).flatten(0, 1)[places + parents]
+    return bilinear_quads(x).flatten(0, 1)[places + parents]
 
 
-def between(x: SparseTensor) -> Tensor:
+def bilinear_quads(x: SparseTensor) -> Tensor:
     """
     (M, F) -> (4, M, F): what is at each site, and half a step to the right, below and both.
 
