@@ -61,7 +61,8 @@ def literal(extractor: SparseNetwork, image, chosen, maps):
     network, height, width = extractor.network, *chosen.shape[1:]
     encoder, (padded_h, padded_w) = network.backbone, (16 * side for side in maps[1].shape[2:])
     image = F.pad(image, (0, 2 * (padded_w - width), 0, 2 * (padded_h - height)))
-    masks = [F.pad(chosen, (0, padded_w - width, 0, padded_h - height))[:, None].float()]
+    masks = [F.pad(F.max_pool2d(chosen.float(), 3, 1, 1),
+                   (0, padded_w - width, 0, padded_h - height))[:, None]]
     for _ in range(2):
         masks.append(F.max_pool2d(masks[-1], 3, 2, 1))
     x = half = encoder.stem(image) * masks[0]

@@ -5,10 +5,10 @@ The dense network once more, at twice its resolution, only where it was unsure.
 
 Not in the paper, whose extractor begins at random and has to learn what things look like from the
 selected pixels alone. This one begins with the layers of a trained network, MobileNetEdgeTPU: down
-to stride 8 they run on the selected pixels and what their strided convolutions reach. The next map
-is dense, and small: what lies around the selected pixels comes from the low resolution, whose maps
-stand there enlarged; so do they beside its last one. From there the decoder goes back up, to the
-selected pixels.
+to stride 8 they run on the selected pixels, one low-resolution pixel around them, and what their
+strided convolutions reach. The next map is dense, and small: what lies around comes from the low
+resolution, whose maps stand there enlarged; its last map is mixed with theirs. From there the
+decoder goes back up, to the selected pixels.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SparseNetwork(nn.Module):
         maps: of the network at low resolution, at its strides 8 and 16.
         """
         encoder, (low_eighth, low_last) = self.network.backbone, maps
-        half = self.stem(image, blocks)
+        half = self.stem(image, Blocks(grown(blocks.level.mask), blocks.size_hw, blocks.side))
         quarter = self.bottlenecks(half, 0, ENDS[0])
         eighth = self.bottlenecks(quarter, *ENDS)
         surroundings = self.network.doubled(low_eighth)
@@ -58,10 +58,11 @@ class SparseNetwork(nn.Module):
                           self.mix.to(low_last.dtype)[:, None, None])
         logits = self.decode(half, quarter, eighth, last)
         pixels = bilinear_quads(logits.with_features(logits.features.float()))  # (4, N, C)
+        pixels = pixels[:, logits.level.rows_at(*blocks.low)]  # (4, M, C)
         return pixels.permute(2, 0, 1).flatten(0, 1)
 
     def stem(self, image: Tensor, blocks: Blocks) -> SparseTensor:
-        """First convolutions, of all pixels around each site: (N, 16)."""
+        """First convolutions, of all pixels around each block: (N, 16)."""
         first, _, second = self.network.backbone.stem
         weight = first.weight.permute(0, 2, 3, 1).flatten(1)
         features = F.relu(F.linear(patches(image, blocks), weight, first.bias))
@@ -93,6 +94,11 @@ class SparseNetwork(nn.Module):
         above, coarse = rows.split(widths, 1)
         joined = residual(half.with_features(torch.cat((above, half.features), 1)), network.join)
         return half.with_features(coarse + pointwise(joined.features, network.head))
+
+
+def grown(chosen: Tensor) -> Tensor:
+    """(B, h, w) bool -> the same, and their eight neighbours."""
+    return F.max_pool2d(chosen.float()[:, None], 3, 1, 1)[:, 0] > 0
 
 
 def patches(image: Tensor, blocks: Blocks) -> Tensor:
