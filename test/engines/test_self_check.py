@@ -12,6 +12,7 @@ from sparse_seg_ros.engines.self_check import (
     MOST_PIXELS,
     SelfCheckError,
     check,
+    check_maps,
     compare,
     load_reference,
     make_images,
@@ -102,3 +103,12 @@ def test_a_damaged_reference_is_named(tmp_path):
     (tmp_path / 'reference').write_bytes(b'nothing')
     with pytest.raises(ValueError, match='holds no reference logits'):
         load_reference(tmp_path / 'reference')
+
+
+def test_maps_that_are_not_those_of_torch_are_refused():
+    maps = torch.randn(1, 4, 6, 8), torch.randn(1, 8, 3, 4)
+    check_maps(maps, maps, 0.01)
+    with pytest.raises(SelfCheckError, match='map_1 differs .* by 1.0e-01 .* needed: 0.01'):
+        check_maps((maps[0], maps[1] + 0.1 * maps[1].std()), maps, 0.01)
+    with pytest.raises(SelfCheckError, match='is the engine of another network'):
+        check_maps(maps[:1], maps, 0.01)

@@ -13,7 +13,12 @@ from edgetpu_oracle import RELEASED, conv, literal, released_tensors
 
 from sparse_seg_ros import checkpoints
 from sparse_seg_ros.networks import build_network
-from sparse_seg_ros.networks.mobilenet_edgetpu import STEPS, Encoder, MobileNetEdgeTPU
+from sparse_seg_ros.networks.mobilenet_edgetpu import (
+    STEPS,
+    Encoder,
+    MobileNetEdgeTPU,
+    global_average,
+)
 
 GRAPH = RELEASED.parent / 'deeplab_edgetpu_slim_steps.tsv'
 
@@ -82,3 +87,12 @@ def test_it_begins_as_the_released_classifier():
     images = torch.randn(1, 3, 32, 48, generator=torch.Generator().manual_seed(0)).double()
     want = conv(literal(images, tensors)[-1], tensors, 209)[:, rows]
     torch.testing.assert_close(network(images)[..., ::16, ::16], want)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float32])
+def test_the_average_of_a_large_map_stays_in_range(dtype):
+    x = torch.full((2, 3, 135, 240), 9.0, dtype=dtype)  # their sum is beyond float16
+    x[:, 1] = -9.0
+    average = global_average(x)
+    assert average.shape == (2, 3, 1, 1) and average.dtype == dtype
+    torch.testing.assert_close(average, x[..., :1, :1], rtol=torch.finfo(dtype).eps * 4, atol=0)
