@@ -9,6 +9,7 @@ size of images, checked against torch, and found again by a method YAML with the
 examples:
   sparse_seg export runs/refiner -o models/demo.safetensors \
       --calibration runs/refiner/method.yaml --scores bench/results/camvid_test.json
+  sparse_seg export runs/two_scales --refine -o refined.safetensors
   sparse_seg export demo --engine onnxruntime --size 1024x2048
   sparse_seg export config/my_robot.yaml --engine tensorrt --precision fp16
 """
@@ -42,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                          help='files written by `sparse_seg evaluate --json`')
     packing.add_argument('--base', metavar='FILE', help='model file of the dense network, which '
                          'is then left out, and must lie beside the packed refiner to run it')
+    packing.add_argument('--refine', action='store_true', help='of a dense network: at half its '
+                         'scale, with a refiner of its own layers, which need no training; '
+                         'calibrate it then')
     packing.add_argument('--row', default='refined', help='row of those files to keep')
     engine = parser.add_argument_group('engines')
     engine.add_argument('--engine', choices=('onnxruntime', 'tensorrt'))
@@ -65,9 +69,12 @@ def pack(args: argparse.Namespace) -> int:
     from sparse_seg_ros.checkpoints import load_model, save_model
     from sparse_seg_ros.files import file_hash
     from sparse_seg_ros.segmenter import PRECISIONS
+    from sparse_seg_ros.self_refined import refine_itself
     if not args.out:
         raise ValueError('name the weights file to write with -o, or an engine with --engine')
     model = load_model(args.model)
+    if args.refine:
+        model = refine_itself(model)
     scores = dict(read_scores(path, args.row) for path in args.scores)
     card = replace(model.card, scores=scores, base=base_of(model, args.base, args.out),
                    **calibrated(args.calibration))
