@@ -153,7 +153,7 @@ def test_without_the_package_the_cure_is_named(monkeypatch):
 def test_without_the_exporter_the_cure_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnxscript', None)
     with pytest.raises(ImportError, match='export to ONNX needs onnx and onnxscript'):
-        export_onnx.trace(nn.Identity(), (1, 3, 8, 8), 18)
+        export_onnx.trace(nn.Identity(), (1, 3, 8, 8), 18, ['logits'])
 
 
 def test_providers_are_taken_in_order_of_speed(tmp_path, monkeypatch):
