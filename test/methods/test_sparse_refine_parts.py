@@ -165,7 +165,8 @@ def test_unknown_parts_are_answered_with_the_known_ones():
     with pytest.raises(ValueError, match='selector must be one of entropy, random, magnitude, '
                                          "learnable, oracle; got 'entrpy'; did you mean 'entropy"):
         Parts('entrpy')
-    with pytest.raises(ValueError, match='extractor must be one of unet, blocks, pointnet, network; got'):
+    with pytest.raises(ValueError, match='extractor must be one of unet, blocks, pointnet, '
+                                         'network; got'):
         Parts(extractor='cnn')
     with pytest.raises(ValueError, match='ensembler must be one of gated, direct, entropy'):
         Parts(ensembler='gate')
