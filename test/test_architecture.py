@@ -27,7 +27,7 @@ ROWS = (
     ('pictures', 'data', 'networks', 'sparse', 'engines'),
     ('methods',),
     ('model_card', 'bases', 'checkpoints', 'segmenter', 'device', 'dense_stage', 'auto_method',
-     'zoo', 'exporting'),
+     'zoo', 'exporting', 'self_refined'),
     ('training', 'evaluation', 'doctor'),
     ('__init__',),
     ('ros', 'commands', '__main__'),

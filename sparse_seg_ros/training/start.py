@@ -135,9 +135,14 @@ def device_of(model: Model) -> torch.device:
 
 
 def goes_on(start: ModelCard, card: ModelCard) -> bool:
-    """Tell whether a run goes on with the refiner that it starts from: one of the same kind."""
-    return bool(start.planes) and bool(card.planes) and \
-        (start.refined_by, start.extractor) == (card.refined_by, card.extractor)
+    """
+    Tell whether a run goes on with the refiner that it starts from: one of the same kind.
+
+    One with the extractor 'network' begins as its network where another is there.
+    """
+    is_other = card.extractor == 'network' != start.extractor
+    return bool(start.planes) and bool(card.planes) and start.refined_by == card.refined_by \
+        and not is_other
 
 
 def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> ModelCard:

@@ -11,7 +11,7 @@ import torch
 from tiny import tiny_model
 from torch.nn import functional as F
 
-from sparse_seg_ros.checkpoints import load_model, save_model
+from sparse_seg_ros.checkpoints import build_model, load_model, save_model
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.networks.folding import folded
 from sparse_seg_ros.training.config import TrainConfig
@@ -72,6 +72,18 @@ def test_a_refiner_that_has_learnt_goes_on_from_there(dense, tmp_path):
     begins = folded(learnt.network).state_dict()
     assert any(not torch.equal(tensor, begins[key]) for key, tensor in
                learnt.refiner.extractor.network.state_dict().items())
+
+
+def test_another_refiner_is_left_for_one_of_the_network(dense, tmp_path):
+    model = load_model(dense)
+    blocks = build_model(replace(model.card, scale=0.5, planes=(4, 8), extractor='blocks',
+                                 alpha_nats=0.5))
+    blocks.network.load_state_dict(model.network.state_dict())
+    save_model(blocks, tmp_path / 'blocks.safetensors')
+    config = replace(refining(dense), start_from=str(tmp_path / 'blocks.safetensors'))
+    begins = folded(model.network).state_dict()
+    for key, tensor in start_model(config).refiner.extractor.network.state_dict().items():
+        assert torch.equal(tensor, begins[key])
 
 
 def test_its_backbone_can_learn_slower_than_the_rest(dense):
