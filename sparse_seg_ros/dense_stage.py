@@ -54,7 +54,7 @@ def dense_stage(model: Model, config: MethodConfig, device: str, precision: str)
     open_stage = on_torch_compile if config.engine == 'torch_compile' else on_engine
     jobs = list_jobs(model, config, device, precision)  # what it raises is no engine's failure
     try:
-        return open_stage(model.network, config, jobs)
+        return open_stage(config, jobs)
     except NO_ENGINE as error:
         if config.engine_failure == 'refuse':
             raise
@@ -76,7 +76,7 @@ def on_faster(model: Model, config: MethodConfig, device: str, precision: str) -
     config = replace(config, engine='onnxruntime')
     jobs = list_jobs(model, config, device, 'auto')
     try:
-        rival = on_engine(model.network, config, jobs)
+        rival = on_engine(config, jobs)
     except NO_ENGINE as error:
         LOG.info('torch runs the network, as there is no engine onnxruntime: %s', error)
         return stage
@@ -98,7 +98,7 @@ def on_torch(network: nn.Module, device: str) -> DenseStage:
     return DenseStage(network, {'engine': f'torch {torch.__version__}'})
 
 
-def on_torch_compile(_: nn.Module, config: MethodConfig, jobs: list[Job]) -> DenseStage:
+def on_torch_compile(config: MethodConfig, jobs: list[Job]) -> DenseStage:
     """Compile the network for its sizes now, not at the first frame."""
     engine = TorchEngine(jobs[0].network, jobs[0].device, jobs[0].precision, is_compiled=True)
     with torch.inference_mode():
@@ -110,10 +110,10 @@ def on_torch_compile(_: nn.Module, config: MethodConfig, jobs: list[Job]) -> Den
     return DenseStage(engine, {'engine': engine.about}, sizes_of(config))
 
 
-def on_engine(network: nn.Module, config: MethodConfig, jobs: list[Job]) -> DenseStage:
+def on_engine(config: MethodConfig, jobs: list[Job]) -> DenseStage:
     """Find or build the engines of all sizes, and check them."""
     engines, agreement = activation.activate_all(jobs)
-    return DenseStage(EngineNetwork(network, engines, config.engine_sizes),
+    return DenseStage(EngineNetwork(jobs[0].network, engines, config.engine_sizes),
                       {'engine': engines[0].about, 'engine check': agreement}, sizes_of(config))
 
 

@@ -33,12 +33,12 @@ def test_ensembler_is_the_released_formula():
     torch.testing.assert_close(ensembler(coarse, refined), want)
 
 
-@pytest.mark.parametrize('starts_from_equals', [False, True])
+@pytest.mark.parametrize('trusts_refined', [False, True])
 @pytest.mark.parametrize('classes', [2, 11, 19, 32, 33, 150])
-def test_it_starts_as_the_coarse_logits_for_any_number_of_classes(classes, starts_from_equals):
+def test_it_starts_as_the_coarse_logits_for_any_number_of_classes(classes, trusts_refined):
     coarse, _ = two_logits(classes)
-    refined = coarse if starts_from_equals else torch.zeros_like(coarse)
-    ensembler = Ensembler(classes, starts_from_equals).double()
+    refined = coarse if trusts_refined else torch.zeros_like(coarse)
+    ensembler = Ensembler(classes, trusts_refined).double()
     torch.testing.assert_close(ensembler(coarse, refined), coarse)
     assert torch.equal(ensembler(coarse, refined).argmax(1), coarse.argmax(1))
 

@@ -73,7 +73,7 @@ class PatchRefiner(nn.Module):
         self.corrects = 'logits' in inputs
         self.unet = UNet(3 + num_classes * self.corrects, tuple(planes))
         self.head = nn.Conv2d(planes[0], num_classes, 1)
-        self.ensembler = Ensembler(num_classes, starts_from_equals=self.corrects)
+        self.ensembler = Ensembler(num_classes, trusts_refined=self.corrects)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 

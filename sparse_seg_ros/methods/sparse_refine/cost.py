@@ -80,7 +80,8 @@ def _count_network(extractor: SparseNetwork, sites: Tensor) -> int:
     places = batch * (height // 2) * (width // 2)
     per_place = (encoder.widen, encoder.local, encoder.join, network.laterals[0],
                  network.coarse_head)
-    return total + places * sum(map(_count_convolutions, per_place)) \
+    averaging = encoder.widen.out_channels  # a product, too
+    return total + places * (averaging + sum(map(_count_convolutions, per_place))) \
         + batch * _count_convolutions(encoder.pooled)
 
 

@@ -25,8 +25,8 @@ class Ensembler(nn.Module):
 
     needs_labels = False
 
-    def __init__(self, num_classes: int, starts_from_equals: bool = False):
-        """Start as the identity on coarse; starts_from_equals: refined starts equal to it."""
+    def __init__(self, num_classes: int, trusts_refined: bool = False):
+        """Start as the identity on coarse; trusts_refined: refined starts equal, or better."""
         super().__init__()
         self.gate = nn.Sequential(
             nn.Linear(2 * (num_classes + 1), HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, 2)
@@ -36,7 +36,7 @@ class Ensembler(nn.Module):
         )
         # Two hidden units per class carry the identity; where there are too few, a residual does.
         self.skip = nn.Parameter(torch.ones(())) if 2 * num_classes > HIDDEN else None
-        self.start_as_identity(num_classes, starts_from_equals)
+        self.start_as_identity(num_classes, trusts_refined)
 
     def forward(self, coarse: Tensor, refined: Tensor, targets: Tensor | None = None) -> Tensor:
         """
@@ -71,7 +71,7 @@ class Ensembler(nn.Module):
         return fused if self.skip is None else fused + self.skip * mixed
 
     @torch.no_grad()
-    def start_as_identity(self, num_classes: int, starts_from_equals: bool):
+    def start_as_identity(self, num_classes: int, trusts_refined: bool):
         """
         Make the output the coarse logits, whatever training will add.
 
@@ -81,8 +81,8 @@ class Ensembler(nn.Module):
         hidden units per class, which there are for 32 classes. Beyond, the residual begins as
         x -> x / 0.9, and the fusing layers add nothing to it.
         """
-        coarse_weight = 1 - INITIAL_WEIGHT if starts_from_equals else INITIAL_WEIGHT
-        gain = 1.0 if starts_from_equals else 1 / INITIAL_WEIGHT
+        coarse_weight = 1 - INITIAL_WEIGHT if trusts_refined else INITIAL_WEIGHT
+        gain = 1.0 if trusts_refined else 1 / INITIAL_WEIGHT
         self.gate[2].weight.zero_()
         self.gate[2].bias.copy_(torch.tensor([coarse_weight, 1 - coarse_weight]).log())
         first, last = self.fuse[0], self.fuse[2]

@@ -67,10 +67,10 @@ class Parts:
         """Build the selector, untrained."""
         return SELECTORS[self.selector](num_classes)
 
-    def build_ensembler(self, num_classes: int, starts_from_equals: bool) -> nn.Module:
-        """Build the ensembler, untrained; starts_from_equals: the refined logits do."""
+    def build_ensembler(self, num_classes: int, trusts_refined: bool) -> nn.Module:
+        """Build the ensembler, untrained; trusts_refined: see Ensembler."""
         kind = ENSEMBLERS[self.ensembler]
-        return kind(num_classes, starts_from_equals) if kind is Ensembler else kind()
+        return kind(num_classes, trusts_refined) if kind is Ensembler else kind()
 
 
 def block_side(network: str, extractor: str, scale: float) -> int:

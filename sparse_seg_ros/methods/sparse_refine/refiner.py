@@ -106,8 +106,8 @@ class SparseRefiner(nn.Module):
             EXTRACTORS[parts.extractor](self.count_channels(), planes)
         self.head = None if self.is_network else build_head(
             self.extractor.width, num_classes * parts.side ** 2)
-        self.starts_from_equals = self.corrects or self.is_network
-        self.ensembler = parts.build_ensembler(num_classes, self.starts_from_equals)
+        self.trusts_refined = self.corrects or self.is_network
+        self.ensembler = parts.build_ensembler(num_classes, self.trusts_refined)
         self.check_alpha()
 
     def count_channels(self) -> int:
@@ -203,7 +203,7 @@ class SparseRefiner(nn.Module):
         twin.parts = replace(self.parts, **changes)
         for kind, name in changes.items():
             part = twin.parts.build_selector(self.num_classes) if kind == 'selector' \
-                else twin.parts.build_ensembler(self.num_classes, self.starts_from_equals)
+                else twin.parts.build_ensembler(self.num_classes, self.trusts_refined)
             if part.state_dict():
                 raise ValueError(f'{kind} {name!r} has weights of its own, and these were trained '
                                  f'with {getattr(self.parts, kind)!r}; train a refiner with it')
