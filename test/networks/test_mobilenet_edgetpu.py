@@ -18,6 +18,7 @@ from sparse_seg_ros.networks.mobilenet_edgetpu import (
     Encoder,
     MobileNetEdgeTPU,
     global_average,
+    resized,
 )
 
 GRAPH = RELEASED.parent / 'deeplab_edgetpu_slim_steps.tsv'
@@ -75,6 +76,12 @@ def test_doubling_puts_row_i_on_row_2i_and_halves_between():
     torch.testing.assert_close(got[..., ::2, ::2], x)
     torch.testing.assert_close(got[..., 1:-1:2, ::2], (x[..., 1:, :] + x[..., :-1, :]) / 2)
     torch.testing.assert_close(got[..., -1, ::2], x[..., -1, :])  # beyond the last row: the same
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 4), (3, 2)], ids=str)
+def test_doubling_is_one_operation_of_an_engine(size):
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)).double()
+    torch.testing.assert_close(MobileNetEdgeTPU.doubled(x), resized(x))
 
 
 @torch.inference_mode()
