@@ -7,10 +7,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny import street_image, tiny_model
+from tiny import street_image, tiny_model, tiny_refined_by_network
 
 import sparse_seg_ros as ss
-from sparse_seg_ros.checkpoints import save_model
+from sparse_seg_ros.checkpoints import Model, save_model
 from sparse_seg_ros.sparse import reference
 from sparse_seg_ros.sparse.backend import backend_of, checked
 from sparse_seg_ros.sparse.level import Level
@@ -19,11 +19,17 @@ pytestmark = [pytest.mark.gpu,
               pytest.mark.skipif(not torch.cuda.is_available(), reason='torch finds no CUDA')]
 
 
-@pytest.fixture(name='path', params=[True, False], ids=['sparse_refine', 'dense'])
+def tiny_refined() -> Model:
+    model = tiny_model()
+    torch.nn.init.normal_(model.refiner.head.weight)
+    return model
+
+
+@pytest.fixture(name='path', params=[tiny_refined, tiny_refined_by_network,
+                                     lambda: tiny_model(refines=False)],
+                ids=['sparse_refine', 'network', 'dense'])
 def save_tiny(request, tmp_path):
-    model = tiny_model(request.param)
-    if model.refiner is not None:
-        torch.nn.init.normal_(model.refiner.head.weight)
+    model = request.param()
     save_model(model, tmp_path / 'tiny.safetensors')
     return tmp_path / 'tiny.safetensors'
 

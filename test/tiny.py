@@ -91,6 +91,14 @@ def tiny_model(refines: bool = True, seed: int = 0, **card) -> Model:
         'std': (70., 73., 72.), 'scale': 0.5, **parts, **card}))
 
 
+def tiny_refined_by_network(scale: float = 0.5, **card) -> Model:
+    """Return a network with random weights, and a refiner that begins as its layers."""
+    model = tiny_model(network='mobilenet_edgetpu', mean=(128.,) * 3, std=(128.,) * 3, scale=scale,
+                       planes=(16, 24, 40, 128), inputs=('rgb',), extractor='network', **card)
+    model.refiner.extractor.begin_as(model.network)
+    return model
+
+
 def randomise(network: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
     """Return the network with every weight and statistic drawn at random, none negligible."""
     generator = torch.Generator().manual_seed(seed)

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import randomise, street_image, tiny_model
+from tiny import randomise, street_image, tiny_refined_by_network
 from torch.nn import functional as F
 
 from sparse_seg_ros.checkpoints import Model, build_model, load_model, save_model
@@ -164,15 +164,6 @@ def test_images_of_a_batch_change_nothing_for_each_other():
     assert_near(together, whole[blocks.flat])
 
 
-def refining(scale: float = 0.5, **card) -> Model:
-    """Return a model with such a refiner, which begins as its network."""
-    torch.manual_seed(0)
-    model = tiny_model(network='mobilenet_edgetpu', mean=(128.,) * 3, std=(128.,) * 3, scale=scale,
-                       planes=(16, 24, 40, 128), inputs=('rgb',), extractor='network', **card)
-    model.refiner.extractor.begin_as(model.network)
-    return model
-
-
 def scored(model: Model, size=(64, 96), **settings):
     """Return a segmenter whose threshold is the middle of what it scores, and an image."""
     segment = assemble(model, MethodConfig(scale=model.card.scale, **settings), 'cpu', 'fp32', {})
@@ -186,10 +177,11 @@ def scored(model: Model, size=(64, 96), **settings):
 @pytest.mark.parametrize('size', [(64, 96), (61, 83), (17, 130), (3, 5)])
 @pytest.mark.parametrize('scale', [0.5, 0.25, 0.3])
 def test_images_of_any_size_and_scale(size, scale):
-    segment, image = scored(refining(scale), size)
+    segment, image = scored(tiny_refined_by_network(scale), size)
     seen = segment(image)
     assert seen.labels.shape == seen.uncertainty.shape == seen.refined.shape == size
-    dense = assemble(refining(scale), MethodConfig(method='dense', scale=scale), 'cpu', 'fp32', {})
+    config = MethodConfig(method='dense', scale=scale)
+    dense = assemble(tiny_refined_by_network(scale), config, 'cpu', 'fp32', {})
     assert (seen.labels == dense(image).labels)[~seen.refined].all()
     if min(size) > 3:
         assert 0 < seen.refined.mean() < 1
@@ -200,13 +192,13 @@ def test_images_of_any_size_and_scale(size, scale):
 @pytest.mark.parametrize('budget', [0.1, 0.3])
 @pytest.mark.parametrize('size, scale', [((61, 83), 0.3), ((100, 150), 0.37), ((61, 83), 0.5)])
 def test_no_more_than_the_budget_is_refined(size, scale, budget):
-    segment, image = scored(refining(scale), size, budget=budget)
+    segment, image = scored(tiny_refined_by_network(scale), size, budget=budget)
     segment.alpha = 0.0
     assert 0 < segment(image).refined.mean() <= budget
 
 
 def test_an_odd_row_more_does_not_blur_the_image():
-    model = refining()
+    model = tiny_refined_by_network()
     method = SparseRefine(model.network, model.refiner, 0.5)
     stripes = (torch.arange(61) % 2.0)[None, None, :, None].expand(1, 3, 61, 64)
     seen, _ = method.refiner_input(stripes, None, (30, 32))
@@ -214,13 +206,13 @@ def test_an_odd_row_more_does_not_blur_the_image():
 
 
 def test_scales_above_a_half_are_refused():
-    model = refining()
+    model = tiny_refined_by_network()
     with pytest.raises(ValueError, match="'scale' must be at most 0.5, got 0.75"):
         SparseRefine(model.network, model.refiner, 0.75)
 
 
 def test_files_keep_it(tmp_path):
-    model = refining()
+    model = tiny_refined_by_network()
     save_model(model, tmp_path / 'model.safetensors')
     again = load_model(tmp_path / 'model.safetensors')
     for key, tensor in model.refiner.state_dict().items():
@@ -229,11 +221,11 @@ def test_files_keep_it(tmp_path):
 
 def test_other_networks_are_refused():
     with pytest.raises(ValueError, match='needs the network mobilenet_edgetpu, got .compact.'):
-        build_model(replace(refining().card, network='compact'))
+        build_model(replace(tiny_refined_by_network().card, network='compact'))
 
 
 def test_an_image_of_another_size_is_refused():
-    model = refining()
+    model = tiny_refined_by_network()
     method = SparseRefine(model.network, model.refiner, 0.5)
     logits, features = method.coarse(torch.zeros(1, 3, 64, 64))
     with pytest.raises(ValueError, match='must be 2 times as large as the logits'):
@@ -243,7 +235,7 @@ def test_an_image_of_another_size_is_refused():
 
 
 def test_every_weight_has_a_gradient():
-    model = refining()
+    model = tiny_refined_by_network()
     randomise(model.network)
     model.refiner.extractor.begin_as(model.network)
     model.refiner.requires_grad_(True)
@@ -260,13 +252,13 @@ def test_every_weight_has_a_gradient():
 
 def test_all_selected_costs_little_less_than_the_dense_network():
     """Borders have fewer pairs than a convolution that multiplies its padding."""
-    model = refining()
+    model = tiny_refined_by_network()
     counted = count_macs(model.refiner, torch.ones(1, 256, 512, dtype=torch.bool))['extract']
     dense = count_network(model.network, 1.0, (256, 512))
     assert 0.97 * dense < counted <= dense
 
 
 def test_nothing_selected_costs_the_dense_stage_at_stride_16():
-    model, size = refining(), (256, 512)
+    model, size = tiny_refined_by_network(), (256, 512)
     counted = count_macs(model.refiner, torch.zeros(1, *size, dtype=torch.bool))['extract']
     assert 0 < counted < 0.3 * count_network(model.network, 1.0, size)
