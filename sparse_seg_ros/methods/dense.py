@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
-from sparse_seg_ros.methods.reading import read_logits
+from sparse_seg_ros.methods.reading import planes, read_logits
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.images import shrunk_hw
 from sparse_seg_ros.networks.sliding import Windows, run_sliding
@@ -33,8 +33,8 @@ class Dense:
         """(B, 3, H, W) normalised -> (B, C, h, w)."""
         small = shrink(images, self.scale)
         if self.windows is None:
-            return run_padded(self.network, small).float()
-        return run_sliding(self.network, small, self.windows).float()
+            return planes(run_padded(self.network, small))
+        return planes(run_sliding(self.network, small, self.windows))
 
     def full_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W). Large: for calibration only."""

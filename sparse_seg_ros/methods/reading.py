@@ -15,6 +15,11 @@ FEW_CLASSES = 32
 Reading = tuple[Tensor, Tensor, Tensor | None]  # labels, uncertainty, confidence if wanted
 
 
+def planes(logits: Tensor) -> Tensor:
+    """(B, C, h, w) -> the same in float32, class after class, which reads twice as fast on a CPU."""
+    return logits.to(torch.float32, memory_format=torch.contiguous_format)
+
+
 def bands(logits: Tensor) -> Iterator[Tensor]:
     """(B, C, n, ...) -> parts along n; on a CPU several passes over a small part are faster."""
     length = logits.shape[2]

@@ -21,7 +21,7 @@ from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.point_rend.maps import doublings, read_maps
 from sparse_seg_ros.methods.point_rend.points import centres, most_doubtful
-from sparse_seg_ros.methods.reading import read_logits
+from sparse_seg_ros.methods.reading import planes, read_logits
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.images import shrunk_hw
 from sparse_seg_ros.timing import Stopwatch
@@ -43,7 +43,7 @@ class PointRend:
 
     def coarse_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
-        return run_padded(self.network, shrink(images, self.scale)).float()
+        return planes(run_padded(self.network, shrink(images, self.scale)))
 
     def full_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W), refined."""

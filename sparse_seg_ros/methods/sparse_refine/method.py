@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from sparse_seg_ros.methods.dense import enlarge, shrink
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
-from sparse_seg_ros.methods.reading import Reading, bands, best_class, read_logits
+from sparse_seg_ros.methods.reading import Reading, bands, best_class, planes, read_logits
 from sparse_seg_ros.methods.sparse_refine.blocks import sites_of
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
@@ -69,14 +69,14 @@ class SparseRefine:
 
     def coarse_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
-        return run_padded(self.network, shrink(images, self.scale)).float()
+        return planes(run_padded(self.network, shrink(images, self.scale)))
 
     def coarse(self, images: Tensor) -> tuple[Tensor, Features | None]:
         """(B, 3, H, W) normalised -> (B, C, h, w), and last features where they are needed."""
         if not self.refiner.needs_features:
             return self.coarse_logits(images), None
         logits, features = run_with_features(self.network, shrink(images, self.scale))
-        return logits.float(), features
+        return planes(logits), features
 
     def scores(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, h, w) what is compared with alpha."""
