@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from sparse_seg_ros.config import MethodConfig
@@ -26,28 +25,15 @@ def choose(rivals: Mapping[str, Segmenter], scores: Mapping[str, Scores],
     """
     Segmenters 'refined' and 'full', scores of their cards -> the name taken, and why.
 
-    They are timed here and now, on frames of these sizes. limits: 'alpha' and 'budget' that the
-    refined one has meanwhile; afterwards it has its own again.
+    They are timed here and now, on frames of these sizes. limits: 'alpha' and 'budget' that are
+    asked of the refined one.
     """
     sizes_hw = tuple(sizes_hw) or (SIZE_HW,)
-    with limited(rivals['refined'], limits or {}):
-        milliseconds = time_both(rivals, sizes_hw)
+    refined = rivals['refined'].asking(**(limits or {}))
+    milliseconds = time_both({**rivals, 'refined': refined}, sizes_hw)
     name, why = decide(milliseconds, scores)
     sizes = ' and '.join(f'{height}x{width}' for height, width in sizes_hw)
     return name, f'{why}, on a street of {sizes}'
-
-
-@contextmanager
-def limited(segment: Segmenter, limits: Mapping[str, float]) -> Iterator[None]:
-    """Set limits of the refinement, and set the former ones again at the end."""
-    former = {name: getattr(segment, name) for name in limits}
-    try:
-        for name, value in limits.items():
-            setattr(segment, name, value)
-        yield
-    finally:
-        for name, value in former.items():
-            setattr(segment, name, value)
 
 
 def decide(milliseconds: Mapping[str, float], scores: Mapping[str, Scores]) -> tuple[str, str]:

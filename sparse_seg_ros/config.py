@@ -231,6 +231,11 @@ class NodeConfig(Settings):
         for camera in self.cameras:
             check_camera(camera, self.cameras)
 
+    def limits(self) -> dict[str, float]:
+        """Return the limits of the refinement that are set, by name."""
+        limits = {'alpha': self.alpha_nats, 'budget': self.budget}
+        return {name: value for name, value in limits.items() if value >= 0}
+
 
 def check_camera(camera: Any, cameras: tuple) -> None:
     """Raise ValueError unless a camera has a namespace of its own that ROS allows."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ class Prediction:
     merged:       (H, W) int32, number of the token that a pixel's patch shares with others, from
                   1; 0 for a patch of its own; None unless asked for of a method that merges.
     milliseconds: time spent per stage, with 'total'.
+    work:         what the method's count_macs has to know of it.
     """
 
     labels: np.ndarray
@@ -29,6 +31,7 @@ class Prediction:
     confidence: np.ndarray | None = None
     merged: np.ndarray | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
+    work: Any = field(default=None, repr=False)
 
     def __post_init__(self):
         for name, dtype in (('labels', np.uint8), ('uncertainty', np.float32),

@@ -6,17 +6,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from copy import copy
 from dataclasses import replace
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sparse_seg_ros.config import nearest
 from sparse_seg_ros.exposure import lift_exposure, wanted_brightness
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.methods.request import DEFAULTS, OPTIONAL, Limits, Request
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.timing import Stopwatch
 
@@ -30,45 +34,53 @@ def own_precisions() -> tuple[str, ...]:
 
 class Method(Protocol):
     """
-    How a frame is segmented.
+    How a frame is segmented. It keeps nothing of a frame, so that threads may share it.
 
-    alpha: entropy in nats above which a pixel is refined; budget: largest fraction of an image
-    that is refined; both None without refinement. temperature divides the logits before they
-    become probabilities. One that merges tokens also has merged_map(size_hw), for the last images.
+    temperature divides the logits before they become probabilities. optional: the OPTIONAL
+    outputs that it can make. needs_truth: one of its parts is an oracle.
     """
 
-    alpha: float | None
-    budget: float | None
     temperature: float
+    optional: tuple[str, ...]
+    needs_truth: bool
 
-    def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
+    def __call__(self, images: Tensor, request: Request, clock: Stopwatch) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, its stages timed by the clock."""
+
+    def limits(self) -> Limits:
+        """Return what may be asked of it, by name: 'alpha', 'budget', or neither."""
 
     def coarse_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
 
-    def full_logits(self, images: Tensor) -> Tensor:
+    def full_logits(self, images: Tensor, request: Request) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W) of every pixel. Large: for calibration only."""
 
-    def count_macs(self, size_hw: tuple[int, int], refined: Tensor | None) -> dict[str, int]:
-        """Size of an image, (1, H, W) bool where refined -> multiply-accumulates per stage."""
+    def count_macs(self, size_hw: tuple[int, int], refined: Tensor | None,
+                   work: Any) -> dict[str, int]:
+        """
+        Size of an image, (1, H, W) bool where refined -> multiply-accumulates per stage.
+
+        work: of the MethodOutput.
+        """
 
 
 class Segmenter:
     """
-    Segments images one at a time: `seen = segment(image)`.
+    Segments images one at a time: `seen = segment(image)`, `segment(image, budget=0.05)`.
 
     image (H, W, 3) uint8 RGB -> Prediction at the same size. One bad image raises ValueError and
     leaves the segmenter as it was. exposure: 'as_is', or 'lifted', which brightens images that
     are darker than mean. sizes_hw: of the images that its engine was built for; empty where images
-    may have any size.
+    may have any size. request: what holds where a call asks nothing else.
     """
 
     def __init__(self, method: Method, labels: LabelSet, mean: tuple[float, ...],
                  std: tuple[float, ...], *, exposure: str = 'as_is', device: str = 'cpu',
                  precision: str = 'fp32', description: dict[str, str] | None = None,
-                 sizes_hw: tuple[tuple[int, int], ...] = ()):
+                 sizes_hw: tuple[tuple[int, int], ...] = (), request: Request = DEFAULTS):
         self.method, self.labels, self.sizes_hw = method, labels, sizes_hw
+        self.request = request
         self.brightness = wanted_brightness(exposure, mean)
         self.device, self.precision = torch.device(device), precision
         self.mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
@@ -79,54 +91,66 @@ class Segmenter:
 
     @property
     def alpha(self) -> float | None:
-        """Entropy in nats above which pixels are refined; None for methods without refinement."""
-        return self.method.alpha
-
-    @alpha.setter
-    def alpha(self, nats: float) -> None:
-        is_entropy = getattr(self.method, 'selector', 'entropy') == 'entropy'
-        self.limit('alpha', nats, self.most_alpha, ' nats' if is_entropy else '')
-
-    @property
-    def most_alpha(self) -> float:
-        """Largest score that alpha is compared with: ln C nats, or 1 for other selectors."""
-        return getattr(self.method, 'most_alpha', math.log(len(self.labels)))
+        """Score above which pixels are refined unless a call asks otherwise; None: has none."""
+        return self.value('alpha')
 
     @property
     def budget(self) -> float | None:
-        """Largest fraction of an image that is refined; None for methods without refinement."""
-        return self.method.budget
+        """Largest fraction that is refined unless a call asks otherwise; None: nothing is."""
+        return self.value('budget')
 
-    @budget.setter
-    def budget(self, fraction: float) -> None:
-        self.limit('budget', fraction, most=1.0)
+    def value(self, name: str) -> float | None:
+        """Return what holds of a limit unless a call asks otherwise."""
+        limit, own = self.method.limits().get(name), getattr(self.request, name)
+        return limit.default if limit and own is None else own
 
-    def limit(self, name: str, value: float, most: float, unit: str = '') -> None:
-        """Set a limit of the refinement within its range."""
-        if getattr(self.method, name) is None:
-            raise ValueError(f'{name} needs a method with refinement that has one; this model '
-                             f"runs {self.description.get('method', 'dense')!r}")
-        if not 0 <= value <= most:
-            raise ValueError(f'{name} must be from 0 to {most:.3g}{unit}, got {value}')
-        setattr(self.method, name, value)
+    def asking(self, **limits: float | None) -> Segmenter:
+        """Return a segmenter of the same model for whose calls these limits hold."""
+        other = copy(self)
+        other.request = self.ask(**limits)
+        return other
 
-    def __call__(self, image: np.ndarray, wants_confidence: bool = False,
-                 wants_merged: bool = False) -> Prediction:
+    def ask(self, alpha: float | None = None, budget: float | None = None,
+            wants: Collection[str] = (), truth: np.ndarray | None = None) -> Request:
+        """Return what a call asks, with the segmenter's own limits where it names none."""
+        limits = self.method.limits()
+        asked = {name: value for name, value in (('alpha', alpha), ('budget', budget))
+                 if value is not None}
+        for name, value in asked.items():
+            if name not in limits:
+                raise ValueError(f'{name} needs a method with refinement that has one; this model '
+                                 f"runs {self.description.get('method', 'dense')!r}")
+            limits[name].check(name, value)
+        for name in wants:
+            if name not in OPTIONAL:
+                raise ValueError(f'unknown output {name!r}; {nearest(name, OPTIONAL)}')
+        if truth is not None and self.method.needs_truth:
+            asked['truth'] = torch.from_numpy(truth)[None].to(self.device)
+        return replace(self.request, wants=frozenset(wants), **asked)
+
+    def __call__(self, image: np.ndarray, alpha: float | None = None,
+                 budget: float | None = None, wants: Collection[str] = (),
+                 truth: np.ndarray | None = None) -> Prediction:
+        """
+        (H, W, 3) uint8 RGB -> Prediction.
+
+        alpha, budget: limits of this call; `method.limits()` has their ranges. wants: optional
+        outputs, 'confidence' and 'merged'. truth: (H, W) ids, which only an oracle looks at.
+        """
         check_image(image)
-        start = time.perf_counter()
+        request, start = self.ask(alpha, budget, wants, truth), time.perf_counter()
         clock = Stopwatch(self.device)
         with torch.inference_mode(), self.arithmetic():
             with clock('upload'):
                 images = self.normalise(image)
-            output = self.method(images, clock, wants_confidence)
-            if wants_merged and hasattr(self.method, 'merged_map'):
-                output = replace(output, merged=self.method.merged_map(image.shape[:2]))
+            output = self.method(images, request, clock)
             with clock('download'):
                 arrays = {name: to_array(getattr(output, name)) for name in
                           ('labels', 'uncertainty', 'refined', 'confidence', 'merged')}
         self.check_output(arrays['labels'], arrays['uncertainty'])
         total = (time.perf_counter() - start) * 1e3
-        return Prediction(**arrays, milliseconds={**clock.milliseconds, 'total': total})
+        return Prediction(**arrays, milliseconds={**clock.milliseconds, 'total': total},
+                          work=output.work)
 
     def check_output(self, labels: np.ndarray, uncertainty: np.ndarray) -> None:
         """Raise ValueError for what is no answer: not-a-number would read as a sure class 0."""
@@ -145,19 +169,27 @@ class Segmenter:
         """What logits are divided by before they become uncertainty and confidence."""
         return self.method.temperature
 
-    @temperature.setter
-    def temperature(self, value: float) -> None:
+    def with_temperature(self, value: float) -> Segmenter:
+        """Return a segmenter of the same model with another temperature."""
         if not 0 < value <= 20:
             raise ValueError(f'temperature must be above 0 and at most 20, got {value}')
-        self.method.temperature = value
+        method = copy(self.method)
+        method.temperature = value
+        return self.with_method(method)
+
+    def with_method(self, method: Method) -> Segmenter:
+        """Return a segmenter that differs in its method alone."""
+        other = copy(self)
+        other.method = method
+        return other
 
     def coarse_logits(self, image: np.ndarray) -> Tensor:
         """(H, W, 3) uint8 RGB -> (1, C, h, w) logits of the dense stage, before temperature."""
         return self.read(image, self.method.coarse_logits)
 
-    def full_logits(self, image: np.ndarray) -> Tensor:
+    def full_logits(self, image: np.ndarray, truth: np.ndarray | None = None) -> Tensor:
         """(H, W, 3) uint8 RGB -> (1, C, H, W) logits of every pixel, before temperature."""
-        return self.read(image, self.method.full_logits)
+        return self.read(image, partial(self.method.full_logits, request=self.ask(truth=truth)))
 
     def read(self, image: np.ndarray, make: Callable[[Tensor], Tensor]) -> Tensor:
         """Check and normalise an image -> what `make` makes of it, without gradients."""

@@ -221,9 +221,9 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
                         description={'network': model.card.network, 'method': config.method,
                                      'backend': 'torch',
                                      **stage.description, **description})
-    if config.alpha_nats >= 0:
-        segment.alpha = config.alpha_nats
-    return segment
+    limits = {'alpha': None if config.alpha_nats < 0 else config.alpha_nats,
+              'budget': None if config.budget == 1 else config.budget}
+    return segment.asking(**limits)
 
 
 def build_method(model: Model, config: MethodConfig, source: str) -> Method:
@@ -241,7 +241,6 @@ def build_method(model: Model, config: MethodConfig, source: str) -> Method:
     if config.method == 'sparse_refine':
         refiner = folded(chosen_parts(model, config))
     method = REFINING[config.method](model.network, refiner, config.scale, temperature)
-    method.budget = config.budget
     if isinstance(method, PointRend):
         method.points = config.points
     return method

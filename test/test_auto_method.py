@@ -15,6 +15,7 @@ from sparse_seg_ros.auto_method import choose, decide, scores_of
 from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.data.street import CLASSES
+from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.zoo import find_model, load_resolutions
 
 FULL_IS_FASTER = {'refined': 40.0, 'full': 30.0}
@@ -93,13 +94,12 @@ def test_refinement_is_timed_under_the_limits_of_the_frames_to_come(method):
     _, refined, full = load_resolutions(method, 'cpu', 'fp32').values()
     timed = []
 
-    class Watched:
-        alpha, budget = 0.5, 1.0
-
-        def __call__(self, image):
-            timed.append((self.alpha, self.budget))
-            return refined(image)
-    watched = Watched()
+    class Watched(SparseRefine):
+        def __call__(self, images, request, clock):
+            timed.append((request.alpha, request.budget))
+            return super().__call__(images, request, clock)
+    method = refined.method
+    watched = refined.with_method(Watched(method.network, method.refiner))
     choose({'refined': watched, 'full': full}, scores(0.6, 0.6), [(64, 96)],
            {'alpha': 0.2, 'budget': 0.05})
     assert set(timed) == {(0.2, 0.05)} and (watched.alpha, watched.budget) == (0.5, 1.0)

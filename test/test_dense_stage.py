@@ -64,10 +64,9 @@ def test_a_method_on_onnxruntime_segments_like_one_on_torch(folder, weights):
 
 def test_live_settings_go_on_working_on_an_engine(folder):
     segment = ss.load(write(folder, ENGINE, 'refines'), device='cpu')
-    segment.alpha = 0.0
-    assert segment(street_image()).refined.all()
-    segment.budget, segment.temperature = 0.25, 3.0
-    assert segment(street_image()).refined.mean() == 0.25
+    assert segment(street_image(), alpha=0.0).refined.all()
+    segment = segment.with_temperature(3.0)
+    assert segment(street_image(), alpha=0.0, budget=0.25).refined.mean() == 0.25
 
 
 def test_an_image_of_another_size_is_refused_and_the_next_good_one_served(folder):

@@ -5,14 +5,19 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
+from tiny import street_image, tiny_merging_segmenter, tiny_model, tiny_refined_by_network
 
+from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.methods.request import Limit
 from sparse_seg_ros.segmenter import Segmenter
+from sparse_seg_ros.zoo import assemble
 
 LABELS = LabelSet('two', ('dark', 'bright'), ((0, 0, 0), (255, 255, 255)))
 MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
@@ -21,12 +26,15 @@ MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
 class Wrong:
     """Says the same of every image, whatever it is."""
 
-    alpha = budget = None
+    optional, needs_truth = (), False
 
     def __init__(self, label, uncertainty):
         self.label, self.uncertainty = label, uncertainty
 
-    def __call__(self, images, clock, wants_confidence):
+    def limits(self):
+        return {}
+
+    def __call__(self, images, request, clock):
         labels = torch.full_like(images[:, 0], self.label).to(torch.uint8)
         uncertainty = torch.zeros_like(images[:, 0])
         uncertainty[0, 1, 2] = self.uncertainty
@@ -37,19 +45,25 @@ class Wrong:
 
 
 class Reddish:
-    """Labels 1 where red is above its mean; remembers what it was given."""
+    """Labels 1 where red is above its mean; remembers what it was given and asked."""
+
+    optional, needs_truth = ('confidence',), False
 
     def __init__(self, alpha=None):
-        self.alpha, self.given = alpha, None
-        self.budget = None if alpha is None else 1.0
+        self.alpha, self.given, self.asked = alpha, None, None
 
-    def __call__(self, images, clock, wants_confidence):
-        self.given = images
+    def limits(self):
+        return {} if self.alpha is None else {'alpha': Limit(math.log(2), self.alpha, 'nats'),
+                                              'budget': Limit(1.0, 1.0)}
+
+    def __call__(self, images, request, clock):
+        self.given, self.asked = images, request
         assert torch.is_inference_mode_enabled()
         with clock('dense'):
             labels = (images[:, 0] > 0).to(torch.uint8)
         certain = torch.zeros_like(images[:, 0])
-        return MethodOutput(labels, certain, None, certain + 1 if wants_confidence else None)
+        return MethodOutput(labels, certain, confidence=certain + 1
+                            if 'confidence' in request.wants else None)
 
 
 def make(alpha=None, **options):
@@ -78,7 +92,9 @@ def test_the_prediction_has_the_size_of_the_image_and_its_times():
 def test_confidence_is_made_only_when_asked_for():
     image = np.zeros((5, 7, 3), np.uint8)
     assert make()(image).confidence is None
-    assert (make()(image, wants_confidence=True).confidence == 1).all()
+    assert (make()(image, wants=('confidence',)).confidence == 1).all()
+    with pytest.raises(ValueError, match="unknown output 'confidense'; did you mean 'confidence'"):
+        make()(image, wants=('confidense',))
 
 
 def test_an_image_that_is_a_view_with_steps_is_segmented_like_its_copy():
@@ -102,24 +118,25 @@ def test_a_bad_image_is_refused_and_the_next_good_one_served(image, words):
     assert segment(np.zeros((4, 4, 3), np.uint8)).labels.shape == (4, 4)
 
 
-def test_alpha_reaches_the_method_within_its_range_only():
-    segment = make(alpha=0.3)
-    segment.alpha = 0.5
-    assert segment.alpha == segment.method.alpha == 0.5
-    with pytest.raises(ValueError, match='alpha must be from 0 to 0.693 nats, got 0.7'):
-        segment.alpha = 0.7
-    with pytest.raises(ValueError, match='alpha needs a method with refinement'):
-        make().alpha = 0.5
-
-
-def test_budget_reaches_the_method_within_its_range_only():
-    segment = make(alpha=0.3)
-    segment.budget = 0.25
-    assert segment.budget == segment.method.budget == 0.25
-    with pytest.raises(ValueError, match='budget must be from 0 to 1, got -0.1'):
-        segment.budget = -0.1
-    with pytest.raises(ValueError, match='budget needs a method with refinement'):
-        make().budget = 0.5
+@pytest.mark.parametrize(('limit', 'own', 'good', 'bad', 'words'), [
+    ('alpha', 0.3, 0.5, 0.7, 'alpha must be from 0 to 0.693 nats, got 0.7'),
+    ('budget', 1.0, 0.25, -0.1, 'budget must be from 0 to 1, got -0.1'),
+])
+def test_a_limit_reaches_the_method_within_its_range_only(limit, own, good, bad, words):
+    segment, image = make(alpha=0.3), np.zeros((4, 6, 3), np.uint8)
+    segment(image, **{limit: good})
+    assert getattr(segment.method.asked, limit) == good
+    segment(image)
+    assert getattr(segment.method.asked, limit) is None and getattr(segment, limit) == own
+    asking = segment.asking(**{limit: good})
+    asking(image)
+    assert getattr(segment.method.asked, limit) == getattr(asking, limit) == good
+    assert getattr(segment, limit) == own
+    for ask in (segment.asking, lambda **asked: segment(image, **asked)):
+        with pytest.raises(ValueError, match=words):
+            ask(**{limit: bad})
+    with pytest.raises(ValueError, match=f'{limit} needs a method with refinement'):
+        make()(image, **{limit: good})
 
 
 def test_the_description_names_device_and_precision():
@@ -145,3 +162,25 @@ def test_labels_without_a_class_fail_and_void_does_not():
     assert (Segmenter(Wrong(255, 0), LABELS, MEAN, STD)(image).labels == 255).all()
     with pytest.raises(ValueError, match='labels must be below 2 or 255, got 2; the weights have'):
         Segmenter(Wrong(2, 0), LABELS, MEAN, STD)(image)
+
+
+@pytest.mark.parametrize('make_one', [
+    lambda: assemble(tiny_model(), MethodConfig(scale=0.5), 'cpu', 'fp32', {}),
+    lambda: assemble(tiny_refined_by_network(), MethodConfig(scale=0.5), 'cpu', 'fp32', {}),
+    tiny_merging_segmenter,
+], ids=['sparse_refine', 'network', 'algm'])
+def test_threads_may_ask_one_segmenter_for_different_things(make_one):
+    segment, images = make_one(), [street_image(64, 96, seed) for seed in range(2)]
+    asked = [{'wants': ('merged',)}, {'wants': ('confidence',)}]
+    if segment.alpha is not None:
+        asked = [{'alpha': 0.0, 'budget': 0.3}, {'alpha': 2.0, 'wants': ('confidence',)}]
+    alone = [segment(image, **ask) for image, ask in zip(images, asked)]
+
+    def ask_often(index):
+        return [segment(images[index], **asked[index]) for _ in range(10)]
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(ask_often, range(2)))
+    for seen, often in zip(alone, together):
+        for again in often:
+            for name in ('labels', 'uncertainty', 'refined', 'confidence', 'merged'):
+                assert np.array_equal(getattr(again, name), getattr(seen, name))

@@ -33,8 +33,7 @@ def test_a_packed_model_runs_its_network_twice(tmp_path, capsys):
     for key, tensor in model.refiner.extractor.network.state_dict().items():
         assert torch.equal(tensor, network[key])
     segment = ss.load(refined, device='cpu', precision='fp32')
-    segment.budget = 0.3
-    seen = segment(street_image(96, 128))
+    seen = segment(street_image(96, 128), budget=0.3)
     assert 0 < seen.refined.mean() <= 0.3 and seen.labels.shape == (96, 128)
 
 

@@ -63,14 +63,14 @@ def run(args: argparse.Namespace) -> int:
     segment = load(args.model, args.device, args.precision)
     frames = labelled(args.frames, args.street, CALIBRATION_STREETS)
     others = None if args.check is None else labelled(args.check, args.street, CHECKED_STREETS)
-    merging = fit_merging(args, segment, frames)
+    segment, merging = fit_merging(args, segment, frames)
     curve = calibration.selection_curve(segment, frames)
     print(table(curve), end='\n\n')
     point = None
     if segment.alpha is not None:
-        point = calibration.choose_threshold(segment, curve, chosen_goal(args), frames)
+        segment, point = calibration.choose_threshold(segment, curve, chosen_goal(args), frames)
         print(f'alpha {segment.alpha:.3g} nats: {describe(point)}')
-    segment.temperature = calibration.best_temperature(segment, frames)
+    segment = segment.with_temperature(calibration.best_temperature(segment, frames))
     print(f'temperature {segment.temperature:.3g}')
     trust = {'calibrated': calibration.measure_trust(segment, frames)}
     if others is not None:
@@ -92,20 +92,24 @@ def labelled(split: str | None, count: int | None, seed: int) -> list:
 
 
 def fit_merging(args: argparse.Namespace, segment, frames):
-    """Set the threshold of a model that merges tokens, say so -> its Fit; None for any other."""
+    """
+    Find the threshold of a model that merges tokens, and say so.
+
+    Segmenter -> the same with that threshold, and its Fit; None for any other model.
+    """
     if not hasattr(segment.method, 'merging'):
         if args.keep_miou:
             raise ValueError(f"--keep-miou needs a model that merges tokens, 'method: algm'; "
                              f'{args.model} is none')
-        return None
+        return segment, None
     from sparse_seg_ros.evaluation import similarity
-    found = similarity.fit(segment, frames, THRESHOLDS if args.keep_miou else ())
+    segment, found = similarity.fit(segment, frames, THRESHOLDS if args.keep_miou else ())
     print(f'similarities of tokens: mean {found.mean:.3f}, deviation {found.deviation:.3f}; '
           f'automatic threshold {found.automatic:.3f}')
     if found.points:
         print(merging_table(found.points))
     print(f'merge threshold {segment.method.merging.threshold:.3f}')
-    return found
+    return segment, found
 
 
 def merging_table(points) -> str:

@@ -29,8 +29,7 @@ from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_componen
 from sparse_seg_ros.evaluation.tables import weights_of
 from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.labels import VOID
-from sparse_seg_ros.methods.algm import token_counts
-from sparse_seg_ros.methods.algm.method import Algm
+from sparse_seg_ros.methods.algm.method import Merged
 from sparse_seg_ros.methods.dense import enlarge
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.segmenter import Segmenter
@@ -193,10 +192,10 @@ class Watch:
     def __call__(self, image: np.ndarray, label: np.ndarray, seen: Prediction) -> None:
         """Count one frame."""
         self.large.add(seen.labels, label)
-        if isinstance(self.segment.method, Algm):
-            self.tokens += token_counts(self.segment.method.network)
+        if isinstance(seen.work, Merged):
+            self.tokens += [group.counts for group in seen.work.groups]
         refined = None if seen.refined is None else torch.from_numpy(seen.refined)[None]
-        self.macs.append(self.segment.method.count_macs(label.shape, refined))
+        self.macs.append(self.segment.method.count_macs(label.shape, refined, seen.work))
         if seen.refined is not None:
             coarse = self.segment.coarse_logits(image).argmax(1).to(torch.uint8)
             is_wrong = (enlarge(coarse, label.shape)[0].cpu().numpy() != label) & (label != VOID)

@@ -24,6 +24,7 @@ from sparse_seg_ros.evaluation.published import BOARDS, PUBLISHED, Published, la
 from sparse_seg_ros.evaluation.tables import grid
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.macs import count_network
+from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.methods.sparse_refine.folded import folded
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
@@ -102,10 +103,10 @@ def measure(name: str, setting: Setting) -> dict:
                            published.scale)
     with torch.inference_mode(), torch.autocast(images.device.type, PRECISIONS[setting.precision],
                                                 enabled=setting.precision != 'fp32'):
-        refined.alpha = alpha_of_density(refined.coarse_logits(images), published.density)
-        rounds = [(clocked(refined, images), clocked(full, images)['total'])
+        request = Request(alpha_of_density(refined.coarse_logits(images), published.density))
+        rounds = [(clocked(refined, images, request), clocked(full, images, request)['total'])
                   for _ in range(setting.repeats + 1)][1:]  # the first warms up
-        selected = refined(images, Stopwatch(), False).refined.cpu()
+        selected = refined(images, request, Stopwatch()).refined.cpu()
     times, full_times = zip(*rounds)
     milliseconds = {stage: float(np.median([time[stage] for time in times]))
                     for stage in times[0]}
@@ -144,10 +145,10 @@ def alpha_of_density(logits: Tensor, density: float) -> float:
     return float(doubt.kthvalue(round((1 - density) * len(doubt))).values)
 
 
-def clocked(method: Dense | SparseRefine, images: Tensor) -> dict[str, float]:
+def clocked(method: Dense | SparseRefine, images: Tensor, request: Request) -> dict[str, float]:
     """Run a method once on (B, 3, H, W) -> milliseconds a frame of its stages and of all."""
     clock = Stopwatch(images.device)
-    method(images, clock, False)
+    method(images, request, clock)
     stages = {stage: spent / len(images) for stage, spent in clock.milliseconds.items()}
     return {**stages, 'total': sum(stages.values())}
 

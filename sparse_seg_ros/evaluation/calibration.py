@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 from sparse_seg_ros.data.frames import check_classes
 from sparse_seg_ros.evaluation import similarity
-from sparse_seg_ros.evaluation.evaluate import warn_of_other_order, with_truth
+from sparse_seg_ros.evaluation.evaluate import warn_of_other_order
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.evaluation.uncertainty import (
     Point,
@@ -67,25 +68,25 @@ class Trust:
 
 
 def calibrate(segment: Segmenter, frames: Pairs, recall: float = 0.8) -> Segmenter:
-    """Set thresholds and temperature of a segmenter from labelled frames, and return it."""
+    """Return the segmenter with thresholds and temperature from labelled frames."""
     if hasattr(segment.method, 'merging'):
-        similarity.fit(segment, frames)
+        segment, _ = similarity.fit(segment, frames)
     if segment.alpha is not None:
-        choose_threshold(segment, selection_curve(segment, frames), Goal('recall', recall), frames)
-    segment.temperature = best_temperature(segment, frames)
-    return segment
+        segment, _ = choose_threshold(segment, selection_curve(segment, frames),
+                                      Goal('recall', recall), frames)
+    return segment.with_temperature(best_temperature(segment, frames))
 
 
 def choose_threshold(segment: Segmenter, curve: UncertaintyCurve, goal: Goal,
-                     frames: Pairs) -> Point:
-    """Set the threshold that meets the goal -> what it selects."""
+                     frames: Pairs) -> tuple[Segmenter, Point]:
+    """Return the segmenter with the threshold that meets the goal, and what that selects."""
     if goal.kind in ('recall', 'density') and not 0 < goal.value <= 1:
         raise ValueError(f'{goal.kind} must be a fraction above 0 and at most 1, got {goal.value}')
     if goal.kind != 'milliseconds':
         point = {'recall': curve.for_recall, 'density': curve.for_density,
                  'alpha': curve.at}[goal.kind](goal.value)
-        segment.alpha = goal.value if goal.kind == 'alpha' else point.alpha_nats
-        return point
+        alpha = goal.value if goal.kind == 'alpha' else point.alpha_nats
+        return segment.asking(alpha=alpha), point
     points = curve.points()
     low, high = 0, len(points) - 1  # points[high] is known to be fast enough
     if measure_milliseconds(segment, points[high], frames) > goal.value:
@@ -95,15 +96,13 @@ def choose_threshold(segment: Segmenter, curve: UncertaintyCurve, goal: Goal,
         middle = (low + high) // 2
         fits = measure_milliseconds(segment, points[middle], frames) <= goal.value
         low, high = (low, middle) if fits else (middle, high)
-    segment.alpha = points[high].alpha_nats
-    return points[high]
+    return segment.asking(alpha=points[high].alpha_nats), points[high]
 
 
 def measure_milliseconds(segment: Segmenter, point: Point, frames: Pairs) -> float:
     """Median time of a frame at a threshold, over a few frames."""
-    segment.alpha = point.alpha_nats
     indices = np.linspace(0, len(frames) - 1, TIMED_FRAMES).round().astype(int)
-    return float(np.median([segment(frames[index][0]).milliseconds['total']
+    return float(np.median([segment(frames[index][0], alpha=point.alpha_nats).milliseconds['total']
                             for index in indices]))
 
 
@@ -121,15 +120,15 @@ def selection_curve(segment: Segmenter, frames: Pairs) -> UncertaintyCurve:
 
 def empty_curve(segment: Segmenter) -> UncertaintyCurve:
     """Return a curve over the range of alpha."""
-    return UncertaintyCurve(len(segment.labels), getattr(segment.method, 'most_alpha', None))
+    limit = segment.method.limits().get('alpha')
+    return UncertaintyCurve(len(segment.labels), limit and limit.most)
 
 
 def own_scores(segment: Segmenter, image: np.ndarray, label: np.ndarray) -> Tensor | None:
     """Return the (1, h, w) scores of a selector other than the entropy; None for the entropy."""
     if getattr(segment.method, 'selector', 'entropy') == 'entropy':
         return None
-    segment = with_truth(segment, label)
-    return segment.read(image, segment.method.scores)
+    return segment.read(image, partial(segment.method.scores, request=segment.ask(truth=label)))
 
 
 def measure_trust(segment: Segmenter, frames: Pairs) -> Trust:
@@ -138,7 +137,7 @@ def measure_trust(segment: Segmenter, frames: Pairs) -> Trust:
     samples = Samples()
     for image, label in tqdm(frames, 'errors of both stages', leave=False):
         add_errors(coarse, segment.coarse_logits(image), label, own_scores(segment, image, label))
-        logits = with_truth(segment, label).full_logits(image)
+        logits = segment.full_logits(image, label)
         add_errors(final, logits / segment.temperature, label)
         samples.add(logits, label)
     if coarse.auroc() < 0.5:
@@ -153,7 +152,7 @@ def best_temperature(segment: Segmenter, frames: Pairs) -> float:
     """Fit the temperature of the final probabilities."""
     samples = Samples()
     for image, label in tqdm(frames, 'final probabilities', leave=False):
-        samples.add(with_truth(segment, label).full_logits(image), label)
+        samples.add(segment.full_logits(image, label), label)
     return fit_temperature(*samples.joined())
 
 

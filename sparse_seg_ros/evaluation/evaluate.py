@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from sparse_seg_ros.data.frames import check_classes
@@ -54,7 +52,7 @@ def evaluate(segment: Segmenter, frames: Iterable[tuple[np.ndarray, np.ndarray]]
     matrix, small = ConfusionMatrix(len(segment.labels)), SmallObjects(len(segment.labels))
     densities, times = [], []
     for image, label in tqdm(frames, 'evaluating', leave=False):
-        seen = with_truth(segment, label)(image)
+        seen = segment(image, truth=label)
         matrix.add(seen.labels, label)
         small.add(seen.labels, label)
         densities.append(seen.density)
@@ -82,14 +80,3 @@ def warn_of_other_order(matrix: ConfusionMatrix, names: tuple[str, ...]) -> None
         LOG.warning('the frames seem to have other classes than the model, or another order of '
                     'ids: it sees %s; compare their label set with that of the model: %s', seen,
                     cut(', '.join(names)))
-
-
-def with_truth(segment: Segmenter, label: np.ndarray) -> Segmenter:
-    """Return the segmenter; one with an oracle as a copy that knows the (H, W) ids to come."""
-    refiner = getattr(segment.method, 'refiner', None)
-    if not getattr(refiner, 'needs_labels', False):
-        return segment
-    segment, method = copy(segment), copy(segment.method)
-    method.truth = torch.from_numpy(label)[None].to(segment.device)
-    segment.method = method
-    return segment

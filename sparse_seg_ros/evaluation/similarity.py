@@ -20,7 +20,6 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
-from sparse_seg_ros.methods.algm.patch import remove
 from sparse_seg_ros.networks.vit.tokens import Tokens
 from sparse_seg_ros.segmenter import Segmenter
 
@@ -85,72 +84,62 @@ class Fit:
     chosen: Tradeoff | None = None
 
 
-def fit(segment: Segmenter, frames: Pairs, thresholds: Sequence[float] = ()) -> Fit:
+def fit(segment: Segmenter, frames: Pairs, thresholds: Sequence[float] = ()
+        ) -> tuple[Segmenter, Fit]:
     """
-    Set the threshold of a segmenter that merges tokens from labelled frames.
+    Return a segmenter that merges tokens, with a threshold from labelled frames, and what it does.
 
     It is the automatic one; or, with others to try, the one that merges most without a loss.
     """
     statistics = measure_similarity(segment, (image for image, _ in frames))
     automatic = min(1.0, statistics.mean + statistics.deviation)
-    set_threshold(segment, automatic)
     found = Fit(statistics.mean, statistics.deviation, automatic)
     if not thresholds:
-        return found
+        return with_threshold(segment, automatic), found
     points = sweep(segment, frames, sorted({*thresholds, automatic}))
     chosen = fastest_as_good(points)
-    set_threshold(segment, chosen.threshold)
-    return replace(found, points=tuple(points), chosen=chosen)
+    return with_threshold(segment, chosen.threshold), replace(
+        found, points=tuple(points), chosen=chosen)
 
 
 def measure_similarity(segment: Segmenter, images: Iterable[np.ndarray]) -> SimilarityStatistics:
     """Measure the tokens of a segmenter that merges, while it does not."""
-    statistics, method = SimilarityStatistics(), segment.method
-    encoder, merging = method.network.encoder, method.merging
+    statistics, segment = SimilarityStatistics(), with_threshold(segment, None)
+    encoder = segment.method.network.encoder
 
     def look(tokens: Tokens, _: Tensor) -> Tokens:
         for values in tokens.values[:, 1:]:
             statistics.add(values)
         return tokens
 
-    remove(method.network)
     encoder.merges = dict.fromkeys(range(1, 1 + len(encoder.blocks)), look)
-    try:
-        for image in tqdm(images, 'similarities of tokens', leave=False):
-            segment.coarse_logits(image)
-    finally:
-        method.merging = merging
+    for image in tqdm(images, 'similarities of tokens', leave=False):
+        segment.coarse_logits(image)
     return statistics
 
 
-def set_threshold(segment: Segmenter, threshold: float | None) -> None:
-    """Let tokens merge from a similarity on; None: not at all."""
+def with_threshold(segment: Segmenter, threshold: float | None) -> Segmenter:
+    """Return a segmenter whose tokens merge from a similarity on; None: not at all."""
     method = segment.method
-    if threshold is None:
-        remove(method.network)
-        return
-    method.merging = replace(method.merging, threshold=threshold)
+    return segment.with_method(method.merging_as(
+        None if threshold is None else replace(method.merging, threshold=threshold)))
 
 
 def sweep(segment: Segmenter, frames: Pairs, thresholds: Sequence[float]) -> list[Tradeoff]:
-    """Measure a segmenter without merging, first, and with each threshold; it stays as it was."""
-    merging = segment.method.merging
-    try:
-        return [measure(segment, frames, threshold) for threshold in (None, *thresholds)]
-    finally:
-        segment.method.merging = merging
+    """Measure a segmenter without merging, first, and with each threshold."""
+    return [measure(segment, frames, threshold) for threshold in (None, *thresholds)]
 
 
 def measure(segment: Segmenter, frames: Pairs, threshold: float | None) -> Tradeoff:
     """Segment all frames with one threshold."""
-    set_threshold(segment, threshold)
+    segment = with_threshold(segment, threshold)
     matrix, times, kept = ConfusionMatrix(len(segment.labels)), [], []
     about = 'without merging' if threshold is None else f'threshold {threshold:.3f}'
     for image, label in tqdm(frames, about, leave=False):
         seen = segment(image)
         matrix.add(seen.labels, label)
         times.append(seen.milliseconds['total'])
-        kept.append(segment.method.kept())
+        kept.append(seen.work.kept())
     return Tradeoff(threshold, matrix.mean_iou(), float(np.median(times)), float(np.mean(kept)))
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,6 +13,7 @@ from torch.nn import functional as F
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.reading import planes, read_logits
+from sparse_seg_ros.methods.request import DEFAULTS, NO_LIMITS, Limits, Request
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.images import shrunk_hw
 from sparse_seg_ros.networks.sliding import Windows, run_sliding
@@ -20,7 +23,8 @@ from sparse_seg_ros.timing import Stopwatch
 class Dense:
     """Logits at scale x image size; labels and entropy go to full size by nearest neighbour."""
 
-    alpha = budget = None
+    optional = ('confidence',)
+    needs_truth = False
 
     def __init__(self, network: nn.Module, scale: float = 1.0, temperature: float = 1.0,
                  windows: Windows | None = None):
@@ -29,34 +33,43 @@ class Dense:
         if windows is not None:
             windows.check(network.multiple)
 
-    def coarse_logits(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised -> (B, C, h, w)."""
+    def coarse_logits(self, images: Tensor,
+                      call: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, C, h, w); call: to run in the network's place."""
         small = shrink(images, self.scale)
         if self.windows is None:
-            return planes(run_padded(self.network, small))
-        return planes(run_sliding(self.network, small, self.windows))
+            return planes(run_padded(self.network, small, call))
+        return planes(run_sliding(self.network, small, self.windows, call))
 
-    def full_logits(self, images: Tensor) -> Tensor:
+    def limits(self) -> Limits:
+        """Return none: nothing is refined."""
+        return NO_LIMITS
+
+    def full_logits(self, images: Tensor, request: Request = DEFAULTS) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W). Large: for calibration only."""
         return F.interpolate(self.coarse_logits(images), images.shape[-2:], mode='nearest')
 
-    def count_macs(self, size_hw: tuple[int, int], refined: None) -> dict[str, int]:
+    def count_macs(self, size_hw: tuple[int, int], refined: None = None,
+                   work: None = None) -> dict[str, int]:
         """Size of an image -> multiply-accumulates per stage, over all windows."""
         if self.windows is None:
             return {'dense': count_network(self.network, self.scale, size_hw)}
         count = self.windows.count_over(shrunk_hw(size_hw, self.scale))
         return {'dense': count * count_network(self.network, 1.0, self.windows.size_hw)}
 
-    def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
+    def __call__(self, images: Tensor, request: Request, clock: Stopwatch) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput without refined pixels."""
         with clock('dense'):
             logits = self.coarse_logits(images)
         with clock('label'):
-            labels, uncertainty, confidence = read_logits(
-                logits, self.temperature, wants_confidence)
-            size = images.shape[-2:]
-            return MethodOutput(enlarge(labels, size), enlarge(uncertainty, size), None,
-                                None if confidence is None else enlarge(confidence, size))
+            return self.read(logits, images.shape[-2:], request)
+
+    def read(self, logits: Tensor, size_hw: torch.Size, request: Request) -> MethodOutput:
+        """(B, C, h, w), and the size of the images -> MethodOutput of that size."""
+        labels, uncertainty, confidence = read_logits(
+            logits, self.temperature, 'confidence' in request.wants)
+        return MethodOutput(enlarge(labels, size_hw), enlarge(uncertainty, size_hw), None,
+                            None if confidence is None else enlarge(confidence, size_hw))
 
 
 def shrink(images: Tensor, scale: float) -> Tensor:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -16,6 +17,7 @@ class MethodOutput:
 
     refined: (B, H, W) bool, or None where the method has no sparse stage. confidence is None
     unless it was asked for; merged (B, H, W) int32 as well, and where the method merges nothing.
+    work: what else the method's count_macs has to know of these images.
     """
 
     labels: Tensor
@@ -23,3 +25,4 @@ class MethodOutput:
     refined: Tensor | None = None
     confidence: Tensor | None = None
     merged: Tensor | None = None
+    work: Any = None

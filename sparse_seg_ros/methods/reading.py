@@ -16,7 +16,7 @@ Reading = tuple[Tensor, Tensor, Tensor | None]  # labels, uncertainty, confidenc
 
 
 def planes(logits: Tensor) -> Tensor:
-    """(B, C, h, w) -> the same in float32, class after class, which reads twice as fast on a CPU."""
+    """(B, C, h, w) -> in float32, class after class, which a CPU reads twice as fast."""
     return logits.to(torch.float32, memory_format=torch.contiguous_format)
 
 

@@ -12,6 +12,7 @@ of its encoder, gives these, too: some networks, and their engines.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import get_ident
 
 import torch
 from torch import Tensor, nn
@@ -62,8 +63,13 @@ def run_with_features(network: nn.Module, images: Tensor) -> tuple[Tensor, Featu
     if not isinstance(network, nn.Module):  # an engine, which keeps its features to itself
         logits = run_padded(network, images, call)
         return logits, Features(None, None, None, tuple(maps))
-    given = []
-    with classifier_of(network).register_forward_pre_hook(lambda _, args: given.append(args[0])):
+    given, thread = [], get_ident()
+
+    def keep(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+        if get_ident() == thread:  # others may run the same network meanwhile
+            given.append(args[0])
+
+    with classifier_of(network).register_forward_pre_hook(keep):
         logits = run_padded(network, images, call)
     values, = given
     rows, columns = (nearest_places(network, side, have).to(values.device)

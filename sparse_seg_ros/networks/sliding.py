@@ -10,6 +10,7 @@ image. Different from there: an image smaller than the window is padded, not enl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -46,8 +47,13 @@ class Windows(NamedTuple):
                              'takes windows and strides as large as its training crops')
 
 
-def run_sliding(network: nn.Module, images: Tensor, windows: Windows) -> Tensor:
-    """(B, 3, H, W) normalised, of any size -> (B, C, H, W) logits, averaged over the windows."""
+def run_sliding(network: nn.Module, images: Tensor, windows: Windows,
+                call: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    """
+    (B, 3, H, W) normalised, of any size -> (B, C, H, W) logits, averaged over the windows.
+
+    call: what to run in the network's place, as of `run_padded`.
+    """
     windows.check(network.multiple)
     height, width = images.shape[2:]
     missing = [max(0, need - have) for need, have in zip(windows.size_hw, (height, width))]
@@ -55,7 +61,7 @@ def run_sliding(network: nn.Module, images: Tensor, windows: Windows) -> Tensor:
     total = images.new_zeros(len(images), network.num_classes, *images.shape[2:])
     times = images.new_zeros(images.shape[2:])
     for inside in windows.over(images.shape[2:]):
-        total[inside] += run_padded(network, images[inside])
+        total[inside] += run_padded(network, images[inside], call)
         times[inside] += 1
     return (total / times)[..., :height, :width]
 

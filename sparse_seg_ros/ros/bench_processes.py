@@ -31,10 +31,12 @@ PATIENCE_SECONDS = 60.0
 class FixedTime:
     """A method that takes a fixed time and no processor: thresholds for labels, then sleep."""
 
-    def __init__(self, milliseconds: float):
-        self.alpha, self.budget, self.milliseconds = None, None, milliseconds
+    optional, needs_truth = (), False
 
-    def __call__(self, images: Any, clock: Any, wants_confidence: bool) -> Any:
+    def __init__(self, milliseconds: float):
+        self.milliseconds = milliseconds
+
+    def __call__(self, images: Any, request: Any, clock: Any) -> Any:
         """(1, 3, H, W) -> MethodOutput."""
         from sparse_seg_ros.methods.output import MethodOutput
 
@@ -42,6 +44,10 @@ class FixedTime:
             labels = (images[:, 0] > 0).byte()  # (1, H, W)
             time.sleep(self.milliseconds / 1e3)
         return MethodOutput(labels, labels.float())
+
+    def limits(self) -> dict:
+        """Return none: nothing is refined."""
+        return {}
 
 
 def load_fixed_time(milliseconds: float) -> Any:

@@ -17,9 +17,10 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
 from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.methods.request import OPTIONAL
 from sparse_seg_ros.ros import qos
 from sparse_seg_ros.ros.messages import image_message
-from sparse_seg_ros.ros.outputs import ON_REQUEST, OUTPUTS, Segmented
+from sparse_seg_ros.ros.outputs import OUTPUTS, Segmented
 from sparse_seg_ros.ros.statuses import rate_hz
 from sparse_seg_ros.texts import cut
 
@@ -112,7 +113,7 @@ class Camera:
         """Publish every wanted output of a frame under the header of its image."""
         for name, output in OUTPUTS.items():
             if not self.wants(name, frame.config) or \
-                    name in ON_REQUEST and getattr(frame.seen, name) is None:
+                    name in OPTIONAL and getattr(frame.seen, name) is None:
                 continue
             self.publishers[name].publish(image_message(
                 Image, header, output.make(frame), output.encoding(frame.config)))

@@ -45,9 +45,7 @@ def load_model(config: NodeConfig) -> Segmenter:
     """Load the model named in the parameters."""
     from sparse_seg_ros import load  # imports torch
 
-    limits = {'alpha': config.alpha_nats, 'budget': config.budget}
-    return load(config.model, config.device, config.precision, config.method,
-                {name: value for name, value in limits.items() if value >= 0})
+    return load(config.model, config.device, config.precision, config.method, config.limits())
 
 
 class SegmentationNode(LifecycleNodeMixin, Node):
@@ -144,7 +142,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
     def warm_up(self) -> None:
         """Segment grey images: the first runs allocate and compile."""
         for size_hw in (self.segmenter.sizes_hw or [WARM_UP_SIZE_HW]) * WARM_UP_RUNS:
-            self.segmenter(np.full((*size_hw, 3), 128, np.uint8), wants_confidence=True)
+            self.segmenter(np.full((*size_hw, 3), 128, np.uint8), wants=('confidence',))
 
     def make_topics(self) -> None:
         """Create cameras, label info and the thread that serves them."""
@@ -203,19 +201,19 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         segmenter = self.segmenter  # may go meanwhile
         if segmenter is None:
             return
-        for name, value, own in (('alpha_nats', config.alpha_nats, segmenter.alpha),
-                                 ('budget', config.budget, segmenter.budget)):
-            if value >= 0 and own is None and not segmenter.choice:
-                raise ValueError(f'{name} {value} needs a model with refinement that has one; '
-                                 f'{config.model!r} has none, set it to -1.0')
-        if config.alpha_nats > segmenter.most_alpha:
-            raise ValueError(f'alpha_nats must be at most {segmenter.most_alpha:.3g}, the largest '
-                             f'score of a pixel under {config.model!r}, got {config.alpha_nats}')
+        known = segmenter.method.limits()
+        for name, value in config.limits().items():
+            parameter = {'alpha': 'alpha_nats'}.get(name, name)
+            if name in known:
+                known[name].check(parameter, value)
+            elif not segmenter.choice:
+                raise ValueError(f'{parameter} {value} needs a model with refinement that has '
+                                 f'one; {config.model!r} has none, set it to -1.0')
 
     def warn_of_idle_limits(self, config: NodeConfig, former: NodeConfig) -> None:
         """Warn of limits that are new and do nothing, as method auto took full resolution."""
         segmenter = self.segmenter  # may go meanwhile
-        if segmenter is None or not segmenter.choice or segmenter.budget is not None:
+        if segmenter is None or not segmenter.choice or segmenter.method.limits():
             return
         for name in ('alpha_nats', 'budget'):
             value = getattr(config, name)

@@ -16,6 +16,7 @@ import numpy as np
 from sparse_seg_ros import pictures
 from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.labels import LabelSet
+from sparse_seg_ros.methods.request import OPTIONAL
 from sparse_seg_ros.prediction import Prediction
 
 
@@ -74,10 +75,9 @@ OUTPUTS = {
                     lambda frame: pictures.color(frame.seen.labels, frame.labels)),
     'overlay': Output(lambda config: 'rgb8', make_overlay),
 }
-ON_REQUEST = ('confidence', 'merged')  # computed only for those who listen
 
 
 def topics_of(method: object) -> tuple[str, ...]:
     """Return the outputs that a method can fill: merged is of those that merge tokens."""
     return tuple(name for name in OUTPUTS
-                 if name != 'merged' or hasattr(method, 'merged_map'))
+                 if name not in OPTIONAL or name in method.optional)

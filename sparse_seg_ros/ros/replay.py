@@ -168,7 +168,7 @@ class Replay:
             message = parse(raw, self.images.msgtype)
             image = to_rgb(message, self.job.config.max_pixels)
             self.threads.share()
-            seen = self.segmenter(image, wants_merged=self.preview is not None)
+            seen = self.segmenter(image, wants=('merged',) if self.preview else ())
             frame = Segmented(image, seen, self.segmenter.labels, self.job.config)
         if frame:
             self.keep(out, nanoseconds, message.header, frame)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.methods.request import OPTIONAL
 from sparse_seg_ros.ros.ages import Age, find_age, why_stale
 from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.newest import Frame, Newest
@@ -39,7 +40,6 @@ class Worker:
 
         self.segmenter, self.newest, self.cameras = segmenter, newest, cameras
         self.config, self.report = config, report
-        self.own_limits = {'alpha': segmenter.alpha, 'budget': segmenter.budget}
         self.threads = Threads()
         self.ages = dict.fromkeys(cameras, Age())
         self.losses = dict.fromkeys(cameras, 'none')  # why the last frame lost was not published
@@ -107,10 +107,9 @@ class Worker:
     def segment(self, frame: Frame, image: Any, started: float, config: NodeConfig) -> str:
         """Segment an image, publish all that is wanted of it, keep its times -> its outcome."""
         camera, decoded = self.cameras[frame.camera], time.monotonic()
-        self.apply_limits(config)
         self.threads.share(config.threads)
-        seen = self.segmenter(image, wants_confidence=camera.wants('confidence', config),
-                              wants_merged=camera.wants('merged', config))
+        seen = self.segmenter(image, **limits_of(config, self.segmenter),
+                              wants=[name for name in OPTIONAL if camera.wants(name, config)])
         segmented = time.monotonic()
         outcome = self.publish(frame, Segmented(image, seen, self.segmenter.labels, config))
         published = time.monotonic()
@@ -133,15 +132,6 @@ class Worker:
             return 'stale'
         self.cameras[frame.camera].publish(frame.message.header, segmented)
         return 'published'
-
-    def apply_limits(self, config: NodeConfig) -> None:
-        """Set threshold and budget of what refines to the configuration's, or its own below 0."""
-        for name, value in (('alpha', config.alpha_nats), ('budget', config.budget)):
-            if self.own_limits[name] is None:
-                continue
-            wanted = self.own_limits[name] if value < 0 else value
-            if wanted != getattr(self.segmenter, name):
-                setattr(self.segmenter, name, wanted)
 
     def find_age(self, frame: Frame) -> Age:
         """Return the age of an image now."""
@@ -170,3 +160,9 @@ class Worker:
             else:
                 logger.warning(text)
         return outcome
+
+
+def limits_of(config: NodeConfig, segmenter: Segmenter) -> dict[str, float]:
+    """Return the limits that the parameters set, without those that this model cannot have."""
+    return {name: value for name, value in config.limits().items()
+            if name in segmenter.method.limits()}

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.checkpoints import Model
 from sparse_seg_ros.methods.dense import shrink
+from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.methods.sparse_refine.loss import (
     is_imitated,
     mean_cross_entropy,
@@ -107,7 +108,7 @@ class RefinerObjective(nn.Module):
         with torch.no_grad():
             logits, features = self.coarse(images, sources)
         seen_images, labels = self.methods[0].refiner_input(images, labels, logits.shape[2:])
-        seen = self.trained(seen_images, logits, features=features, labels=labels)
+        seen = self.trained(seen_images, logits, features=features, request=Request(truth=labels))
         expected = self.teacher(images, seen_images.shape[-2:]) if self.teacher else None
         return refinement_loss(seen, labels, self.class_weights, expected)
 

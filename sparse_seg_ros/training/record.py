@@ -20,7 +20,6 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from sparse_seg_ros.evaluation.evaluate import with_truth
 from sparse_seg_ros.evaluation.tables import machine, percent
 from sparse_seg_ros.pictures import heat, overlay
 from sparse_seg_ros.processes import count_processes
@@ -109,7 +108,7 @@ def duration(seconds: float) -> str:
 
 def preview(segment: Segmenter, image: np.ndarray, label: np.ndarray) -> np.ndarray:
     """(H, W, 3), (H, W) -> (H, 3W, 3) RGB: labels and truth over the image, and uncertainty."""
-    seen = with_truth(segment, label)(image)
+    seen = segment(image, truth=label)
     return np.hstack([overlay(image, seen.labels, segment.labels),
                       overlay(image, label, segment.labels), heat(seen.uncertainty)])
 

@@ -19,7 +19,7 @@ from sparse_seg_ros.evaluation.evaluate import Report
 from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_components
 from sparse_seg_ros.evaluation.tables import write_figures
 from sparse_seg_ros.files import share
-from sparse_seg_ros.methods.algm import Merging, token_counts
+from sparse_seg_ros.methods.algm import Merging
 from sparse_seg_ros.methods.sparse_refine.selection import entropy_map
 from sparse_seg_ros.training.config import read_config
 from sparse_seg_ros.training.variants import Trainings, plain_name
@@ -111,7 +111,7 @@ def unsure_half(segment):
 def test_recall_and_large_objects_are_counted_over_all_frames():
     model = tiny_model()
     segment = assemble(model, own_config(model), 'cpu', 'fp32', {})
-    segment.alpha = unsure_half(segment)
+    segment = segment.asking(alpha=unsure_half(segment))
     watch, errors, found = Watch(segment), 0, 0
     large = SmallObjects(11, large_components)
     for image, label in street_frames(2, 2, (64, 96)):
@@ -137,8 +137,7 @@ def test_multiply_accumulates_are_means_over_frames():
     watch, image = Watch(segment), street_image(64, 96)
     costs = []
     for alpha in (0.0, unsure_half(segment)):
-        segment.alpha = alpha
-        seen = segment(image)
+        seen = segment(image, alpha=alpha)
         watch(image, np.zeros((64, 96), np.uint8), seen)
         costs.append(segment.method.count_macs((64, 96), torch.from_numpy(seen.refined)[None]))
     assert costs[0]['extract'] > costs[1]['extract']
@@ -148,13 +147,14 @@ def test_multiply_accumulates_are_means_over_frames():
 
 def test_tokens_are_means_over_frames():
     segment, image = tiny_merging_segmenter(), street_image(64, 96)
-    segment.method.merging = Merging((1, 2), threshold=0.9, rule='fixed')
+    merging = Merging((1, 2), threshold=0.9, rule='fixed')
+    segment = segment.with_method(segment.method.merging_as(merging))
     watch, counts = Watch(segment), []
     for frame in (image, np.zeros_like(image)):
         seen = segment(frame)
         watch(frame, np.zeros((64, 96), np.uint8), seen)
-        segment(frame)
-        counts += token_counts(segment.method.network)
+        segment.method.network(torch.zeros(1, 3, 64, 96))  # leaves what is counted alone
+        counts += [group.counts for group in seen.work.groups]
     assert counts[0] != counts[1]
     assert watch.mean_tokens() == tuple(np.mean(counts, 0))
 

@@ -55,9 +55,12 @@ def test_arrays_of_two_shapes_are_refused():
 class Green:
     """Labels 1 where green is above its mean, half of the pixels refined."""
 
-    alpha = 0.3
+    optional, needs_truth = (), False
 
-    def __call__(self, images, clock, wants_confidence):
+    def limits(self):
+        return {}
+
+    def __call__(self, images, request, clock):
         with clock('dense'):
             labels = (images[:, 1] > 0).to(torch.uint8)
         refined = torch.zeros_like(labels, dtype=torch.bool)

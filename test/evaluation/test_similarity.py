@@ -64,7 +64,7 @@ def test_all_layers_are_measured_after_attention_and_without_merging(frames):
 
 def test_the_automatic_threshold_is_mean_plus_deviation(frames):
     segment = tiny_merging_segmenter()
-    found = similarity.fit(segment, frames)
+    segment, found = similarity.fit(segment, frames)
     assert found.automatic == pytest.approx(found.mean + found.deviation)
     assert segment.method.merging.threshold == found.automatic and found.chosen is None
     other = ss.calibrate(tiny_merging_segmenter(), frames)
@@ -73,7 +73,8 @@ def test_the_automatic_threshold_is_mean_plus_deviation(frames):
 
 def test_a_sweep_measures_no_merging_first_and_leaves_everything_as_it_was(frames):
     segment = tiny_merging_segmenter()
-    segment.method.merging = merging = algm.Merging((1, 2), 0.3, 'fixed')
+    merging = algm.Merging((1, 2), 0.3, 'fixed')
+    segment = segment.with_method(segment.method.merging_as(merging))
     baseline, low, high = similarity.sweep(segment, frames, [-1.0, 1.0])
     assert baseline.threshold is None and baseline.kept == high.kept == 1
     assert low.kept == pytest.approx(3 / 24)  # 24 patches, 6 windows, every other one

@@ -18,6 +18,7 @@ from sparse_seg_ros.labels import load_labels
 from sparse_seg_ros.methods import algm
 from sparse_seg_ros.methods.algm.method import Algm, number_shared
 from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.compact import Compact
 from sparse_seg_ros.networks.sliding import Windows, run_sliding
@@ -25,6 +26,7 @@ from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.timing import Stopwatch
 
 CLASSES = 11
+MERGED = Request(wants=frozenset(['merged']))
 
 
 
@@ -36,8 +38,8 @@ def draw_images(batch=1, height=61, width=97):
 @torch.inference_mode()
 def test_labels_and_uncertainty_are_read_from_the_logits_of_all_patches():
     method, images = tiny_algm(temperature=2.0), draw_images()
-    assert method.alpha is None and method.budget is None
-    output = method(images, Stopwatch(), wants_confidence=True)
+    assert not method.limits()
+    output = method(images, Request(wants=frozenset(['confidence'])), Stopwatch())
     logits = run_padded(method.network, images) / 2
     assert logits.shape == (1, CLASSES, 61, 97)
     entropy = -(logits.softmax(1) * logits.log_softmax(1)).sum(1) / math.log(CLASSES)
@@ -50,8 +52,7 @@ def test_labels_and_uncertainty_are_read_from_the_logits_of_all_patches():
 @torch.inference_mode()
 def test_the_map_says_which_pixels_share_a_token():
     method, images = tiny_algm(), draw_images(2)
-    method(images, Stopwatch(), wants_confidence=False)
-    merged = method.merged_map((61, 97))
+    merged = method(images, MERGED, Stopwatch()).merged
     assert merged.shape == (2, 61, 97) and merged.dtype == torch.int32
     tokens, = method.network.encoder(torch.nn.functional.pad(
         images, (0, 31, 0, 3), mode='replicate'), [2])[0]
@@ -67,8 +68,7 @@ def test_the_map_says_which_pixels_share_a_token():
 @torch.inference_mode()
 def test_tokens_of_different_windows_differ_and_the_map_has_the_size_of_the_image():
     method = tiny_algm(scale=0.5, windows=Windows((32, 32), (32, 32)))
-    method(draw_images(1, 122, 194), Stopwatch(), wants_confidence=False)
-    merged = method.merged_map((122, 194))
+    merged = method(draw_images(1, 122, 194), MERGED, Stopwatch()).merged
     assert merged.shape == (1, 122, 194)
     seen = [set(merged[0, top:top + 56, left:left + 60].unique().tolist()) - {0}
             for top in (0, 64) for left in (0, 64)]  # where no later window lies on top
@@ -87,18 +87,18 @@ def test_windows_give_what_sliding_gives():
 
 @torch.inference_mode()
 def test_kept_is_the_fraction_of_tokens_left():
-    method = tiny_algm()
-    method.coarse_logits(draw_images(2, 64, 96))  # 24 patches: 2 of 6 windows, 3 of 9 pairs
-    assert method.kept() == pytest.approx((24 - 6 - 3) / 24)
-    method.merging = None
-    method.coarse_logits(draw_images(1, 64, 96))
-    assert method.kept() == 1 and not method.merged_map((64, 96)).any()
+    method, images = tiny_algm(), draw_images(2, 64, 96)
+    seen = method(images, MERGED, Stopwatch())  # 24 patches: 2 of 6 windows, 3 of 9 pairs
+    assert seen.work.kept() == pytest.approx((24 - 6 - 3) / 24) and seen.merged.any()
+    seen = method.merging_as(None)(images, MERGED, Stopwatch())
+    assert seen.work.kept() == 1 and not seen.merged.any()
+    assert method.segment(images)[1].kept() < 1  # as before
 
 
 def test_a_segmenter_makes_the_map_for_those_who_ask():
     segment, image = tiny_merging_segmenter(), street_image()
     assert segment(image).merged is None
-    seen = segment(image, wants_merged=True)
+    seen = segment(image, wants=('merged',))
     assert seen.merged.shape == image.shape[:2] and seen.merged.dtype == np.int32
     picture = pictures.merged(seen.merged)
     assert picture.shape == image.shape and picture.dtype == np.uint8
@@ -110,7 +110,7 @@ def test_a_segmenter_makes_the_map_for_those_who_ask():
 def test_a_method_that_merges_nothing_has_no_map():
     model = tiny_model(refines=False)
     segment = Segmenter(Dense(model.network), load_labels('camvid'), (127.5,) * 3, (127.5,) * 3)
-    assert segment(street_image(), wants_merged=True).merged is None
+    assert segment(street_image(), wants=('merged',)).merged is None
 
 
 def test_patches_are_numbered_by_the_token_they_share():
@@ -144,9 +144,9 @@ def test_a_method_file_says_how_tokens_merge(folder):
                            'stride: [32, 32]\n')
     assert segment.description['method'] == 'algm'
     assert segment.method.windows == ((64, 64), (32, 32))
-    seen = segment(street_image(), wants_merged=True)
+    seen = segment(street_image(), wants=('merged',))
     assert seen.labels.shape == (96, 128) and (seen.merged > 0).all()
-    assert algm.token_counts(segment.method.network) == [[9] * 6 + [7] * 6]
+    assert [group.counts for group in seen.work.groups] == 6 * [[9] * 6 + [7] * 6]
 
 
 @pytest.mark.parametrize(('text', 'weights', 'words'), [
@@ -166,9 +166,8 @@ def test_settings_that_do_not_fit_are_refused(folder, text, weights, words):
 
 def test_multiply_accumulates_are_those_of_the_tokens_left():
     method, images = tiny_algm(), draw_images(2, 64, 96)
-    whole = method.count_macs((64, 96), None)['dense']
-    method.coarse_logits(images)  # 25 tokens, of which 19 and then 16 are left
-    counts = method.network.token_counts
+    whole = method.count_macs((64, 96))['dense']
+    _, merged = method.segment(images)  # 25 tokens, of which 19 and then 16 are left
     dim, classes = 64, CLASSES
     blocks = [(25, 19), (19, 16)]  # tokens in attention, in the perceptron
     saved = sum((25 - seen) * 4 * dim ** 2 + 2 * dim * (25 ** 2 - seen ** 2)
@@ -176,10 +175,8 @@ def test_multiply_accumulates_are_those_of_the_tokens_left():
     decoder = 9 * dim ** 2 + 2 * (12 * 9 * dim ** 2)  # 24 tokens and 15, beside the classes
     decoder += 2 * 2 * dim * ((24 + classes) ** 2 - (15 + classes) ** 2)
     decoder += 9 * dim ** 2 + 9 * dim * classes
-    assert whole - method.count_macs((64, 96), None)['dense'] == saved + decoder
-    assert method.network.token_counts == counts and method.merging is not None
-    assert method.count_macs((32, 32), None) == Algm(tiny_algm().network, None).count_macs(
-        (32, 32), None)
+    assert whole - method.count_macs((64, 96), work=merged)['dense'] == saved + decoder
+    assert method.count_macs((32, 32)) == Algm(tiny_algm().network, None).count_macs((32, 32))
 
 
 def test_multiply_accumulates_are_those_of_all_windows():
@@ -189,6 +186,6 @@ def test_multiply_accumulates_are_those_of_all_windows():
     assert dense.count_macs((61, 97), None)['dense'] == 3 * 2 * one
     assert dense.count_macs(small, None)['dense'] == one
     merging = tiny_algm(windows=windows)
-    unmerged = merging.count_macs((61, 97), None)['dense']
-    merging.coarse_logits(draw_images())
-    assert 0 < merging.count_macs((61, 97), None)['dense'] < unmerged
+    unmerged = merging.count_macs((61, 97))['dense']
+    _, merged = merging.segment(draw_images())
+    assert 0 < merging.count_macs((61, 97), work=merged)['dense'] < unmerged

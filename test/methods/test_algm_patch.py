@@ -16,6 +16,7 @@ from sparse_seg_ros.methods.algm.choices import at_least
 from sparse_seg_ros.methods.algm.merging import merge_global, merge_local
 from sparse_seg_ros.methods.algm.settings import RULES, Merging
 from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.request import DEFAULTS
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.compact import Compact
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
@@ -195,7 +196,7 @@ def test_images_are_padded_to_whole_windows(network):
     images = draw_images(2)[..., :90, :70]
     assert run_padded(network, images).shape == (2, CLASSES, 90, 70)
     with torch.inference_mode():
-        seen = Dense(network)(images, Stopwatch(), wants_confidence=False)
+        seen = Dense(network)(images, DEFAULTS, Stopwatch())
     assert seen.labels.shape == seen.uncertainty.shape == (2, 90, 70)
 
 

@@ -15,6 +15,7 @@ from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.patch_refine.method import PatchRefine
 from sparse_seg_ros.methods.point_rend.method import PointRend
+from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.timing import Stopwatch
 
@@ -26,11 +27,9 @@ def make_dense(scale=0.5):
 
 
 def make_sparse_refine(scale=0.5, alpha=2.3):
-    model = tiny_model()
+    model = tiny_model(alpha_nats=alpha)
     torch.nn.init.normal_(model.refiner.head.weight)  # an untrained head says nothing
-    method = SparseRefine(model.network, model.refiner, scale)
-    method.alpha = alpha
-    return method
+    return SparseRefine(model.network, model.refiner, scale)
 
 
 def make_point_rend(scale=0.5):
@@ -55,10 +54,10 @@ METHODS = {'dense': make_dense, 'sparse_refine': make_sparse_refine,
            'point_rend': make_point_rend, 'patch_refine': make_patch_refine, 'algm': make_algm}
 
 
-def run(method, images, wants_confidence=True):
-    clock = Stopwatch()
+def run(method, images, wants=('confidence',), **limits):
+    clock, request = Stopwatch(), Request(wants=frozenset(wants), **limits)
     with torch.inference_mode():
-        return method(images, clock, wants_confidence), clock.milliseconds
+        return method(images, request, clock), clock.milliseconds
 
 
 def random_images(batch, height, width):
@@ -87,7 +86,7 @@ def test_uncertainty_and_confidence_are_fractions(make):
 
 
 def test_confidence_is_left_out_unless_asked_for(make):
-    output, _ = run(make(), random_images(1, 64, 96), wants_confidence=False)
+    output, _ = run(make(), random_images(1, 64, 96), wants=())
     assert output.confidence is None
 
 
@@ -107,7 +106,7 @@ def test_stages_are_timed(make):
 def test_multiply_accumulates_are_counted_for_every_stage_that_computes(make):
     method = make()
     output, milliseconds = run(method, random_images(1, 48, 64))
-    counted = method.count_macs((48, 64), output.refined)
+    counted = method.count_macs((48, 64), output.refined, output.work)
     assert counted.keys() == milliseconds.keys() - {'select', 'label'}
     if not isinstance(method, Algm):  # much of a transformer is in products without a layer
         assert counted['dense'] == sum_of_layers(method.network, random_images(1, 32, 32))
@@ -131,8 +130,8 @@ def test_refinement_changes_refined_pixels_only():
     images = random_images(1, 64, 96)
     method = make_sparse_refine()
     dense, _ = run(Dense(method.network, method.scale), images)
-    method.alpha = dense.uncertainty.median().item() * math.log(11)  # half of the pixels
-    refined, _ = run(method, images)
+    half = dense.uncertainty.median().item() * math.log(11)
+    refined, _ = run(method, images, alpha=half)
     chosen = refined.refined
     assert 0 < chosen.sum() < chosen.numel()
     assert torch.equal(refined.labels[~chosen], dense.labels[~chosen])
@@ -142,7 +141,7 @@ def test_refinement_changes_refined_pixels_only():
 
 def test_a_threshold_that_nothing_exceeds_gives_the_dense_result():
     images = random_images(1, 64, 96)
-    method = make_sparse_refine(alpha=2.4)
+    method = make_sparse_refine(alpha=math.log(11))
     refined, _ = run(method, images)
     dense, _ = run(Dense(method.network, method.scale), images)
     assert not refined.refined.any()
@@ -156,7 +155,5 @@ def test_a_threshold_of_zero_refines_everything():
 
 
 def test_a_budget_alone_refines_exactly_as_much_on_every_image():
-    method = make_sparse_refine(alpha=0.0)
-    method.budget = 0.25
-    output, _ = run(method, random_images(3, 64, 96))
+    output, _ = run(make_sparse_refine(alpha=0.0), random_images(3, 64, 96), budget=0.25)
     assert (output.refined.flatten(1).sum(1) == 64 * 96 // 4).all()

@@ -18,6 +18,7 @@ from sparse_seg_ros.methods.patch_refine.method import PatchRefine
 from sparse_seg_ros.methods.patch_refine.patches import Patches, mean_per_patch
 from sparse_seg_ros.methods.patch_refine.refiner import PatchRefiner
 from sparse_seg_ros.methods.patch_refine.unet import UNet
+from sparse_seg_ros.methods.request import DEFAULTS, Request
 from sparse_seg_ros.methods.sparse_refine.extractor import Extractor
 from sparse_seg_ros.timing import Stopwatch
 
@@ -33,11 +34,9 @@ def corners(size_hw, side):
 
 
 def patch_method(side=16, alpha=2.0, scale=0.5):
-    model = tiny_model(refined_by='patch_refine', patch=side)
+    model = tiny_model(refined_by='patch_refine', patch=side, alpha_nats=alpha)
     torch.nn.init.normal_(model.refiner.head.weight)  # an untrained head says nothing
-    method = PatchRefine(model.network, model.refiner, scale)
-    method.alpha = alpha
-    return method
+    return PatchRefine(model.network, model.refiner, scale)
 
 
 @pytest.mark.parametrize('size_hw', SIZES_HW)
@@ -82,10 +81,9 @@ def unsure_in(corner_list, size_hw=(64, 96), classes=11, sharpness=(0.0,)):
 
 
 def chosen_patches(logits, alpha=0.5, budget=1.0, side=16, scale_to=None):
-    refiner = PatchRefiner(11, (4, 8), alpha, ('rgb', 'logits'), side)
-    refiner.budget = budget
+    refiner = PatchRefiner(11, (4, 8), 0.0, ('rgb', 'logits'), side)
     size_hw = scale_to or tuple(logits.shape[2:])
-    found = refiner.choose(logits, size_hw)[0].nonzero() * side
+    found = refiner.choose(logits, size_hw, Request(alpha, budget))[0].nonzero() * side
     return [tuple(corner) for corner in found.tolist()]
 
 
@@ -119,22 +117,22 @@ def test_patches_are_chosen_on_the_full_size_grid():
 @pytest.mark.parametrize('size_hw', [(5, 9), (20, 30)])
 @torch.inference_mode()
 def test_an_image_smaller_than_a_patch_is_one_patch(size_hw):
-    output = patch_method(side=32, alpha=0.0)(random(1, 3, *size_hw), Stopwatch(), False)
+    output = patch_method(side=32, alpha=0.0)(random(1, 3, *size_hw), DEFAULTS, Stopwatch())
     assert output.refined.all() and output.labels.shape == (1, *size_hw)
 
 
 @torch.inference_mode()
 def test_a_patch_is_refined_by_itself_and_the_rest_stays_dense():
     method, images = patch_method(alpha=0.0), random(1, 3, 32, 48)
-    dense = Dense(method.network, 0.5)(images, Stopwatch(), False)
+    dense = Dense(method.network, 0.5)(images, DEFAULTS, Stopwatch())
     nats = (dense.uncertainty * math.log(11))
     means = mean_per_patch(nats, 16)
-    method.alpha = means.median().item()
-    output = method(images, Stopwatch(), False)
-    expected_mask = (means > method.alpha).repeat_interleave(16, 1).repeat_interleave(16, 2)
+    alpha = means.median().item()
+    output = method(images, Request(alpha), Stopwatch())
+    expected_mask = (means > alpha).repeat_interleave(16, 1).repeat_interleave(16, 2)
     assert torch.equal(output.refined, expected_mask)
     assert torch.equal(output.labels[~output.refined], dense.labels[~output.refined])
-    y, x = ((means > method.alpha)[0].nonzero()[0] * 16).tolist()
+    y, x = ((means > alpha)[0].nonzero()[0] * 16).tolist()
     coarse = torch.nn.functional.interpolate(method.coarse_logits(images), (32, 48))
     inside = ..., slice(y, y + 16), slice(x, x + 16)
     rough = coarse[inside]
@@ -149,16 +147,16 @@ def test_a_patch_is_refined_by_itself_and_the_rest_stays_dense():
 def test_a_pixel_is_refined_where_its_score_is_above_the_threshold():
     method, images = patch_method(alpha=2.2), random(2, 3, 37, 50)
     scores = method.scores(images)
-    method.alpha = scores.median().item()
-    refined = method(images, Stopwatch(), False).refined
-    assert 0 < refined.sum() < refined.numel() and torch.equal(refined, scores > method.alpha)
-    assert scores.max() <= method.most_alpha
+    alpha = scores.median().item()
+    refined = method(images, Request(alpha), Stopwatch()).refined
+    assert 0 < refined.sum() < refined.numel() and torch.equal(refined, scores > alpha)
+    assert scores.max() <= method.limits()['alpha'].most
 
 
 @torch.inference_mode()
 def test_labels_are_those_of_the_full_logits():
     method, images = patch_method(alpha=2.2), random(2, 3, 37, 50)
-    output = method(images, Stopwatch(), False)
+    output = method(images, DEFAULTS, Stopwatch())
     assert torch.equal(output.labels, method.full_logits(images).argmax(1).to(torch.uint8))
 
 
@@ -167,8 +165,8 @@ def test_an_untrained_patch_refine_gives_the_dense_labels():
     model, images, _ = demo_and_street()
     for inputs in (('rgb',), ('rgb', 'logits')):
         refiner = PatchRefiner(11, (4, 8), 0.0, inputs, 64).eval()
-        output = PatchRefine(model.network, refiner, 0.5)(images, Stopwatch(), False)
-        dense = Dense(model.network, 0.5)(images, Stopwatch(), False)
+        output = PatchRefine(model.network, refiner, 0.5)(images, DEFAULTS, Stopwatch())
+        dense = Dense(model.network, 0.5)(images, DEFAULTS, Stopwatch())
         assert output.refined.all()
         assert (output.labels != dense.labels).float().mean() < 1e-3  # equals but for rounding
 

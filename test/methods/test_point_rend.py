@@ -17,6 +17,7 @@ from sparse_seg_ros.methods.point_rend.loss import point_loss, training_points
 from sparse_seg_ros.methods.point_rend.maps import Maps, doublings, read_maps
 from sparse_seg_ros.methods.point_rend.method import PointRend
 from sparse_seg_ros.methods.point_rend.points import centres, most_doubtful, sample_points
+from sparse_seg_ros.methods.request import DEFAULTS
 from sparse_seg_ros.timing import Stopwatch
 
 
@@ -143,9 +144,9 @@ def test_rendering_equals_a_loop_over_pixels(size_hw, scale, sizes):
     small = images if scale == 1 else F.interpolate(
         images, [round(side * scale) for side in size_hw], mode='area')
     maps = read_maps(model.network, small)
-    logits, refined = method.render(images, Stopwatch())
-    counts = [method.count(step_hw, size_hw, len(sizes)) for step_hw in sizes]
-    assert counts[-1] in (24, 25)
+    logits, refined, points = method.render(images, DEFAULTS, Stopwatch())
+    counts = [method.count(step_hw, size_hw, len(sizes), 1.0) for step_hw in sizes]
+    assert counts[-1] in (24, 25) and points == sum(counts)
     expected = render_literally(maps, model.refiner, sizes, counts)
     np.testing.assert_allclose(logits[0], expected, atol=2e-4)
     assert counts[-1] <= refined.sum() <= sum(
@@ -162,10 +163,9 @@ def test_sizes_double_up_to_the_full_one():
 
 def test_points_are_in_proportion_to_the_image_and_within_the_budget():
     method = PointRend(None, None)
-    assert method.count((512, 1024), (1024, 2048), 2) == 8096
-    assert method.count((256, 512), (512, 1024), 2) == 2024
-    method.budget = 0.01
-    assert method.count((512, 1024), (1024, 2048), 2) == 512 * 1024 // 200
+    assert method.count((512, 1024), (1024, 2048), 2, 1.0) == 8096
+    assert method.count((256, 512), (512, 1024), 2, 1.0) == 2024
+    assert method.count((512, 1024), (1024, 2048), 2, 0.01) == 512 * 1024 // 200
 
 
 @torch.inference_mode()
@@ -175,7 +175,7 @@ def test_an_untrained_point_rend_only_interpolates():
     scores = []
     for method in (Dense(model.network, 0.5), PointRend(model.network, head, 0.5)):
         matrix = ConfusionMatrix(11)
-        matrix.add(method(images, Stopwatch(), False).labels[0].numpy(), label)
+        matrix.add(method(images, DEFAULTS, Stopwatch()).labels[0].numpy(), label)
         scores.append(matrix.mean_iou())
     assert abs(scores[1] - scores[0]) < 0.005  # bilinear instead of nearest, at some pixels
 
@@ -184,7 +184,7 @@ def test_an_untrained_point_rend_only_interpolates():
 def test_labels_are_those_of_the_full_logits():
     model = tiny_model(refined_by='point_rend', planes=(8, 8))
     method, images = PointRend(model.network, trained_head(model)), random(2, 3, 48, 64)
-    output = method(images, Stopwatch(), False)
+    output = method(images, DEFAULTS, Stopwatch())
     assert torch.equal(output.labels, method.full_logits(images).argmax(1).to(torch.uint8))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.request import DEFAULTS, Request
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.networks import build_network
@@ -56,7 +57,7 @@ def test_logits_are_those_of_the_shrunken_image(network, height, width, scale):
     expected = coarse_by_hand(network, images, scale)
     dense = Dense(network, scale)
     torch.testing.assert_close(dense.coarse_logits(images), expected, atol=1e-5, rtol=1e-5)
-    labels = dense(images, Stopwatch(), False).labels
+    labels = dense(images, DEFAULTS, Stopwatch()).labels
     full = F.interpolate(expected, (height, width), mode='nearest')
     sure = full.topk(2, dim=1).values.diff(dim=1)[:, 0] < -1e-4
     assert labels.shape == (1, height, width) and (labels == full.argmax(1))[sure].all()
@@ -66,13 +67,13 @@ def test_logits_are_those_of_the_shrunken_image(network, height, width, scale):
 @pytest.mark.parametrize(('height', 'width', 'scale'), sizes_and_scales())
 def test_refinement_leaves_what_it_did_not_choose(network, height, width, scale):
     images = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
-    dense = Dense(network, scale)(images, Stopwatch(), False)
+    dense = Dense(network, scale)(images, DEFAULTS, Stopwatch())
     torch.manual_seed(0)
     refiner = SparseRefiner(CLASSES, (4, 8), inputs=('rgb', 'logits')).eval()
     torch.nn.init.normal_(refiner.head.weight)
     method = SparseRefine(network, refiner, scale)
-    method.alpha = dense.uncertainty.median().item() * np.log(CLASSES)
-    refined = method(images, Stopwatch(), False)
+    half = Request(dense.uncertainty.median().item() * np.log(CLASSES))
+    refined = method(images, half, Stopwatch())
     kept = ~refined.refined
     assert refined.labels.shape == refined.refined.shape == (1, height, width)
     assert torch.equal(refined.labels[kept], dense.labels[kept])

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.checkpoints import build_model, load_model, save_model
 from sparse_seg_ros.config import MethodConfig
+from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.methods.sparse_refine.blocks import Axis, Blocks
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
@@ -82,8 +83,7 @@ def test_blocks_of_one_pixel_are_the_pixel_network(inputs):
 @pytest.mark.parametrize('alpha', [0.0, 1.6])
 def test_all_and_nothing_can_be_selected(alpha):
     refiner, (image, logits) = some_refiner(2), some_input()
-    refiner.alpha = alpha
-    seen = refiner(image, logits)
+    seen = refiner(image, logits, request=Request(alpha))
     assert len(seen.refined) == (image[:, 0].numel() if alpha == 0 else 0)
     assert seen.full().shape == (2, CLASSES, *image.shape[2:])
 
@@ -140,7 +140,7 @@ def test_pixels_of_whole_and_of_odd_blocks_are_ensembled_alike(ensembler, extra)
     refiner = some_refiner(2).with_parts(ensembler=ensembler)
     image, logits = some_input(extra=extra)
     labels = torch.randint(CLASSES, (2, *image.shape[2:]))
-    whole = refiner(image, logits, labels=labels)
+    whole = refiner(image, logits, request=Request(truth=labels))
     coarse = F.interpolate(logits, image.shape[2:], mode='nearest').movedim(1, -1).flatten(0, 2)
     want = refiner.ensembler(coarse[whole.flat], whole.refined, labels.flatten()[whole.flat])
     torch.testing.assert_close(whole.ensembled, want)
@@ -149,22 +149,22 @@ def test_pixels_of_whole_and_of_odd_blocks_are_ensembled_alike(ensembler, extra)
 @pytest.mark.parametrize('extra', [(0, 0), (-1, -1)])
 def test_a_block_is_refined_where_an_oracle_wants_one_of_its_pixels(extra):
     refiner, (image, logits) = some_refiner(2).with_parts('oracle'), some_input(extra=extra)
-    refiner.alpha = 0.5
     size = image.shape[2:]
     labels = F.interpolate(logits.argmax(1)[:, None].double(), size)[:, 0].byte()
     labels[1, 5, 8] = (labels[1, 5, 8] + 1) % CLASSES
     block = F.interpolate(torch.arange(14 * 19).view(1, 1, 14, 19).double(), size)[0, 0]
     want = torch.zeros(2, *size, dtype=torch.bool)
     want[1] = block == block[5, 8]
-    assert torch.equal(refiner(image, logits, labels=labels).selected, want)
+    request = Request(0.5, truth=labels)
+    assert torch.equal(refiner(image, logits, request=request).selected, want)
 
 
 def test_a_budget_of_blocks_holds_for_scores_of_pixels():
     refiner, (image, logits) = some_refiner(2).with_parts('oracle'), some_input()
-    refiner.alpha, refiner.budget = 0.5, 0.05
     labels = F.interpolate(logits.argmax(1)[:, None].double(), scale_factor=2)[:, 0].byte()
     labels[:, ::2, ::2] = (labels[:, ::2, ::2] + 1) % CLASSES  # one in every block
-    assert 0.04 < refiner(image, logits, labels=labels).selected.double().mean() <= 0.05
+    selected = refiner(image, logits, request=Request(0.5, 0.05, truth=labels)).selected
+    assert 0.04 < selected.double().mean() <= 0.05
 
 
 @pytest.mark.parametrize('extra', [(0, 0), (1, 1)])
@@ -178,11 +178,9 @@ def test_it_learns_at_any_size(extra):
 
 def test_multiply_accumulates_are_those_of_the_blocks():
     refiner, (image, logits) = some_refiner(2), some_input()
-    refiner.alpha = 0.0
-    counted = count_macs(refiner, refiner(image, logits).selected)
+    counted = count_macs(refiner, refiner(image, logits, request=Request(0.0)).selected)
     pixels = some_refiner(1)
-    pixels.alpha = 0.0
-    low = count_macs(pixels, pixels(*some_input(side=1)).selected)
+    low = count_macs(pixels, pixels(*some_input(side=1), request=Request(0.0)).selected)
     sites, more_inputs, more_outputs = 2 * 14 * 19, 9, 3 * CLASSES
     coarse_gate = 64 * (CLASSES + 1)
     assert counted['ensemble'] == 4 * low['ensemble'] - 3 * coarse_gate * sites

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from sparse_seg_ros.checkpoints import Model, build_model, load_model, save_model
 from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.methods.macs import count_network
+from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.methods.sparse_refine.blocks import Blocks
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
@@ -170,8 +171,8 @@ def scored(model: Model, size=(64, 96), **settings):
     image = street_image(128, 192)[:size[0], :size[1]]
     pixels = (torch.from_numpy(image).float().movedim(-1, 0)[None] - 128) / 128
     with torch.no_grad():
-        segment.alpha = float(segment.method.scores(pixels).median())
-    return segment, image
+        middle = float(segment.method.scores(pixels).median())
+    return segment.asking(alpha=middle), image
 
 
 @pytest.mark.parametrize('size', [(64, 96), (61, 83), (17, 130), (3, 5)])
@@ -193,8 +194,7 @@ def test_images_of_any_size_and_scale(size, scale):
 @pytest.mark.parametrize('size, scale', [((61, 83), 0.3), ((100, 150), 0.37), ((61, 83), 0.5)])
 def test_no_more_than_the_budget_is_refined(size, scale, budget):
     segment, image = scored(tiny_refined_by_network(scale), size, budget=budget)
-    segment.alpha = 0.0
-    assert 0 < segment(image).refined.mean() <= budget
+    assert 0 < segment(image, alpha=0.0).refined.mean() <= budget
 
 
 def test_an_odd_row_more_does_not_blur_the_image():
@@ -242,8 +242,7 @@ def test_every_weight_has_a_gradient():
     method = SparseRefine(model.network, model.refiner, 0.5)
     image = torch.randn(1, 3, 64, 96)
     logits, features = method.coarse(image)
-    model.refiner.alpha = 0.0
-    seen = model.refiner(image, logits, nullcontext, features)
+    seen = model.refiner(image, logits, nullcontext, features, Request(alpha=0.0))
     refinement_loss(seen, torch.randint(0, 11, (1, 64, 96)).to(torch.uint8)).backward()
     still = [name for name, part in model.refiner.extractor.named_parameters()
              if part.grad is None or not part.grad.any()]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss, selection_loss
 from sparse_seg_ros.methods.sparse_refine.parts import SELECTORS, Parts
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
@@ -36,11 +37,11 @@ def part_of(scene: Scene, image: int) -> Scene:
 
 def selected(name: str, alpha: float, scene: Scene, budget: float = 1.0) -> torch.Tensor:
     torch.manual_seed(0)
-    refiner = SparseRefiner(CLASSES, (4, 8), alpha, budget=budget, parts=Parts(name)).eval()
+    refiner = SparseRefiner(CLASSES, (4, 8), alpha, parts=Parts(name)).eval()
     if name == 'learnable':  # as if it had been trained
         torch.nn.init.normal_(refiner.selector.judge[-1].weight)
     return refiner(scene.image, scene.logits, features=scene.features,
-                   labels=scene.labels).selected
+                   request=Request(budget=budget, truth=scene.labels)).selected
 
 
 @pytest.mark.parametrize('name', SELECTORS)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.request import DEFAULTS
 from sparse_seg_ros.networks.sliding import Windows, run_sliding, starts
 from sparse_seg_ros.timing import Stopwatch
 
@@ -86,6 +87,6 @@ def test_logits_are_averaged_not_probabilities():
 def test_dense_labels_come_from_the_windows():
     images = torch.randn(1, 3, 20, 24, generator=torch.Generator().manual_seed(0))
     windows = Windows((8, 8), (4, 8))
-    output = Dense(Recognise(), windows=windows)(images, Stopwatch(), wants_confidence=False)
+    output = Dense(Recognise(), windows=windows)(images, DEFAULTS, Stopwatch())
     want = run_sliding(Recognise(), images, windows)
     assert torch.equal(output.labels.long(), want.argmax(1))

@@ -26,12 +26,12 @@ def load(hangs: str):
     class Hanging(Brightness):
         count = 0
 
-        def __call__(self, images, clock, wants_confidence):
+        def __call__(self, images, request, clock):
             self.count += 1
             if self.count > WARM_UP_FRAMES:
                 print('the frame hangs', file=sys.stderr, flush=True)
                 time.sleep(HOURS)
-            return super().__call__(images, clock, wants_confidence)
+            return super().__call__(images, request, clock)
 
     if hangs == 'load':
         time.sleep(HOURS)

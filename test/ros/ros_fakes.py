@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.methods.request import OPTIONAL, Limit
 from sparse_seg_ros.segmenter import Segmenter
 
 LN_2 = 0.6931
@@ -20,11 +22,17 @@ LABELS = LabelSet('two', ('dark', 'bright'), ((10, 20, 30), (200, 100, 50)))
 class Brightness:
     """Class 1 where a pixel is bright, uncertain near the border of both, refined where unsure."""
 
+    optional, needs_truth = OPTIONAL, False
+
     def __init__(self, alpha: float | None = 0.3, milliseconds: float = 0.0):
         self.alpha, self.milliseconds = alpha, milliseconds
-        self.budget = None if alpha is None else 1.0
 
-    def __call__(self, images, clock, wants_confidence):
+    def limits(self):
+        """Return those of the threshold, if there is one, and of the budget."""
+        return {} if self.alpha is None else {'alpha': Limit(math.log(2), self.alpha, 'nats'),
+                                              'budget': Limit(1.0, 1.0)}
+
+    def __call__(self, images, request, clock):
         """(1, 3, H, W) in -1..1 -> MethodOutput."""
         with clock('dense'):
             time.sleep(self.milliseconds / 1e3)
@@ -32,15 +40,13 @@ class Brightness:
                 raise RuntimeError('the first pixel is white')
             level = images[:, 1]  # green, (1, H, W)
             uncertainty = (1 - level.abs()).clamp(0, 1)
-            refined = None if self.alpha is None else uncertainty * LN_2 > self.alpha
+            alpha = self.alpha if request.alpha is None else request.alpha
+            refined = None if self.alpha is None else uncertainty * LN_2 > alpha
+        merged = torch.zeros(level.shape, dtype=torch.int32)
+        merged[:, :level.shape[1] // 2] = 1  # the upper half shares a token
+        made = {'confidence': 1 - uncertainty / 2, 'merged': merged}
         return MethodOutput((level > 0).to(torch.uint8), uncertainty, refined,
-                            1 - uncertainty / 2 if wants_confidence else None)
-
-    def merged_map(self, size_hw):
-        """Return (1, H, W) int32: the upper half shares a token."""
-        merged = torch.zeros(1, *size_hw, dtype=torch.int32)
-        merged[:, :size_hw[0] // 2] = 1
-        return merged
+                            **{name: made[name] for name in request.wants})
 
 
 def make_segmenter(alpha: float | None = 0.3, milliseconds: float = 0.0) -> Segmenter:

@@ -23,19 +23,19 @@ class Held(Brightness):
         self.free.clear()
         self.entered.clear()
 
-    def __call__(self, images, clock, wants_confidence):
+    def __call__(self, images, request, clock):
         self.entered.set()
         self.free.wait(30)
-        return super().__call__(images, clock, wants_confidence)
+        return super().__call__(images, request, clock)
 
 
 class Deadly(Brightness):
     """Ends its thread on every image whose first pixel is white."""
 
-    def __call__(self, images, clock, wants_confidence):
+    def __call__(self, images, request, clock):
         if bool((images[0, :, 0, 0] == 1).all()):
             raise SystemExit('the library ends')
-        return super().__call__(images, clock, wants_confidence)
+        return super().__call__(images, request, clock)
 
 
 def segmenter(method: Brightness) -> Segmenter:

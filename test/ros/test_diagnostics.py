@@ -95,7 +95,7 @@ def test_a_foreign_string_is_cut_in_log_and_diagnostics(ros, capfd):
 class Plain(Brightness):
     """Merges no tokens."""
 
-    merged_map = property()  # raises AttributeError: there is none
+    optional = ('confidence',)
 
 
 def test_merged_is_advertised_by_models_that_merge_only(ros):

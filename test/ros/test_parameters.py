@@ -17,6 +17,7 @@ from tiny import tiny_model
 
 from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.methods.request import Limit
 from sparse_seg_ros.ros.node import load_model
 from sparse_seg_ros.ros.parameters import SETTINGS
 
@@ -152,16 +153,16 @@ def test_a_threshold_above_the_largest_score_of_the_model_is_rejected(ros):
     node.trigger_configure()
     result = set_parameter(ros, 'alpha_nats', 0.7)
     assert not result.successful
-    assert "must be at most 0.693, the largest score of a pixel under 'demo', got" in result.reason
-    node.segmenter.method.selector, node.segmenter.method.most_alpha = 'magnitude', 1.0
+    assert 'alpha_nats must be from 0 to 0.693 nats, got 0.7' in result.reason
+    node.segmenter.method.limits = lambda: {'alpha': Limit(1.0, 0.3)}  # as of other selectors
     assert set_parameter(ros, 'alpha_nats', 0.9).successful
-    assert 'at most 1,' in set_parameter(ros, 'alpha_nats', 1.1).reason
+    assert 'must be from 0 to 1, got 1.1' in set_parameter(ros, 'alpha_nats', 1.1).reason
 
 
 def test_a_method_without_a_threshold_may_have_a_budget(ros):
     node = ros.segmentation()
     node.trigger_configure()
-    node.segmenter.method.alpha = None  # as of PointRend
+    node.segmenter.method.limits = lambda: {'budget': Limit(1.0, 1.0)}  # as of PointRend
     assert set_parameter(ros, 'budget', 0.5).successful
 
 

@@ -9,103 +9,110 @@ patches they stand for.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.methods.algm.patch import apply, expect_segmenter, remove
+from sparse_seg_ros.methods.algm.patch import merging_copy
 from sparse_seg_ros.methods.algm.settings import Merging
 from sparse_seg_ros.methods.dense import Dense, enlarge
 from sparse_seg_ros.methods.macs import count_module
+from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.methods.request import OPTIONAL, Request
 from sparse_seg_ros.networks.sliding import Windows
+from sparse_seg_ros.networks.vit.segmenter_vit import Groups
 from sparse_seg_ros.networks.vit.tokens import Tokens
+from sparse_seg_ros.timing import Stopwatch
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What merged in B images: the tokens of each call of the encoder, window by window."""
+
+    groups: tuple[Groups, ...]
+    size_hw: tuple[int, int]  # of the images at scale
+    images: int
+
+    def kept(self) -> float:
+        """Return the fraction of tokens that were left in the end."""
+        of_patches = self.of_patches()
+        return float((of_patches.amax((1, 2)) + 1).sum()) / of_patches.numel()
+
+    def of_patches(self) -> Tensor:
+        """(windows B, rows, columns) token of each patch."""
+        return torch.cat([group.of_patches for group in self.groups])
 
 
 class Algm(Dense):
     """A Segmenter, SETR or SegViT that merges tokens, over the whole image or in windows."""
 
+    optional = OPTIONAL
+
     def __init__(self, network: nn.Module, merging: Merging | None, scale: float = 1.0,
                  temperature: float = 1.0, windows: Windows | None = None):
-        expect_segmenter(network)
-        self.network, self.merging = network, merging
-        super().__init__(network, scale, temperature, windows)
-        self.seen: list[Tensor] = []  # token of each patch, (b, rows, columns), of each window
-        self.calls: list[tuple[torch.Size, list[int]]] = []  # of the encoder: images, tokens left
-        self.size_hw = (0, 0)  # of the images at scale
-        self.given = torch.Size((0, 3, 0, 0))  # shape of the images
+        self.merging = merging  # how tokens merge; None: they do not
+        super().__init__(merging_copy(network, merging), scale, temperature, windows)
 
-    @property
-    def merging(self) -> Merging | None:
-        """How tokens merge; None: they do not."""
-        return self._merging
+    def merging_as(self, merging: Merging | None) -> Algm:
+        """Return the method with the same weights, whose tokens merge in another way."""
+        return Algm(self.network, merging, self.scale, self.temperature, self.windows)
 
-    @merging.setter
-    def merging(self, merging: Merging | None) -> None:
-        if merging is None:
-            remove(self.network)
-        else:
-            apply(self.network, merging)
-        self._merging = merging
+    def segment(self, images: Tensor) -> tuple[Tensor, Merged]:
+        """(B, 3, H, W) normalised -> (B, C, h, w) of all patches, and what merged."""
+        groups: list[Groups] = []
 
-    def coarse_logits(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised -> (B, C, h, w), of all patches."""
-        self.seen, self.calls, self.given = [], [], images.shape
-        hook = self.network.encoder.register_forward_hook(self.note)
-        try:
-            logits = super().coarse_logits(images)
-        finally:
-            hook.remove()
-        self.size_hw = tuple(logits.shape[2:])
-        return logits
+        def call(padded: Tensor) -> Tensor:
+            logits, more = self.network.with_groups(padded)
+            groups.extend(more)
+            return logits
 
-    def note(self, encoder: nn.Module, given: tuple, made: tuple) -> None:
-        """Keep what the encoder has made of its images."""
-        tokens, counts = made
-        self.seen.append(tokens[-1].patch_groups())
-        self.calls.append((given[0].shape, counts))
+        logits = self.coarse_logits(images, call)
+        return logits, Merged(tuple(groups), tuple(logits.shape[2:]), len(images))
 
-    def count_macs(self, size_hw: tuple[int, int], refined: None) -> dict[str, int]:
+    def __call__(self, images: Tensor, request: Request, clock: Stopwatch) -> MethodOutput:
+        """(B, 3, H, W) normalised -> MethodOutput, with a map of what merged if it is wanted."""
+        with clock('dense'):
+            logits, merged = self.segment(images)
+        with clock('label'):
+            output = self.read(logits, images.shape[-2:], request)
+        return replace(output, work=merged, merged=self.map_of(merged, tuple(images.shape[-2:]))
+                       if 'merged' in request.wants else None)
+
+    def count_macs(self, size_hw: tuple[int, int], refined: None = None,
+                   work: Merged | None = None) -> dict[str, int]:
         """
-        Size of an image -> multiply-accumulates, with as many tokens as the last images had left.
+        Size of an image -> multiply-accumulates, with as many tokens as were left in `work`.
 
-        Those of the comparison of tokens, below a hundredth, are left out. For images of another
-        size than the last ones, no token merges: how many do is not known.
+        Those of the comparison of tokens, below a hundredth, are left out. Without work, of an
+        image of that size in which no token merges.
         """
-        merging, counts = self.merging, self.network.token_counts
-        is_known = self.calls and tuple(self.given[2:]) == tuple(size_hw)
-        try:
-            self.merging = None
-            if not is_known:
-                return super().count_macs(size_hw, refined)
-            total = sum(shape[0] * self.count_call(shape, left) for shape, left in self.calls)
-            return {'dense': total // self.given[0]}
-        finally:
-            self.merging, self.network.token_counts = merging, counts
+        if work is None:
+            return super(Algm, self.merging_as(None)).count_macs(size_hw)
+        total = sum(self.count_call(group) for group in work.groups)
+        return {'dense': total // work.images}
 
-    def count_call(self, shape: torch.Size, left: list[int]) -> int:
-        """Count one image of this shape; left: tokens after each block."""
-        self.network.encoder.merges = {layer: partial(keep_first, count=count)
-                                       for layer, count in enumerate(left, start=1)}
-        return count_module(self.network, 1, *shape[1:])
+    def count_call(self, group: Groups) -> int:
+        """Count a call of the encoder, with as many tokens left after each block."""
+        network = merging_copy(self.network, None)
+        network.encoder.merges = {layer: partial(keep_first, count=count)
+                                  for layer, count in enumerate(group.counts, start=1)}
+        images, *patches = group.of_patches.shape
+        sides = (side * network.encoder.patch_size for side in patches)
+        return images * count_module(network, 1, 3, *sides)
 
-    def kept(self) -> float:
-        """Return the fraction of tokens that were left in the end of the last images."""
-        groups = torch.cat(self.seen)  # (windows B, rows, columns)
-        return float((groups.amax((1, 2)) + 1).sum()) / groups.numel()
-
-    def merged_map(self, size_hw: tuple[int, int]) -> Tensor:
+    def map_of(self, merged: Merged, size_hw: tuple[int, int]) -> Tensor:
         """
-        Return which pixels of the last images share a token, (B, H, W) int32.
+        Return which pixels share a token, (B, H, W) int32.
 
         0 where a patch has its own; else the number of the token, from 1. Tokens of different
         windows differ; where windows overlap, the last one counts.
         """
-        whole = [(..., slice(0, self.size_hw[0]), slice(0, self.size_hw[1]))]
-        places = self.windows.over(self.size_hw) if self.windows else whole
-        by_window = torch.cat(self.seen).unflatten(0, (len(places), -1))
-        canvas = by_window.new_zeros(by_window.shape[1], *self.size_hw)
+        whole = [(..., slice(0, merged.size_hw[0]), slice(0, merged.size_hw[1]))]
+        places = self.windows.over(merged.size_hw) if self.windows else whole
+        by_window = merged.of_patches().unflatten(0, (len(places), -1))
+        canvas = by_window.new_zeros(by_window.shape[1], *merged.size_hw)
         first = 0
         for inside, groups in zip(places, by_window):
             numbers = number_shared(groups)

@@ -15,6 +15,7 @@ their keys averaged over heads. Different from there: no attention weighted by s
 from __future__ import annotations
 
 import math
+from copy import copy
 from functools import partial
 
 from torch import Tensor, nn
@@ -48,6 +49,17 @@ def remove(net: nn.Module) -> None:
     segmenter.encoder.merges = {}
     segmenter.counts_are_shared = segmenter.counts_are_fixed = False
     segmenter.multiple = segmenter.encoder.patch_size
+
+
+def merging_copy(net: nn.Module, merging: Merging | None) -> SegmenterViT:
+    """Return a network of the same weights that merges tokens so, or not; net stays as it is."""
+    segmenter = copy(expect_segmenter(net))
+    segmenter._modules = {**segmenter._modules, 'encoder': copy(segmenter.encoder)}
+    if merging is None:
+        remove(segmenter)
+    else:
+        apply(segmenter, merging)
+    return segmenter
 
 
 def token_counts(net: nn.Module) -> list[list[int]]:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from sparse_seg_ros.methods.macs import count_module, count_network
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.patch_refine.patches import mean_per_patch
+from sparse_seg_ros.methods.request import DEFAULTS, Limit, Limits, Request
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine, read_both
 from sparse_seg_ros.timing import Stopwatch
 
@@ -20,40 +21,42 @@ class PatchRefine(SparseRefine):
     """A network over the shrunken image and a PatchRefiner where that is most unsure."""
 
     selector = 'patches'  # what alpha is a score of: their mean entropy, not that of pixels
+    needs_truth = False
 
-    @property
-    def most_alpha(self) -> float:
-        """Mean entropy that no patch exceeds, ln C nats."""
-        return math.log(self.refiner.num_classes)
+    def limits(self) -> Limits:
+        """Return those of the mean entropy of a patch and of the fraction refined."""
+        return {'alpha': Limit(math.log(self.refiner.num_classes), self.refiner.alpha, 'nats'),
+                'budget': Limit(most=1.0, default=1.0)}
 
-    def scores(self, images: Tensor) -> Tensor:
+    def scores(self, images: Tensor, request: Request = DEFAULTS) -> Tensor:
         """(B, 3, H, W) normalised -> (B, H, W) what is compared with alpha, of the patch."""
         size_hw, side = tuple(images.shape[-2:]), self.refiner.patch
         means = self.refiner.scores(self.coarse_logits(images), size_hw)
         spread = means.repeat_interleave(side, 1).repeat_interleave(side, 2)
         return spread[:, :size_hw[0], :size_hw[1]]
 
-    def full_logits(self, images: Tensor) -> Tensor:
+    def full_logits(self, images: Tensor, request: Request = DEFAULTS) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W), refined. Large: for calibration only."""
         logits = self.coarse_logits(images)
-        seen = self.refiner(images, logits)
+        seen = self.refiner(images, logits, request=request)
         pixels = F.interpolate(logits, images.shape[-2:], mode='nearest').movedim(1, -1)
         flat = pixels.reshape(-1, logits.shape[1])  # (B * H * W, C)
         flat = flat.index_put((seen.positions,), seen.ensembled.to(flat.dtype))
         return flat.view(pixels.shape).movedim(-1, 1)
 
-    def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
+    def __call__(self, images: Tensor, request: Request, clock: Stopwatch) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, refined in patches unsure beyond alpha."""
         with clock('dense'):
             logits = self.coarse_logits(images)
-        seen = self.refiner(images, logits, clock)
+        seen = self.refiner(images, logits, clock, request)
         with clock('label'):
             labels, uncertainty, confidence = read_both(
                 logits, seen.ensembled, seen.positions, images.shape[-2:], self.temperature,
-                wants_confidence)
+                'confidence' in request.wants)
         return MethodOutput(labels, uncertainty, seen.selected, confidence)
 
-    def count_macs(self, size_hw: tuple[int, int], refined: Tensor) -> dict[str, int]:
+    def count_macs(self, size_hw: tuple[int, int], refined: Tensor,
+                   work: None = None) -> dict[str, int]:
         """Size of an image, (B, H, W) bool -> multiply-accumulates per stage."""
         refiner, side = self.refiner, self.refiner.patch
         patches = int(mean_per_patch(refined.float(), side).sum())

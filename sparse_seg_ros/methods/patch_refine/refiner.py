@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from sparse_seg_ros.methods.dense import enlarge
 from sparse_seg_ros.methods.patch_refine.patches import Patches, choose, mean_per_patch
 from sparse_seg_ros.methods.patch_refine.unet import UNet
+from sparse_seg_ros.methods.request import DEFAULTS, Request
 from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
 from sparse_seg_ros.methods.sparse_refine.selection import entropy_map
 
@@ -58,8 +59,8 @@ class PatchRefiner(nn.Module):
         """
         Build a refiner.
 
-        alpha: mean entropy in nats above which a patch is refined; patch: its side in pixels.
-        inputs: ('rgb',) or ('rgb', 'logits'), as of SparseRefiner. `budget` is set afterwards.
+        alpha: mean entropy in nats above which a patch is refined where a request names none;
+        patch: its side in pixels. inputs: ('rgb',) or ('rgb', 'logits'), as of SparseRefiner.
         """
         super().__init__()
         if tuple(inputs) not in (('rgb',), ('rgb', 'logits')):
@@ -69,7 +70,7 @@ class PatchRefiner(nn.Module):
         if patch < 1 or patch % halvings:
             raise ValueError(f'patch must be a multiple of {halvings} pixels for {len(planes)} '
                              f'planes, got {patch}; the paper has 256 and 512')
-        self.num_classes, self.alpha, self.patch, self.budget = num_classes, alpha, patch, 1.0
+        self.num_classes, self.alpha, self.patch = num_classes, alpha, patch
         self.corrects = 'logits' in inputs
         self.unet = UNet(3 + num_classes * self.corrects, tuple(planes))
         self.head = nn.Conv2d(planes[0], num_classes, 1)
@@ -77,7 +78,8 @@ class PatchRefiner(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, image: Tensor, logits: Tensor, clock=nullcontext) -> PatchRefinement:
+    def forward(self, image: Tensor, logits: Tensor, clock=nullcontext,
+                request: Request = DEFAULTS) -> PatchRefinement:
         """
         (B, 3, H, W) normalised, (B, C, h, w) low-resolution logits -> refined unsure patches.
 
@@ -85,7 +87,7 @@ class PatchRefiner(nn.Module):
         """
         size_hw = tuple(image.shape[2:])
         with clock('select'):
-            chosen = self.choose(logits, size_hw)
+            chosen = self.choose(logits, size_hw, request)
             patches = Patches.of(chosen, self.patch, size_hw)
             coarse, pixels = patches.cut(logits), patches.cut(image)  # (P, C or 3, S, S)
         with clock('extract'):
@@ -97,11 +99,12 @@ class PatchRefiner(nn.Module):
         return PatchRefinement(chosen, patches.positions(), refined, ensembled,
                                (len(image), *size_hw))
 
-    def choose(self, logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    def choose(self, logits: Tensor, size_hw: tuple[int, int], request: Request) -> Tensor:
         """(B, C, h, w) -> (B, rows, columns) bool: the patches to refine."""
-        count = int(self.budget * size_hw[0] * size_hw[1]) // self.patch ** 2 \
-            if self.budget < 1 else None
-        return choose(self.scores(logits, size_hw), self.alpha, count)
+        alpha = self.alpha if request.alpha is None else request.alpha
+        count = None if request.budget in (None, 1) else \
+            int(request.budget * size_hw[0] * size_hw[1]) // self.patch ** 2
+        return choose(self.scores(logits, size_hw), alpha, count)
 
     def scores(self, logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """(B, C, h, w) -> (B, rows, columns) mean entropy of each patch, nats."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,8 +21,8 @@ from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.point_rend.maps import doublings, read_maps
 from sparse_seg_ros.methods.point_rend.points import centres, most_doubtful
 from sparse_seg_ros.methods.reading import planes, read_logits
+from sparse_seg_ros.methods.request import DEFAULTS, Limit, Limits, Request
 from sparse_seg_ros.networks import run_padded
-from sparse_seg_ros.networks.images import shrunk_hw
 from sparse_seg_ros.timing import Stopwatch
 
 POINTS = 8096  # predicted anew after each doubling, in the paper, for 1024 x 2048 pixels
@@ -33,63 +32,72 @@ PAPER_PIXELS = 1024 * 2048
 class PointRend:
     """A network over the shrunken image, and a PointHead where it is in doubt."""
 
-    alpha = None
+    optional = ('confidence',)
+    needs_truth = False
 
     def __init__(self, network: nn.Module, refiner: nn.Module, scale: float = 0.5,
                  temperature: float = 1.0):
         self.network, self.refiner = network, refiner
         self.scale, self.temperature = scale, temperature
-        self.budget, self.points = 1.0, POINTS
+        self.points = POINTS
+
+    def limits(self) -> Limits:
+        """Return that of the budget; what is refined does not depend on a threshold."""
+        return {'budget': Limit(most=1.0, default=1.0)}
 
     def coarse_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
         return planes(run_padded(self.network, shrink(images, self.scale)))
 
-    def full_logits(self, images: Tensor) -> Tensor:
+    def full_logits(self, images: Tensor, request: Request = DEFAULTS) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W), refined."""
-        return self.render(images, Stopwatch(images.device))[0]
+        return self.render(images, request, Stopwatch(images.device))[0]
 
-    def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
+    def __call__(self, images: Tensor, request: Request, clock: Stopwatch) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, refined where the network is in doubt."""
-        logits, refined = self.render(images, clock)
+        logits, refined, points = self.render(images, request, clock)
         with clock('label'):
             labels, uncertainty, confidence = read_logits(
-                logits, self.temperature, wants_confidence)
-        return MethodOutput(labels, uncertainty, refined, confidence)
+                logits, self.temperature, 'confidence' in request.wants)
+        return MethodOutput(labels, uncertainty, refined, confidence, work=points)
 
-    def render(self, images: Tensor, clock: Stopwatch) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) -> (B, C, H, W) logits, (B, H, W) bool: where they were predicted anew."""
+    def render(self, images: Tensor, request: Request, clock: Stopwatch
+               ) -> tuple[Tensor, Tensor, int]:
+        """
+        (B, 3, H, W) -> (B, C, H, W) logits, and (B, H, W) bool where they were predicted anew.
+
+        Last, how many points of each image were, after all doublings.
+        """
         full_hw = tuple(images.shape[-2:])
+        budget = 1.0 if request.budget is None else request.budget
         with clock('dense'):
             maps = read_maps(self.network, shrink(images, self.scale))
         sizes = doublings(maps.image_hw, maps.stride, full_hw)
-        logits, refined = None, images.new_zeros(len(images), 1, 1)
+        logits, refined, points = None, images.new_zeros(len(images), 1, 1), 0
         for step, size_hw in enumerate(sizes):
             with clock('select'):
                 logits = F.interpolate(logits, size_hw, mode='bilinear') if step else \
                     maps.coarse_at(size_hw)
-                positions = most_doubtful(logits, self.count(size_hw, full_hw, len(sizes)))
+                positions = most_doubtful(
+                    logits, self.count(size_hw, full_hw, len(sizes), budget))
                 refined = enlarge(refined, size_hw).flatten(1).scatter(1, positions, 1.0)
                 refined = refined.unflatten(1, size_hw)
+            points += positions.shape[1]
             if not positions.numel():  # of a small image
                 continue
             with clock('extract'):
                 said = self.refiner(*maps.at(centres(positions, size_hw))).float()  # (B, C, N)
                 places = positions[:, None].expand_as(said)
                 logits = logits.flatten(2).scatter(2, places, said).unflatten(2, size_hw)
-        return logits, refined.bool()
+        return logits, refined.bool(), points
 
-    def count(self, size_hw: tuple[int, int], full_hw: tuple[int, int], steps: int) -> int:
+    def count(self, size_hw: tuple[int, int], full_hw: tuple[int, int], steps: int,
+              budget: float) -> int:
         """Return how many points are predicted anew at this size, one of so many."""
         here, full = math.prod(size_hw), math.prod(full_hw)
-        return min(round(self.points * full / PAPER_PIXELS), int(self.budget * here / steps))
+        return min(round(self.points * full / PAPER_PIXELS), int(budget * here / steps))
 
-    def count_macs(self, size_hw: tuple[int, int], refined: Tensor) -> dict[str, int]:
-        """Size of an image -> multiply-accumulates per stage; they depend on nothing else."""
-        with torch.inference_mode():
-            side, weight = self.network.multiple, next(self.network.parameters())
-            stride = read_maps(self.network, weight.new_zeros(1, 3, side, side)).stride
-        sizes = doublings(shrunk_hw(size_hw, self.scale), stride, size_hw)
-        points = sum(self.count(step_hw, size_hw, len(sizes)) for step_hw in sizes)
+    def count_macs(self, size_hw: tuple[int, int], refined: Tensor, work: int) -> dict[str, int]:
+        """Size of an image, points that were predicted anew -> multiply-accumulates per stage."""
         return {'dense': count_network(self.network, self.scale, size_hw),
-                'extract': points * self.refiner.macs_per_point()}
+                'extract': work * self.refiner.macs_per_point()}

@@ -10,6 +10,8 @@ extractor 'network' sees twice the low resolution, which is less than the image 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,6 +20,7 @@ from sparse_seg_ros.methods.dense import enlarge, shrink
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.reading import Reading, bands, best_class, planes, read_logits
+from sparse_seg_ros.methods.request import DEFAULTS, Limit, Limits, Request
 from sparse_seg_ros.methods.sparse_refine.blocks import sites_of
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
@@ -30,6 +33,8 @@ from sparse_seg_ros.timing import Stopwatch
 class SparseRefine:
     """A network over the shrunken image and a SparseRefiner over what it is unsure of."""
 
+    optional = ('confidence',)
+
     def __init__(self, network: nn.Module, refiner: nn.Module, scale: float = 0.5,
                  temperature: float = 1.0):
         if getattr(refiner, 'is_network', False) and scale > 0.5:
@@ -37,7 +42,6 @@ class SparseRefine:
                              f'must be at most 0.5, got {scale:g}')
         self.network, self.refiner = network, refiner
         self.scale, self.temperature = scale, temperature
-        self.truth: Tensor | None = None  # (B, H, W) ids of the images to come, for oracles
 
     @property
     def selector(self) -> str:
@@ -45,27 +49,15 @@ class SparseRefine:
         return self.refiner.parts.selector
 
     @property
-    def most_alpha(self) -> float:
-        """Score that nothing exceeds: ln C nats for the entropy, 1 for other selectors."""
-        return self.refiner.selector.most
+    def needs_truth(self) -> bool:
+        """True if a part is an oracle."""
+        return self.refiner.needs_labels
 
-    @property
-    def alpha(self) -> float:
-        """Score of the selector above which a pixel is refined; by default entropy in nats."""
-        return self.refiner.alpha
-
-    @alpha.setter
-    def alpha(self, nats: float) -> None:
-        self.refiner.alpha = nats
-
-    @property
-    def budget(self) -> float:
-        """Largest fraction of an image that is refined."""
-        return self.refiner.budget
-
-    @budget.setter
-    def budget(self, fraction: float) -> None:
-        self.refiner.budget = fraction
+    def limits(self) -> Limits:
+        """Return those of the selector's score and of the fraction refined."""
+        unit = 'nats' if self.selector == 'entropy' else ''
+        return {'alpha': Limit(self.refiner.selector.most, self.refiner.alpha, unit),
+                'budget': Limit(most=1.0, default=1.0)}
 
     def coarse_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
@@ -78,17 +70,17 @@ class SparseRefine:
         logits, features = run_with_features(self.network, shrink(images, self.scale))
         return planes(logits), features
 
-    def scores(self, images: Tensor) -> Tensor:
+    def scores(self, images: Tensor, request: Request = DEFAULTS) -> Tensor:
         """(B, 3, H, W) normalised -> (B, h, w) what is compared with alpha."""
         logits, features = self.coarse(images)
-        return self.refiner.selector(Scene(images, logits, features, self.truth))
+        return self.refiner.selector(Scene(images, logits, features, request.truth))
 
-    def full_logits(self, images: Tensor) -> Tensor:
+    def full_logits(self, images: Tensor, request: Request = DEFAULTS) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W), refined. Large: for calibration only."""
         logits, features = self.coarse(images)
-        image, truth = self.refiner_input(images, self.truth, logits.shape[2:])
-        seen = self.refiner(image, logits, features=features, labels=truth,
-                            full_hw=images.shape[2:])
+        image, truth = self.refiner_input(images, request.truth, logits.shape[2:])
+        seen = self.refiner(image, logits, features=features,
+                            request=replace(request, truth=truth), full_hw=images.shape[2:])
         return F.interpolate(seen.full(), images.shape[2:], mode='nearest')
 
     def refiner_input(self, images: Tensor, labels: Tensor | None,
@@ -102,14 +94,15 @@ class SparseRefine:
         images = F.interpolate(images, size_hw, mode='nearest' if is_odd else 'area')
         return images, None if labels is None else enlarge(labels, size_hw)
 
-    def __call__(self, images: Tensor, clock: Stopwatch, wants_confidence: bool) -> MethodOutput:
+    def __call__(self, images: Tensor, request: Request, clock: Stopwatch) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, refined where the score is above alpha."""
         with clock('dense'):
             logits, features = self.coarse(images)
-            image, truth = self.refiner_input(images, self.truth, logits.shape[2:])
-        seen = self.refiner(image, logits, clock, features, truth, images.shape[2:])
+            image, truth = self.refiner_input(images, request.truth, logits.shape[2:])
+        seen = self.refiner(image, logits, clock, features, replace(request, truth=truth),
+                            images.shape[2:])
         with clock('label'):
-            low = self.read_low(logits, seen.scores, wants_confidence)
+            low = self.read_low(logits, seen.scores, 'confidence' in request.wants)
             labels, uncertainty, confidence = refined_reading(
                 low, seen.ensembled, seen.flat, image.shape[-2:], self.temperature)
             return MethodOutput(*(part if part is None else enlarge(part, images.shape[-2:])
@@ -123,14 +116,15 @@ class SparseRefine:
         """
         if self.selector != 'entropy' or self.temperature != 1:
             return read_logits(logits, self.temperature, wants_confidence)
-        uncertainty = (scores / self.most_alpha).clamp(0, 1)
+        uncertainty = (scores / self.refiner.selector.most).clamp(0, 1)
         if wants_confidence:
             labels, _, confidence = read_logits(logits, 1.0, wants_confidence)
             return labels, uncertainty, confidence
         labels = torch.cat([best_class(band)[1] for band in bands(logits)], dim=1)
         return labels, uncertainty, None
 
-    def count_macs(self, size_hw: tuple[int, int], refined: Tensor) -> dict[str, int]:
+    def count_macs(self, size_hw: tuple[int, int], refined: Tensor,
+                   work: None = None) -> dict[str, int]:
         """Size of an image, (B, H, W) bool -> multiply-accumulates per stage."""
         low_hw = shrunk_hw(size_hw, self.scale)
         if (seen_hw := self.refiner.input_hw(low_hw, size_hw)) != size_hw:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from sparse_seg_ros.methods.request import DEFAULTS, Request
 from sparse_seg_ros.methods.sparse_refine.blocks import (
     Blocks,
     Pixels,
@@ -83,21 +84,20 @@ class SparseRefiner(nn.Module):
         planes: tuple[int, ...] = (32, 64, 128, 256, 512, 1024),
         alpha: float = 0.3,
         inputs: tuple[str, ...] = ('rgb',),
-        budget: float = 1.0,
         parts: Parts = Parts(),  # noqa: B008 frozen
     ):
         """
         Build a refiner.
 
-        alpha: score of the selector above which a pixel is refined: entropy in nats by default.
+        alpha: score of the selector above which a pixel is refined where a request names none;
+        entropy in nats by default.
         inputs: ('rgb',) as released; with 'logits', the low-resolution probabilities join what
         the extractor sees, and their logits what the head says; with 'features', the network's
         last ones join. The extractor 'network' has its own, and neither planes nor a head.
-        budget: at most this fraction of an image is refined, where it is most uncertain.
         """
         super().__init__()
         self.num_classes, self.alpha, self.inputs = num_classes, alpha, check_inputs(inputs)
-        self.budget, self.parts = budget, parts
+        self.parts = parts
         self.is_network = parts.extractor == 'network'
         self.corrects = not self.is_network and (
             'logits' in self.inputs or parts.ensembler == 'direct')
@@ -127,22 +127,24 @@ class SparseRefiner(nn.Module):
         return self.selector.needs_labels or self.ensembler.needs_labels
 
     def forward(self, image: Tensor, logits: Tensor, clock=nullcontext,
-                features: Features | None = None, labels: Tensor | None = None,
+                features: Features | None = None, request: Request = DEFAULTS,
                 full_hw: tuple[int, int] | None = None) -> Refinement:
         """
         (B, 3, H, W) normalised, (B, C, h, w) low-resolution logits -> refined unsure pixels.
 
         clock: called with 'select', 'extract' and 'ensemble', returns a context to time each in.
-        features, labels (B, H, W): where `needs_features` and `needs_labels` say so.
-        full_hw: size of the camera's image, of which the budget is a fraction, if not image's.
+        features, and the truth (B, H, W) of the request: where `needs_features` and `needs_labels`
+        say so. full_hw: size of the camera's image, of which the budget is a fraction, if not
+        image's.
         """
-        scene = Scene(image, logits, features, labels)
+        scene = Scene(image, logits, features, request.truth)
+        alpha = self.alpha if request.alpha is None else request.alpha
         self._check(scene)
         with clock('select'):
             scores = self._score(scene)  # (B, h, w)
-            count = count_affordable(self.budget, scores.shape[1:], full_hw or image.shape[2:]) \
-                if self.budget < 1 else None
-            chosen = select(scores, self.alpha, count)  # (B, h, w)
+            count = None if request.budget in (None, 1) else count_affordable(
+                request.budget, scores.shape[1:], full_hw or image.shape[2:])
+            chosen = select(scores, alpha, count)  # (B, h, w)
             covered = self._cover(chosen, tuple(image.shape[2:]), tuple(logits.shape[2:]))
             coarse = logits.movedim(1, -1)[covered.low].t().contiguous()  # (C, M)
         with clock('extract'):
@@ -151,7 +153,8 @@ class SparseRefiner(nn.Module):
                 refined = coarse[:, None] + refined  # (C, k, M)
         refined, coarse = refined.flatten(1).t(), coarse.t()
         with clock('ensemble'):
-            targets = labels.flatten()[covered.flat] if self.ensembler.needs_labels else None
+            targets = request.truth.flatten()[covered.flat] \
+                if self.ensembler.needs_labels else None
             ensembled = self.ensembler(coarse, refined, targets)
         return Refinement(covered.selected, covered.flat, coarse, refined, ensembled, logits,
                           scores)
@@ -192,7 +195,7 @@ class SparseRefiner(nn.Module):
         Return itself, or a copy with another selector or ensembler; 'auto' is the own one.
 
         Only parts without weights can take another's place. A copy keeps alpha, which has another
-        meaning for another selector: set it.
+        meaning for another selector: name one in each request.
         """
         asked = {'selector': selector, 'ensembler': ensembler}
         changes = {kind: name for kind, name in asked.items()

@@ -11,6 +11,7 @@ decoders of SETR and of SegViT may take the place of Segmenter's.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,13 @@ from sparse_seg_ros.networks.vit.setr import AggregatingDecoder, NaiveDecoder, P
 
 DECODERS = {'linear': LinearDecoder, 'mask': MaskTransformer, 'naive': NaiveDecoder,
             'pup': ProgressiveDecoder, 'mla': AggregatingDecoder, 'atm': AttentionToMaskDecoder}
+
+
+class Groups(NamedTuple):
+    """What became of the tokens of B images that went through the encoder together."""
+
+    of_patches: Tensor  # (B, rows, columns) number of the token that each patch belongs to
+    counts: list[int]  # of the tokens that entered each block's perceptron
 
 
 class SegmenterViT(nn.Module):
@@ -64,11 +72,18 @@ class SegmenterViT(nn.Module):
         self.apply(initialise)
 
     def forward(self, images: Tensor) -> Tensor:
+        logits, groups = self.with_groups(images)
+        self.token_counts = [group.counts for group in groups for _ in group.of_patches]
+        return logits
+
+    def with_groups(self, images: Tensor) -> tuple[Tensor, list[Groups]]:
+        """(B, 3, H, W) -> (B, C, H, W) logits, and the tokens of each call of the encoder."""
         parts = images.split(self.images_at_once(len(images)))
         encoded = [self.encoder(part, self.layers) for part in parts]
-        self.token_counts = [counts for part, (_, counts) in zip(parts, encoded) for _ in part]
         logits = torch.cat([self.decoder(*streams) for streams, _ in encoded])  # (B, C, h, w)
-        return F.interpolate(logits, size=images.shape[2:], mode='bilinear', align_corners=False)
+        groups = [Groups(streams[-1].patch_groups(), counts) for streams, counts in encoded]
+        return F.interpolate(logits, size=images.shape[2:], mode='bilinear',
+                             align_corners=False), groups
 
     def images_at_once(self, batch_size: int) -> int:
         """Where each image keeps another number of tokens, it goes by itself."""

@@ -1,0 +1,50 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is asked of one frame, and what may be asked of a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor  # takes seconds
+
+OPTIONAL = ('confidence', 'merged')  # outputs that a frame has only where they are wanted
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    What is asked of one frame; a method keeps nothing of it.
+
+    alpha: score above which a pixel is refined; budget: largest fraction of the image that is; of
+    both, None is the method's default. wants: names of OPTIONAL outputs. truth: (B, H, W) uint8
+    ids of the images, for oracles.
+    """
+
+    alpha: float | None = None
+    budget: float | None = None
+    wants: frozenset[str] = frozenset()
+    truth: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Range of what may be asked, from 0 to `most`, its unit, and what holds unless asked."""
+
+    most: float
+    default: float
+    unit: str = ''
+
+    def check(self, name: str, value: float) -> None:
+        """Raise ValueError for a value out of the range."""
+        if not 0 <= value <= self.most:
+            unit = f' {self.unit}' if self.unit else ''
+            raise ValueError(f'{name} must be from 0 to {self.most:.3g}{unit}, got {value}')
+
+
+Limits = Mapping[str, Limit]  # 'alpha', 'budget': of a method that can be asked for them
+NO_LIMITS: Limits = {}
+DEFAULTS = Request()  # the method's defaults
