@@ -48,7 +48,7 @@ def test_the_threshold_finds_the_errors_that_were_asked_for(weights, frames):
 def test_a_time_that_is_never_reached_gives_the_threshold_that_refines_least(weights, frames):
     segment = ss.load(weights, 'cpu', 'fp32')
     curve = selection_curve(segment, frames)
-    fast = choose_threshold(segment, curve, Goal('milliseconds', 1e6), frames)
+    _, fast = choose_threshold(segment, curve, Goal('milliseconds', 1e6), frames)
     assert fast.density > 0.95
     with pytest.raises(ValueError, match='without any refinement a frame takes longer than 0.001'):
         choose_threshold(segment, curve, Goal('milliseconds', 0.001), frames)
