@@ -29,7 +29,7 @@ def choose(rivals: Mapping[str, Segmenter], scores: Mapping[str, Scores],
     asked of the refined one.
     """
     sizes_hw = tuple(sizes_hw) or (SIZE_HW,)
-    refined = rivals['refined'].asking(**(limits or {}))
+    refined = rivals['refined'].with_limits(**(limits or {}))
     milliseconds = time_both({**rivals, 'refined': refined}, sizes_hw)
     name, why = decide(milliseconds, scores)
     sizes = ' and '.join(f'{height}x{width}' for height, width in sizes_hw)

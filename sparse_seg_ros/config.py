@@ -23,6 +23,7 @@ EXPOSURES = ('as_is', 'lifted')
 SELECTORS = ('entropy', 'random', 'magnitude', 'learnable', 'oracle')
 LEAST_SCALE = 0.05
 METHODS = ('dense', 'sparse_refine', 'point_rend', 'patch_refine', 'algm', 'auto')
+REFINES = ('sparse_refine', 'point_rend', 'patch_refine', 'auto')
 ENSEMBLERS = ('gated', 'direct', 'entropy', 'oracle')
 
 NAMESPACE = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)  # of a camera
@@ -137,13 +138,14 @@ class MethodConfig(Settings):
                             'the training; auto: as with the weights',
                             choices=('auto', *EXPOSURES))
     alpha_nats: float = setting(-1.0, 'refine pixels above this entropy; below 0: the value '
-                                'calibrated with the weights', at_least=-1.0, at_most=6.0)
+                                'calibrated with the weights', at_least=-1.0, at_most=6.0,
+                                methods=REFINES)
     selector: str = setting('auto', 'what alpha is a score of; all but the entropy from 0 to 1; '
                             'auto: as with the weights', choices=('auto', *SELECTORS))
     ensembler: str = setting('auto', 'how both predictions of a pixel become one; auto: as with '
                              'the weights', choices=('auto', *ENSEMBLERS))
     budget: float = setting(1.0, 'refine at most this fraction of the pixels, the most uncertain',
-                            at_least=0.0, at_most=1.0)
+                            at_least=0.0, at_most=1.0, methods=REFINES)
     points: int = setting(8096, 'of point_rend: predicted anew after each doubling, of 1024x2048 '
                           'pixels; of other sizes in proportion', at_least=0)
     temperature: float = setting(0.0, 'logits are divided by it before they become probabilities; '
@@ -231,8 +233,8 @@ class NodeConfig(Settings):
         for camera in self.cameras:
             check_camera(camera, self.cameras)
 
-    def limits(self) -> dict[str, float]:
-        """Return the limits of the refinement that are set, by name."""
+    def own_limits(self) -> dict[str, float]:
+        """Return the limits of the refinement that are set here, by name."""
         limits = {'alpha': self.alpha_nats, 'budget': self.budget}
         return {name: value for name, value in limits.items() if value >= 0}
 

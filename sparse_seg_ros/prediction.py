@@ -31,7 +31,7 @@ class Prediction:
     confidence: np.ndarray | None = None
     merged: np.ndarray | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
-    work: Any = field(default=None, repr=False)
+    work: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self):
         for name, dtype in (('labels', np.uint8), ('uncertainty', np.float32),

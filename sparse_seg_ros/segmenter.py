@@ -20,7 +20,7 @@ from sparse_seg_ros.config import nearest
 from sparse_seg_ros.exposure import lift_exposure, wanted_brightness
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.methods.output import MethodOutput
-from sparse_seg_ros.methods.request import DEFAULTS, OPTIONAL, Limits, Request
+from sparse_seg_ros.methods.request import DEFAULTS, Limits, Request
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.timing import Stopwatch
 
@@ -72,15 +72,15 @@ class Segmenter:
     image (H, W, 3) uint8 RGB -> Prediction at the same size. One bad image raises ValueError and
     leaves the segmenter as it was. exposure: 'as_is', or 'lifted', which brightens images that
     are darker than mean. sizes_hw: of the images that its engine was built for; empty where images
-    may have any size. request: what holds where a call asks nothing else.
+    may have any size.
     """
 
     def __init__(self, method: Method, labels: LabelSet, mean: tuple[float, ...],
                  std: tuple[float, ...], *, exposure: str = 'as_is', device: str = 'cpu',
                  precision: str = 'fp32', description: dict[str, str] | None = None,
-                 sizes_hw: tuple[tuple[int, int], ...] = (), request: Request = DEFAULTS):
+                 sizes_hw: tuple[tuple[int, int], ...] = ()):
         self.method, self.labels, self.sizes_hw = method, labels, sizes_hw
-        self.request = request
+        self.request = DEFAULTS  # what holds where a call asks nothing else
         self.brightness = wanted_brightness(exposure, mean)
         self.device, self.precision = torch.device(device), precision
         self.mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
@@ -92,25 +92,25 @@ class Segmenter:
     @property
     def alpha(self) -> float | None:
         """Score above which pixels are refined unless a call asks otherwise; None: has none."""
-        return self.value('alpha')
+        return self.default_of('alpha')
 
     @property
     def budget(self) -> float | None:
         """Largest fraction that is refined unless a call asks otherwise; None: nothing is."""
-        return self.value('budget')
+        return self.default_of('budget')
 
-    def value(self, name: str) -> float | None:
+    def default_of(self, name: str) -> float | None:
         """Return what holds of a limit unless a call asks otherwise."""
         limit, own = self.method.limits().get(name), getattr(self.request, name)
         return limit.default if limit and own is None else own
 
-    def asking(self, **limits: float | None) -> Segmenter:
+    def with_limits(self, alpha: float | None = None, budget: float | None = None) -> Segmenter:
         """Return a segmenter of the same model for whose calls these limits hold."""
-        other = copy(self)
-        other.request = self.ask(**limits)
+        other = self.with_method(self.method)
+        other.request = self.make_request(alpha, budget)
         return other
 
-    def ask(self, alpha: float | None = None, budget: float | None = None,
+    def make_request(self, alpha: float | None = None, budget: float | None = None,
             wants: Collection[str] = (), truth: np.ndarray | None = None) -> Request:
         """Return what a call asks, with the segmenter's own limits where it names none."""
         limits = self.method.limits()
@@ -121,12 +121,13 @@ class Segmenter:
                 raise ValueError(f'{name} needs a method with refinement that has one; this model '
                                  f"runs {self.description.get('method', 'dense')!r}")
             limits[name].check(name, value)
-        for name in wants:
-            if name not in OPTIONAL:
-                raise ValueError(f'unknown output {name!r}; {nearest(name, OPTIONAL)}')
+        wants = frozenset((wants,) if isinstance(wants, str) else wants)
+        if unknown := wants - {*self.method.optional}:
+            raise ValueError(f'this model has no optional output {min(unknown)!r}; '
+                             f'{nearest(min(unknown), self.method.optional)}')
         if truth is not None and self.method.needs_truth:
             asked['truth'] = torch.from_numpy(truth)[None].to(self.device)
-        return replace(self.request, wants=frozenset(wants), **asked)
+        return replace(self.request, wants=wants, **asked)
 
     def __call__(self, image: np.ndarray, alpha: float | None = None,
                  budget: float | None = None, wants: Collection[str] = (),
@@ -138,7 +139,7 @@ class Segmenter:
         outputs, 'confidence' and 'merged'. truth: (H, W) ids, which only an oracle looks at.
         """
         check_image(image)
-        request, start = self.ask(alpha, budget, wants, truth), time.perf_counter()
+        request, start = self.make_request(alpha, budget, wants, truth), time.perf_counter()
         clock = Stopwatch(self.device)
         with torch.inference_mode(), self.arithmetic():
             with clock('upload'):
@@ -180,7 +181,7 @@ class Segmenter:
     def with_method(self, method: Method) -> Segmenter:
         """Return a segmenter that differs in its method alone."""
         other = copy(self)
-        other.method = method
+        other.method, other.description = method, dict(self.description)
         return other
 
     def coarse_logits(self, image: np.ndarray) -> Tensor:
@@ -189,7 +190,7 @@ class Segmenter:
 
     def full_logits(self, image: np.ndarray, truth: np.ndarray | None = None) -> Tensor:
         """(H, W, 3) uint8 RGB -> (1, C, H, W) logits of every pixel, before temperature."""
-        return self.read(image, partial(self.method.full_logits, request=self.ask(truth=truth)))
+        return self.read(image, partial(self.method.full_logits, request=self.make_request(truth=truth)))
 
     def read(self, image: np.ndarray, make: Callable[[Tensor], Tensor]) -> Tensor:
         """Check and normalise an image -> what `make` makes of it, without gradients."""

@@ -44,8 +44,8 @@ def load(name: str | Path = 'demo', device: str = 'auto', precision: str = 'auto
     """
     Zoo name, method YAML, .safetensors file or Hugging Face model -> a Segmenter to call.
 
-    method: one to run instead of the model's own. limits: 'alpha' and 'budget' that are to be set
-    later, under which method auto compares. Raises FileNotFoundError for missing files and
+    method: one to run instead of the model's own. limits: 'alpha' and 'budget' that the calls will
+    ask for, under which method auto compares. Raises FileNotFoundError for missing files and
     ValueError for what does not fit together.
     """
     model, config, weights = find_model(name)
@@ -65,8 +65,6 @@ def under(method: str, config: MethodConfig) -> MethodConfig:
     """Return the settings of another method, without those that it does not have."""
     foreign = {item.name: item.default for item in fields(config)
                if method not in (item.metadata['methods'] or (method,))}
-    if method not in (*REFINING, 'auto'):
-        foreign['alpha_nats'] = -1.0
     return replace(config, method=method, **foreign)
 
 
@@ -221,9 +219,8 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
                         description={'network': model.card.network, 'method': config.method,
                                      'backend': 'torch',
                                      **stage.description, **description})
-    limits = {'alpha': None if config.alpha_nats < 0 else config.alpha_nats,
-              'budget': None if config.budget == 1 else config.budget}
-    return segment.asking(**limits)
+    return segment.with_limits(alpha=None if config.alpha_nats < 0 else config.alpha_nats,
+                               budget=None if config.budget == 1 else config.budget)
 
 
 def build_method(model: Model, config: MethodConfig, source: str) -> Method:

@@ -121,6 +121,13 @@ def test_each_resolution_runs_with_the_settings_that_concern_it(method):
     assert (unrefined.method.scale, refined.method.scale, full.method.scale) == (0.5, 0.5, 1.0)
 
 
+def test_a_budget_of_the_refinement_is_not_one_of_the_dense_runs(method):
+    method.write_text(method.read_text() + 'budget: 0.3\n')
+    unrefined, refined, full = load_resolutions(method, 'cpu', 'fp32').values()
+    assert (unrefined.budget, refined.budget, full.budget) == (None, 0.3, None)
+    assert ss.load(method, 'cpu', 'fp32', method='dense').budget is None
+
+
 def test_a_model_that_does_not_refine_has_no_resolutions_to_compare(method):
     assert load_resolutions(method.parent / 'full.safetensors', 'cpu', 'fp32') == {}
     refines = load_resolutions(method.parent / 'refines.safetensors', 'cpu')

@@ -93,7 +93,7 @@ def test_confidence_is_made_only_when_asked_for():
     image = np.zeros((5, 7, 3), np.uint8)
     assert make()(image).confidence is None
     assert (make()(image, wants=('confidence',)).confidence == 1).all()
-    with pytest.raises(ValueError, match="unknown output 'confidense'; did you mean 'confidence'"):
+    with pytest.raises(ValueError, match="no optional output 'confidense'; did you mean 'confide"):
         make()(image, wants=('confidense',))
 
 
@@ -128,11 +128,11 @@ def test_a_limit_reaches_the_method_within_its_range_only(limit, own, good, bad,
     assert getattr(segment.method.asked, limit) == good
     segment(image)
     assert getattr(segment.method.asked, limit) is None and getattr(segment, limit) == own
-    asking = segment.asking(**{limit: good})
+    asking = segment.with_limits(**{limit: good})
     asking(image)
     assert getattr(segment.method.asked, limit) == getattr(asking, limit) == good
     assert getattr(segment, limit) == own
-    for ask in (segment.asking, lambda **asked: segment(image, **asked)):
+    for ask in (segment.with_limits, lambda **asked: segment(image, **asked)):
         with pytest.raises(ValueError, match=words):
             ask(**{limit: bad})
     with pytest.raises(ValueError, match=f'{limit} needs a method with refinement'):
@@ -164,14 +164,30 @@ def test_labels_without_a_class_fail_and_void_does_not():
         Segmenter(Wrong(2, 0), LABELS, MEAN, STD)(image)
 
 
-@pytest.mark.parametrize('make_one', [
+@pytest.fixture(name='make_one', params=[
     lambda: assemble(tiny_model(), MethodConfig(scale=0.5), 'cpu', 'fp32', {}),
     lambda: assemble(tiny_refined_by_network(), MethodConfig(scale=0.5), 'cpu', 'fp32', {}),
     tiny_merging_segmenter,
 ], ids=['sparse_refine', 'network', 'algm'])
+def each_kind(request):
+    return request.param
+
+
+def test_counting_its_work_does_not_disturb_frames_in_other_threads(make_one):
+    segment, image = make_one(), street_image(64, 96)
+    seen = segment(image)
+    refined = None if seen.refined is None else torch.from_numpy(seen.refined)[None]
+    with ThreadPoolExecutor(1) as threads:
+        counting = threads.submit(lambda: [segment.method.count_macs((64, 96), refined, seen.work)
+                                           for _ in range(5)])
+        while not counting.done():
+            assert np.array_equal(segment(image).uncertainty, seen.uncertainty)
+        assert len(set(map(str, counting.result()))) == 1
+
+
 def test_threads_may_ask_one_segmenter_for_different_things(make_one):
     segment, images = make_one(), [street_image(64, 96, seed) for seed in range(2)]
-    asked = [{'wants': ('merged',)}, {'wants': ('confidence',)}]
+    asked = [{'wants': segment.method.optional}, {}]
     if segment.alpha is not None:
         asked = [{'alpha': 0.0, 'budget': 0.3}, {'alpha': 2.0, 'wants': ('confidence',)}]
     alone = [segment(image, **ask) for image, ask in zip(images, asked)]

@@ -82,7 +82,7 @@ def test_a_rival_runs_as_its_card_and_its_file_say(folder):
                                     'points: 4000\nbudget: 0.5\n'), device='cpu')
     assert (segment.alpha, segment.budget, segment.method.points) == (None, 0.5, 4000)
     with pytest.raises(ValueError, match="alpha needs .* that has one; this model runs 'point_r"):
-        segment.asking(alpha=0.3)
+        segment.with_limits(alpha=0.3)
     save_model(tiny_model(refined_by='patch_refine', patch=32), folder / 'patches.safetensors')
     segment = ss.load(folder / 'patches.safetensors', device='cpu')
     assert (segment.alpha, segment.method.refiner.patch) == (0.3, 32)
@@ -145,7 +145,7 @@ def test_a_method_file_takes_another_selector_with_an_alpha_of_its_own(folder):
     segment = ss.load(write(folder, f'{text}alpha_nats: 0.9\n'), device='cpu', precision='fp32')
     assert segment(street_image()).density == pytest.approx(0.1, abs=0.03)
     with pytest.raises(ValueError, match='alpha must be from 0 to 1, got 1.2'):
-        segment.asking(alpha=1.2)
+        segment.with_limits(alpha=1.2)
     with pytest.raises(ValueError, match="selector 'random' needs its own alpha_nats, from 0 to 1:"
                                          " that of the weights belongs to 'entropy'"):
         ss.load(write(folder, text), device='cpu')

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     for name, model in named_models(args.model).items():
         segment = load(model, args.device, args.precision)
         if args.alpha is not None and segment.alpha is not None:
-            segment = segment.asking(alpha=args.alpha)
+            segment = segment.with_limits(alpha=args.alpha)
         pairs = frames(args.frames) if args.frames else street_frames(
             HELD_OUT_STREETS, args.street, parse_size(args.size))
         reports[name] = evaluate(segment, pairs)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -133,7 +134,7 @@ class TensorRTEngine:
 
     def __init__(self, trt: Any, runtime: Any, plan: Any, shape: Shape, about: str):
         self.runtime, self.plan = runtime, plan  # the plan needs its runtime alive
-        self.context = plan.create_execution_context()
+        self.context, self.lock = plan.create_execution_context(), Lock()  # one frame at a time
         self.shape, self.about = shape, about
         names = [plan.get_tensor_name(index) for index in range(plan.num_io_tensors)]
         is_input = [plan.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names]
@@ -145,6 +146,11 @@ class TensorRTEngine:
         """(B, 3, h, w) -> (B, C, h', w'), and maps, on torch's current stream, without a copy."""
         check_shape(self.about, self.shape, images)
         images = images.float().contiguous()
+        with self.lock:
+            return self.execute(images)
+
+    def execute(self, images: Tensor) -> Outputs:
+        """Point the context at the images and at new results, and run it."""
         self.context.set_input_shape(self.input, tuple(images.shape))
         results = [torch.empty(tuple(self.context.get_tensor_shape(name)), dtype=torch.float32,
                                device=images.device) for name in self.outputs]

@@ -52,9 +52,10 @@ class TorchEngine:
         """(B, 3, h, w) -> what the network returns."""
         with torch.autocast(self.device_type, DTYPES[self.precision],
                             enabled=self.precision != 'fp32'):
-            if self.compiled is not None:
+            compiled = self.compiled  # which another thread may give up meanwhile
+            if compiled is not None:
                 try:
-                    return self.compiled(images)
+                    return compiled(images)
                 except RuntimeError as error:  # of the compiler; a real one comes again below
                     self.failure = str(error).strip().partition('\n')[0]
                     self.compiled = None

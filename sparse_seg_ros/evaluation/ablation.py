@@ -29,7 +29,7 @@ from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_componen
 from sparse_seg_ros.evaluation.tables import weights_of
 from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.labels import VOID
-from sparse_seg_ros.methods.algm.method import Merged
+from sparse_seg_ros.methods.algm.method import Work
 from sparse_seg_ros.methods.dense import enlarge
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.segmenter import Segmenter
@@ -92,7 +92,7 @@ class Outcome:
     recall: fraction of the dense stage's errors that were refined, None without refinement;
     macs: multiply-accumulates per stage, mean over the frames; large_iou: of the objects that are
     not small; tokens: of a network that merges them, how many enter each block's perceptron, mean
-    over the frames (or their last windows); weights: file name and sha256.
+    over the frames and their windows; weights: file name and sha256.
     """
 
     report: Report
@@ -192,8 +192,8 @@ class Watch:
     def __call__(self, image: np.ndarray, label: np.ndarray, seen: Prediction) -> None:
         """Count one frame."""
         self.large.add(seen.labels, label)
-        if isinstance(seen.work, Merged):
-            self.tokens += [group.counts for group in seen.work.groups]
+        if isinstance(seen.work, Work):
+            self.tokens += [call.counts for call in seen.work.calls]
         refined = None if seen.refined is None else torch.from_numpy(seen.refined)[None]
         self.macs.append(self.segment.method.count_macs(label.shape, refined, seen.work))
         if seen.refined is not None:

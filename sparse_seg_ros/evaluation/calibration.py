@@ -86,7 +86,7 @@ def choose_threshold(segment: Segmenter, curve: UncertaintyCurve, goal: Goal,
         point = {'recall': curve.for_recall, 'density': curve.for_density,
                  'alpha': curve.at}[goal.kind](goal.value)
         alpha = goal.value if goal.kind == 'alpha' else point.alpha_nats
-        return segment.asking(alpha=alpha), point
+        return segment.with_limits(alpha=alpha), point
     points = curve.points()
     low, high = 0, len(points) - 1  # points[high] is known to be fast enough
     if measure_milliseconds(segment, points[high], frames) > goal.value:
@@ -96,7 +96,7 @@ def choose_threshold(segment: Segmenter, curve: UncertaintyCurve, goal: Goal,
         middle = (low + high) // 2
         fits = measure_milliseconds(segment, points[middle], frames) <= goal.value
         low, high = (low, middle) if fits else (middle, high)
-    return segment.asking(alpha=points[high].alpha_nats), points[high]
+    return segment.with_limits(alpha=points[high].alpha_nats), points[high]
 
 
 def measure_milliseconds(segment: Segmenter, point: Point, frames: Pairs) -> float:
@@ -128,7 +128,7 @@ def own_scores(segment: Segmenter, image: np.ndarray, label: np.ndarray) -> Tens
     """Return the (1, h, w) scores of a selector other than the entropy; None for the entropy."""
     if getattr(segment.method, 'selector', 'entropy') == 'entropy':
         return None
-    return segment.read(image, partial(segment.method.scores, request=segment.ask(truth=label)))
+    return segment.read(image, partial(segment.method.scores, request=segment.make_request(truth=label)))
 
 
 def measure_trust(segment: Segmenter, frames: Pairs) -> Trust:

@@ -121,7 +121,7 @@ def measure_similarity(segment: Segmenter, images: Iterable[np.ndarray]) -> Simi
 def with_threshold(segment: Segmenter, threshold: float | None) -> Segmenter:
     """Return a segmenter whose tokens merge from a similarity on; None: not at all."""
     method = segment.method
-    return segment.with_method(method.merging_as(
+    return segment.with_method(method.with_merging(
         None if threshold is None else replace(method.merging, threshold=threshold)))
 
 

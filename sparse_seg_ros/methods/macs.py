@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import nn
-from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from sparse_seg_ros.networks.images import shrunk_hw
@@ -14,10 +15,12 @@ from sparse_seg_ros.networks.images import shrunk_hw
 
 def count_module(module: nn.Module, *shape: int) -> int:
     """Count those of a module on one tensor of this shape, without computing anything."""
-    weights = {name: torch.empty_like(tensor, device='meta') for name, tensor in
-               (*module.named_parameters(), *module.named_buffers())}
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        functional_call(module, weights, (torch.empty(shape, device='meta'),))
+    with torch.inference_mode():
+        weights = {id(tensor): torch.empty_like(tensor, device='meta')
+                   for tensor in (*module.parameters(), *module.buffers())}
+        twin = deepcopy(module, weights)  # others may run the module meanwhile
+        with FlopCounterMode(display=False) as counter:
+            twin(torch.empty(shape, device='meta'))
     return counter.get_total_flops() // 2
 
 

@@ -45,7 +45,7 @@ def load_model(config: NodeConfig) -> Segmenter:
     """Load the model named in the parameters."""
     from sparse_seg_ros import load  # imports torch
 
-    return load(config.model, config.device, config.precision, config.method, config.limits())
+    return load(config.model, config.device, config.precision, config.method, config.own_limits())
 
 
 class SegmentationNode(LifecycleNodeMixin, Node):
@@ -142,7 +142,8 @@ class SegmentationNode(LifecycleNodeMixin, Node):
     def warm_up(self) -> None:
         """Segment grey images: the first runs allocate and compile."""
         for size_hw in (self.segmenter.sizes_hw or [WARM_UP_SIZE_HW]) * WARM_UP_RUNS:
-            self.segmenter(np.full((*size_hw, 3), 128, np.uint8), wants=('confidence',))
+            self.segmenter(np.full((*size_hw, 3), 128, np.uint8),
+                           wants=self.segmenter.method.optional)
 
     def make_topics(self) -> None:
         """Create cameras, label info and the thread that serves them."""
@@ -202,11 +203,11 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         if segmenter is None:
             return
         known = segmenter.method.limits()
-        for name, value in config.limits().items():
+        for name, value in config.own_limits().items():
             parameter = {'alpha': 'alpha_nats'}.get(name, name)
             if name in known:
                 known[name].check(parameter, value)
-            elif not segmenter.choice:
+            elif known or not segmenter.choice:
                 raise ValueError(f'{parameter} {value} needs a model with refinement that has '
                                  f'one; {config.model!r} has none, set it to -1.0')
 

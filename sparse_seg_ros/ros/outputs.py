@@ -78,6 +78,6 @@ OUTPUTS = {
 
 
 def topics_of(method: object) -> tuple[str, ...]:
-    """Return the outputs that a method can fill: merged is of those that merge tokens."""
+    """Return the outputs that a method can fill: all but OPTIONAL ones that it does not make."""
     return tuple(name for name in OUTPUTS
                  if name not in OPTIONAL or name in method.optional)

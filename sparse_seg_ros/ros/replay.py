@@ -168,7 +168,9 @@ class Replay:
             message = parse(raw, self.images.msgtype)
             image = to_rgb(message, self.job.config.max_pixels)
             self.threads.share()
-            seen = self.segmenter(image, wants=('merged',) if self.preview else ())
+            wants = {'merged'}.intersection(self.segmenter.method.optional) \
+                if self.preview else ()
+            seen = self.segmenter(image, wants=wants)
             frame = Segmented(image, seen, self.segmenter.labels, self.job.config)
         if frame:
             self.keep(out, nanoseconds, message.header, frame)

@@ -164,5 +164,5 @@ class Worker:
 
 def limits_of(config: NodeConfig, segmenter: Segmenter) -> dict[str, float]:
     """Return the limits that the parameters set, without those that this model cannot have."""
-    return {name: value for name, value in config.limits().items()
+    return {name: value for name, value in config.own_limits().items()
             if name in segmenter.method.limits()}

@@ -111,7 +111,7 @@ def unsure_half(segment):
 def test_recall_and_large_objects_are_counted_over_all_frames():
     model = tiny_model()
     segment = assemble(model, own_config(model), 'cpu', 'fp32', {})
-    segment = segment.asking(alpha=unsure_half(segment))
+    segment = segment.with_limits(alpha=unsure_half(segment))
     watch, errors, found = Watch(segment), 0, 0
     large = SmallObjects(11, large_components)
     for image, label in street_frames(2, 2, (64, 96)):
@@ -148,13 +148,13 @@ def test_multiply_accumulates_are_means_over_frames():
 def test_tokens_are_means_over_frames():
     segment, image = tiny_merging_segmenter(), street_image(64, 96)
     merging = Merging((1, 2), threshold=0.9, rule='fixed')
-    segment = segment.with_method(segment.method.merging_as(merging))
+    segment = segment.with_method(segment.method.with_merging(merging))
     watch, counts = Watch(segment), []
     for frame in (image, np.zeros_like(image)):
         seen = segment(frame)
         watch(frame, np.zeros((64, 96), np.uint8), seen)
         segment.method.network(torch.zeros(1, 3, 64, 96))  # leaves what is counted alone
-        counts += [group.counts for group in seen.work.groups]
+        counts += [call.counts for call in seen.work.calls]
     assert counts[0] != counts[1]
     assert watch.mean_tokens() == tuple(np.mean(counts, 0))
 

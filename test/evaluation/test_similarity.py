@@ -74,7 +74,7 @@ def test_the_automatic_threshold_is_mean_plus_deviation(frames):
 def test_a_sweep_measures_no_merging_first_and_leaves_everything_as_it_was(frames):
     segment = tiny_merging_segmenter()
     merging = algm.Merging((1, 2), 0.3, 'fixed')
-    segment = segment.with_method(segment.method.merging_as(merging))
+    segment = segment.with_method(segment.method.with_merging(merging))
     baseline, low, high = similarity.sweep(segment, frames, [-1.0, 1.0])
     assert baseline.threshold is None and baseline.kept == high.kept == 1
     assert low.kept == pytest.approx(3 / 24)  # 24 patches, 6 windows, every other one

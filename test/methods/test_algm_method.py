@@ -90,9 +90,9 @@ def test_kept_is_the_fraction_of_tokens_left():
     method, images = tiny_algm(), draw_images(2, 64, 96)
     seen = method(images, MERGED, Stopwatch())  # 24 patches: 2 of 6 windows, 3 of 9 pairs
     assert seen.work.kept() == pytest.approx((24 - 6 - 3) / 24) and seen.merged.any()
-    seen = method.merging_as(None)(images, MERGED, Stopwatch())
+    seen = method.with_merging(None)(images, MERGED, Stopwatch())
     assert seen.work.kept() == 1 and not seen.merged.any()
-    assert method.segment(images)[1].kept() < 1  # as before
+    assert method(images, MERGED, Stopwatch()).work.kept() < 1  # as before
 
 
 def test_a_segmenter_makes_the_map_for_those_who_ask():
@@ -110,7 +110,8 @@ def test_a_segmenter_makes_the_map_for_those_who_ask():
 def test_a_method_that_merges_nothing_has_no_map():
     model = tiny_model(refines=False)
     segment = Segmenter(Dense(model.network), load_labels('camvid'), (127.5,) * 3, (127.5,) * 3)
-    assert segment(street_image(), wants=('merged',)).merged is None
+    with pytest.raises(ValueError, match="this model has no optional output 'merged'; known"):
+        segment(street_image(), wants=('merged',))
 
 
 def test_patches_are_numbered_by_the_token_they_share():
@@ -146,7 +147,7 @@ def test_a_method_file_says_how_tokens_merge(folder):
     assert segment.method.windows == ((64, 64), (32, 32))
     seen = segment(street_image(), wants=('merged',))
     assert seen.labels.shape == (96, 128) and (seen.merged > 0).all()
-    assert [group.counts for group in seen.work.groups] == 6 * [[9] * 6 + [7] * 6]
+    assert [list(call.counts) for call in seen.work.calls] == 6 * [[9] * 6 + [7] * 6]
 
 
 @pytest.mark.parametrize(('text', 'weights', 'words'), [
@@ -167,7 +168,7 @@ def test_settings_that_do_not_fit_are_refused(folder, text, weights, words):
 def test_multiply_accumulates_are_those_of_the_tokens_left():
     method, images = tiny_algm(), draw_images(2, 64, 96)
     whole = method.count_macs((64, 96))['dense']
-    _, merged = method.segment(images)  # 25 tokens, of which 19 and then 16 are left
+    merged = method(images, MERGED, Stopwatch()).work  # 25 tokens; 19 and then 16 are left
     dim, classes = 64, CLASSES
     blocks = [(25, 19), (19, 16)]  # tokens in attention, in the perceptron
     saved = sum((25 - seen) * 4 * dim ** 2 + 2 * dim * (25 ** 2 - seen ** 2)
@@ -176,6 +177,8 @@ def test_multiply_accumulates_are_those_of_the_tokens_left():
     decoder += 2 * 2 * dim * ((24 + classes) ** 2 - (15 + classes) ** 2)
     decoder += 9 * dim ** 2 + 9 * dim * classes
     assert whole - method.count_macs((64, 96), work=merged)['dense'] == saved + decoder
+    with pytest.raises(ValueError, match='work must be that of images of .32, 32., got that of'):
+        method.count_macs((32, 32), work=merged)
     assert method.count_macs((32, 32)) == Algm(tiny_algm().network, None).count_macs((32, 32))
 
 
@@ -187,5 +190,5 @@ def test_multiply_accumulates_are_those_of_all_windows():
     assert dense.count_macs(small, None)['dense'] == one
     merging = tiny_algm(windows=windows)
     unmerged = merging.count_macs((61, 97))['dense']
-    _, merged = merging.segment(draw_images())
+    merged = merging(draw_images(), MERGED, Stopwatch()).work
     assert 0 < merging.count_macs((61, 97), work=merged)['dense'] < unmerged

@@ -154,6 +154,20 @@ def test_a_threshold_of_zero_refines_everything():
     assert output.refined.all()
 
 
+def test_limits_hold(make):
+    method, images = make(), random_images(2, 64, 96)
+    limits = method.limits()
+    for name, limit in limits.items():
+        asked, _ = run(method, images, **{name: limit.default})
+        assert torch.equal(asked.labels, run(method, images)[0].labels)
+    if 'alpha' in limits:
+        assert not run(method, images, alpha=limits['alpha'].most)[0].refined.any()
+    if 'budget' in limits:
+        for budget in (0.0, 0.1, 0.5):
+            refined = run(method, images, alpha=0.0, budget=budget)[0].refined
+            assert (refined.float().mean((1, 2)) <= budget).all()
+
+
 def test_a_budget_alone_refines_exactly_as_much_on_every_image():
     output, _ = run(make_sparse_refine(alpha=0.0), random_images(3, 64, 96), budget=0.25)
     assert (output.refined.flatten(1).sum(1) == 64 * 96 // 4).all()

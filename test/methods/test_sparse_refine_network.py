@@ -172,7 +172,7 @@ def scored(model: Model, size=(64, 96), **settings):
     pixels = (torch.from_numpy(image).float().movedim(-1, 0)[None] - 128) / 128
     with torch.no_grad():
         middle = float(segment.method.scores(pixels).median())
-    return segment.asking(alpha=middle), image
+    return segment.with_limits(alpha=middle), image
 
 
 @pytest.mark.parametrize('size', [(64, 96), (61, 83), (17, 130), (3, 5)])

@@ -166,16 +166,16 @@ def test_a_method_without_a_threshold_may_have_a_budget(ros):
     assert set_parameter(ros, 'budget', 0.5).successful
 
 
-def test_limits_are_checked_while_the_model_goes(ros, monkeypatch):
+def test_limits_are_checked_while_the_model_goes(ros):
     node = ros.segmentation()
     node.trigger_configure()
 
-    def go(segmenter):
+    def go():
         node.segmenter = None
-        return 0.3
+        return {'alpha': Limit(1.0, 0.3)}
 
-    monkeypatch.setattr(type(node.segmenter), 'alpha', property(go))
-    assert set_parameter(ros, 'alpha_nats', 0.5).successful
+    node.segmenter.method.limits = go
+    assert set_parameter(ros, 'alpha_nats', 0.5).successful and node.segmenter is None
 
 
 def test_every_parameter_describes_itself(ros):

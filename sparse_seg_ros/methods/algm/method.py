@@ -9,8 +9,10 @@ patches they stand for.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,22 +29,26 @@ from sparse_seg_ros.networks.vit.tokens import Tokens
 from sparse_seg_ros.timing import Stopwatch
 
 
-@dataclass(frozen=True)
-class Merged:
-    """What merged in B images: the tokens of each call of the encoder, window by window."""
+class Call(NamedTuple):
+    """Images that went through the encoder together: numbers of their patches and tokens."""
 
-    groups: tuple[Groups, ...]
-    size_hw: tuple[int, int]  # of the images at scale
     images: int
+    grid_hw: tuple[int, int]  # of patches
+    counts: tuple[int, ...]  # of the tokens that entered each block's perceptron, of one image
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the encoder did for some images of this size."""
+
+    size_hw: tuple[int, int]
+    images: int
+    calls: tuple[Call, ...]
 
     def kept(self) -> float:
-        """Return the fraction of tokens that were left in the end."""
-        of_patches = self.of_patches()
-        return float((of_patches.amax((1, 2)) + 1).sum()) / of_patches.numel()
-
-    def of_patches(self) -> Tensor:
-        """(windows B, rows, columns) token of each patch."""
-        return torch.cat([group.of_patches for group in self.groups])
+        """Return the fraction of tokens that were left in the end, without the class's."""
+        left = sum(call.images * (call.counts[-1] - 1) for call in self.calls)
+        return left / sum(call.images * math.prod(call.grid_hw) for call in self.calls)
 
 
 class Algm(Dense):
@@ -55,12 +61,12 @@ class Algm(Dense):
         self.merging = merging  # how tokens merge; None: they do not
         super().__init__(merging_copy(network, merging), scale, temperature, windows)
 
-    def merging_as(self, merging: Merging | None) -> Algm:
+    def with_merging(self, merging: Merging | None) -> Algm:
         """Return the method with the same weights, whose tokens merge in another way."""
         return Algm(self.network, merging, self.scale, self.temperature, self.windows)
 
-    def segment(self, images: Tensor) -> tuple[Tensor, Merged]:
-        """(B, 3, H, W) normalised -> (B, C, h, w) of all patches, and what merged."""
+    def segment(self, images: Tensor) -> tuple[Tensor, list[Groups]]:
+        """(B, 3, H, W) normalised -> (B, C, h, w) of all patches, and what merged, by call."""
         groups: list[Groups] = []
 
         def call(padded: Tensor) -> Tensor:
@@ -68,64 +74,74 @@ class Algm(Dense):
             groups.extend(more)
             return logits
 
-        logits = self.coarse_logits(images, call)
-        return logits, Merged(tuple(groups), tuple(logits.shape[2:]), len(images))
+        return self.coarse_logits(images, call), groups
 
     def __call__(self, images: Tensor, request: Request, clock: Stopwatch) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, with a map of what merged if it is wanted."""
         with clock('dense'):
-            logits, merged = self.segment(images)
+            logits, groups = self.segment(images)
         with clock('label'):
             output = self.read(logits, images.shape[-2:], request)
-        return replace(output, work=merged, merged=self.map_of(merged, tuple(images.shape[-2:]))
-                       if 'merged' in request.wants else None)
+            low_hw, size_hw = (tuple(part.shape[-2:]) for part in (logits, images))
+            merged = None
+            if 'merged' in request.wants:
+                merged = enlarge(self.map_of(groups, low_hw).double(), size_hw).int()
+        return replace(output, merged=merged, work=work_of(groups, images))
 
     def count_macs(self, size_hw: tuple[int, int], refined: None = None,
-                   work: Merged | None = None) -> dict[str, int]:
+                   work: Work | None = None) -> dict[str, int]:
         """
         Size of an image -> multiply-accumulates, with as many tokens as were left in `work`.
 
         Those of the comparison of tokens, below a hundredth, are left out. Without work, of an
-        image of that size in which no token merges.
+        image in which no token merges.
         """
         if work is None:
-            return super(Algm, self.merging_as(None)).count_macs(size_hw)
-        total = sum(self.count_call(group) for group in work.groups)
-        return {'dense': total // work.images}
+            return Dense.count_macs(self.with_merging(None), size_hw)
+        if work.size_hw != tuple(size_hw):
+            raise ValueError(f'work must be that of images of {tuple(size_hw)}, got that of '
+                             f'{work.size_hw}')
+        return {'dense': sum(map(self.count_call, work.calls)) // work.images}
 
-    def count_call(self, group: Groups) -> int:
+    def count_call(self, call: Call) -> int:
         """Count a call of the encoder, with as many tokens left after each block."""
         network = merging_copy(self.network, None)
         network.encoder.merges = {layer: partial(keep_first, count=count)
-                                  for layer, count in enumerate(group.counts, start=1)}
-        images, *patches = group.of_patches.shape
-        sides = (side * network.encoder.patch_size for side in patches)
-        return images * count_module(network, 1, 3, *sides)
+                                  for layer, count in enumerate(call.counts, start=1)}
+        sides = (side * network.encoder.patch_size for side in call.grid_hw)
+        return call.images * count_module(network, 1, 3, *sides)
 
-    def map_of(self, merged: Merged, size_hw: tuple[int, int]) -> Tensor:
+    def map_of(self, calls: list[Groups], size_hw: tuple[int, int]) -> Tensor:
         """
-        Return which pixels share a token, (B, H, W) int32.
+        Return which pixels of the shrunken images share a token, (B, h, w).
 
         0 where a patch has its own; else the number of the token, from 1. Tokens of different
         windows differ; where windows overlap, the last one counts.
         """
-        whole = [(..., slice(0, merged.size_hw[0]), slice(0, merged.size_hw[1]))]
-        places = self.windows.over(merged.size_hw) if self.windows else whole
-        by_window = merged.of_patches().unflatten(0, (len(places), -1))
-        canvas = by_window.new_zeros(by_window.shape[1], *merged.size_hw)
+        whole = [(..., slice(0, size_hw[0]), slice(0, size_hw[1]))]
+        places = self.windows.over(size_hw) if self.windows else whole
+        by_window = torch.cat([call.of_patches for call in calls]).unflatten(0, (len(places), -1))
+        canvas = by_window.new_zeros(by_window.shape[1], *size_hw)
         first = 0
         for inside, groups in zip(places, by_window):
             numbers = number_shared(groups)
             numbers = torch.where(numbers > 0, numbers + first, 0)
             first = max(first, int(numbers.max()))
             canvas[inside] = self.to_pixels(numbers, canvas[inside].shape[1:])
-        return enlarge(canvas.double(), size_hw).int()
+        return canvas
 
     def to_pixels(self, numbers: Tensor, size_hw: torch.Size) -> Tensor:
         """(B, rows, columns) of patches -> (B, H, W) of pixels, without those padded."""
         side = self.network.encoder.patch_size
         pixels = numbers.repeat_interleave(side, 1).repeat_interleave(side, 2)
         return pixels[:, :size_hw[0], :size_hw[1]]
+
+
+def work_of(calls: list[Groups], images: Tensor) -> Work:
+    """Return the numbers that `count_macs` needs."""
+    return Work(tuple(images.shape[-2:]), len(images), tuple(
+        Call(len(call.of_patches), tuple(call.of_patches.shape[1:]), tuple(call.counts))
+        for call in calls))
 
 
 def keep_first(tokens: Tokens, _: Tensor, count: int) -> Tokens:

@@ -52,7 +52,11 @@ def remove(net: nn.Module) -> None:
 
 
 def merging_copy(net: nn.Module, merging: Merging | None) -> SegmenterViT:
-    """Return a network of the same weights that merges tokens so, or not; net stays as it is."""
+    """
+    Return a network that merges tokens so, or not; net itself stays as it is.
+
+    For inference: it shares the weights, and the hooks.
+    """
     segmenter = copy(expect_segmenter(net))
     segmenter._modules = {**segmenter._modules, 'encoder': copy(segmenter.encoder)}
     if merging is None:
