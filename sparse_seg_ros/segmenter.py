@@ -190,7 +190,8 @@ class Segmenter:
 
     def full_logits(self, image: np.ndarray, truth: np.ndarray | None = None) -> Tensor:
         """(H, W, 3) uint8 RGB -> (1, C, H, W) logits of every pixel, before temperature."""
-        return self.read(image, partial(self.method.full_logits, request=self.make_request(truth=truth)))
+        request = self.make_request(truth=truth)
+        return self.read(image, partial(self.method.full_logits, request=request))
 
     def read(self, image: np.ndarray, make: Callable[[Tensor], Tensor]) -> Tensor:
         """Check and normalise an image -> what `make` makes of it, without gradients."""

@@ -128,7 +128,8 @@ def own_scores(segment: Segmenter, image: np.ndarray, label: np.ndarray) -> Tens
     """Return the (1, h, w) scores of a selector other than the entropy; None for the entropy."""
     if getattr(segment.method, 'selector', 'entropy') == 'entropy':
         return None
-    return segment.read(image, partial(segment.method.scores, request=segment.make_request(truth=label)))
+    request = segment.make_request(truth=label)
+    return segment.read(image, partial(segment.method.scores, request=request))
 
 
 def measure_trust(segment: Segmenter, frames: Pairs) -> Trust:
