@@ -39,7 +39,7 @@ from sparse_seg_ros.zoo import find_model
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ('README.md', 'doc/measured.md')
 MARKED = re.compile(r'(<!-- figures: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
-MODELS = 'half=config/dense.yaml refined=demo budget=bench/budget.yaml full=demo_full'
+MODELS = 'half=config/dense.yaml refined=demo full=demo_full'
 COMMANDS = {  # of sparse_seg; --json is added, {alpha} is the threshold of the demo weights
     'camvid_test': f'evaluate --model {MODELS} --frames ../shared/data/camvid/test',
     'camvid960_test': f'evaluate --model {MODELS} --frames ../shared/data/camvid960/test',

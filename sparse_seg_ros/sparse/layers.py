@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from sparse_seg_ros.processes import count_processes, sum_over_processes
 from sparse_seg_ros.sparse.convolution import conv, inverse_conv
 from sparse_seg_ros.sparse.level import Level
+from sparse_seg_ros.sparse.reference import rounded
 from sparse_seg_ros.sparse.tensor import SparseTensor
 
 
@@ -54,7 +55,8 @@ class Pointwise(nn.Module):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         """(N, Cin) -> (N, Cout)."""
-        return x.with_features(x.features @ self.kernel)
+        features = rounded(x.features) @ self.kernel
+        return x.with_features(features[:len(x.features)])
 
 
 class NormReLU(nn.BatchNorm1d):

@@ -25,6 +25,7 @@ BLOCK_BYTES = {  # of gathered features
     'cuda': 1 << 30,  # as few launches as memory allows
 }
 SMALLEST_BLOCK = 1024  # rows: fewer leave the matrix product waiting for its weights
+SMALLEST_STEP = 256  # rows: from one size of a linear layer's input to the next
 TILE_CHANNELS = 64  # from so many on, Winograd saves more than its transforms cost
 ONEDNN_WIDTH = 8192  # columns above which a float32 product goes to MKL
 
@@ -35,14 +36,39 @@ def pad(features: Tensor, dtype: torch.dtype) -> Tensor:
 
     Without a copy where zeros follow in memory already, as after what `multiply` returns.
     """
-    (count, channels), start = features.shape, features.storage_offset()
-    has_room = (start + (count + 1) * channels) * features.element_size() \
-        <= features.untyped_storage().nbytes()
-    if features.is_cpu and features.dtype == dtype and features.is_contiguous() and has_room:
-        longer = features.as_strided((count + 1, channels), (channels, 1), start)
+    count = len(features)
+    if features.is_cpu and features.dtype == dtype and has_room(features, count + 1):
+        longer = lengthen(features, count + 1)
         if not longer[count].any():
             return longer
     return pad_to(features, round_up(count + 1), dtype)
+
+
+def has_room(features: Tensor, rows: int) -> bool:
+    """Tell whether so many rows from the first on lie in the memory of (N, C) features."""
+    end = features.storage_offset() + rows * features.shape[1]
+    return features.is_contiguous() \
+        and end * features.element_size() <= features.untyped_storage().nbytes()
+
+
+def lengthen(features: Tensor, rows: int) -> Tensor:
+    """(N, C) -> (rows, C), without a copy: what follows in memory."""
+    channels = features.shape[1]
+    return features.as_strided((rows, channels), (channels, 1), features.storage_offset())
+
+
+def rounded(features: Tensor) -> Tensor:
+    """
+    (N, C) -> (R, C): arbitrary from row N on, R one of few numbers; to run a linear layer on.
+
+    oneDNN compiles a product for each number of rows, which takes ten times as long as the
+    product. On other devices, and where gradients are wanted, the features as they are.
+    """
+    if not features.is_cpu or torch.is_grad_enabled():
+        return features
+    step = max(SMALLEST_STEP, 1 << max(0, len(features).bit_length() - 4))  # at least an eighth
+    rows = -(-len(features) // step) * step
+    return lengthen(features, rows) if has_room(features, rows) else pad_to(features, rows)
 
 
 def pad_to(features: Tensor, rows: int, dtype: torch.dtype | None = None) -> Tensor:

@@ -34,6 +34,7 @@ from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.methods.sparse_refine.sparse_network import SparseNetwork
 from sparse_seg_ros.networks.features import Features
 from sparse_seg_ros.sparse.backend import backend_of
+from sparse_seg_ros.sparse.reference import rounded
 from sparse_seg_ros.sparse.tensor import SparseTensor
 
 
@@ -184,7 +185,8 @@ class SparseRefiner(nn.Module):
             given.append(scene.features.at(*covered.low).to(given[0].dtype))  # (M, F)
         inputs = torch.cat(given, dim=1)
         found = self.extractor(SparseTensor(inputs, covered.level, backend_of(inputs.device.type)))
-        return self.head.weight @ found.features.t() + self.head.bias[:, None]
+        said = self.head.weight @ rounded(found.features).t()
+        return said[:, :len(found.features)] + self.head.bias[:, None]
 
     def input_hw(self, low_hw: tuple[int, int], size_hw: tuple[int, int]) -> tuple[int, int]:
         """Sizes of the low resolution and of an image -> that at which the refiner sees it."""

@@ -23,6 +23,7 @@ from sparse_seg_ros.networks.mobilenet_edgetpu import ENDS, MobileNetEdgeTPU
 from sparse_seg_ros.sparse.backend import backend_of
 from sparse_seg_ros.sparse.convolution import conv, conv_shift_relu
 from sparse_seg_ros.sparse.level import Level
+from sparse_seg_ros.sparse.reference import rounded
 from sparse_seg_ros.sparse.tensor import SparseTensor
 
 MIX = 0.75  # of the last map from the selected pixels, at first: the best of a few on CamVid val
@@ -66,7 +67,7 @@ class SparseNetwork(nn.Module):
         """First convolutions, of all pixels around each block: (N, 16)."""
         first, _, second = self.network.backbone.stem
         weight = first.weight.permute(0, 2, 3, 1).flatten(1)
-        features = F.relu(F.linear(patches(image, blocks), weight, first.bias))
+        features = F.relu(linear(patches(image, blocks), weight, first.bias))
         return SparseTensor(pointwise(features, second), level_of(blocks.level.mask),
                             backend_of(image.device.type))
 
@@ -147,7 +148,12 @@ def sparse_kernel(layer: nn.Conv2d) -> Tensor:
 
 def pointwise(features: Tensor, layer: nn.Conv2d) -> Tensor:
     """(N, a) -> (N, b) by a 1x1 convolution."""
-    return F.linear(features, layer.weight[:, :, 0, 0], layer.bias)
+    return linear(features, layer.weight[:, :, 0, 0], layer.bias)
+
+
+def linear(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """(N, a), (b, a), (b,) -> (N, b), of inputs of few sizes."""
+    return F.linear(rounded(features), weight, bias)[:len(features)]
 
 
 def scatter(x: SparseTensor, surroundings: Tensor) -> Tensor:
