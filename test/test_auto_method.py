@@ -11,7 +11,7 @@ from tiny import street_image, tiny_model
 
 import sparse_seg_ros as ss
 from sparse_seg_ros import zoo
-from sparse_seg_ros.auto_method import choose, decide, scores_of
+from sparse_seg_ros.auto_method import choose, common_scores, decide, scores_of
 from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.data.street import CLASSES
@@ -165,3 +165,8 @@ def test_full_resolution_is_never_refined(method):
     other = method.parent / 'other.yaml'
     other.write_text(method.read_text().replace('full.safe', 'other.safe'))
     assert load_resolutions(other, 'cpu')['full'].description['method'] == 'dense'
+
+
+def test_the_cards_that_ship_have_scores_on_common_frames():
+    refined, full = (find_model(name)[0].card.scores for name in ('demo', 'demo_full'))
+    assert common_scores(refined, full), 'export demo_full with --scores and --row full, too'

@@ -150,10 +150,12 @@ class MobileNetEdgeTPU(Compact):
     mean, std = (128.0,) * 3, (128.0,) * 3
     widths = (16, 24, 40, 128)
     released_labels = 'cityscapes'
+    says, is_aligned = 'sum', True
 
     def add_encoder(self) -> None:
         self.backbone = Encoder()
         self.coarse_head = nn.Conv2d(self.widths[-1], self.num_classes, 1)
+        self.sum = nn.Identity()  # of both classifiers
 
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
         return self.backbone(image)
@@ -162,7 +164,7 @@ class MobileNetEdgeTPU(Compact):
         coarse = self.coarse_head(sixteenth)
         for _ in range(3):
             coarse = self.doubled(coarse)
-        return coarse + super().decode(half, quarter, eighth, sixteenth)
+        return self.sum(coarse + super().decode(half, quarter, eighth, sixteenth))
 
     @staticmethod
     def doubled(x: Tensor) -> Tensor:

@@ -71,13 +71,14 @@ def go_on(start: Model, model: Model, source: str) -> None:
 
 
 def shared_tensors(start: Model, model: Model) -> dict[str, Tensor]:
-    """Tensors of the network to start from; for other classes its classifier begins anew."""
+    """Tensors of the network to start from; for other classes what tells them begins anew."""
     tensors, own = start.network.state_dict(), model.network.state_dict()
     if len(start.card.classes) == len(model.card.classes):
         return tensors
     classifier = f'{model.network.classifier}.'
-    return {key: own.get(key, tensor) if key.startswith(classifier) else tensor
-            for key, tensor in tensors.items()}
+    return {key: own.get(key, tensor) if key.startswith(classifier)
+            or key in own and own[key].shape != tensor.shape  # as of a second classifier
+            else tensor for key, tensor in tensors.items()}
 
 
 def load_named(name: str) -> Model:

@@ -201,6 +201,22 @@ def test_the_next_convolution_need_not_copy_what_this_one_returns(channels):
     assert reference.pad(after, torch.float32).data_ptr() == after.data_ptr()
 
 
+@torch.no_grad()
+def test_linear_layers_get_inputs_of_few_sizes():
+    sizes = set()
+    for count in range(5_000, 100_000, 97):
+        size = len(reference.rounded(torch.ones(1, 1).expand(count, 1)))
+        assert count <= size <= 1.13 * count
+        sizes.add(size)
+    assert len(sizes) <= 8 * 5
+    features = torch.randn(700, 3)
+    assert torch.equal(reference.rounded(features)[:700], features)
+    room = torch.randn(1000, 3)
+    assert reference.rounded(room[:700]).data_ptr() == room.data_ptr()  # without a copy
+    with torch.enable_grad():
+        assert reference.rounded(features) is features
+
+
 def test_conv_refuses_other_strides():
     x = SparseTensor(torch.zeros(0, 1), Level(torch.zeros(1, 4, 4, dtype=torch.bool)))
     with pytest.raises(ValueError, match='stride must be 1 or 2, got 3'):

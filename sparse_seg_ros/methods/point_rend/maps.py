@@ -11,28 +11,32 @@ import torch
 from torch import Tensor, nn
 
 from sparse_seg_ros.methods.point_rend.points import centres, sample_points
-from sparse_seg_ros.networks.features import classifier_of, run_with_features
+from sparse_seg_ros.networks.features import run_with_features
 
 
 @dataclass(frozen=True)
 class Maps:
     """
-    Last features (B, F, h, w) of a network, and the (B, C, h, w) logits of its classifier there.
+    Last features (B, F, h, w) of a network, and the (B, C, h, w) logits that it says there.
 
     stride: pixels of the image to a cell of the maps. The image of image_hw was padded to fill
-    them, at the bottom and on the right.
+    them, at the bottom and on the right. is_aligned: cells lie on the first pixel that they cover
+    and not on the middle of all.
     """
 
     features: Tensor
     coarse: Tensor
     image_hw: tuple[int, int]
     stride: int
+    is_aligned: bool = False
 
     def inside(self, points: Tensor) -> Tensor:
         """(B, N, 2) points of the image -> the same as points of the maps."""
         covered = [side / (self.stride * cells)
                    for side, cells in zip(self.image_hw, self.coarse.shape[-2:])]
-        return points * points.new_tensor(covered)
+        later = (1 - 1 / self.stride) / 2 if self.is_aligned else 0.0  # cells
+        shift = [later / cells for cells in self.coarse.shape[-2:]]
+        return points * points.new_tensor(covered) + points.new_tensor(shift)
 
     def at(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N, 2) points of the image -> (B, F, N) features, (B, C, N) coarse logits."""
@@ -49,10 +53,11 @@ class Maps:
 def read_maps(network: nn.Module, images: Tensor) -> Maps:
     """(B, 3, h, w) normalised, any size -> its maps; ValueError if the network gives none."""
     _, features = run_with_features(network, images)
-    coarse = classifier_of(network)(features.values)
+    coarse = features.said
     image_hw = tuple(images.shape[-2:])
     stride = (image_hw[0] + -image_hw[0] % network.multiple) // coarse.shape[2]
-    return Maps(features.values.float(), coarse.float(), image_hw, stride)
+    return Maps(features.values.float(), coarse.float(), image_hw, stride,
+                getattr(network, 'is_aligned', False))
 
 
 def doublings(image_hw: tuple[int, int], stride: int,
