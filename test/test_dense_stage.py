@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from sparse_seg_ros.engines import activation, with_onnxruntime
 from sparse_seg_ros.engines.network import WithMaps
 from sparse_seg_ros.engines.with_torch import TorchEngine
 from sparse_seg_ros.networks import NETWORKS
-from sparse_seg_ros.zoo import find_model
+from sparse_seg_ros.zoo import find_model, under
 
 pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
@@ -247,7 +246,7 @@ def test_an_engine_gives_the_maps_that_a_sparse_network_asks_for(folder):
     assert (seen.refined == expected.refined).mean() > 0.999
     assert (seen.labels == expected.labels).mean() > 0.999
     _, config, _ = find_model(path)
-    jobs = {method: dense_stage.list_jobs(model, replace(config, method=method), 'cpu', 'fp32')[0]
+    jobs = {method: dense_stage.list_jobs(model, under(method, config), 'cpu', 'fp32')[0]
             for method in ('sparse_refine', 'dense')}
     assert isinstance(jobs['sparse_refine'].network, WithMaps)
     assert jobs['dense'].network is model.network  # no maps for a method that asks for none
