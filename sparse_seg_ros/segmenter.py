@@ -111,7 +111,7 @@ class Segmenter:
         return other
 
     def make_request(self, alpha: float | None = None, budget: float | None = None,
-            wants: Collection[str] = (), truth: np.ndarray | None = None) -> Request:
+                     wants: Collection[str] = (), truth: np.ndarray | None = None) -> Request:
         """Return what a call asks, with the segmenter's own limits where it names none."""
         limits = self.method.limits()
         asked = {name: value for name, value in (('alpha', alpha), ('budget', budget))
