@@ -44,7 +44,7 @@ class AttentionToMask(nn.Module):
         classes = self.norm1(classes + self.among_classes(classes))
         query, key, value = (
             made.unflatten(2, (self.heads, HEAD_WIDTH)).transpose(1, 2)  # (B, heads, ., 64)
-            for made in (self.query(classes), self.key(tokens), self.default_of(tokens)))
+            for made in (self.query(classes), self.key(tokens), self.value(tokens)))
         similarity = query @ key.mT * HEAD_WIDTH ** -0.5  # (B, heads, C, N)
         seen = (similarity.softmax(3) @ value).transpose(1, 2).flatten(2)
         classes = self.norm2(classes + self.proj(seen))
