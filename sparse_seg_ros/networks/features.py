@@ -5,10 +5,10 @@ The last features of a network: what goes into its classifier.
 
 A network whose classifier is a convolution of a map names it in a class attribute, `classifier`:
 'head', 'decode_head.conv_seg'. The features are read where that module is called, so that networks
-need no second way through them. Where the logits of that size are not its output, `says` names the
-module of which they are; where row i of them lies on row i * stride of the image, `is_aligned` is
-True. What has a method `with_maps`, which returns the logits and maps of its encoder, gives these,
-too: some networks, and their engines.
+need no second way through them. Where the logits of that size are not its output, `logits_module`
+names the module whose output they are. Where row i of them lies on row i * stride of the image,
+`is_aligned` is True. What has a method `with_maps`, which returns the logits and maps of its
+encoder, gives these, too: some networks, and their engines.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class Features:
     Last features of the images that gave (B, C, h, w) logits, at the network's own stride.
 
     values: (B, F, h', w'). rows: (h,) int64, the row of values nearest to each row of logits;
-    columns: (w,) likewise. said: (B, C, h', w') logits of that size. maps: (B, Ci, hi, wi) each,
-    of the encoder, for the padded images; none of a network without `with_maps`. An engine gives
-    maps alone.
+    columns: (w,) likewise. logits: (B, C, h', w') of that size. maps: (B, Ci, hi, wi) each, of the
+    encoder, for the padded images; none of a network without `with_maps`. An engine gives maps
+    alone.
     """
 
     values: Tensor | None
     rows: Tensor | None
     columns: Tensor | None
     maps: tuple[Tensor, ...] = ()
-    said: Tensor | None = None
+    logits: Tensor | None = None
 
     def at(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """(N,) each, pixels of the logits -> (N, F)."""
@@ -67,25 +67,24 @@ def run_with_features(network: nn.Module, images: Tensor) -> tuple[Tensor, Featu
     if not isinstance(network, nn.Module):  # an engine, which keeps its features to itself
         logits = run_padded(network, images, call)
         return logits, Features(None, None, None, tuple(maps))
-    given, said, thread = [], [], get_ident()
+    inputs, outputs, thread = [], [], get_ident()
 
     def keep(_: nn.Module, args: tuple[Tensor, ...]) -> None:
         if get_ident() == thread:  # others may run the same network meanwhile
-            given.append(args[0])
+            inputs.append(args[0])
 
     def keep_output(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
         if get_ident() == thread:
-            said.append(output)
+            outputs.append(output)
 
     classifier = classifier_of(network)
-    speaker = network.get_submodule(network.says) if hasattr(network, 'says') else classifier
-    with classifier.register_forward_pre_hook(keep), \
-            speaker.register_forward_hook(keep_output):
+    last = network.get_submodule(getattr(network, 'logits_module', network.classifier))
+    with classifier.register_forward_pre_hook(keep), last.register_forward_hook(keep_output):
         logits = run_padded(network, images, call)
-    values, = given
+    values, = inputs
     rows, columns = (nearest_places(network, side, have).to(values.device)
                      for side, have in zip(images.shape[-2:], values.shape[-2:]))
-    return logits, Features(values, rows, columns, tuple(maps), said[0])
+    return logits, Features(values, rows, columns, tuple(maps), outputs[0])
 
 
 def nearest_places(network: nn.Module, side: int, have: int) -> Tensor:

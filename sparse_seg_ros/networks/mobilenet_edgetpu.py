@@ -150,7 +150,7 @@ class MobileNetEdgeTPU(Compact):
     mean, std = (128.0,) * 3, (128.0,) * 3
     widths = (16, 24, 40, 128)
     released_labels = 'cityscapes'
-    says, is_aligned = 'sum', True
+    logits_module, is_aligned = 'sum', True
 
     def add_encoder(self) -> None:
         self.backbone = Encoder()

@@ -17,7 +17,7 @@ from sparse_seg_ros.networks.features import run_with_features
 @dataclass(frozen=True)
 class Maps:
     """
-    Last features (B, F, h, w) of a network, and the (B, C, h, w) logits that it says there.
+    Last features (B, F, h, w) of a network, and its (B, C, h, w) logits there.
 
     stride: pixels of the image to a cell of the maps. The image of image_hw was padded to fill
     them, at the bottom and on the right. is_aligned: cells lie on the first pixel that they cover
@@ -53,10 +53,9 @@ class Maps:
 def read_maps(network: nn.Module, images: Tensor) -> Maps:
     """(B, 3, h, w) normalised, any size -> its maps; ValueError if the network gives none."""
     _, features = run_with_features(network, images)
-    coarse = features.said
     image_hw = tuple(images.shape[-2:])
-    stride = (image_hw[0] + -image_hw[0] % network.multiple) // coarse.shape[2]
-    return Maps(features.values.float(), coarse.float(), image_hw, stride,
+    stride = (image_hw[0] + -image_hw[0] % network.multiple) // features.logits.shape[2]
+    return Maps(features.values.float(), features.logits.float(), image_hw, stride,
                 getattr(network, 'is_aligned', False))
 
 
