@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import math
 
-from sparse_seg_ros.auto_method import LEAST_RATIO
-from sparse_seg_ros.evaluation import bench_refined
+from sparse_seg_ros.bench import paper_networks
 from sparse_seg_ros.evaluation.published import PUBLISHED
-from sparse_seg_ros.evaluation.tables import grid, percent, percents
 from sparse_seg_ros.evaluation.verdict import Verdict
+from sparse_seg_ros.loading.auto_method import LEAST_RATIO
+from sparse_seg_ros.report.tables import grid, percent, percents
 
 ROWS = {'half': 'half resolution', 'budget': 'refined, at most 5 %', 'full': 'full resolution',
         'dense low': 'half resolution, no refinement', 'dense high': 'full resolution'}
@@ -140,7 +140,7 @@ def refined(figures: dict) -> str:
     """Draw the paper's five networks."""
     height, width = figures['size_hw']
     return (f"Images of {height}x{width}, batches of {figures['batch']}, {figures['precision']}:"
-            f'\n\n{bench_refined.markdown(figures)}{note_of_density(figures["rows"])}')
+            f'\n\n{paper_networks.markdown(figures)}{note_of_density(figures["rows"])}')
 
 
 def refined_summary(figures: dict) -> str:

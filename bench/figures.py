@@ -34,7 +34,7 @@ from pathlib import Path
 
 from bench import drawings
 from sparse_seg_ros.files import file_hash
-from sparse_seg_ros.zoo import find_model
+from sparse_seg_ros.loading.zoo import find_model
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ('README.md', 'doc/measured.md')

@@ -23,7 +23,7 @@ from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
-from sparse_seg_ros.ros import launching
+from sparse_seg_ros import launching
 
 SHARE = Path(get_package_share_directory('sparse_seg_ros'))
 

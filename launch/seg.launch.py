@@ -20,8 +20,8 @@ from launch.actions import (
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 
-from sparse_seg_ros.ros import launching
-from sparse_seg_ros.ros.environment import large_image_settings
+from sparse_seg_ros import launching
+from sparse_seg_ros.environment import large_image_settings
 
 SHARE = Path(get_package_share_directory('sparse_seg_ros'))
 

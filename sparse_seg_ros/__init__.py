@@ -13,13 +13,13 @@ import importlib
 __version__ = '0.1.0'
 
 _HOME = {
-    'load': 'zoo', 'Segmenter': 'segmenter', 'Prediction': 'prediction',
+    'load': 'loading.zoo', 'Segmenter': 'segmenter', 'Prediction': 'prediction',
     'LabelSet': 'labels', 'load_labels': 'labels',
     'frames': 'data.frames', 'Street': 'data.street', 'street_frames': 'data.street',
     'evaluate': 'evaluation.evaluate', 'Report': 'evaluation.evaluate',
     'calibrate': 'evaluation.calibration',
     'train': 'training.loop',
-    'export': 'exporting',
+    'export': 'loading.exporting',
 }
 __all__ = ['__version__', *_HOME]
 

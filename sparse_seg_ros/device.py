@@ -6,8 +6,20 @@ from __future__ import annotations
 
 import torch
 
-from sparse_seg_ros.segmenter import PRECISIONS, own_precisions
 from sparse_seg_ros.texts import cut
+
+PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+def native_precisions() -> tuple[str, ...]:
+    """Precisions that this CPU multiplies natively; any other is far slower."""
+    return ('fp32', 'bf16') if torch.cpu._is_avx512_bf16_supported() else ('fp32',)
+
+
+def autocast(device: torch.device | str, precision: str) -> torch.autocast:
+    """Return the context in which networks compute in a precision; none in fp32."""
+    return torch.autocast(torch.device(device).type, PRECISIONS[precision],
+                          enabled=precision != 'fp32')
 
 
 def choose_device(name: str) -> str:
@@ -36,7 +48,7 @@ def choose_precision(name: str, device: str) -> str:
     if name == 'auto':
         if device != 'cpu':
             return 'fp16'
-        return own_precisions()[-1]
+        return native_precisions()[-1]
     if name not in PRECISIONS:
         raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)}; got "
                          f'{cut(repr(name))}')

@@ -85,14 +85,14 @@ def torch_build() -> Finding:
 
 def arithmetic() -> Finding:
     """Report what precision: auto means here."""
-    from sparse_seg_ros.zoo import choose_device, choose_precision
+    from sparse_seg_ros.loading.zoo import choose_device, choose_precision
     device = choose_device('auto')
     return Finding('arithmetic', None, f'{choose_precision("auto", device)} on {device}')
 
 
 def demo_model() -> Finding:
     """Load the demo model; a damaged or missing file says so."""
-    from sparse_seg_ros.zoo import load
+    from sparse_seg_ros.loading.zoo import load
     try:
         description = load('demo').description
     except (ValueError, OSError) as error:

@@ -17,19 +17,13 @@ import torch
 from torch import Tensor
 
 from sparse_seg_ros.config import nearest
+from sparse_seg_ros.device import autocast
 from sparse_seg_ros.exposure import lift_exposure, wanted_brightness
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.request import DEFAULTS, Limits, Request
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.timing import Stopwatch
-
-PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
-
-
-def own_precisions() -> tuple[str, ...]:
-    """Precisions that this CPU multiplies natively; in any other it is slower by far."""
-    return ('fp32', 'bf16') if torch.cpu._is_avx512_bf16_supported() else ('fp32',)
 
 
 class Method(Protocol):
@@ -90,6 +84,12 @@ class Segmenter:
         self.choice = ''  # of method auto, in words; empty where there was none
 
     @property
+    def weights(self) -> dict[str, str | None]:
+        """File name and sha256 of the weights; None where they have no file."""
+        return {'file': self.description.get('weights'),
+                'sha256': self.description.get('weights_hash')}
+
+    @property
     def alpha(self) -> float | None:
         """Score above which pixels are refined unless a call asks otherwise; None: has none."""
         return self.default_of('alpha')
@@ -141,7 +141,7 @@ class Segmenter:
         check_image(image)
         request, start = self.make_request(alpha, budget, wants, truth), time.perf_counter()
         clock = Stopwatch(self.device)
-        with torch.inference_mode(), self.arithmetic():
+        with torch.inference_mode(), autocast(self.device, self.precision):
             with clock('upload'):
                 images = self.normalise(image)
             output = self.method(images, request, clock)
@@ -196,17 +196,12 @@ class Segmenter:
     def read(self, image: np.ndarray, make: Callable[[Tensor], Tensor]) -> Tensor:
         """Check and normalise an image -> what `make` makes of it, without gradients."""
         check_image(image)
-        with torch.inference_mode(), self.arithmetic():
+        with torch.inference_mode(), autocast(self.device, self.precision):
             values = make(self.normalise(image)).float()
         if not values.isfinite().all():
             raise ValueError(f'the network did not give finite numbers in {self.precision}; set '
                              'precision: fp32, and if it recurs, use other weights')
         return values
-
-    def arithmetic(self) -> torch.autocast:
-        """Return the autocast context of this segmenter's precision."""
-        return torch.autocast(self.device.type, PRECISIONS[self.precision],
-                              enabled=self.precision != 'fp32')
 
     def normalise(self, image: np.ndarray) -> Tensor:
         """(H, W, 3) uint8 RGB -> (1, 3, H, W) float32, zero mean and unit variance, on device."""

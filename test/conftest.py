@@ -18,6 +18,7 @@ import pytest
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / 'ros')]  # pytest 6, as on Humble, has no setting for it
+pytest_plugins = ['ros_fixtures']
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,7 +9,7 @@ import functools
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from sparse_seg_ros import checkpoints
+from sparse_seg_ros.loading import checkpoints
 from sparse_seg_ros.networks import build_network
 
 

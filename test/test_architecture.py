@@ -7,7 +7,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,21 +23,24 @@ HEADER = ('# Copyright 2026 The sparse_seg_ros authors\n'
 # Imports point from a later row to the same or an earlier one.
 ROWS = (
     ('files', 'texts', 'yaml_files', 'config', 'exposure', 'labels', 'prediction', 'timing',
-     'memory', 'processes', 'threads'),
-    ('pictures', 'data', 'networks', 'sparse', 'engines'),
+     'memory', 'processes', 'threads', 'device', 'machine', 'environment', 'launching',
+     'new_paths'),
+    ('pictures', 'data', 'networks', 'sparse', 'engines', 'messages'),
     ('methods',),
-    ('model_card', 'bases', 'checkpoints', 'segmenter', 'device', 'dense_stage', 'auto_method',
-     'zoo', 'exporting', 'self_refined'),
-    ('training', 'evaluation', 'doctor'),
+    ('segmenter', 'loading'),
+    ('evaluation', 'doctor', 'stream'),
+    ('report',),
+    ('training', 'bags'),
     ('__init__',),
-    ('ros', 'commands', '__main__'),
+    ('ros', 'demo', 'bench'),
+    ('commands', '__main__'),
 )
 ROW_OF = {unit: row for row, units in enumerate(ROWS) for unit in units}
 ROS_PACKAGES = {'rclpy', 'rcl_interfaces', 'sensor_msgs', 'std_msgs', 'diagnostic_msgs',
                 'lifecycle_msgs', 'builtin_interfaces', 'vision_msgs', 'cv_bridge',
                 'ament_index_python'}
 ADAPTERS = {
-    'spconv': {'sparse/with_spconv.py', 'evaluation/bench_sparse.py'},
+    'spconv': {'bench/sparse_convolution.py'},
     'triton': {'sparse/with_triton.py'},
     'torchsparse': {'sparse/with_torchsparse.py'},
     'tensorrt': {'engines/with_tensorrt.py'},
@@ -47,9 +50,11 @@ ADAPTERS = {
     'huggingface_hub': {'networks/with_transformers.py'},
     'onnx': {'engines/export_onnx.py'},
     'onnxscript': {'engines/export_onnx.py'},
-    'cv_bridge': {'ros/with_cv_bridge.py'},
+    'cv_bridge': {'messages/with_cv_bridge.py'},
     'vision_msgs': {'ros/label_info.py'},
 }
+ROS_ELSEWHERE = {'launching.py', 'messages/with_cv_bridge.py', 'demo/player.py',
+                 'bench/node_processes.py'}
 DEPENDENCIES = {'torch', 'numpy', 'cv2', 'yaml', 'safetensors', 'rosbags', 'tqdm', 'apsw',
                 *ROS_PACKAGES, *ADAPTERS}
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 45
@@ -92,16 +97,42 @@ def test_units_do_not_import_each_other_in_a_circle():
     graph = {}
     for path in FILES:
         graph.setdefault(unit_of(path), set()).update(imported_units(path))
-    while graph:
-        free = {unit for unit, others in graph.items() if not others & graph.keys()}
-        assert free, f'a circle of imports among {sorted(graph)}'
+    assert not circle(graph)
+
+
+def test_files_do_not_import_each_other_in_a_circle():
+    modules = {module_of(path): path for path in FILES}
+    assert not circle({module: imported_modules(path, modules) - {module}
+                       for module, path in modules.items()})
+
+
+def module_of(path: Path) -> str:
+    return '.'.join(path.relative_to(CHECKOUT).with_suffix('').parts).removesuffix('.__init__')
+
+
+def imported_modules(path: Path, modules: Container[str]) -> set[str]:
+    """Return the files of the package that a file imports, be it for type checking alone."""
+    return {name if name in modules else name.rpartition('.')[0] for name in imports_of(path)
+            if name.startswith('sparse_seg_ros.')}
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return what imports itself through others; empty where nothing does."""
+    while free := {unit for unit, others in graph.items() if not others & graph.keys()}:
         graph = {unit: others for unit, others in graph.items() if unit not in free}
+    return sorted(graph)
 
 
 @pytest.mark.parametrize('path', FILES, ids=name_of)
-def test_only_ros_imports_ros(path):
-    if unit_of(path) != 'ros':
-        assert not {name.split('.')[0] for name in imports_of(path)} & ROS_PACKAGES
+def test_ros_is_imported_by_every_file_of_ros_and_by_no_other(path):
+    uses_ros = bool({name.split('.')[0] for name in imports_of(path)} & ROS_PACKAGES)
+    if path.name != '__init__.py' and name_of(path) not in ROS_ELSEWHERE:
+        assert uses_ros == (unit_of(path) == 'ros')
+
+
+def test_adapters_of_the_table_exist():
+    named = {name for names in ADAPTERS.values() for name in names} | ROS_ELSEWHERE
+    assert [name for name in sorted(named) if not (PACKAGE / name).is_file()] == []
 
 
 @pytest.mark.parametrize('package', ADAPTERS)

@@ -9,8 +9,9 @@ import json
 
 import pytest
 
-from sparse_seg_ros import doctor, zoo
+from sparse_seg_ros import doctor
 from sparse_seg_ros.commands import main
+from sparse_seg_ros.loading import zoo
 
 
 def test_this_machine_can_run_the_demo_model(tmp_path, capsys):

@@ -12,9 +12,9 @@ import torch
 from tiny import tiny_model
 
 import sparse_seg_ros as ss
-from sparse_seg_ros.checkpoints import load_model, save_model
 from sparse_seg_ros.data.street import street_frames
 from sparse_seg_ros.exposure import lift_exposure
+from sparse_seg_ros.loading.checkpoints import load_model, save_model
 from sparse_seg_ros.training.loop import normalise
 
 STREET = next(iter(street_frames(3, 1, (96, 128))))[0]

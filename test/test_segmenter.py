@@ -14,10 +14,10 @@ from tiny import street_image, tiny_merging_segmenter, tiny_model, tiny_refined_
 
 from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.labels import LabelSet
+from sparse_seg_ros.loading.zoo import assemble
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.request import Limit
 from sparse_seg_ros.segmenter import Segmenter
-from sparse_seg_ros.zoo import assemble
 
 LABELS = LabelSet('two', ('dark', 'bright'), ((0, 0, 0), (255, 255, 255)))
 MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)

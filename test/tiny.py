@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sparse_seg_ros.checkpoints import Model, ModelCard, build_model
 from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.labels import load_labels
+from sparse_seg_ros.loading.checkpoints import Model, ModelCard, build_model
+from sparse_seg_ros.loading.zoo import find_model
 from sparse_seg_ros.methods.algm import Merging
 from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.networks.compact import ConvNorm
@@ -24,7 +25,6 @@ from sparse_seg_ros.networks.segnext import variants as segnext
 from sparse_seg_ros.networks.segnext.network import SegNeXt
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 from sparse_seg_ros.segmenter import Segmenter
-from sparse_seg_ros.zoo import find_model
 
 
 class TinyLRFormer(LRFormer):

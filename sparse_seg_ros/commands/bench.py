@@ -58,25 +58,25 @@ def run(args: argparse.Namespace) -> int:
     """Run one benchmark and print its table."""
     figures = BENCHES[args.what](args)
     if args.json:
-        from sparse_seg_ros.evaluation.tables import write_figures
+        from sparse_seg_ros.machine import write_figures
         write_figures(args.json, figures)
     return 0
 
 
 def bench_sparse(args: argparse.Namespace) -> dict:
     """Sparse convolution and the six-stage extractor."""
-    from sparse_seg_ros.evaluation import bench_sparse
-    from sparse_seg_ros.zoo import choose_device
-    return bench_sparse.run(repeats=args.repeats, device=choose_device(args.device))
+    from sparse_seg_ros.bench import sparse_convolution
+    from sparse_seg_ros.loading.zoo import choose_device
+    return sparse_convolution.run(repeats=args.repeats, device=choose_device(args.device))
 
 
 def bench_model(args: argparse.Namespace) -> dict:
     """Whole models, stage by stage, and whether refining pays."""
+    from sparse_seg_ros.bench import whole_models
     from sparse_seg_ros.data.frames import frames
     from sparse_seg_ros.data.street import CLASSES, street_frames
-    from sparse_seg_ros.evaluation import bench_model
-    from sparse_seg_ros.evaluation.tables import weights_of
-    from sparse_seg_ros.zoo import load, load_resolutions
+    from sparse_seg_ros.loading.zoo import load, load_resolutions
+
     if args.repeats < 1:
         raise ValueError(f'--repeats must be at least 1, got {args.repeats}')
     wanted = named_models(args.model)
@@ -90,61 +90,62 @@ def bench_model(args: argparse.Namespace) -> dict:
     else:
         size_hw = read_size(args.size or '1024x2048', '--size')
         pairs, names = street_frames(HELD_OUT_STREETS, args.repeats, size_hw), CLASSES
-    return {**bench_model.run(models, pairs, names),
-            'weights': {name: weights_of(segment) for name, segment in models.items()}}
+    return {**whole_models.run(models, pairs, names),
+            'weights': {name: segment.weights for name, segment in models.items()}}
 
 
 def bench_merging(args: argparse.Namespace) -> dict:
     """Merging of tokens in a vision transformer, against merging elsewhere and none."""
     from dataclasses import replace
 
-    from sparse_seg_ros.evaluation import bench_merging
-    from sparse_seg_ros.zoo import choose_device, choose_precision
+    from sparse_seg_ros.bench import merging
+    from sparse_seg_ros.loading.zoo import choose_device, choose_precision
     device = choose_device(args.device)
-    setting = bench_merging.Setting(network=args.network, repeats=args.repeats, device=device,
+    setting = merging.Setting(network=args.network, repeats=args.repeats, device=device,
                                     precision=choose_precision(args.precision, device))
     if args.size:
         setting = replace(setting, sizes_hw=(read_size(args.size, '--size'),))
-    return bench_merging.run(setting)
+    return merging.run(setting)
 
 
 def bench_node(args: argparse.Namespace) -> dict:
     """Transport and overhead of the node."""
-    from sparse_seg_ros.ros import bench_node
-    return bench_node.run()
+    from sparse_seg_ros.bench import node
+    return node.run()
 
 
 def bench_engines(args: argparse.Namespace) -> dict:
     """ONNX Runtime against torch, network by network."""
-    from sparse_seg_ros.evaluation import bench_engines
+    from sparse_seg_ros.bench import onnxruntime_against_torch
     from sparse_seg_ros.networks import NETWORKS
-    return bench_engines.run(args.networks or ['demo', *NETWORKS],
+    return onnxruntime_against_torch.run(args.networks or ['demo', *NETWORKS],
                              [read_size(size, '--sizes') for size in args.sizes], args.repeats)
 
 
 def bench_refined(args: argparse.Namespace) -> dict:
     """The paper's networks, at full resolution and under SparseRefine."""
-    from sparse_seg_ros.evaluation import bench_refined
-    from sparse_seg_ros.zoo import choose_device, choose_precision
+    from sparse_seg_ros.bench import paper_networks
+    from sparse_seg_ros.loading.zoo import choose_device, choose_precision
     if args.batch < 1:
         raise ValueError(f'--batch must be at least 1, got {args.batch}')
     for name in args.networks or ():
-        if name not in bench_refined.PUBLISHED:
+        if name not in paper_networks.PUBLISHED:
             raise ValueError(f'refined: {name!r} is not in the table; '
-                             f'{nearest(name, bench_refined.PUBLISHED)}')
+                             f'{nearest(name, paper_networks.PUBLISHED)}')
     device = choose_device(args.device)
-    return bench_refined.run(args.networks, bench_refined.Setting(
+    return paper_networks.run(args.networks, paper_networks.Setting(
         read_size(args.size or '1024x2048', '--size'), args.batch, args.repeats,
         choose_precision(args.precision, device), device))
 
 
 def bench_attention(args: argparse.Namespace) -> dict:
     """Cost of attention while images grow."""
-    from sparse_seg_ros.evaluation import bench_attention, plots
-    from sparse_seg_ros.zoo import choose_precision
+    from sparse_seg_ros.bench import attention
+    from sparse_seg_ros.loading.zoo import choose_precision
+    from sparse_seg_ros.report import plots
     if odd := [side for side in args.sides if side < 32 or side % 32]:
         raise ValueError(f'--sides must be multiples of 32, got {odd[0]}')
-    figures = bench_attention.run(tuple(args.sides), args.repeats,
+    figures = attention.run(tuple(args.sides), args.repeats,
                                   choose_precision(args.precision, 'cpu'))
     if args.plot:
         plots.plot_attention(figures, args.plot)
@@ -153,8 +154,8 @@ def bench_attention(args: argparse.Namespace) -> dict:
 
 def bench_networks(args: argparse.Namespace) -> dict:
     """LRFormer against SegFormer."""
-    from sparse_seg_ros.evaluation import bench_networks
-    return bench_networks.run(read_size(args.size or '1024x2048', '--size'), args.repeats)
+    from sparse_seg_ros.bench import lrformer
+    return lrformer.run(read_size(args.size or '1024x2048', '--size'), args.repeats)
 
 
 BENCHES = {'sparse': bench_sparse, 'model': bench_model, 'merging': bench_merging,

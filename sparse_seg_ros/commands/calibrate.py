@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Calibrate, print what was found, and write what was asked for."""
     from sparse_seg_ros.evaluation import calibration
-    from sparse_seg_ros.zoo import find_model, load
+    from sparse_seg_ros.loading.zoo import find_model, load
     if find_model(args.model)[1].method == 'auto':
         raise ValueError(f'{args.model} has method auto, which may take either of two models; '
                          'calibrate one of them, such as its refinement with sparse_refine')
@@ -154,18 +154,18 @@ def describe_trust(trust) -> str:
 
 def write(args: argparse.Namespace, segment, curve, point, trust: dict, merging) -> None:
     """Write method YAML, plot and figures where they were asked for."""
-    from sparse_seg_ros.evaluation.tables import weights_of, write_figures
+    from sparse_seg_ros.machine import write_figures
     if args.out:
         Path(args.out).write_text(method_yaml(args, segment, point, merging))
         print(f'method written to {args.out}; use it as a model: --model {args.out}')
     if args.plot:
-        from sparse_seg_ros.evaluation.plots import plot_merging, plot_selection
+        from sparse_seg_ros.report.plots import plot_merging, plot_selection
         if merging is not None and merging.points:
             plot_merging(merging, args.plot)
         else:
             plot_selection(curve, point, args.plot)
     if args.json:
-        figures = {'model': args.model, 'weights': {args.model: weights_of(segment)},
+        figures = {'model': args.model, 'weights': {args.model: segment.weights},
                    'alpha_nats': segment.alpha, 'temperature': segment.temperature,
                    'merging': None if merging is None else asdict(merging),
                    **{name: asdict(measured) for name, measured in trust.items()},
@@ -178,7 +178,7 @@ def method_yaml(args: argparse.Namespace, segment, point, merging) -> str:
     from dataclasses import replace
 
     from sparse_seg_ros.config import to_yaml
-    from sparse_seg_ros.zoo import HUB, find_model, read_zoo
+    from sparse_seg_ros.loading.zoo import HUB, find_model, read_zoo
     _, config, weights = find_model(args.model)
     if config.weights not in read_zoo() and not config.weights.startswith(HUB):
         config = replace(config, weights=os.path.relpath(weights, Path(args.out).parent))

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the demo and say where everything is."""
     from sparse_seg_ros.commands.evaluate import parse_size
-    from sparse_seg_ros.ros.demo import DemoJob, run_demo
+    from sparse_seg_ros.demo.run import DemoJob, run_demo
 
     frames = (BAG_FRAMES if args.bag else STREET_FRAMES) if args.frames is None else args.frames
     if frames < 1:
@@ -67,7 +67,7 @@ def default_folder(bag: Path | None) -> Path:
 
 def tell(job, numbers: dict) -> None:
     """Print what happened, where it is, and what to do next."""
-    from sparse_seg_ros.ros.demo_page import next_steps, pace
+    from sparse_seg_ros.demo.page import next_steps, pace
 
     spent, latency = numbers['milliseconds']['segment'], numbers['latency_milliseconds']
     steps = '\n'.join(f'# {about}\n{command}' for about, command in next_steps(numbers))

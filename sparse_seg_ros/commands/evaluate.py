@@ -39,8 +39,9 @@ def run(args: argparse.Namespace) -> int:
     from sparse_seg_ros.data.frames import frames
     from sparse_seg_ros.data.street import street_frames
     from sparse_seg_ros.evaluation.evaluate import evaluate
-    from sparse_seg_ros.evaluation.tables import markdown, weights_of, write_figures
-    from sparse_seg_ros.zoo import load
+    from sparse_seg_ros.loading.zoo import load
+    from sparse_seg_ros.machine import write_figures
+    from sparse_seg_ros.report.tables import markdown
     reports, weights = {}, {}
     for name, model in named_models(args.model).items():
         segment = load(model, args.device, args.precision)
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         pairs = frames(args.frames) if args.frames else street_frames(
             HELD_OUT_STREETS, args.street, parse_size(args.size))
         reports[name] = evaluate(segment, pairs)
-        weights[name] = weights_of(segment)
+        weights[name] = segment.weights
     print(markdown(reports))
     if args.json:
         source = name_of(args.frames) if args.frames else f'{args.street} streets {args.size}'

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from sparse_seg_ros.config import read_size
 
 if TYPE_CHECKING:
-    from sparse_seg_ros.checkpoints import Model
+    from sparse_seg_ros.loading.checkpoints import Model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,10 +66,10 @@ def pack(args: argparse.Namespace) -> int:
     """Write the packed file and print its entry for models/zoo.yaml."""
     from dataclasses import replace
 
-    from sparse_seg_ros.checkpoints import load_model, save_model
+    from sparse_seg_ros.device import PRECISIONS
     from sparse_seg_ros.files import file_hash
-    from sparse_seg_ros.segmenter import PRECISIONS
-    from sparse_seg_ros.self_refined import refine_itself
+    from sparse_seg_ros.loading.checkpoints import load_model, save_model
+    from sparse_seg_ros.loading.self_refined import refine_itself
     if not args.out:
         raise ValueError('name the weights file to write with -o, or an engine with --engine')
     model = load_model(args.model)
@@ -87,8 +87,8 @@ def pack(args: argparse.Namespace) -> int:
 
 def base_of(model: Model, path: str | None, out: str) -> dict[str, str]:
     """Model, file of its network or None, file to write -> `base` of its card."""
-    from sparse_seg_ros.bases import name_base
-    from sparse_seg_ros.checkpoints import load_model
+    from sparse_seg_ros.loading.bases import name_base
+    from sparse_seg_ros.loading.checkpoints import load_model
     if path is None:
         return {}
     if model.refiner is None:
@@ -106,8 +106,8 @@ def build_engines(args: argparse.Namespace) -> int:
 
     from sparse_seg_ros.engines.activation import activate, obtain
     from sparse_seg_ros.engines.cache import default_folder
-    from sparse_seg_ros.exporting import engine_job
-    from sparse_seg_ros.zoo import assemble, find_model
+    from sparse_seg_ros.loading.exporting import engine_job
+    from sparse_seg_ros.loading.zoo import assemble, find_model
     model, config, _ = find_model(args.model)
     sizes = (args.size,) if args.size else config.engine_sizes
     if not sizes:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sparse_seg_ros.checkpoints import Model
+    from sparse_seg_ros.loading.checkpoints import Model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Import the weights and say what has come of it."""
-    from sparse_seg_ros.checkpoints import save_model
     from sparse_seg_ros.files import file_hash
+    from sparse_seg_ros.loading.checkpoints import save_model
     model = read_published(args.weights, args.network, args.labels, args.scale)
     save_model(model, args.out)
     about = model.card.training['imported']
@@ -50,10 +50,10 @@ def read_published(weights: str | Path, network: str, labels: str, scale: float)
     """Published file, names of its network and label set, scale -> Model with a card."""
     from dataclasses import replace
 
-    from sparse_seg_ros.checkpoints import ModelCard, build_model, load
     from sparse_seg_ros.config import nearest
     from sparse_seg_ros.files import file_hash
     from sparse_seg_ros.labels import load_labels
+    from sparse_seg_ros.loading.checkpoints import ModelCard, build_model, load
     from sparse_seg_ros.networks import NETWORKS
     known = {name: kind for name, kind in NETWORKS.items() if hasattr(kind, 'released_name')}
     if network not in known:

@@ -45,10 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Replay -> exit code, 0 only if frames were segmented, and scored, and the bag was whole."""
     from tqdm import tqdm
 
-    from sparse_seg_ros.evaluation.tables import to_json, weights_of
-    from sparse_seg_ros.ros.new_paths import write
-    from sparse_seg_ros.ros.replay import Replay, ReplayJob
-    from sparse_seg_ros.zoo import load
+    from sparse_seg_ros.bags.replay import Replay, ReplayJob
+    from sparse_seg_ros.loading.zoo import load
+    from sparse_seg_ros.machine import to_json
+    from sparse_seg_ros.new_paths import write
 
     job = ReplayJob(arguments.bag, arguments.output, arguments.topic, arguments.labels,
                     arguments.preview, arguments.json, arguments.storage, arguments.metadata,
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     print_report(report)
     if arguments.json:
         write(arguments.json, to_json({**report, 'weights': {
-            arguments.model: weights_of(segmenter)}}).encode())
+            arguments.model: segmenter.weights}}).encode())
     if report['damage']:
         print(f"sparse_seg replay: {report['damage']}", file=sys.stderr)
     is_scored = report.get('scored') != 0

@@ -7,13 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 Shape = tuple[int, int, int, int]  # (B, 3, h, w)
 LOGITS, MAP = 'logits', 'map_{}'  # names of what an engine returns
 Outputs = Tensor | tuple[Tensor, ...]  # logits, and maps where there are any
-DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
 
 
 class Engine(Protocol):

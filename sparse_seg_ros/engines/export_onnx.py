@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sparse_seg_ros.device import PRECISIONS
 from sparse_seg_ros.engines import with_onnxruntime
 from sparse_seg_ros.engines.contract import (
-    DTYPES,
     LOGITS,
     MAP,
     Outputs,
@@ -83,7 +83,8 @@ def write(network: nn.Module, path: Path, shape: Shape, precision: str) -> None:
         raise ValueError('a network whose steps depend on the image has no engine, and this one '
                          'has merged tokens; remove the merging, or use engine: torch')
     names = [LOGITS, *(MAP.format(index) for index in range(getattr(network, 'map_count', 0)))]
-    model = trace(Typed(network, DTYPES[precision]), shape, OPSETS[precision], names).model_proto
+    typed = Typed(network, PRECISIONS[precision])
+    model = trace(typed, shape, OPSETS[precision], names).model_proto
     check_operators(model.graph.node)
     if precision == 'bf16':
         match_weights(model)

@@ -13,7 +13,8 @@ import logging
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.engines.contract import DTYPES, Outputs, as_tuple
+from sparse_seg_ros.device import autocast
+from sparse_seg_ros.engines.contract import Outputs, as_tuple
 from sparse_seg_ros.engines.network import copy_attributes
 
 LOG = logging.getLogger(__name__)
@@ -50,8 +51,7 @@ class TorchEngine:
 
     def run(self, images: Tensor) -> Outputs:
         """(B, 3, h, w) -> what the network returns."""
-        with torch.autocast(self.device_type, DTYPES[self.precision],
-                            enabled=self.precision != 'fp32'):
+        with autocast(self.device_type, self.precision):
             compiled = self.compiled  # which another thread may give up meanwhile
             if compiled is not None:
                 try:

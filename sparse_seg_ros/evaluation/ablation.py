@@ -26,16 +26,15 @@ from sparse_seg_ros.config import (
 )
 from sparse_seg_ros.evaluation.evaluate import Report, evaluate
 from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_components
-from sparse_seg_ros.evaluation.tables import weights_of
 from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.labels import VOID
+from sparse_seg_ros.loading.zoo import assemble, find_model
 from sparse_seg_ros.methods.algm.method import Work
 from sparse_seg_ros.methods.dense import enlarge
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.texts import cut
 from sparse_seg_ros.yaml_files import read_yaml
-from sparse_seg_ros.zoo import assemble, find_model
 
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
 OWN_SETTINGS = ('model', 'train', 'training', 'seeds')
@@ -175,7 +174,7 @@ def measure(variant: Variant, source: str | Path, frames: Pairs, device: str,
     watch = Watch(segment)
     report = evaluate(segment, frames, watch)
     return Outcome(report, watch.recall(), watch.mean_macs(), watch.large_iou(),
-                   watch.mean_tokens(), weights_of(segment))
+                   watch.mean_tokens(), segment.weights)
 
 
 class Watch:

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from sparse_seg_ros.auto_method import LEAST_POINTS, LEAST_RATIO
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
+from sparse_seg_ros.loading.auto_method import LEAST_POINTS, LEAST_RATIO
 
 # 95 % of Student's t, in standard errors, by the number of frames from 1 on; then about 2.
 STUDENT = (math.inf, 12.7, 4.3, 3.2, 2.8, 2.6, 2.5, 2.4, 2.3, 2.3)

@@ -7,21 +7,25 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.node import Node
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
 from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.labels import LabelSet
+from sparse_seg_ros.messages.fields import image_message, stamp_nanoseconds
+from sparse_seg_ros.messages.pixels import to_rgb
 from sparse_seg_ros.methods.request import OPTIONAL
+from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.ros import qos
-from sparse_seg_ros.ros.messages import image_message
-from sparse_seg_ros.ros.outputs import OUTPUTS, Segmented
-from sparse_seg_ros.ros.statuses import rate_hz
+from sparse_seg_ros.stream.health import rate_hz
+from sparse_seg_ros.stream.outputs import OUTPUTS, SegmentedFrame
 from sparse_seg_ros.texts import cut
 
 INPUTS = {'raw': (Image, 'image'), 'compressed': (CompressedImage, 'image/compressed')}
@@ -29,15 +33,16 @@ INPUTS = {'raw': (Image, 'image'), 'compressed': (CompressedImage, 'image/compre
 
 class Camera:
     """
-    Topics of one camera, under its namespace where the node has several.
+    Topics of one camera, under its namespace where the node has several; the sink of its frames.
 
-    outputs: names of what the model can fill; store(camera, message) takes an image.
+    The node has the parameters in `config` and the slots for frames in `slots`. outputs: names of
+    what the model can fill; labels: its classes.
     """
 
-    def __init__(self, node: Node, namespace: str, config: NodeConfig, outputs: Iterable[str],
-                 store: Callable[[str, Any], bool]):
+    def __init__(self, node: Any, namespace: str, outputs: Iterable[str], labels: LabelSet):
+        config: NodeConfig = node.config
         self.node, self.name, self.setting = node, namespace or 'camera', config.reliability
-        self.store = store
+        self.labels = labels
         prefix = f'{namespace}/' if namespace else ''
         self.message_type, topic = INPUTS[config.image_transport]
         self.topic = node.resolve_topic_name(prefix + topic)
@@ -81,8 +86,11 @@ class Camera:
 
     def receive(self, message: Any) -> None:
         """Store the image and return: no work on the executor."""
-        if self.store(self.name, message):
-            self.last_seconds = time.monotonic()
+        frame = Frame(self.name, lambda: to_rgb(message, self.node.config.max_pixels),
+                      stamp=stamp_nanoseconds(message.header), header=message.header,
+                      arrived_seconds=time.monotonic())
+        if self.node.slots.put(frame):
+            self.last_seconds = frame.arrived_seconds
             self.arrivals.append(self.last_seconds)
             self.looks = cut(message.format) if hasattr(message, 'format') else \
                 f'{message.width}x{message.height} {cut(message.encoding)}'
@@ -100,23 +108,29 @@ class Camera:
                 + qos.why_silent(self.topic, self.profile, self.find_publishers(),
                                  self.message_type))
 
-    def wants(self, name: str, config: NodeConfig) -> bool:
+    def optional_outputs(self) -> list[str]:
+        """Return the outputs to ask of the model beside those that it always makes."""
+        return [name for name in OPTIONAL if self.wants(name)]
+
+    def wants(self, name: str) -> bool:
         """Tell whether an output is to be made: lazy ones only while somebody listens."""
         if name not in self.publishers:
             return False
-        if name == 'uncertainty' and not config.publish_uncertainty:
+        if name == 'uncertainty' and not self.node.config.publish_uncertainty:
             return False
         return not OUTPUTS[name].is_lazy or \
             self.publishers[name].get_subscription_count() > 0
 
-    def publish(self, header: Any, frame: Segmented) -> None:
+    def __call__(self, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
         """Publish every wanted output of a frame under the header of its image."""
+        config = self.node.config
+        segmented = SegmentedFrame(image, prediction, self.labels, config.uncertainty_encoding,
+                                   config.overlay_alpha)
         for name, output in OUTPUTS.items():
-            if not self.wants(name, frame.config) or \
-                    name in OPTIONAL and getattr(frame.seen, name) is None:
-                continue
-            self.publishers[name].publish(image_message(
-                Image, header, output.make(frame), output.encoding(frame.config)))
+            is_there = name not in OPTIONAL or getattr(prediction, name) is not None
+            if is_there and self.wants(name):
+                self.publishers[name].publish(image_message(
+                    Image, frame.header, output.make(segmented), output.encoding(segmented)))
 
     def rate_hz(self) -> float:
         """Return images per second over the last ones received."""

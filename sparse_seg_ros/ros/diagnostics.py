@@ -15,12 +15,14 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from sparse_seg_ros.ros import qos, statuses
+from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.messages.status import diagnostic_array, frame_status
+from sparse_seg_ros.ros import qos
 from sparse_seg_ros.ros.camera import Camera
-from sparse_seg_ros.ros.messages import diagnostic_array, frame_status
-from sparse_seg_ros.ros.newest import Counters
 from sparse_seg_ros.ros.rivals import describe_rivals
-from sparse_seg_ros.ros.stage_times import StageTimes
+from sparse_seg_ros.stream import health
+from sparse_seg_ros.stream.slots import Counters
+from sparse_seg_ros.stream.stage_times import StageTimes
 from sparse_seg_ros.texts import describe_error
 
 PERIOD_SECONDS = 1.0
@@ -51,11 +53,10 @@ class Diagnostics:
         """Keep the times of a frame that was segmented, whether published or not."""
         self.times.add(milliseconds, self.node.config.budget_milliseconds)
 
-    def add_frame(self, camera: Camera, message: Any, milliseconds: Mapping[str, float],
+    def add_frame(self, frame: Frame, milliseconds: Mapping[str, float],
                   facts: Mapping[str, Any]) -> None:
         """Publish the times of one frame under the header of its image."""
-        self.publish(self.timing, message.header,
-                     [frame_status(camera.name, milliseconds, facts)])
+        self.publish(self.timing, frame.header, [frame_status(frame.source, milliseconds, facts)])
 
     def add_error(self, error: Exception) -> None:
         """Log and count an error that came out of a callback."""
@@ -73,23 +74,23 @@ class Diagnostics:
         publisher.publish(diagnostic_array(
             diagnostic_types, header, self.node.get_fully_qualified_name(), found))
 
-    def collect(self) -> list[statuses.Status]:
+    def collect(self) -> list[health.Status]:
         """Return one status per task of ROS.md."""
         node = self.node
         segmenter, worker = node.segmenter, node.worker  # may go while we look
         description = segmenter.description if segmenter else {}
         if worker is not None:
             description = {**description, 'torch threads': str(worker.threads.used)}
-        found = [statuses.engine_status(node.state, description, node.error),
-                 statuses.timing_status(
-                     self.times, node.config.budget_milliseconds, node.newest.running_seconds(),
+        found = [health.engine_status(node.state, description, node.error),
+                 health.timing_status(
+                     self.times, node.config.budget_milliseconds, node.slots.running_seconds(),
                      time.monotonic() - self.times.last_seconds),
-                 statuses.memory_status(has_model=segmenter is not None), self.collect_node()]
+                 health.memory_status(has_model=segmenter is not None), self.collect_node()]
         for camera in list(node.cameras.values()):
             found += self.collect_camera(camera)
         return found
 
-    def collect_node(self) -> statuses.Status:
+    def collect_node(self) -> health.Status:
         """Return what goes wrong in the node beside the frames."""
         rivals = describe_rivals(
             self.node, [camera.mask_topic for camera in list(self.node.cameras.values())])
@@ -97,34 +98,34 @@ class Diagnostics:
             self.node.get_logger().warning(rivals)
         self.rivals = rivals
         worker = self.node.worker
-        return statuses.node_status(list(worker.deaths) if worker else [],
+        return health.node_status(list(worker.deaths) if worker else [],
                                     self.errors.describe(), rivals)
 
-    def collect_camera(self, camera: Camera) -> list[statuses.Status]:
+    def collect_camera(self, camera: Camera) -> list[health.Status]:
         """Return input and frame counters of one camera."""
         publishers = camera.find_publishers()
         facts = {'topic': camera.topic, 'image': camera.looks,
                  'rate Hz': f'{camera.rate_hz():.1f}', 'publishers': len(publishers),
                  'reliability': qos.NAMES[camera.profile.reliability]}
-        worker, newest = self.node.worker, self.node.newest
-        counts = newest.counters(camera.name)
-        return [statuses.input_status(
+        worker, slots = self.node.worker, self.node.slots
+        counts = slots.counters(camera.name)
+        return [health.input_status(
                     camera.name, time.monotonic() - camera.last_seconds,
                     qos.why_silent(camera.topic, camera.profile, publishers,
                                    camera.message_type), facts,
-                    is_active=newest.is_open, has_images=bool(camera.arrivals)),
-                statuses.frames_status(
+                    is_active=slots.is_open, has_images=bool(camera.arrivals)),
+                health.frames_status(
                     camera.name, counts, self.counters_before(camera.name, counts),
                     {'last age s': str(worker.ages[camera.name]) if worker else 'n/a',
                      'last loss': worker.losses[camera.name] if worker else 'n/a'},
-                    newest.stuck_seconds())]
+                    slots.stuck_seconds())]
 
     def counters_before(self, camera: str, counts: Counters) -> Counters:
         """Keep the counters of a camera -> those of some seconds ago, 0 at the start."""
         now = time.monotonic()
         history = self.before.setdefault(camera, deque([(now, Counters())]))
         history.append((now, counts))
-        while len(history) > 1 and history[1][0] <= now - statuses.RECENT_SECONDS:
+        while len(history) > 1 and history[1][0] <= now - health.RECENT_SECONDS:
             history.popleft()
         return history[0][1]
 
@@ -141,7 +142,7 @@ class CallbackErrors:
         self.moments.append(time.monotonic())
 
     def describe(self) -> dict[str, Any]:
-        """Return the errors as statuses.node_status() takes them."""
-        start = time.monotonic() - statuses.RECENT_SECONDS
+        """Return the errors as health.node_status() takes them."""
+        start = time.monotonic() - health.RECENT_SECONDS
         return {'callback errors': self.count, 'last error': self.last,
                 'recent': sum(moment > start for moment in list(self.moments))}

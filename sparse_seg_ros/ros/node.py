@@ -4,8 +4,8 @@
 The lifecycle node: who does what when.
 
 configure loads and warms up the model, activate opens the gate, deactivate closes it and keeps
-the model, cleanup frees it. Images go camera.py -> newest.py -> worker.py; the executor only
-stores them.
+the model, cleanup frees it. Images go camera.py -> stream/slots.py ->
+stream/worker.py -> camera.py; the executor only stores them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.ros import parameters
 from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.diagnostics import Diagnostics
-from sparse_seg_ros.ros.forwarded_log import forwarded
 from sparse_seg_ros.ros.label_info import LabelInfoPublisher
-from sparse_seg_ros.ros.newest import Newest
-from sparse_seg_ros.ros.outputs import topics_of
-from sparse_seg_ros.ros.worker import Worker
+from sparse_seg_ros.stream.forwarded_log import forwarded
+from sparse_seg_ros.stream.outputs import topics_of
+from sparse_seg_ros.stream.slots import LatestFrameSlots
+from sparse_seg_ros.stream.worker import Host, Worker, WorkerSettings
 from sparse_seg_ros.texts import LONG, cut, describe_error
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         self.worker: Worker | None = None
         self.label_info: LabelInfoPublisher | None = None
         self.cameras: dict[str, Camera] = {}
-        self.newest = Newest([name or 'camera' for name in self.config.cameras or ('',)])
+        self.slots = LatestFrameSlots([name or 'camera' for name in self.config.cameras or ('',)])
         self.diagnostics = Diagnostics(self)
         self.caring = self.create_timer(
             MATCH_PERIOD_SECONDS, self.look_after,
@@ -90,7 +90,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let no more images in; the one being segmented is still published."""
-        return self.attempt(lambda: self.newest.close(DRAIN_SECONDS), 'deactivate', 'inactive')
+        return self.attempt(lambda: self.slots.close(DRAIN_SECONDS), 'deactivate', 'inactive')
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free model and topics."""
@@ -149,22 +149,40 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         """Create cameras, label info and the thread that serves them."""
         namespaces, outputs = self.config.cameras or ('',), topics_of(self.segmenter.method)
         for namespace in namespaces:
-            camera = Camera(self, namespace, self.config, outputs, self.newest.put)
+            camera = Camera(self, namespace, outputs, self.segmenter.labels)
             self.cameras[camera.name] = camera
         self.label_info = LabelInfoPublisher(self, namespaces, self.segmenter.labels)
         self.diagnostics.forget_times()
-        self.worker = Worker(self.segmenter, self.newest, self.cameras, lambda: self.config,
-                             self.diagnostics)
+        self.worker = Worker(self.segmenter, self.slots, self.cameras, Host(
+            self.worker_settings, self.now, self.log, self.diagnostics.add_times,
+            self.diagnostics.add_frame))
+
+    def worker_settings(self) -> WorkerSettings:
+        """Return what the parameters ask of the next frame."""
+        config = self.config
+        return WorkerSettings(config.own_limits(), config.max_age_seconds, config.threads)
+
+    def now(self) -> tuple[int, bool]:
+        """Return the nanoseconds of the clock, and whether they are simulated time."""
+        clock = self.get_clock()
+        return clock.now().nanoseconds, clock.ros_time_is_active
+
+    def log(self, severity: str, text: str) -> None:
+        """Log one line; rclpy wants a line of code for each severity."""
+        if severity == 'error':
+            self.get_logger().error(text)
+        else:
+            self.get_logger().warning(text)
 
     def open_gate(self) -> None:
         """Let images in, and start waiting for them now."""
         for camera in self.cameras.values():
             camera.await_images()
-        self.newest.open()
+        self.slots.open()
 
     def release(self) -> None:
         """Stop the worker, remove the topics, forget the model."""
-        self.newest.close(DRAIN_SECONDS)
+        self.slots.close(DRAIN_SECONDS)
         if self.worker is not None:
             if not self.worker.stop(DRAIN_SECONDS):
                 self.get_logger().error('the model hangs in a frame; its thread and its memory '

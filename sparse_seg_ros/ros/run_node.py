@@ -16,7 +16,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
+
+from sparse_seg_ros.config import NodeConfig
 
 if TYPE_CHECKING:
     from sparse_seg_ros.ros.node import SegmentationNode
@@ -27,6 +30,21 @@ FLUSH_SECONDS = 0.3
 SPIN_SECONDS = 0.1  # signals are seen between spins
 YIELD_SECONDS = 0.0002  # rclpy submits a callback again and again until a thread has begun it
 NUM_THREADS = 3  # a transition, an image, a service or timer
+USAGE = """\
+usage: segmentation_node [--help] [--ros-args ...]
+
+Segments the images of a camera, or of several, as a lifecycle node of ROS 2.
+
+examples:
+  segmentation_node --ros-args -r image:=/camera/image_raw
+  segmentation_node --ros-args -p model:=my.yaml -p device:=cuda -r __ns:=/robot
+  segmentation_node --ros-args --params-file my_node.yaml
+
+topics: image in; segmentation/mask, uncertainty, refined, confidence, color and overlay out
+
+parameters, with their defaults (config/node.yaml has them all):
+"""
+CHANGES = {'never': '', 'unconfigured': ' (changes while unconfigured)', 'live': ' (live)'}
 
 
 def main(arguments: Sequence[str] | None = None,
@@ -43,8 +61,6 @@ def main(arguments: Sequence[str] | None = None,
         signal.signal(number, lambda *_: ends.put(None))
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if {'-h', '--help'} & set(arguments):
-        from sparse_seg_ros.ros.node_help import node_help
-
         print(node_help())
         return 0
     server = Server(arguments, load, ends)
@@ -138,6 +154,18 @@ def leave_behind(server: Server) -> None:
         flush = threading.Thread(target=rclpy.try_shutdown, daemon=True)  # may hang with the rest
         flush.start()
         flush.join(FLUSH_SECONDS)
+
+
+def node_help() -> str:
+    """Return usage, examples and all parameters."""
+    lines = []
+    for item in fields(NodeConfig):
+        about = item.metadata
+        default = "['']" if item.default == () else str(item.default)
+        choices = f" ({', '.join(about['choices'])})" if about['choices'] else ''
+        lines.append(f'  {item.name}: {default}{CHANGES[about["changes"]]}\n'
+                     f'      {about["about"]}{choices}')
+    return USAGE + '\n'.join(lines)
 
 
 if __name__ == '__main__':

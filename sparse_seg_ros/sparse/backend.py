@@ -41,13 +41,13 @@ def backend_of(device_type: str) -> ModuleType:
 def checked(name: str, device: str) -> ModuleType:
     """Return a backend after small convolutions; ImportError, RuntimeError if it fails."""
     backend = importlib.import_module(f'sparse_seg_ros.sparse.with_{name}')
-    pairs = Level(torch.ones(1, 5, 5, dtype=torch.bool, device=device)).neighbours
+    kernel_map = Level(torch.ones(1, 5, 5, dtype=torch.bool, device=device)).neighbours
     features = torch.linspace(-1, 1, 25 * 16, device=device).view(25, 16).half()
     weight = torch.linspace(1, -1, 9 * 16 * 16, device=device).view(9, 16, 16).half()
     for shift in (None, weight[0, 0]):
-        want = reference.multiply(features, weight, pairs, shift)
+        want = reference.multiply(features, weight, kernel_map, shift)
         try:
-            got = backend.multiply(features, weight, pairs, shift)
+            got = backend.multiply(features, weight, kernel_map, shift)
         except backend.ERRORS as error:
             raise RuntimeError(str(error)) from error
         if not torch.allclose(got, want, rtol=1e-2, atol=1e-2 * float(want.abs().max())):

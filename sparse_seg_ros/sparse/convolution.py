@@ -17,15 +17,15 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from sparse_seg_ros.sparse.kernel_map import KernelMap
     from sparse_seg_ros.sparse.level import Level
-    from sparse_seg_ros.sparse.pairs import Pairs
     from sparse_seg_ros.sparse.tensor import SparseTensor
 
 
 def conv(x: SparseTensor, weight: Tensor, stride: int = 1) -> SparseTensor:
     """(N, Cin), (9, Cin, Cout) -> (N, Cout) at the same level, or (M, Cout) at the coarser one."""
-    level, pairs = _reach(x.level, stride)
-    return x.at(level, _Convolution.apply(x.features, weight, pairs, x.backend))
+    level, kernel_map = _reach(x.level, stride)
+    return x.at(level, _Convolution.apply(x.features, weight, kernel_map, x.backend))
 
 
 def inverse_conv(x: SparseTensor, weight: Tensor, like: Level) -> SparseTensor:
@@ -38,12 +38,13 @@ def inverse_conv(x: SparseTensor, weight: Tensor, like: Level) -> SparseTensor:
 def conv_shift_relu(x: SparseTensor, weight: Tensor, shift: Tensor,
                     stride: int = 1) -> SparseTensor:
     """(N, Cin), (9, Cin, Cout), (Cout,) -> (N or M, Cout) relu(conv(x) + shift); no gradient."""
-    level, pairs = _reach(x.level, stride)
+    level, kernel_map = _reach(x.level, stride)
     dtype = _compute_dtype(x.features)
-    return x.at(level, x.backend.multiply(x.features, weight.to(dtype), pairs, shift.to(dtype)))
+    return x.at(level, x.backend.multiply(
+        x.features, weight.to(dtype), kernel_map, shift.to(dtype)))
 
 
-def _reach(level: Level, stride: int) -> tuple[Level, Pairs]:
+def _reach(level: Level, stride: int) -> tuple[Level, KernelMap]:
     """Level of the inputs -> that of the outputs, and how they meet."""
     if stride not in (1, 2):
         raise ValueError(f'stride must be 1 or 2, got {stride}')
@@ -52,16 +53,16 @@ def _reach(level: Level, stride: int) -> tuple[Level, Pairs]:
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, features: Tensor, weight: Tensor, pairs: Pairs, backend: ModuleType):
+    def forward(ctx, features: Tensor, weight: Tensor, kernel_map: KernelMap, backend: ModuleType):
         weight, ctx.dtypes = weight.to(_compute_dtype(features)), (features.dtype, weight.dtype)
-        ctx.pairs, ctx.backend = pairs, backend
+        ctx.kernel_map, ctx.backend = kernel_map, backend
         ctx.save_for_backward(features, weight)
-        return backend.multiply(features, weight, pairs)
+        return backend.multiply(features, weight, kernel_map)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
         grads = ctx.backend.multiply_back(
-            *ctx.saved_tensors, grad, ctx.pairs, ctx.needs_input_grad[:2])
+            *ctx.saved_tensors, grad, ctx.kernel_map, ctx.needs_input_grad[:2])
         return *(g if g is None else g.to(dtype) for g, dtype in zip(grads, ctx.dtypes)), \
             None, None
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparse_seg_ros.sparse.pairs import Pairs, Part, Runs, look_up
+from sparse_seg_ros.sparse.grid import look_up
+from sparse_seg_ros.sparse.kernel_map import KernelMap, KernelMapPart, RowRuns
 from sparse_seg_ros.sparse.winograd import Tiles
 
 ALL_NINE = tuple(range(9))  # kernel index = dy + 3 * dx
@@ -70,29 +71,30 @@ class Level:
         return Level(rows[..., :-2:2] | rows[..., 1:-1:2] | rows[..., 2::2], self.padding)
 
     @cached_property
-    def neighbours(self) -> Pairs:
-        """Pairs of the submanifold 3x3 convolution: this level to itself."""
+    def neighbours(self) -> KernelMap:
+        """KernelMap of the submanifold 3x3 convolution: this level to itself."""
         corners = self._positions(*self.sites.unbind(1)) - self._pitch - 1
         table = self._table(corners, ALL_NINE)
         count = len(self)
-        there, back = Part(table, ALL_NINE, count), Part(table, ALL_NINE[::-1], count)
+        there, back = (KernelMapPart(table, kernels, count)
+                       for kernels in (ALL_NINE, ALL_NINE[::-1]))
         grid = (self.mask, self._index_map, count)
-        return Pairs((there,), (back,), count, count, Runs(*grid), Tiles(*grid))
+        return KernelMap((there,), (back,), count, count, RowRuns(*grid), Tiles(*grid))
 
     @cached_property
-    def down(self) -> Pairs:
-        """Pairs of the strided 3x3 convolution to `coarser`; the adjoint comes back to here."""
+    def down(self) -> KernelMap:
+        """Kernel map of the strided 3x3 convolution to `coarser`; its adjoint comes back."""
         batch, y, x = self.coarser.sites.unbind(1)
         corners = self._positions(batch, 2 * y - self.padding, 2 * x - self.padding)
         table = self._table(corners, ALL_NINE)
-        there = Part(table, ALL_NINE, len(self))
+        there = KernelMapPart(table, ALL_NINE, len(self))
         y, x = (self.sites[:, 1:] + self.padding).unbind(1)
         parity = y % 2 * 2 + x % 2
         back = tuple(self._reached(parity == 2 * odd_y + odd_x, odd_y, odd_x)
                      for odd_y in (0, 1) for odd_x in (0, 1))
-        return Pairs((there,), back, len(self), len(self.coarser))
+        return KernelMap((there,), back, len(self), len(self.coarser))
 
-    def _reached(self, is_member: Tensor, odd_y: int, odd_x: int) -> Part:
+    def _reached(self, is_member: Tensor, odd_y: int, odd_x: int) -> KernelMapPart:
         """Pair the sites of one parity with the coarser ones, through the kernels that fit it."""
         rows = is_member.nonzero().squeeze(1)
         batch, y, x = self.sites[rows].unbind(1)
@@ -102,7 +104,7 @@ class Level:
         offsets = [-(dy // 2) * self.coarser._pitch - dx // 2 for dy, dx in steps]
         kernels = tuple(dy + 3 * dx for dy, dx in steps)
         table = look_up(self.coarser._index_map, corners, offsets)
-        return Part(table, kernels, len(self.coarser), rows)
+        return KernelMapPart(table, kernels, len(self.coarser), rows)
 
     @cached_property
     def _index_map(self) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sparse_seg_ros.sparse import winograd
-from sparse_seg_ros.sparse.pairs import Pairs, Part, Runs
+from sparse_seg_ros.sparse.kernel_map import KernelMap, KernelMapPart, RowRuns
 
 BLOCK_BYTES = {  # of gathered features
     'cpu': 12 << 20,  # fastest of 3 to 24 MiB on two idle cores of 1 MiB L2, 32 MiB L3
@@ -86,7 +86,7 @@ def round_up(rows: int) -> int:
 
 
 def multiply(
-    features: Tensor, weight: Tensor, pairs: Pairs, shift: Tensor | None = None
+    features: Tensor, weight: Tensor, kernel_map: KernelMap, shift: Tensor | None = None
 ) -> Tensor:
     """
     (N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type.
@@ -94,20 +94,21 @@ def multiply(
     With a shift (Cout,), that is added and what is negative becomes zero, while in the cache.
     """
     padded = pad(features, weight.dtype)
-    out = weight.new_empty((round_up(pairs.outputs + 1), weight.shape[2]))
-    can_save = pairs.runs is not None and padded.is_cpu and padded.element_size() >= 4
+    out = weight.new_empty((round_up(kernel_map.outputs + 1), weight.shape[2]))
+    can_save = kernel_map.runs is not None and padded.is_cpu and padded.element_size() >= 4
     if can_save and padded.shape[1] < TILE_CHANNELS:
-        _multiply_runs(padded, weight, pairs.runs, shift, out[: pairs.outputs])
-    elif can_save and winograd.pays(pairs.tiles):
-        winograd.multiply(padded, weight, pairs.tiles, shift, out)
+        _multiply_runs(padded, weight, kernel_map.runs, shift, out[: kernel_map.outputs])
+    elif can_save and winograd.pays(kernel_map.tiles):
+        winograd.multiply(padded, weight, kernel_map.tiles, shift, out)
     else:
-        _multiply_parts(padded, weight, pairs.parts, shift, out)
-    out[pairs.outputs :] = 0  # for `pad`
-    return out[: pairs.outputs]
+        _multiply_parts(padded, weight, kernel_map.parts, shift, out)
+    out[kernel_map.outputs :] = 0  # for `pad`
+    return out[: kernel_map.outputs]
 
 
 def _multiply_parts(
-    padded: Tensor, weight: Tensor, parts: tuple[Part, ...], shift: Tensor | None, out: Tensor
+    padded: Tensor, weight: Tensor, parts: tuple[KernelMapPart, ...], shift: Tensor | None,
+    out: Tensor
 ):
     """Gather and multiply: any convolution, any device, any type."""
     for part in parts:
@@ -117,7 +118,7 @@ def _multiply_parts(
 
 
 def _multiply_runs(
-    padded: Tensor, weight: Tensor, runs: Runs, shift: Tensor | None, out: Tensor
+    padded: Tensor, weight: Tensor, runs: RowRuns, shift: Tensor | None, out: Tensor
 ):
     """(> N, Cin), (9, Cin, Cout) -> out (N, Cout): a 1x3 convolution over 3 * Cin channels."""
     cin, cout = weight.shape[1:]
@@ -142,7 +143,8 @@ def _multiply_runs(
 
 
 def multiply_back(
-    features: Tensor, weight: Tensor, grad: Tensor, pairs: Pairs, needed: tuple[bool, bool]
+    features: Tensor, weight: Tensor, grad: Tensor, kernel_map: KernelMap,
+    needed: tuple[bool, bool]
 ) -> tuple[Tensor | None, Tensor | None]:
     """
     (outputs, Cout) gradient of `multiply` -> those of features and weight, None if not needed.
@@ -151,9 +153,9 @@ def multiply_back(
     """
     _, cin, cout = weight.shape
     features, padded_grad = features.to(weight.dtype), pad(grad, weight.dtype)
-    to_features = weight.new_empty((round_up(pairs.inputs), cin)) if needed[0] else None
+    to_features = weight.new_empty((round_up(kernel_map.inputs), cin)) if needed[0] else None
     to_weight = torch.zeros_like(weight, dtype=_sum_dtype(weight)) if needed[1] else None
-    for part in pairs.adjoint_parts:
+    for part in kernel_map.adjoint_parts:
         factor = _factor(part.pick(weight).transpose(1, 2).flatten(0, 1))  # (K * Cout, Cin)
         total = 0
         for block in _blocks(padded_grad, part):
@@ -163,7 +165,7 @@ def multiply_back(
                 total += (_take(features, block).t() @ block.gathered).to(to_weight.dtype)
         if needed[1] and len(part.table):  # total is (Cin, K * Cout)
             to_weight[list(part.kernels)] = total.view(cin, -1, cout).transpose(0, 1)
-    return None if to_features is None else to_features[: pairs.inputs], to_weight
+    return None if to_features is None else to_features[: kernel_map.inputs], to_weight
 
 
 def _sum_dtype(weight: Tensor) -> torch.dtype:
@@ -176,7 +178,7 @@ class _Block(NamedTuple):
     gathered: Tensor  # (rows, K * C), valid until the next block
 
 
-def _blocks(padded: Tensor, part: Part) -> Iterator[_Block]:
+def _blocks(padded: Tensor, part: KernelMapPart) -> Iterator[_Block]:
     """Gather the neighbours of some outputs after the others; the last block ends in zeros."""
     count, kernels = part.table.shape
     channels = padded.shape[1]

@@ -22,7 +22,7 @@ from numpy.polynomial.polynomial import polyfromroots, polyvander
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparse_seg_ros.sparse.pairs import Grid, look_up
+from sparse_seg_ros.sparse.grid import Grid, look_up
 
 TILE, PATCH = 4, 6  # pixels along a side
 BLOCK_BYTES = 12 << 20  # of patches: fastest of 5 to 38 MiB on two idle cores of 2 MiB L2
@@ -33,7 +33,7 @@ POINTS = (0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)  # and infinity; least rounding error
 
 
 class Tiles(Grid):
-    """The submanifold pairs once more, by tiles of the image; built when first asked for."""
+    """The submanifold kernel map once more, by tiles of the image; built when first asked for."""
 
     @cached_property
     def count(self) -> int:

@@ -15,24 +15,24 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sparse_seg_ros.sparse import reference
-from sparse_seg_ros.sparse.pairs import Pairs, Part
+from sparse_seg_ros.sparse.kernel_map import KernelMap, KernelMapPart
 
 ERRORS = (AttributeError, RuntimeError)  # of another version, of the GPU
 BLOCK_ROWS = 128  # its kernels read the table in blocks of so many rows
 
 
 def multiply(
-    features: Tensor, weight: Tensor, pairs: Pairs, shift: Tensor | None = None
+    features: Tensor, weight: Tensor, kernel_map: KernelMap, shift: Tensor | None = None
 ) -> Tensor:
     """
     (N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type.
 
     With a shift (Cout,), that is added and what is negative becomes zero.
     """
-    out = weight.new_empty((pairs.outputs, weight.shape[2]))
+    out = weight.new_empty((kernel_map.outputs, weight.shape[2]))
     computed = torch.float16 if weight.dtype == torch.float16 else torch.float32
     features, weight = features.to(computed).contiguous(), weight.to(computed)
-    for part in pairs.parts:
+    for part in kernel_map.parts:
         if count := len(part.table):
             with torch.cuda.device_of(features):
                 found = torchsparse.backend.conv_forward_implicit_gemm_cuda(
@@ -43,15 +43,16 @@ def multiply(
 
 
 def multiply_back(
-    features: Tensor, weight: Tensor, grad: Tensor, pairs: Pairs, needed: tuple[bool, bool]
+    features: Tensor, weight: Tensor, grad: Tensor, kernel_map: KernelMap,
+    needed: tuple[bool, bool]
 ) -> tuple[Tensor | None, Tensor | None]:
     """(outputs, Cout) gradient of `multiply` -> those of features and weight, or None."""
-    to_features = multiply(grad, weight.transpose(1, 2), pairs.adjoint) if needed[0] else None
-    _, to_weight = reference.multiply_back(features, weight, grad, pairs, (False, needed[1]))
+    to_features = multiply(grad, weight.transpose(1, 2), kernel_map.adjoint) if needed[0] else None
+    _, to_weight = reference.multiply_back(features, weight, grad, kernel_map, (False, needed[1]))
     return to_features, to_weight
 
 
-def _table(part: Part) -> Tensor:
+def _table(part: KernelMapPart) -> Tensor:
     """(n, K) -> (rows up to a whole block, K) int32."""
     table = part.table.masked_fill(part.table == part.inputs, -1)
     return F.pad(table, (0, 0, 0, -len(table) % BLOCK_ROWS), value=-1)

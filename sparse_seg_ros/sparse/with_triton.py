@@ -18,7 +18,7 @@ import triton.language as tl
 from torch import Tensor
 from triton.errors import TritonError
 
-from sparse_seg_ros.sparse.pairs import Pairs, Part
+from sparse_seg_ros.sparse.kernel_map import KernelMap, KernelMapPart
 
 ERRORS = (TritonError, SubprocessError, OSError, RuntimeError)  # compilers, drivers, GPUs, cache
 BLOCK_ROWS = 128  # outputs of one program
@@ -31,7 +31,7 @@ CHUNK_ROWS = 4096  # outputs that one program sums; the chunks' sums are added u
 
 
 def multiply(
-    features: Tensor, weight: Tensor, pairs: Pairs, shift: Tensor | None = None
+    features: Tensor, weight: Tensor, kernel_map: KernelMap, shift: Tensor | None = None
 ) -> Tensor:
     """
     (N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type.
@@ -39,26 +39,29 @@ def multiply(
     With a shift (Cout,), that is added and what is negative becomes zero.
     """
     features = features.to(weight.dtype).contiguous()
-    out = features.new_empty((pairs.outputs, weight.shape[2]))
-    for part in pairs.parts:
+    out = features.new_empty((kernel_map.outputs, weight.shape[2]))
+    for part in kernel_map.parts:
         if len(part.table):
             _launch(features, part.pick(weight).contiguous(), part, shift, out)
     return out
 
 
 def multiply_back(
-    features: Tensor, weight: Tensor, grad: Tensor, pairs: Pairs, needed: tuple[bool, bool]
+    features: Tensor, weight: Tensor, grad: Tensor, kernel_map: KernelMap,
+    needed: tuple[bool, bool]
 ) -> tuple[Tensor | None, Tensor | None]:
     """(outputs, Cout) gradient of `multiply` -> those of features and weight, or None."""
-    to_features = multiply(grad, weight.transpose(1, 2), pairs.adjoint) if needed[0] else None
-    return to_features, _multiply_weight(features, weight, grad, pairs) if needed[1] else None
+    to_features = multiply(grad, weight.transpose(1, 2), kernel_map.adjoint) if needed[0] else None
+    return to_features, _multiply_weight(features, weight, grad, kernel_map) if needed[1] else None
 
 
-def _multiply_weight(features: Tensor, weight: Tensor, grad: Tensor, pairs: Pairs) -> Tensor:
+def _multiply_weight(
+    features: Tensor, weight: Tensor, grad: Tensor, kernel_map: KernelMap
+) -> Tensor:
     """(N, Cin), (outputs, Cout) gradient -> (9, Cin, Cout)."""
     features, grad = (given.to(weight.dtype).contiguous() for given in (features, grad))
     total = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
-    for part in pairs.parts:
+    for part in kernel_map.parts:
         if len(part.table):
             sums = features.new_empty(
                 (triton.cdiv(len(part.table), CHUNK_ROWS), len(part.kernels), *weight.shape[1:]),
@@ -68,7 +71,9 @@ def _multiply_weight(features: Tensor, weight: Tensor, grad: Tensor, pairs: Pair
     return total
 
 
-def _launch(features: Tensor, weight: Tensor, part: Part, shift: Tensor | None, out: Tensor):
+def _launch(
+    features: Tensor, weight: Tensor, part: KernelMapPart, shift: Tensor | None, out: Tensor
+):
     kernels, cin, cout = weight.shape
     columns = min(WIDEST_BLOCK, _power_of_two(cout))
     channels = min(_power_of_two(cin), BLOCK_BYTES // features.element_size())
@@ -84,7 +89,7 @@ def _launch(features: Tensor, weight: Tensor, part: Part, shift: Tensor | None, 
         )
 
 
-def _launch_weight(features: Tensor, grad: Tensor, part: Part, sums: Tensor):
+def _launch_weight(features: Tensor, grad: Tensor, part: KernelMapPart, sums: Tensor):
     chunks, kernels, cin, cout = sums.shape
     high, wide = (min(WEIGHT_BLOCK, _power_of_two(width)) for width in (cin, cout))
     has_rows = part.rows is not None

@@ -21,11 +21,13 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from sparse_seg_ros.checkpoints import Model, ModelCard, build_model, save_model
 from sparse_seg_ros.data.batches import Batch, Batches
+from sparse_seg_ros.device import autocast
 from sparse_seg_ros.evaluation.classify import top1
 from sparse_seg_ros.evaluation.evaluate import evaluate
 from sparse_seg_ros.exposure import lift_exposure, wanted_brightness
+from sparse_seg_ros.loading.checkpoints import Model, ModelCard, build_model, save_model
+from sparse_seg_ros.loading.zoo import assemble, choose_device, choose_precision, own_config
 from sparse_seg_ros.processes import (
     count_processes,
     first_alone,
@@ -33,7 +35,6 @@ from sparse_seg_ros.processes import (
     mean_over_processes,
     own_rank,
 )
-from sparse_seg_ros.segmenter import PRECISIONS
 from sparse_seg_ros.training.averages import Norms, average_from_the_start
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.objectives import OBJECTIVES, DenseObjective
@@ -41,7 +42,6 @@ from sparse_seg_ros.training.record import FREE, Record, preview, refuse_others
 from sparse_seg_ros.training.sources import class_weights, training_sources, validation_of
 from sparse_seg_ros.training.start import split_networks, start_model, teachers
 from sparse_seg_ros.training.state import check_room, read_state, write_state
-from sparse_seg_ros.zoo import assemble, choose_device, choose_precision, own_config
 
 
 def train(config: TrainConfig, folder: str | Path, device: str = 'auto') -> Path:
@@ -152,8 +152,7 @@ class Run:
         self.norms.set_momenta(int(self.average.n_averaged))
         images = normalise(batch[0], self.model.card, self.device)
         labels, sources = (part.to(self.device) for part in batch[1:])
-        with torch.autocast(self.device.type, PRECISIONS[self.precision],
-                            enabled=self.precision != 'fp32'):
+        with autocast(self.device.type, self.precision):
             loss = self.shared(images, labels, sources)
         for group, factor in zip(self.optimizer.param_groups, self.factors):
             group['lr'] = rate * factor

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparse_seg_ros.checkpoints import Model
+from sparse_seg_ros.loading.checkpoints import Model
 from sparse_seg_ros.methods.dense import shrink
 from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.methods.sparse_refine.loss import (

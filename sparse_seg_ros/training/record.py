@@ -20,9 +20,10 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from sparse_seg_ros.evaluation.tables import machine, percent
+from sparse_seg_ros.machine import machine
 from sparse_seg_ros.pictures import heat, overlay
 from sparse_seg_ros.processes import count_processes
+from sparse_seg_ros.report.tables import percent
 from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.texts import cut
 from sparse_seg_ros.training.config import TrainConfig

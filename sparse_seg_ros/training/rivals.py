@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.checkpoints import Model
+from sparse_seg_ros.loading.checkpoints import Model
 from sparse_seg_ros.methods.dense import shrink
 from sparse_seg_ros.methods.patch_refine.loss import patch_loss
 from sparse_seg_ros.methods.point_rend.loss import point_loss

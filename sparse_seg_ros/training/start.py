@@ -11,16 +11,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros import checkpoints
-from sparse_seg_ros.checkpoints import (
+from sparse_seg_ros.config import nearest
+from sparse_seg_ros.labels import LabelSet, load_labels
+from sparse_seg_ros.loading import checkpoints
+from sparse_seg_ros.loading.checkpoints import (
     Model,
     ModelCard,
     build_model,
     load_model,
     load_strictly,
 )
-from sparse_seg_ros.config import nearest
-from sparse_seg_ros.labels import LabelSet, load_labels
+from sparse_seg_ros.loading.zoo import find_weights
 from sparse_seg_ros.methods.algm import Merging, apply
 from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
 from sparse_seg_ros.texts import cut
@@ -28,7 +29,6 @@ from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.record import plain
 from sparse_seg_ros.training.sources import pictures
 from sparse_seg_ros.training.teacher import Teacher
-from sparse_seg_ros.zoo import find_weights
 
 LOG = logging.getLogger(__name__)
 METHODS = {'refiner': 'sparse_refine', 'point_rend': 'point_rend',

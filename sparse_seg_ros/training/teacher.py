@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparse_seg_ros.checkpoints import Model, ModelCard
+from sparse_seg_ros.loading.checkpoints import Model, ModelCard
 from sparse_seg_ros.methods.dense import Dense
 
 

@@ -9,8 +9,8 @@ import json
 import pytest
 from tiny import tiny_model
 
-from sparse_seg_ros.checkpoints import load_model, save_model
 from sparse_seg_ros.commands import main
+from sparse_seg_ros.loading.checkpoints import load_model, save_model
 
 TRAINING = """
 stage: point_rend

@@ -10,11 +10,12 @@ from dataclasses import asdict
 import pytest
 from tiny import tiny_model
 
-from sparse_seg_ros.checkpoints import load_model, save_model
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.commands.evaluate import name_of, named_models
 from sparse_seg_ros.evaluation.evaluate import Report
-from sparse_seg_ros.evaluation.tables import markdown, write_figures
+from sparse_seg_ros.loading.checkpoints import load_model, save_model
+from sparse_seg_ros.machine import write_figures
+from sparse_seg_ros.report.tables import markdown
 
 
 @pytest.fixture(name='run')

@@ -10,10 +10,10 @@ from edgetpu_oracle import released_tensors
 from tiny import street_image
 
 import sparse_seg_ros as ss
-from sparse_seg_ros import checkpoints
-from sparse_seg_ros.checkpoints import load_model
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.files import file_hash
+from sparse_seg_ros.loading import checkpoints
+from sparse_seg_ros.loading.checkpoints import load_model
 from sparse_seg_ros.networks.deeplab_edgetpu import DeepLabEdgeTPU
 
 

@@ -14,12 +14,12 @@ from tiny import TinyLRFormer, TinyPooling, TinySegmenter
 from torch import nn
 from torch.nn import functional as F
 
+from sparse_seg_ros.bench.onnxruntime_against_torch import Spread, enliven
 from sparse_seg_ros.engines import export_onnx, with_onnxruntime
 from sparse_seg_ros.engines.activation import Job, activate, load
 from sparse_seg_ros.engines.network import EngineNetwork
 from sparse_seg_ros.engines.operators import check_operators
 from sparse_seg_ros.engines.self_check import make_images, make_reference
-from sparse_seg_ros.evaluation.bench_engines import Spread, enliven
 from sparse_seg_ros.methods.algm import Merging, apply
 from sparse_seg_ros.networks import padded_size, run_padded
 from sparse_seg_ros.networks.compact import Compact

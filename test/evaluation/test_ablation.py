@@ -14,17 +14,17 @@ from tiny import street_image, tiny_merging_segmenter, tiny_model
 
 from sparse_seg_ros.data.street import street_frames
 from sparse_seg_ros.evaluation.ablation import Data, Outcome, Plan, Variant, Watch, read_plan
-from sparse_seg_ros.evaluation.ablation_tables import gains_by_size, to_markdown, to_record
 from sparse_seg_ros.evaluation.evaluate import Report
 from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_components
-from sparse_seg_ros.evaluation.tables import write_figures
 from sparse_seg_ros.files import share
+from sparse_seg_ros.loading.zoo import assemble, own_config
+from sparse_seg_ros.machine import write_figures
 from sparse_seg_ros.methods.algm import Merging
 from sparse_seg_ros.methods.sparse_refine.selection import entropy_map
+from sparse_seg_ros.report.ablation_tables import gains_by_size, to_markdown, to_record
 from sparse_seg_ros.training.config import read_config
 from sparse_seg_ros.training.variants import Trainings, plain_name
 from sparse_seg_ros.yaml_files import read_yaml
-from sparse_seg_ros.zoo import assemble, own_config
 
 SHIPPED = sorted((share() / 'config/ablate').glob('*.yaml'))
 

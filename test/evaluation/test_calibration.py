@@ -11,7 +11,6 @@ import pytest
 from tiny import tiny_model
 
 import sparse_seg_ros as ss
-from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.evaluation.calibration import (
     Goal,
@@ -19,6 +18,7 @@ from sparse_seg_ros.evaluation.calibration import (
     measure_trust,
     selection_curve,
 )
+from sparse_seg_ros.loading.checkpoints import save_model
 
 
 @pytest.fixture(name='frames', scope='module')

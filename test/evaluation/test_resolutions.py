@@ -8,7 +8,7 @@ from tiny import street_image, tiny_model
 
 from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.evaluation.resolutions import compare, middle_times
-from sparse_seg_ros.zoo import assemble
+from sparse_seg_ros.loading.zoo import assemble
 
 
 def dense(scale):

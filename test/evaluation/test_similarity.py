@@ -13,10 +13,10 @@ import torch
 from tiny import tiny_merging_segmenter, tiny_model
 
 import sparse_seg_ros as ss
-from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.commands import calibrate, main
 from sparse_seg_ros.evaluation import similarity
 from sparse_seg_ros.evaluation.similarity import SimilarityStatistics, Tradeoff, fastest_as_good
+from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.methods import algm
 
 

@@ -13,8 +13,8 @@ from tiny import street_image, tiny_algm, tiny_merging_segmenter, tiny_model
 
 import sparse_seg_ros as ss
 from sparse_seg_ros import pictures
-from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.labels import load_labels
+from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.methods import algm
 from sparse_seg_ros.methods.algm.method import Algm, number_shared
 from sparse_seg_ros.methods.dense import Dense

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from sparse_seg_ros.evaluation import bench_merging
+from sparse_seg_ros.bench.merging import RIVALS, Setting, run
 from sparse_seg_ros.methods import algm
 from sparse_seg_ros.methods.algm.choices import share_of, up_to
 from sparse_seg_ros.methods.algm.merging import merge_global
@@ -115,9 +115,9 @@ def test_shares_are_rounded_and_bounded():
 
 
 def test_the_benchmark_compares_in_one_run(capsys):
-    setting = bench_merging.Setting('segmenter_t', 3, [(64, 96)], (1, 2), 1)
-    figures = bench_merging.run(setting)
-    assert [row['merging'] for row in figures['rows']] == [*bench_merging.RIVALS] * 2
+    setting = Setting('segmenter_t', 3, [(64, 96)], (1, 2), 1)
+    figures = run(setting)
+    assert [row['merging'] for row in figures['rows']] == [*RIVALS] * 2
     for row in figures['rows']:
         assert row['images_per_second'] > 0 and row['tokens'][0] <= 25
     plain, whole, local, anywhere, every = figures['rows'][:5]

@@ -12,15 +12,15 @@ import torch
 from tiny import street_image, tiny_model
 from torch.nn import functional as F
 
-from sparse_seg_ros.checkpoints import build_model, load_model, save_model
 from sparse_seg_ros.config import MethodConfig
+from sparse_seg_ros.loading.checkpoints import build_model, load_model, save_model
+from sparse_seg_ros.loading.zoo import assemble
 from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.methods.sparse_refine.blocks import Axis, Blocks
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
 from sparse_seg_ros.methods.sparse_refine.parts import ENSEMBLERS, Parts
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
-from sparse_seg_ros.zoo import assemble
 
 CLASSES, PLANES = 5, (4, 6, 8)
 INPUTS = [('rgb',), ('rgb', 'logits')]

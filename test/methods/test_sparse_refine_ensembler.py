@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparse_seg_ros.checkpoints import load_strictly
+from sparse_seg_ros.loading.checkpoints import load_strictly
 from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.methods.sparse_refine.selection import entropy

@@ -17,8 +17,9 @@ import torch
 from tiny import randomise, street_image, tiny_refined_by_network
 from torch.nn import functional as F
 
-from sparse_seg_ros.checkpoints import Model, build_model, load_model, save_model
 from sparse_seg_ros.config import MethodConfig
+from sparse_seg_ros.loading.checkpoints import Model, build_model, load_model, save_model
+from sparse_seg_ros.loading.zoo import assemble
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.methods.sparse_refine.blocks import Blocks
@@ -27,7 +28,6 @@ from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.methods.sparse_refine.sparse_network import SparseNetwork
 from sparse_seg_ros.networks.mobilenet_edgetpu import MobileNetEdgeTPU
-from sparse_seg_ros.zoo import assemble
 
 CLASSES = 5
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
-from sparse_seg_ros import checkpoints
+from sparse_seg_ros.loading import checkpoints
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 
 DATA = Path(os.environ.get('SPARSE_SEG_DATA', Path(__file__).parents[3] / 'shared/data'))

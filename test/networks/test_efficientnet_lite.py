@@ -10,7 +10,7 @@ from counting import count_parameters
 from layers_oracle import draw
 from torch.nn import functional as F
 
-from sparse_seg_ros import checkpoints
+from sparse_seg_ros.loading import checkpoints
 from sparse_seg_ros.networks import build_network
 from sparse_seg_ros.networks.efficientnet_lite import Encoder
 

@@ -15,7 +15,7 @@ from layers_oracle import draw
 from safetensors.torch import load_file, save_file
 from tiny import TinyLRFormer
 
-from sparse_seg_ros import checkpoints
+from sparse_seg_ros.loading import checkpoints
 from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.networks.lrformer import variants
 from sparse_seg_ros.networks.lrformer.attention import grid_size

@@ -13,13 +13,13 @@ from tiny import TinyLRFormer, randomise, street_image
 from torch import nn
 from torch.nn import functional as F
 
-from sparse_seg_ros.checkpoints import ModelCard, build_model, load_model, save_model
 from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.labels import load_labels
+from sparse_seg_ros.loading.checkpoints import ModelCard, build_model, load_model, save_model
+from sparse_seg_ros.loading.zoo import assemble
 from sparse_seg_ros.networks import NETWORKS, for_inference
 from sparse_seg_ros.networks.lrformer.attention import grid_size
 from sparse_seg_ros.networks.lrformer.pooling import make_matrices, pool_grids
-from sparse_seg_ros.zoo import assemble
 
 CLASSES = 11
 

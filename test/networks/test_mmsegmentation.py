@@ -16,7 +16,7 @@ from layers_oracle import draw
 from safetensors.torch import load_file, save_file
 from tiny import TinyHRNet, TinySegNeXt
 
-from sparse_seg_ros import checkpoints
+from sparse_seg_ros.loading import checkpoints
 
 CLASSES = 5
 KINDS = {'hrnet': TinyHRNet, 'segnext': TinySegNeXt}

@@ -11,7 +11,7 @@ import torch
 from counting import count_parameters
 from edgetpu_oracle import RELEASED, conv, literal, released_tensors
 
-from sparse_seg_ros import checkpoints
+from sparse_seg_ros.loading import checkpoints
 from sparse_seg_ros.networks import build_network
 from sparse_seg_ros.networks.mobilenet_edgetpu import (
     STEPS,

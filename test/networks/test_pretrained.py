@@ -17,10 +17,10 @@ from hugging_face import save_folder, tiny_mask2former, tiny_segformer, transfor
 from tiny import street_image
 
 import sparse_seg_ros as ss
-from sparse_seg_ros.checkpoints import build_model, load_model, save_model
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.data.street import CLASSES
 from sparse_seg_ros.labels import find_labels, load_labels
+from sparse_seg_ros.loading.checkpoints import build_model, load_model, save_model
 from sparse_seg_ros.networks import build_network, with_transformers
 from sparse_seg_ros.networks.pretrained import (
     HuggingFaceSegFormer,

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tiny import TinySegFormer
 from torch.utils.flop_counter import FlopCounterMode
 
-from sparse_seg_ros import checkpoints
+from sparse_seg_ros.loading import checkpoints
 from sparse_seg_ros.networks import NETWORKS, build_network
 
 pytest.importorskip('transformers')

@@ -12,7 +12,7 @@ from counting import count_macs, count_parameters, released_shapes, shapes_only
 from layers_oracle import draw
 from tiny import TinySegNeXt
 
-from sparse_seg_ros import checkpoints
+from sparse_seg_ros.loading import checkpoints
 from sparse_seg_ros.networks.segnext.factorisation import Factorisation, factorise
 
 CLASSES = 5

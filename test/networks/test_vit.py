@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from sparse_seg_ros import checkpoints
+from sparse_seg_ros.loading import checkpoints
 from sparse_seg_ros.networks import build_network, run_padded
 from sparse_seg_ros.networks.vit.segmenter_vit import (
     SegmenterBase,

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from ros_fakes import make_image, make_segmenter
 
-from sparse_seg_ros.ros.bag import Bag
-from sparse_seg_ros.ros.bag_messages import COMPRESSED, TYPES, parse
-from sparse_seg_ros.ros.bag_writer import BagWriter
-from sparse_seg_ros.ros.replay import Replay, ReplayJob, bag_image
+from sparse_seg_ros.bags.bag import Bag
+from sparse_seg_ros.bags.bag_messages import COMPRESSED, TYPES, parse
+from sparse_seg_ros.bags.bag_writer import BagWriter
+from sparse_seg_ros.bags.replay import Replay, ReplayJob, bag_image
 
 START, PERIOD = 1_700_000_000_123_456_789, 100_000_000
 

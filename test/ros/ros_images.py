@@ -15,7 +15,7 @@ from ros_fakes import make_image
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from sparse_seg_ros.ros.messages import image_message
+from sparse_seg_ros.messages.fields import image_message
 
 OLD_STAMP = Time(sec=1700000000, nanosec=123456789)  # as in a bag
 
@@ -61,7 +61,7 @@ def connect(ros, message_type=Image, topic: str = 'image', reliability: str = 'R
 
 def serve(ros, node, publisher, message, camera: str = 'camera'):
     """Publish a message and wait until its outcome is known -> counters."""
-    before = node.newest.counters(camera).settled
+    before = node.slots.counters(camera).settled
     publisher.publish(message)
-    ros.wait(lambda: node.newest.counters(camera).settled > before, 'the outcome of a frame')
-    return node.newest.counters(camera)
+    ros.wait(lambda: node.slots.counters(camera).settled > before, 'the outcome of a frame')
+    return node.slots.counters(camera)

@@ -19,7 +19,7 @@ from std_msgs.msg import String
 
 from sparse_seg_ros.ros import label_info
 from sparse_seg_ros.ros.node import SegmentationNode
-from sparse_seg_ros.ros.outputs import OUTPUTS
+from sparse_seg_ros.stream.outputs import OUTPUTS
 
 WHITE = np.full((40, 60, 3), 255, np.uint8)
 
@@ -102,7 +102,7 @@ def test_merged_is_advertised_by_models_that_merge_only(ros):
     node = ros.segmentation(lambda config: segmenter(Plain()))
     node.autostart()
     assert set(node.cameras['camera'].publishers) == set(OUTPUTS) - {'merged'}
-    assert not node.cameras['camera'].wants('merged', node.config)
+    assert not node.cameras['camera'].wants('merged')
     assert serve(ros, node, connect(ros), image()).published == 1
 
 

@@ -25,7 +25,7 @@ from rclpy.parameter import Parameter
 from ros_images import connect, image
 from sensor_msgs.msg import Image
 
-from sparse_seg_ros.ros.environment import private_settings
+from sparse_seg_ros.environment import private_settings
 from sparse_seg_ros.ros.node import SegmentationNode
 from sparse_seg_ros.ros.run_node import NUM_THREADS, spin
 

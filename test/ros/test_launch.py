@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sparse_seg_ros.ros.environment import large_image_settings, private_settings
+from sparse_seg_ros.environment import large_image_settings, private_settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

@@ -131,10 +131,10 @@ def test_deactivating_publishes_the_frame_in_flight_and_keeps_the_counters_exact
     publisher.publish(image())
     ros.wait(method.entered.is_set, 'a frame in the model')
     publisher.publish(image())
-    ros.wait(lambda: node.newest.counters('camera').received == 2)
+    ros.wait(lambda: node.slots.counters('camera').received == 2)
     threading.Timer(0.1, method.free.set).start()
     node.trigger_deactivate()
-    counts = node.newest.counters('camera')
+    counts = node.slots.counters('camera')
     assert counts.waiting == 0 and (counts.published, counts.abandoned) == (1, 1)
 
 

@@ -16,11 +16,11 @@ from ros_images import OLD_STAMP, connect, image, jpeg, serve
 from sensor_msgs.msg import CompressedImage, Image
 from tiny import TinyPooling, street_image, tiny_model
 
-from sparse_seg_ros.checkpoints import save_model
+from sparse_seg_ros.loading.checkpoints import save_model
+from sparse_seg_ros.messages.pixels import to_labels, to_rgb
 from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.ros.node import load_model
-from sparse_seg_ros.ros.outputs import OUTPUTS
-from sparse_seg_ros.ros.pixels import to_labels, to_rgb
+from sparse_seg_ros.stream.outputs import OUTPUTS
 
 TRUTH = (make_image()[:, :, 1] > 127).astype(np.uint8)
 
@@ -70,10 +70,10 @@ def check_timing(message):
 def test_lazy_outputs_are_made_only_while_somebody_listens(ros):
     node = ros.segmentation()
     node.autostart()
-    camera, config = node.cameras['camera'], node.config
-    assert [name for name in OUTPUTS if camera.wants(name, config)] == ['mask', 'uncertainty']
+    camera = node.cameras['camera']
+    assert [name for name in OUTPUTS if camera.wants(name)] == ['mask', 'uncertainty']
     publisher, overlays = connect(ros), ros.collect(Image, 'segmentation/overlay', 1)
-    ros.wait(lambda: camera.wants('overlay', config))
+    ros.wait(lambda: camera.wants('overlay'))
     serve(ros, node, publisher, image())
     ros.wait(lambda: overlays)
 

@@ -15,8 +15,8 @@ from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter
 from tiny import tiny_model
 
-from sparse_seg_ros.checkpoints import save_model
 from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.methods.request import Limit
 from sparse_seg_ros.ros.node import load_model
 from sparse_seg_ros.ros.parameters import SETTINGS

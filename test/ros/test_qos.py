@@ -46,7 +46,7 @@ def test_frames_that_arrive_while_the_node_is_busy_are_counted(ros):
     publisher = connect(ros)
     for _ in range(4):
         publisher.publish(image())  # nobody spins the node meanwhile
-    counts = node.newest.counts['camera']
+    counts = node.slots.counts['camera']
     ros.wait(lambda: counts.received == counts.settled == 4)
 
 

@@ -20,9 +20,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from ros_images import connect, image
 from sensor_msgs.msg import Image
 
-from sparse_seg_ros.ros.bench_node import Case, measure
-from sparse_seg_ros.ros.environment import large_image_settings, private_settings
-from sparse_seg_ros.ros.pixels import to_labels
+from sparse_seg_ros.bench.node import Case, measure
+from sparse_seg_ros.environment import large_image_settings, private_settings
+from sparse_seg_ros.messages.pixels import to_labels
 
 LIMIT_SECONDS = 60
 SCRIPT = Path(__file__).with_name('node_process.py')

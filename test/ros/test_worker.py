@@ -43,10 +43,10 @@ def test_a_hung_model_is_an_overrun_and_then_an_error(ros, held):
     method, node, publisher = held
     hang(ros, method, publisher)
     publisher.publish(image())
-    ros.wait(lambda: node.newest.counters('camera').waiting == 2)
+    ros.wait(lambda: node.slots.counters('camera').waiting == 2)
     ros.wait(lambda: status(node, 'timing').level == 'WARN', 'an overrun')
     assert status(node, 'camera frames').level == 'OK'
-    node.newest.moved_seconds -= 20
+    node.slots.moved_seconds -= 20
     frames = status(node, 'camera frames')
     assert frames.level == 'ERROR'
     assert re.match(r'2 waiting, and nothing has become of any frame for \d+ s', frames.message)
@@ -59,7 +59,7 @@ def test_while_the_gate_closes_no_camera_is_called_silent(ros, held):
     hang(ros, method, publisher)
     closing = threading.Thread(target=node.trigger_deactivate)
     closing.start()
-    ros.wait(lambda: not node.newest.is_open, 'the closed gate')
+    ros.wait(lambda: not node.slots.is_open, 'the closed gate')
     node.cameras['camera'].last_seconds -= 60
     found = status(node, 'camera input')
     method.free.set()
@@ -76,14 +76,14 @@ def test_a_mask_that_is_ready_after_deactivate_has_answered_is_not_published(ros
     hang(ros, method, publisher)
     node.trigger_deactivate()
     assert node.state == 'inactive'
-    counts = node.newest.counters('camera')
+    counts = node.slots.counters('camera')
     assert (counts.received, counts.abandoned, counts.superseded) == (1, 1, 0)
     method.free.set()
     node.trigger_activate()
     serve(ros, node, publisher, image(stamp=(late := image().header.stamp)))
     ros.wait(lambda: masks)
     assert [mask.header.stamp for mask in masks] == [late]
-    assert node.newest.counters('camera').published == 1
+    assert node.slots.counters('camera').published == 1
 
 
 def test_a_model_that_hangs_is_left_behind_by_cleanup_and_a_new_one_serves(ros, held, monkeypatch,
@@ -103,7 +103,7 @@ def test_a_model_that_hangs_is_left_behind_by_cleanup_and_a_new_one_serves(ros, 
     left_behind.join(30)
     assert not left_behind.is_alive()
     assert serve(ros, node, publisher, image()).published == 2
-    assert node.newest.counters('camera').abandoned == 1
+    assert node.slots.counters('camera').abandoned == 1
     assert len(node.diagnostics.times.times['total']) == 2  # the new model's alone
 
 
@@ -191,8 +191,8 @@ def test_the_age_is_looked_at_again_before_publishing(ros, capfd):
     hang(ros, method, publisher, stamp=OLD_STAMP)
     set_clock(ros, node, clock, Time(sec=OLD_STAMP.sec + 3, nanosec=OLD_STAMP.nanosec))
     method.free.set()
-    ros.wait(lambda: node.newest.counters('camera').settled == 1, 'the outcome')
-    counts = node.newest.counters('camera')
+    ros.wait(lambda: node.slots.counters('camera').settled == 1, 'the outcome')
+    counts = node.slots.counters('camera')
     assert (counts.stale, counts.published) == (1, 0)
     assert 'image segmented, but not published: 3.00 s old' in capfd.readouterr().err
     assert node.diagnostics.times.times.get('total')

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparse_seg_ros.checkpoints import load_model
+from sparse_seg_ros.loading.checkpoints import load_model
 from sparse_seg_ros.training.averages import Norms, average_from_the_start
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.loop import train

@@ -14,8 +14,8 @@ import torch
 from tiny import TinyClassifier, TinyLRFormer
 
 import sparse_seg_ros as ss
-from sparse_seg_ros.checkpoints import load_model
 from sparse_seg_ros.data.augmentation import PictureAugmentation, fit
+from sparse_seg_ros.loading.checkpoints import load_model
 from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.loop import train

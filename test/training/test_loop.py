@@ -19,10 +19,10 @@ import yaml
 from tiny import TinyLRFormer, TinySegmenter, randomise, tiny_model
 
 import sparse_seg_ros as ss
-from sparse_seg_ros import checkpoints
-from sparse_seg_ros.checkpoints import load_model, save_model
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.data.street import CLASSES, street_frames
+from sparse_seg_ros.loading import checkpoints
+from sparse_seg_ros.loading.checkpoints import load_model, save_model
 from sparse_seg_ros.methods.algm import Merging, token_counts
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine

@@ -15,9 +15,9 @@ import pytest
 from tiny import tiny_model
 
 import sparse_seg_ros as ss
-from sparse_seg_ros.checkpoints import load_model, save_model
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.files import share
+from sparse_seg_ros.loading.checkpoints import load_model, save_model
 from sparse_seg_ros.training import loop
 from sparse_seg_ros.training.config import beside, read_config
 from sparse_seg_ros.training.start import start_model

@@ -11,7 +11,7 @@ import torch
 from tiny import tiny_model
 from torch.nn import functional as F
 
-from sparse_seg_ros.checkpoints import build_model, load_model, save_model
+from sparse_seg_ros.loading.checkpoints import build_model, load_model, save_model
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.networks.folding import folded
 from sparse_seg_ros.training.config import TrainConfig

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny import street_image, tiny_model
 
-from sparse_seg_ros.checkpoints import load_model, save_model
+from sparse_seg_ros.loading.checkpoints import load_model, save_model
 from sparse_seg_ros.methods.dense import Dense
 from sparse_seg_ros.training import loop
 from sparse_seg_ros.training.config import TrainConfig

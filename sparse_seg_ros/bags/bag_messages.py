@@ -1,0 +1,113 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Messages inside bags: their types, and bytes to messages and back (rosbags), without ROS.
+
+Every CDR message begins with a zero byte. One that begins like zstd was compressed by
+`ros2 bag record --compression-mode message`, whether metadata.yaml tells so or is not there.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import sys
+from typing import Any
+
+from rosbags.interfaces import Connection, Qos
+from rosbags.rosbag2 import ReaderError
+from rosbags.rosbag2.metadata import parse_qos
+from rosbags.serde import SerdeError
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from sparse_seg_ros.texts import one_line
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+IMAGE_TYPES = (IMAGE, COMPRESSED)
+LABEL_INFO = 'vision_msgs/msg/LabelInfo'
+NO_HASH = 'RIHS01_' + '0' * 64
+ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
+QOS_CHARACTERS = 100_000  # some 200 publishers; YAML of megabytes takes seconds
+# What damaged bytes raise in rosbags, zstd and here; lz4 raises RuntimeError.
+DAMAGE = (ReaderError, SerdeError, zstd.ZstdError, OSError, EOFError, RuntimeError, MemoryError,
+          OverflowError, LookupError, ValueError, TypeError, AttributeError, AssertionError,
+          struct.error)
+
+VISION_MSGS = {  # no part of a plain ROS, nor of rosbags
+    **get_types_from_msg('uint16 class_id\nstring class_name', 'vision_msgs/msg/VisionClass'),
+    **get_types_from_msg('std_msgs/Header header\nvision_msgs/VisionClass[] class_map\n'
+                         'float32 threshold', LABEL_INFO)}
+
+TYPES = get_typestore(Stores.ROS2_JAZZY)
+TYPES.register(VISION_MSGS)
+
+
+class BagError(ValueError):
+    """A bag that cannot be read or written, in words a user can act on."""
+
+
+class BagDamageError(BagError):
+    """A bag that lacks messages; all others were read."""
+
+
+class MessageError(ValueError):
+    """A message whose bytes are not those of its type."""
+
+
+def full_type_name(name: str) -> str:
+    """Return pkg/msg/Name for what some recorders write: pkg/Name, pkg::msg::dds_::Name_."""
+    parts = [part for part in re.split('/|::', name) if part != 'dds_']
+    if '::dds_::' in name:
+        parts[-1] = parts[-1].removesuffix('_')
+    return '/'.join(parts if len(parts) != 2 else (parts[0], 'msg', parts[1]))
+
+
+def read_qos(text: Any) -> list[Qos]:
+    """Return the QoS profiles that a bag records of a topic; none where they are unreadable."""
+    if len(text or '') > QOS_CHARACTERS:
+        return []
+    try:
+        return parse_qos(text)
+    except (*DAMAGE, RecursionError):
+        return []
+
+
+def decompressed(raw: bytes) -> bytes:
+    """Return the bytes of a message; those that zstd cannot read come back as they are."""
+    if raw[:4] != ZSTD_MAGIC:
+        return raw
+    try:
+        return zstd.decompress(raw)
+    except (zstd.ZstdError, MemoryError):
+        return raw
+
+
+def parse(raw: bytes, message_type: str) -> Any:
+    """CDR bytes -> message with the same field names as in rclpy; raises MessageError."""
+    try:
+        return TYPES.deserialize_cdr(raw, message_type)
+    except DAMAGE as error:
+        raise MessageError(f'{len(raw)} bytes are not a {message_type} ({one_line(error)}); the '
+                           'message was cut short or damaged') from None
+
+
+def raw_stamp_nanoseconds(raw: bytes) -> int:
+    """Return the stamp of a message that starts with a header, without parsing the rest."""
+    if len(raw) < 12:
+        raise MessageError(f'{len(raw)} bytes hold no stamp; the message was cut short')
+    seconds, nanoseconds = struct.unpack_from('<iI' if raw[1] & 1 else '>iI', raw, 4)
+    return seconds * 10 ** 9 + nanoseconds
+
+
+def definition(connection: Connection) -> dict[str, str]:
+    """Return definition and hash of a message type, from its bag, or from TYPES, or empty."""
+    text, known = connection.msgdef.data, connection.msgtype in TYPES.fielddefs
+    if not text and known:
+        text = TYPES.generate_msgdef(connection.msgtype, ros_version=2)[0]
+    digest = connection.digest or (TYPES.hash_rihs01(connection.msgtype) if known else NO_HASH)
+    return {'msgdef': text, 'rihs01': digest}

@@ -1,0 +1,48 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Speed of dense networks on a CPU: LRFormer against the SegFormer of its size, in one run."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import nn
+
+from sparse_seg_ros.bench.segformer import SegFormer
+from sparse_seg_ros.device import autocast, native_precisions
+from sparse_seg_ros.networks import build_network, for_inference
+from sparse_seg_ros.timing import interleaved
+
+CLASSES = 19
+PAIRS = {'lrformer_t': 'segformer_b1', 'lrformer_s': 'segformer_b2'}
+
+
+def run(size_hw: tuple[int, int] = (1024, 2048), repeats: int = 5) -> dict:
+    """Print milliseconds of one image of each pair and their ratio, and return the figures."""
+    print(f'one image {size_hw[0]}x{size_hw[1]}, {CLASSES} classes, median of {repeats}, '
+          f'{torch.get_num_threads()} threads')
+    networks = {name: network for ours, rival in PAIRS.items() for name, network in (
+        (ours, for_inference(build_network(ours, CLASSES).eval())),
+        (rival, SegFormer(rival, CLASSES).eval()))}
+    images = torch.randn(1, 3, *size_hw).contiguous(memory_format=torch.channels_last)
+    rows = []
+    for precision in native_precisions():
+        seconds = time_networks(networks, images, precision, repeats)
+        for ours, rival in PAIRS.items():
+            rows.append({'name': ours, 'rival': rival, 'precision': precision,
+                         'seconds': seconds[ours], 'rival_seconds': seconds[rival],
+                         'ratio': seconds[rival] / seconds[ours]})
+            print(f'{ours} {precision} {1e3 * seconds[ours]:8.0f} ms | {rows[-1]["ratio"]:.2f}x '
+                  f'faster than {rival} ({1e3 * seconds[rival]:.0f} ms)')
+    return {'size_hw': list(size_hw), 'repeats': repeats, 'rows': rows}
+
+
+def time_networks(networks: dict[str, nn.Module], images: torch.Tensor, precision: str,
+                  repeats: int) -> dict[str, float]:
+    """Return median seconds of each network, taking turns, in one precision."""
+    for network in networks.values():
+        network.to(memory_format=torch.channels_last)
+    with torch.inference_mode(), autocast('cpu', precision):
+        return interleaved({name: functools.partial(network, images)
+                            for name, network in networks.items()}, repeats)

@@ -1,0 +1,116 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+`sparse_seg bench node`: what ROS costs, beside inference.
+
+Two processes over real DDS, a camera and the node with a method that takes a fixed time. Measured
+are images lost in transport, the time from publish to callback, and the time from callback to
+publish less inference; in a last run of a slow method, whether every frame is accounted for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from sparse_seg_ros.environment import large_image_settings, private_settings
+from sparse_seg_ros.stream.slots import OUTCOMES
+
+LIMIT_SECONDS = 240.0
+HEADING = ('image     reliability     rate  sent  lost  transport ms   overhead ms    publish ms '
+           '(median / p95)')
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run: images of a size at a rate into a node whose method takes a fixed time."""
+
+    height: int
+    width: int
+    reliability: str
+    frames: int = 200
+    rate_hz: float = 10.0
+    method_milliseconds: float = 20.0
+    with_profile: bool = True
+
+
+CASES = [Case(height, width, reliability) for height, width in ((540, 960), (1024, 2048))
+         for reliability in ('best_effort', 'reliable')]
+OVERLOAD = Case(240, 320, 'reliable', frames=1000, rate_hz=100.0, method_milliseconds=30.0)
+
+
+def run(frames: int = 200, has_overload: bool = True) -> dict[str, Any]:
+    """Run and print all cases -> 'cases' and 'overload'; times in milliseconds."""
+    print(HEADING)
+    cases = [show(measure(replace(case, frames=frames))) for case in CASES]
+    return {'cases': cases,
+            **({'overload': show(measure(OVERLOAD))} if has_overload else {})}
+
+
+def show(found: dict[str, Any]) -> dict[str, Any]:
+    """Print a line, and where frames were dropped one more, and return what came in."""
+    times = ''.join(f"{found[name]['median']:>8.1f} /{found[name]['p95']:>5.1f}"
+                    for name in ('transport_ms', 'overhead_ms', 'publish_ms'))
+    size = f"{found['height']}x{found['width']}"
+    print(f"{size:<10}{found['reliability']:<13}{found['rate_hz']:>4.0f} Hz"
+          f"{found['sent']:>6}{found['lost_in_transport']:>6}{times}")
+    if found['published'] < found['received']:
+        counts = ' + '.join(f'{found[name]} {name}' for name in OUTCOMES)
+        sign = '=' if found['is_accounted'] else 'IS NOT'
+        print(f"{'':<10}{found['received']} received {sign} {counts}")
+    return found
+
+
+def measure(case: Case, domain: int = 91) -> dict[str, Any]:
+    """Run one case -> its settings and figures."""
+    environment = {**os.environ, **private_settings(domain),
+                   **(large_image_settings() if case.with_profile else {})}
+    with TemporaryDirectory() as folder:
+        result = Path(folder) / 'camera.json'
+        node = start(environment, 'node', case)
+        try:
+            camera = start(environment, 'camera', case, result)
+            if camera.wait(LIMIT_SECONDS) != 0:
+                raise RuntimeError(f'the camera process of {case} failed')
+        finally:
+            node.terminate()
+            exit_code = node.wait(30)
+        found = json.loads(result.read_text())
+    return {**asdict(case), **summarise(found), 'node_exit_code': exit_code}
+
+
+def start(environment: dict[str, str], role: str, case: Case,
+          result: Path = Path(os.devnull)) -> subprocess.Popen:
+    """Start the process of a role, 'node' or 'camera'."""
+    return subprocess.Popen(
+        [sys.executable, '-m', 'sparse_seg_ros.bench.node_processes', role,
+         json.dumps(asdict(case)), str(result)], env=environment)
+
+
+def summarise(found: dict[str, Any]) -> dict[str, Any]:
+    """Counters and times of every frame -> the figures of a case."""
+    counts, timings = found['counters'], found['timings']
+    accounted = sum(counts[name] for name in OUTCOMES)
+    return {'sent': found['sent'], **counts,
+            'lost_in_transport': found['sent'] - counts['received'],
+            'is_accounted': accounted == counts['received'],
+            'transport_ms': spread([each['age s'] * 1e3 - each['wait ms'] for each in timings]),
+            'overhead_ms': spread([each['total ms'] - each['segment ms'] for each in timings]),
+            'publish_ms': spread([each['publish ms'] for each in timings]),
+            'wait_ms': spread([each['wait ms'] for each in timings])}
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Return median and 95th percentile."""
+    if not values:
+        return {}
+    return {'median': round(float(np.median(values)), 2),
+            'p95': round(float(np.percentile(values, 95)), 2)}

@@ -1,0 +1,180 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Speed of sparse convolution against its rivals, interleaved in one run so that ratios hold.
+
+At 12 % of 1024x2048, along the class boundaries of a street frame: the submanifold 3x3 against the
+dense convolution of the whole image, by oneDNN or on a GPU cuDNN, against spconv's CPU wheel and,
+where another backend is the default, against the one in plain torch; then the whole six-stage
+extractor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sparse_seg_ros.data.street import Street
+from sparse_seg_ros.device import PRECISIONS, native_precisions
+from sparse_seg_ros.methods.sparse_refine.cost import count_macs, count_neighbours
+from sparse_seg_ros.methods.sparse_refine.folded import folded
+from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
+from sparse_seg_ros.sparse import reference
+from sparse_seg_ros.sparse.backend import backend_of
+from sparse_seg_ros.sparse.convolution import conv
+from sparse_seg_ros.sparse.level import Level
+from sparse_seg_ros.sparse.tensor import SparseTensor
+from sparse_seg_ros.timing import interleaved
+
+CHANNELS = (32, 64, 128)
+
+
+def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: float = 0.12,
+        device: str = 'cpu') -> dict:
+    """Print the tables of convolutions and of the extractor, and return their figures."""
+    selected = street_selection(size_hw, density).to(device)
+    on_cpu = selected.device.type == 'cpu'
+    precisions = native_precisions() if on_cpu else ('fp16', 'bf16')
+    print(f'{density:.0%} of {size_hw[0]}x{size_hw[1]}, median of {repeats}, {device}, '
+          f"{torch.get_num_threads()} threads, {' and '.join(precisions)}")
+    if on_cpu and not has_spconv():
+        print('spconv is not installed: no comparison with it (pip install spconv "cumm<0.8")')
+    with torch.inference_mode():
+        convolutions = [
+            time_convolution(selected, channels, precision, repeats)
+            for precision in precisions for channels in CHANNELS
+        ]
+        extractors = [time_extractor(selected, precision, repeats)
+                      for precision in precisions]
+    return {
+        'size_hw': list(size_hw),
+        'density': density,
+        'repeats': repeats,
+        'convolutions': convolutions,
+        'extractors': extractors,
+    }
+
+
+def street_selection(size_hw: tuple[int, int], density: float) -> Tensor:
+    """(1, H, W) bool: the 2x2 blocks nearest to a class boundary, as a 2x selector picks them."""
+    label = Street(seed=7, size_hw=size_hw).frame(0).label[::2, ::2]
+    distance = boundary_distance(label).flatten()
+    nearest = distance.argsort(stable=True)[: round(density * label.size)]
+    low = torch.zeros(label.size, dtype=torch.bool)
+    low[nearest] = True
+    full = low.view(label.shape).repeat_interleave(2, 0).repeat_interleave(2, 1)
+    return full[None, : size_hw[0], : size_hw[1]].contiguous()
+
+
+def boundary_distance(label: np.ndarray) -> Tensor:
+    """(H, W) ids -> (H, W) pixels to the nearest boundary of classes."""
+    is_inside = np.ones(label.shape, np.uint8)
+    is_inside[:, 1:] &= label[:, 1:] == label[:, :-1]
+    is_inside[1:] &= label[1:] == label[:-1]
+    return torch.from_numpy(cv2.distanceTransform(is_inside, cv2.DIST_L2, 5))
+
+
+def time_convolution(selected: Tensor, channels: int, precision: str, repeats: int) -> dict:
+    """
+    Time one submanifold 3x3 and print it: as within a network, tables ready and caches warm.
+
+    Its features come from a convolution, so that ours need not copy them for a row of zeros.
+    """
+    level, device = Level(selected), selected.device
+    kind = {'dtype': PRECISIONS[precision], 'device': device}
+    x = SparseTensor(torch.randn(len(level), channels, **kind), level, backend_of(device.type))
+    kernel = torch.randn(9, channels, channels, **kind)
+    x = conv(x, kernel)
+    image = torch.randn(1, channels, *selected.shape[1:], **kind)
+    image_last = image.contiguous(memory_format=torch.channels_last)
+    weight = kernel.view(3, 3, channels, channels).permute(3, 2, 1, 0).contiguous()
+    rivals = {
+        'sparse': lambda: conv(x, kernel),
+        'dense': lambda: F.conv2d(image, weight, padding=1),
+        'dense_last': lambda: F.conv2d(image_last, weight, padding=1),
+    }
+    if x.backend is not reference:
+        rivals['plain torch'] = lambda: conv(replace(x, backend=reference), kernel)
+    if device.type == 'cpu' and has_spconv():
+        rivals['spconv fp32'] = spconv_convolution(level, kernel.float())
+    seconds = interleaved(rivals, repeats, calls=2, device=device)
+    seconds['dense'] = min(seconds['dense'], seconds.pop('dense_last'))  # the faster layout
+    macs = count_neighbours(selected) * channels**2
+    return print_row(f'conv 3x3 {channels:4} {precision}', seconds, macs)
+
+
+def time_extractor(selected: Tensor, precision: str, repeats: int) -> dict:
+    """Time the six-stage extractor and the building of its tables; print and return it."""
+    refiner = folded(SparseRefiner())
+    kind = {'dtype': PRECISIONS[precision], 'device': selected.device}
+    extractor = refiner.extractor.to(**kind)
+    pixels = torch.randn(int(selected.sum()), 3, **kind)
+    backend = backend_of(selected.device.type)
+    rivals = {'sparse': lambda: extractor(SparseTensor(pixels, Level(selected), backend))}
+    if backend is not reference:
+        rivals['plain torch'] = lambda: extractor(SparseTensor(pixels, Level(selected)))
+    return print_row(
+        f'extractor {precision}',
+        interleaved(rivals, repeats, device=selected.device),
+        count_macs(refiner, selected)['extract'],
+    )
+
+
+def print_row(name: str, seconds: dict[str, float], macs: int) -> dict:
+    """Print one line: our time and GFLOP/s on the pairs that exist, rivals' times over ours."""
+    ours = seconds['sparse']
+    row = {
+        'name': name,
+        'seconds': seconds,
+        'gflops': 2e-9 * macs / ours,
+        'ratio': {rival: spent / ours for rival, spent in seconds.items() if rival != 'sparse'},
+    }
+    print(
+        f'{name:20} {1e3 * ours:8.1f} ms {row["gflops"]:6.0f} GFLOP/s ',
+        *(
+            f'| {ratio:5.2f}x faster than {rival} ({1e3 * seconds[rival]:.0f} ms)'
+            for rival, ratio in row['ratio'].items()
+        ),
+        flush=True,
+    )
+    return row
+
+
+def has_spconv() -> bool:
+    """Tell whether spconv can be imported."""
+    try:
+        import spconv.pytorch  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def spconv_convolution(level: Level, kernel: Tensor) -> Callable:
+    """
+    (9, C, C) -> a call of the same convolution by spconv's CPU wheel, with its tables ready.
+
+    It has no bf16, and one thread: it races on more.
+    """
+    import spconv.pytorch as spconv
+
+    channels, (batch, *size_hw) = kernel.shape[1], level.mask.shape
+    layer = spconv.SubMConv2d(channels, channels, 3, bias=False, indice_key='level')
+    layer.weight.data = kernel.view(3, 3, channels, channels).permute(3, 1, 0, 2).contiguous()
+    features = torch.randn(len(level), channels)
+    x = spconv.SparseConvTensor(features, level.sites.int().contiguous(), size_hw, batch)
+
+    def call():
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return layer(x)
+        finally:
+            torch.set_num_threads(threads)
+
+    return call

@@ -1,0 +1,48 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One frame of a camera topic, bag, data set or rendered street: read only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """
+    An image, perhaps with its true labels.
+
+    source: camera, topic or file that it comes from. read_image, read_label: make the arrays; they
+    raise ValueError for what cannot be read. stamp: nanoseconds of the source's clock, 0 without
+    one. header: of the message that it came in. arrived_seconds: monotonic, of a live frame.
+    """
+
+    source: str
+    read_image: Callable[[], np.ndarray]
+    read_label: Callable[[], np.ndarray] | None = None
+    stamp: int = 0
+    header: Any = None
+    arrived_seconds: float = 0.0
+
+    def image(self) -> np.ndarray:
+        """Return (H, W, 3) uint8 RGB."""
+        return self.read_image()
+
+    def label(self) -> np.ndarray | None:
+        """Return (H, W) uint8 ids, 255 for void; None for a frame without labels."""
+        return self.read_label() if self.read_label else None
+
+
+def as_frames(items: Iterable[Frame | tuple[np.ndarray, np.ndarray | None]]) -> Iterator[Frame]:
+    """Yield frames, made of (image, label) pairs where those come instead."""
+    for index, item in enumerate(items):
+        if isinstance(item, Frame):
+            yield item
+        else:
+            image, label = item
+            yield Frame(f'frame {index}', lambda image=image: image,
+                        None if label is None else lambda label=label: label)

@@ -1,0 +1,87 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which input row meets which output row through which of the nine kernel weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from sparse_seg_ros.sparse.grid import Grid, look_up
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.sparse.winograd import Tiles
+
+
+@dataclass(frozen=True)
+class KernelMapPart:
+    """
+    Outputs that share one list of kernel indices.
+
+    table: (n, K) int32 input row per output and kernel; the number of inputs where there is none.
+    kernels: K kernel indices, dy + 3 * dx each.
+    inputs: number of input rows.
+    rows: (n,) int64 output rows, or None for all of them in order.
+    """
+
+    table: Tensor
+    kernels: tuple[int, ...]
+    inputs: int
+    rows: Tensor | None = None
+
+    def pick(self, weight: Tensor) -> Tensor:
+        """(9, Cin, Cout) -> (K, Cin, Cout), without a copy where all nine are wanted in order."""
+        in_order = self.kernels == tuple(range(9))
+        return weight if in_order else weight[list(self.kernels)]
+
+
+class RowRuns(Grid):
+    """
+    The submanifold kernel map once more, by rows of the image; built when first asked for.
+
+    Each run of active pixels has one pixel more before and after it, so that the neighbours of an
+    active pixel in its row stand beside it.
+    """
+
+    @cached_property
+    def table(self) -> Tensor:
+        """(P, 3) int32 row of the pixel above, of this one and of the one below, or inactive."""
+        height, pitch = self.mask.shape[1], self.mask.shape[2] + 2
+        wide = F.pad(self.mask, (1, 1))
+        grown = wide.clone()
+        grown[..., 1:] |= wide[..., :-1]
+        grown[..., :-1] |= wide[..., 1:]
+        flat = grown.flatten().nonzero().squeeze(1)
+        centres = flat + (2 * (flat // (height * pitch)) + 1) * pitch  # two rows of border each
+        return look_up(self.index_map, centres, [-pitch, 0, pitch])
+
+    @cached_property
+    def active(self) -> Tensor:
+        """(N,) int64 which of the P are active."""
+        return (self.table[:, 1] != self.inactive).nonzero().squeeze(1)
+
+
+@dataclass(frozen=True)
+class KernelMap:
+    """
+    All pairs of one convolution, grouped by output in `parts`, and by input in `adjoint_parts`.
+
+    A convolution multiplies along `parts`; its gradient, and its transposed convolution, along
+    `adjoint_parts`; runs, tiles: of a submanifold one.
+    """
+
+    parts: tuple[KernelMapPart, ...]
+    adjoint_parts: tuple[KernelMapPart, ...]
+    inputs: int
+    outputs: int
+    runs: RowRuns | None = None
+    tiles: Tiles | None = None
+
+    @property
+    def adjoint(self) -> KernelMap:
+        """KernelMap of the transposed convolution."""
+        return KernelMap(self.adjoint_parts, self.parts, self.outputs, self.inputs)

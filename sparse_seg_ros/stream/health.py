@@ -1,0 +1,166 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The health of the node in words and numbers (REP-107), without ROS: one function per task."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sparse_seg_ros.messages.status import Status
+from sparse_seg_ros.stream.slots import OUTCOMES, Counters
+from sparse_seg_ros.stream.stage_times import StageTimes
+
+WARN_SILENT_SECONDS, ERROR_SILENT_SECONDS = 2.0, 10.0
+ERROR_STUCK_SECONDS = 10.0  # for which frames wait and nothing becomes of any
+RECENT_SECONDS = 5.0  # what happened longer ago is no news
+ERROR_IN_A_ROW = 10  # overruns, or frames that could not be segmented
+HIGHEST_LEVELS = ('ERROR', 'WARN')
+
+
+def input_status(camera: str, silent_seconds: float, why_silent: str,
+                 facts: Mapping[str, Any], is_active: bool = True, has_images: bool = True
+                 ) -> Status:
+    """
+    Say whether images arrive, and if not, since when and why.
+
+    has_images: whether any has come since the node became active.
+    """
+    if not is_active:
+        return Status(f'{camera} input', 'OK', 'not active, so no images are taken', facts)
+    if silent_seconds < WARN_SILENT_SECONDS:
+        return Status(f'{camera} input', 'OK',
+                      'images arrive' if has_images else 'waiting for the first image', facts)
+    level = 'WARN' if silent_seconds < ERROR_SILENT_SECONDS else 'ERROR'
+    return Status(f'{camera} input', level,
+                  f'no image for {silent_seconds:.0f} s: {why_silent}', facts)
+
+
+def rate_hz(arrivals: Sequence[float], now: float) -> float:
+    """Moments of the last images, in seconds -> images per second; 0 where they stay away."""
+    recent = [each for each in arrivals if now - each <= ERROR_SILENT_SECONDS]
+    if len(recent) < 2:
+        return 0.0
+    period = (recent[-1] - recent[0]) / (len(recent) - 1)
+    if now - recent[-1] > max(WARN_SILENT_SECONDS, 3 * period):
+        return 0.0
+    return 1 / max(period, 1e-9)
+
+
+def frames_status(camera: str, counts: Counters, before: Counters, facts: Mapping[str, Any],
+                  stuck_seconds: float = 0.0) -> Status:
+    """
+    Count what became of the frames.
+
+    before: the counters some seconds ago; frames unusable since then are a warning, and many in
+    a row an error, as is a frame that waits while nothing becomes of any. facts: about the last
+    frames.
+    """
+    bad = {name: getattr(counts, name) - getattr(before, name)
+           for name in ('stale', 'invalid', 'failed')}
+    words = ', '.join(f'{number} {name}' for name, number in bad.items() if number)
+    values = {'received': counts.received, 'waiting': counts.waiting, **facts,
+              **{name: getattr(counts, name) for name in OUTCOMES}}
+    if counts.waiting and stuck_seconds > ERROR_STUCK_SECONDS:
+        return Status(f'{camera} frames', 'ERROR', f'{counts.waiting} waiting, and nothing has '
+                      f'become of any frame for {stuck_seconds:.0f} s: the model hangs, or its '
+                      'thread has ended; restart the node', values)
+    if not words:
+        return Status(f'{camera} frames', 'OK', f'{counts.published} published', values)
+    words += f' in the last {RECENT_SECONDS:.0f} s, see the log'
+    if counts.in_a_row < ERROR_IN_A_ROW:
+        return Status(f'{camera} frames', 'WARN', words, values)
+    return Status(f'{camera} frames', 'ERROR',
+                  f'{words}; none of the last {counts.in_a_row} could be segmented', values)
+
+
+def timing_status(times: StageTimes, budget_milliseconds: float, running_seconds: float = 0.0,
+                  silent_seconds: float = 0.0) -> Status:
+    """
+    Report percentiles per stage; warn while frames are over the budget.
+
+    running_seconds: of the frame being segmented, which may be over it already; silent_seconds:
+    since the last frame.
+    """
+    values = {'budget ms': budget_milliseconds, 'running ms': round(running_seconds * 1e3)}
+    if not running_seconds and silent_seconds > RECENT_SECONDS:
+        return Status('timing', 'OK', 'no recent frames', values)
+    overruns = times.overruns + (running_seconds * 1e3 > budget_milliseconds)
+    values |= {f'{stage} {rank} ms': spent for stage, ranks in
+               times.percentiles(50, 95, 99).items() for rank, spent in ranks.items()}
+    values['consecutive overruns'] = overruns
+    if not overruns:
+        totals = list(times.times.get('total', ()))
+        return Status('timing', 'OK', f'the last frame took {totals[-1]:.0f} of '
+                      f'{budget_milliseconds:.0f} ms' if totals else 'no frames yet', values)
+    is_error = overruns >= ERROR_IN_A_ROW or running_seconds > ERROR_STUCK_SECONDS
+    return Status('timing', 'ERROR' if is_error else 'WARN', describe_overruns(
+        overruns, running_seconds, budget_milliseconds), values)
+
+
+def describe_overruns(overruns: int, running_seconds: float, budget_milliseconds: float) -> str:
+    """Say what takes too long, and what to do."""
+    if running_seconds > RECENT_SECONDS:
+        return f'a frame has been running for {running_seconds:.0f} s'
+    frames = f'{overruns} frames in a row' if overruns > 1 else 'the last frame'
+    return (f'{frames} took longer than {budget_milliseconds:.0f} ms; lower '
+            'budget, raise alpha_nats or use a smaller model')
+
+
+def node_status(deaths: Sequence[str], errors: Mapping[str, Any], rivals: str) -> Status:
+    """
+    Say what goes wrong in the node beside the frames.
+
+    deaths: errors that ended the thread that segments, which is started again once; errors:
+    'callback errors' so far, 'recent' ones and the 'last error'; rivals: other nodes that are
+    taken for this one, in words.
+    """
+    problems = []
+    if len(deaths) > 1:
+        problems.append(('ERROR', f'the thread that segments ended again ({deaths[-1]}); clean up '
+                         'and configure the node'))
+    elif deaths:
+        problems.append(('WARN', f'the thread that segments ended and was started again '
+                         f'({deaths[0]})'))
+    if errors['recent']:
+        problems.append(('WARN', f"{errors['recent']} callbacks failed in the last "
+                         f"{RECENT_SECONDS:.0f} s, see the log: {errors['last error']}"))
+    if rivals:
+        problems.append(('WARN', rivals))
+    level = min((level for level, _ in problems), key=HIGHEST_LEVELS.index, default='OK')
+    values = {'callback errors': errors['callback errors'], 'last error': errors['last error'],
+              'worker deaths': len(deaths)}
+    return Status('node', level, '; '.join(text for _, text in problems) or 'no problems', values)
+
+
+def engine_status(state: str, description: Mapping[str, str], error: str) -> Status:
+    """Say what segments, or why nothing does."""
+    if error:
+        return Status('engine', 'ERROR', error, {'state': state})
+    if 'fallback' in description:
+        return Status('engine', 'WARN', f"{state}, on torch: {description['fallback']}",
+                      {'state': state, **description})
+    return Status('engine', 'OK', state, {'state': state, **description})
+
+
+def memory_status(has_model: bool = False) -> Status:
+    """
+    Report memory of this process now and at its peak, and of the GPU where one is used.
+
+    has_model: whether one is loaded; before, torch may be half imported.
+    """
+    values = {'peak MiB': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+    try:
+        pages = int(Path('/proc/self/statm').read_text().split()[1])
+        values['resident MiB'] = pages * resource.getpagesize() // 2 ** 20
+    except OSError:  # not Linux
+        pass
+    torch = sys.modules.get('torch') if has_model else None  # never the one to import it
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        values['GPU allocated MiB'] = torch.cuda.memory_allocated() // 2 ** 20
+        values['GPU peak MiB'] = torch.cuda.max_memory_allocated() // 2 ** 20
+    resident = values.get('resident MiB', values['peak MiB'])
+    return Status('memory', 'OK', f'{resident} MiB resident', values)

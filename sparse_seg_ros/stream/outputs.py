@@ -1,0 +1,84 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What is published for one frame, as arrays: the one table that node and replay share.
+
+messages/fields.py makes messages of the arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparse_seg_ros import pictures
+from sparse_seg_ros.labels import LabelSet
+from sparse_seg_ros.methods.request import OPTIONAL
+from sparse_seg_ros.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class SegmentedFrame:
+    """One frame with all that its outputs are made of."""
+
+    image: np.ndarray
+    prediction: Prediction
+    labels: LabelSet
+    uncertainty_encoding: str = '32FC1'
+    overlay_alpha: float = 0.5
+
+
+@dataclass(frozen=True)
+class Output:
+    """A topic under segmentation/; a lazy one is made only while somebody listens."""
+
+    encoding: Callable[[SegmentedFrame], str]
+    make: Callable[[SegmentedFrame], np.ndarray]
+    is_lazy: bool = True
+
+
+def make_uncertainty(frame: SegmentedFrame) -> np.ndarray:
+    """Return (H, W) float32 in [0, 1], or uint8 0..255 where that is the encoding."""
+    uncertainty = frame.prediction.uncertainty
+    return to_levels(uncertainty) if frame.uncertainty_encoding == 'mono8' else uncertainty
+
+
+def make_refined(frame: SegmentedFrame) -> np.ndarray:
+    """Return (H, W) uint8, 255 where the sparse stage ran; all 0 for methods without one."""
+    refined = frame.prediction.refined
+    if refined is None:
+        return np.zeros_like(frame.prediction.labels)
+    return refined.view(np.uint8) * np.uint8(255)
+
+
+def make_overlay(frame: SegmentedFrame) -> np.ndarray:
+    """Return (H, W, 3) RGB, the classes' colours over the image."""
+    return pictures.overlay(frame.image, frame.prediction.labels, frame.labels,
+                            frame.overlay_alpha)
+
+
+def to_levels(values: np.ndarray) -> np.ndarray:
+    """(H, W) float32 in [0, 1] -> (H, W) uint8 in 0..255."""
+    return np.rint(values * 255).astype(np.uint8)
+
+
+OUTPUTS = {
+    'mask': Output(lambda frame: 'mono8', lambda frame: frame.prediction.labels, is_lazy=False),
+    'uncertainty': Output(lambda frame: frame.uncertainty_encoding, make_uncertainty,
+                          is_lazy=False),
+    'refined': Output(lambda frame: 'mono8', make_refined),
+    'confidence': Output(lambda frame: 'mono8',
+                         lambda frame: to_levels(frame.prediction.confidence)),
+    'merged': Output(lambda frame: 'rgb8', lambda frame: pictures.merged(frame.prediction.merged)),
+    'color': Output(lambda frame: 'rgb8',
+                    lambda frame: pictures.color(frame.prediction.labels, frame.labels)),
+    'overlay': Output(lambda frame: 'rgb8', make_overlay),
+}
+
+
+def topics_of(method: object) -> tuple[str, ...]:
+    """Return the outputs that a method can fill: all but OPTIONAL ones that it does not make."""
+    return tuple(name for name in OUTPUTS
+                 if name not in OPTIONAL or name in method.optional)

@@ -1,0 +1,196 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The thread that segments: newest frame -> image -> prediction -> sinks, one at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.prediction import Prediction
+from sparse_seg_ros.stream.schedule import Age, find_age, why_stale
+from sparse_seg_ros.stream.slots import LatestFrameSlots
+from sparse_seg_ros.texts import LONG, cut, describe_error
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.segmenter import Segmenter  # imports torch: seconds
+
+POLL_SECONDS = 0.2
+THROTTLE_SECONDS = 5.0
+
+
+class Sink(Protocol):
+    """Where the predictions of one camera go."""
+
+    def optional_outputs(self) -> Collection[str]:
+        """Return the optional outputs that are wanted now."""
+
+    def __call__(self, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
+        """Take what was made of a frame."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What holds from the next frame on; limits: 'alpha' and 'budget' that the calls ask for."""
+
+    limits: Mapping[str, float] = field(default_factory=dict)
+    max_age_seconds: float = 0.0
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class Host:
+    """
+    What a worker asks of the node that it works for.
+
+    settings: read before each frame. now: nanoseconds of the clock that stamps are of, and whether
+    its time is simulated. log: severity, 'warning' or 'error', and text. add_times: milliseconds
+    of each frame that was finished in time. add_frame: a frame that was published, its
+    milliseconds and facts about it.
+    """
+
+    settings: Callable[[], WorkerSettings]
+    now: Callable[[], tuple[int, bool]]
+    log: Callable[[str, str], None]
+    add_times: Callable[[Mapping[str, float]], None]
+    add_frame: Callable[[Frame, Mapping[str, float], Mapping[str, Any]], None]
+
+
+class Worker:
+    """Serves the frames in the slots until stopped; a sink for each camera, by its name."""
+
+    def __init__(self, segmenter: Segmenter, slots: LatestFrameSlots, sinks: Mapping[str, Sink],
+                 host: Host):
+        from sparse_seg_ros.threads import Threads  # imports torch: seconds
+
+        self.segmenter, self.slots, self.sinks, self.host = segmenter, slots, sinks, host
+        self.threads = Threads()
+        self.ages = dict.fromkeys(sinks, Age())
+        self.losses = dict.fromkeys(sinks, 'none')  # why the last frame lost was not published
+        self.logged = {}  # camera and outcome: monotonic seconds
+        self.stopping, self.deaths = threading.Event(), []
+        self.start()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self.thread = threading.Thread(target=self.run, name='segmentation', daemon=True)
+        self.thread.start()
+
+    def run(self) -> None:
+        """Serve frames; runs in the thread. What ends it is kept and logged."""
+        frame = None
+        try:
+            while not self.stopping.is_set():
+                frame = self.slots.take(POLL_SECONDS)
+                if frame is not None:
+                    self.slots.settle(frame, self.serve(frame))
+        except BaseException as error:  # not an Exception, or from outside of serve
+            self.deaths.append(describe_error(error))
+            if frame is not None:
+                self.slots.settle(frame, 'failed')
+
+    def revive(self) -> None:
+        """Start the thread again, once, if it has died, and log it; for a timer to call."""
+        if self.thread.is_alive() or self.stopping.is_set() or not self.deaths:
+            return
+        text = f'the thread that segments ended: {self.deaths[-1]}; '
+        if len(self.deaths) == 1:
+            self.host.log('error', text + 'it is started again')
+            self.start()
+        elif self.is_due('thread'):
+            self.host.log('error', text.replace('ended', 'ended again')
+                          + 'clean up and configure the node')
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """End the thread after the frame it is at; tell whether it has ended in time."""
+        self.stopping.set()
+        self.thread.join(timeout_seconds)
+        return not self.thread.is_alive()
+
+    def serve(self, frame: Frame) -> str:
+        """Segment and publish one frame -> its outcome. One bad frame never stops the rest."""
+        try:
+            return self.process(frame, self.host.settings())
+        except Exception as error:  # the edge that must survive
+            return self.lose(frame, 'failed', f'frame failed: {describe_error(error)}')
+
+    def process(self, frame: Frame, settings: WorkerSettings) -> str:
+        """Segment and publish one frame unless it is too old or not an image -> its outcome."""
+        self.ages[frame.source] = self.find_age(frame)
+        if self.is_stale(frame, settings, 'dropped'):
+            return 'stale'
+        started = time.monotonic()
+        try:
+            image = frame.image()
+        except ValueError as error:
+            return self.lose(frame, 'invalid', f'image dropped: {cut(str(error), LONG)}')
+        return self.segment(frame, image, started, settings)
+
+    def segment(self, frame: Frame, image: np.ndarray, started: float, settings: WorkerSettings
+                ) -> str:
+        """Segment an image, hand on all that is wanted of it, keep its times -> its outcome."""
+        decoded = time.monotonic()
+        self.threads.share(settings.threads)
+        known = self.segmenter.method.limits()
+        prediction = self.segmenter(
+            image, **{name: value for name, value in settings.limits.items() if name in known},
+            wants=self.sinks[frame.source].optional_outputs())
+        segmented = time.monotonic()
+        outcome = self.publish(frame, image, prediction, settings)
+        published = time.monotonic()
+        stages = {**prediction.milliseconds, 'wait': (started - frame.arrived_seconds) * 1e3,
+                  'decode': (decoded - started) * 1e3, 'segment': (segmented - decoded) * 1e3,
+                  'publish': (published - segmented) * 1e3,
+                  'total': (published - frame.arrived_seconds) * 1e3}
+        if outcome != 'abandoned':  # else another model may run meanwhile
+            self.host.add_times(stages)
+        if outcome == 'published':
+            self.host.add_frame(frame, stages, {'age s': self.ages[frame.source].figure,
+                                                'refined': round(prediction.density, 5)})
+        return outcome
+
+    def publish(self, frame: Frame, image: np.ndarray, prediction: Prediction,
+                settings: WorkerSettings) -> str:
+        """Publish a frame unless it has become too old or was abandoned -> its outcome."""
+        if not self.slots.begin_publishing(frame):
+            return 'abandoned'
+        if self.is_stale(frame, settings, 'segmented, but not published'):
+            return 'stale'
+        self.sinks[frame.source](frame, image, prediction)
+        return 'published'
+
+    def find_age(self, frame: Frame) -> Age:
+        """Return the age of an image now."""
+        nanoseconds, is_simulated = self.host.now()
+        return find_age(nanoseconds, frame.stamp, is_simulated)
+
+    def is_stale(self, frame: Frame, settings: WorkerSettings, fate: str) -> bool:
+        """Tell whether an image is too old now to be of use, and log its fate with the cure."""
+        nanoseconds, is_simulated = self.host.now()
+        why = why_stale(find_age(nanoseconds, frame.stamp, is_simulated),
+                        settings.max_age_seconds, is_simulated,
+                        time.monotonic() - frame.arrived_seconds)
+        if why:
+            self.lose(frame, 'stale', f'image {fate}: {why}')
+        return bool(why)
+
+    def lose(self, frame: Frame, outcome: str, why: str) -> str:
+        """Keep why a frame is lost, log it where the last such line is old -> its outcome."""
+        self.losses[frame.source] = why
+        if self.is_due((frame.source, outcome)):
+            self.host.log('error' if outcome == 'failed' else 'warning', f'{frame.source}: {why}')
+        return outcome
+
+    def is_due(self, topic: Any) -> bool:
+        """Tell whether the last line about a topic is old, and note that one is written now."""
+        now = time.monotonic()
+        if now - self.logged.get(topic, -THROTTLE_SECONDS) < THROTTLE_SECONDS:
+            return False
+        self.logged[topic] = now
+        return True

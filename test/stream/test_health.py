@@ -1,0 +1,140 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Health in words and numbers."""
+
+from __future__ import annotations
+
+import sys
+
+from sparse_seg_ros.stream.health import (
+    engine_status,
+    frames_status,
+    input_status,
+    memory_status,
+    node_status,
+    rate_hz,
+    timing_status,
+)
+from sparse_seg_ros.stream.slots import Counters
+from sparse_seg_ros.stream.stage_times import StageTimes
+
+
+def test_a_silent_input_warns_then_errs_and_says_why():
+    assert input_status('front', 0.1, 'why', {}).level == 'OK'
+    warning = input_status('front', 3.4, '0 publishers on /image', {})
+    assert (warning.level, warning.message) == (
+        'WARN', 'no image for 3 s: 0 publishers on /image')
+    assert input_status('front', 30, 'why', {}).level == 'ERROR'
+
+
+def test_frames_warn_only_of_what_is_new():
+    before = Counters(received=5, published=3, failed=2)
+    same = frames_status('front', before, before, {})
+    assert (same.level, same.message) == ('OK', '3 published')
+    now = Counters(received=8, published=4, failed=3, stale=1)
+    status = frames_status('front', now, before, {'last age s': '0.010'})
+    assert status.level == 'WARN'
+    assert status.message == '1 stale, 1 failed in the last 5 s, see the log'
+    assert status.values['received'] == 8 and status.values['last age s'] == '0.010'
+
+
+def test_the_input_of_a_node_that_is_not_active_is_no_news():
+    status = input_status('front', 60.0, 'why', {}, is_active=False)
+    assert (status.level, status.message) == ('OK', 'not active, so no images are taken')
+    assert input_status('front', 0.1, 'why', {}, has_images=False).message == \
+        'waiting for the first image'
+
+
+def test_the_rate_of_a_silent_camera_is_zero():
+    tenth = [number / 10 for number in range(30)]
+    assert round(rate_hz(tenth, 3.0), 6) == 10.0
+    assert rate_hz(tenth, 5.5) == 0.0
+    slow = [0.0, 3.0, 6.0]
+    assert round(rate_hz(slow, 8.5), 6) == round(1 / 3, 6)
+    assert rate_hz(slow, 17.0) == rate_hz([], 1.0) == rate_hz([0.5], 1.0) == 0.0
+
+
+def test_a_frame_that_waits_for_long_is_an_error():
+    counts = Counters(received=5, published=3, superseded=1)
+    assert frames_status('front', counts, counts, {}, stuck_seconds=9.0).level == 'OK'
+    status = frames_status('front', counts, counts, {}, stuck_seconds=11.0)
+    assert (status.level, status.message) == (
+        'ERROR', '1 waiting, and nothing has become of any frame for 11 s: the model hangs, or '
+                 'its thread has ended; restart the node')
+    idle = Counters(received=3, published=3)
+    assert frames_status('front', idle, idle, {}, stuck_seconds=11.0).level == 'OK'
+
+
+def test_frames_of_which_none_can_be_segmented_are_an_error():
+    counts = Counters(received=12, published=2, failed=10, in_a_row=10)
+    assert frames_status('front', counts, Counters(), {}).level == 'ERROR'
+    assert frames_status('front', counts, counts, {}).level == 'OK'  # no recent ones
+
+
+def test_timing_has_percentiles_and_counts_overruns_in_a_row():
+    times = StageTimes()
+    assert timing_status(times, 100.0).message == 'no frames yet'
+    for total in (10.0, 200.0, 20.0, 300.0, 400.0):
+        times.add({'dense': total / 2, 'total': total}, budget_milliseconds=100.0)
+    status = timing_status(times, 100.0)
+    assert status.level == 'WARN' and status.message.startswith('2 frames in a row took longer')
+    assert status.values['total p50 ms'] == 200.0 and status.values['dense p50 ms'] == 100.0
+    for _ in range(10):
+        times.add({'total': 200.0}, budget_milliseconds=100.0)
+    assert timing_status(times, 100.0).level == 'ERROR'
+    times.add({'total': 1.0}, budget_milliseconds=100.0)
+    status = timing_status(times, 100.0)  # although most of the frames before were late
+    assert (status.level, status.message) == ('OK', 'the last frame took 1 of 100 ms')
+
+
+def test_the_frame_being_segmented_counts_as_an_overrun():
+    times = StageTimes()
+    times.add({'total': 10.0}, budget_milliseconds=100.0)
+    assert timing_status(times, 100.0, running_seconds=0.05).level == 'OK'
+    status = timing_status(times, 100.0, running_seconds=0.2)
+    assert (status.level, status.values['consecutive overruns']) == ('WARN', 1)
+    status = timing_status(times, 100.0, running_seconds=12.0, silent_seconds=12.0)
+    assert (status.level, status.message) == ('ERROR', 'a frame has been running for 12 s')
+
+
+def test_timing_of_long_ago_is_no_news():
+    times = StageTimes()
+    for _ in range(10):
+        times.add({'total': 200.0}, budget_milliseconds=100.0)
+    status = timing_status(times, 100.0, silent_seconds=6.0)
+    assert (status.level, status.message) == ('OK', 'no recent frames')
+    assert 'total p95 ms' not in status.values
+
+
+def test_the_node_names_the_worst_of_its_problems_first_in_its_level():
+    calm = {'callback errors': 0, 'last error': 'none', 'recent': 0}
+    assert node_status([], calm, '').level == 'OK'
+    status = node_status(['SystemExit'] * 2, {**calm, 'recent': 1, 'last error': 'KeyError: 77'},
+                         '2 nodes are called /segmentation')
+    assert status.level == 'ERROR'
+    for text in ('ended again (SystemExit)', 'KeyError: 77', '2 nodes are called'):
+        assert text in status.message
+
+
+def test_the_engine_names_its_error():
+    assert engine_status('active', {'device': 'cpu'}, '').values['device'] == 'cpu'
+    status = engine_status('unconfigured', {}, 'configure failed: no file x')
+    assert (status.level, status.message) == ('ERROR', 'configure failed: no file x')
+
+
+def test_an_engine_that_torch_stands_in_for_is_a_warning():
+    description = {'engine': 'torch 2.13', 'fallback': 'engine tensorrt: self-check failed'}
+    status = engine_status('active', description, '')
+    assert (status.level, status.message) == (
+        'WARN', 'active, on torch: engine tensorrt: self-check failed')
+    assert status.values['fallback'] == description['fallback']
+
+
+def test_memory_leaves_torch_alone_while_it_may_be_half_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'torch', object())
+    assert 'peak MiB' in memory_status().values
+
+
+def test_memory_is_in_mebibytes():
+    values = memory_status().values
+    assert 10 < values['resident MiB'] <= values['peak MiB'] * 1.1
