@@ -122,7 +122,7 @@ def command(file: str) -> str:
     """Return the command that makes a file."""
     words = COMMANDS[file]
     if '{alpha' in words:
-        words = words.format(alpha=find_model('demo')[0].card.alpha_nats)
+        words = words.format(alpha=find_model('demo')[0].card.alpha)
     return f'sparse_seg {words} --json {path_of(file).relative_to(ROOT)}'
 
 

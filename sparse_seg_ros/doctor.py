@@ -85,7 +85,7 @@ def torch_build() -> Finding:
 
 def arithmetic() -> Finding:
     """Report what precision: auto means here."""
-    from sparse_seg_ros.loading.zoo import choose_device, choose_precision
+    from sparse_seg_ros.device import choose_device, choose_precision
     device = choose_device('auto')
     return Finding('arithmetic', None, f'{choose_precision("auto", device)} on {device}')
 

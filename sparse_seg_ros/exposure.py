@@ -9,6 +9,7 @@ import math
 import cv2
 import numpy as np
 
+EXPOSURES = ('as_is', 'lifted')
 LEAST_POWER = 0.4  # shadows are lifted no further: below lies noise
 
 

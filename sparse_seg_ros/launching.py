@@ -12,7 +12,7 @@ from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
-from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.texts import LONG, cut
 from sparse_seg_ros.yaml_files import read_yaml
 
@@ -99,7 +99,7 @@ def parameters(values: Mapping[str, str]) -> dict[str, object]:
     if read_cameras(values['cameras']):
         chosen['cameras'] = read_cameras(values['cameras'])
     try:
-        NodeConfig(**chosen | {'cameras': tuple(chosen.get('cameras', ()))})
+        NodeConfig(**chosen | {'cameras': tuple(chosen.get('cameras', ())) or None})
     except ValueError as error:
         raise ValueError(cut(str(error).replace('setting', 'argument', 1), LONG)) from None
     return chosen | {'use_sim_time': read_switch(values['use_sim_time'], 'use_sim_time')}

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,43 +19,10 @@ from sparse_seg_ros.config import nearest
 from sparse_seg_ros.device import autocast
 from sparse_seg_ros.exposure import lift_exposure, wanted_brightness
 from sparse_seg_ros.labels import VOID, LabelSet
-from sparse_seg_ros.methods.output import MethodOutput
-from sparse_seg_ros.methods.request import DEFAULTS, Limits, Request
+from sparse_seg_ros.methods.kind import Method
+from sparse_seg_ros.methods.request import DEFAULTS, Request
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.timing import Stopwatch
-
-
-class Method(Protocol):
-    """
-    How a frame is segmented. It keeps nothing of a frame, so that threads may share it.
-
-    temperature divides the logits before they become probabilities. optional: the OPTIONAL
-    outputs that it can make. needs_truth: one of its parts is an oracle.
-    """
-
-    temperature: float
-    optional: tuple[str, ...]
-    needs_truth: bool
-
-    def __call__(self, images: Tensor, request: Request, clock: Stopwatch) -> MethodOutput:
-        """(B, 3, H, W) normalised -> MethodOutput, its stages timed by the clock."""
-
-    def limits(self) -> Limits:
-        """Return what may be asked of it, by name: 'alpha', 'budget', or neither."""
-
-    def coarse_logits(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
-
-    def full_logits(self, images: Tensor, request: Request) -> Tensor:
-        """(B, 3, H, W) normalised -> (B, C, H, W) of every pixel. Large: for calibration only."""
-
-    def count_macs(self, size_hw: tuple[int, int], refined: Tensor | None,
-                   work: Any) -> dict[str, int]:
-        """
-        Size of an image, (1, H, W) bool where refined -> multiply-accumulates per stage.
-
-        work: of the MethodOutput.
-        """
 
 
 class Segmenter:

@@ -79,8 +79,8 @@ class Threads:
         self.used = self.count = self.cores
         self.before = read()
 
-    def share(self, fixed: int = 0) -> int:
-        """Set and return the number of threads: fixed, or for 0 what other processes leave."""
+    def share(self, fixed: int | None = None) -> int:
+        """Set and return the number of threads: fixed, or as many cores as others leave free."""
         import torch  # seconds, and it is not the node's first word
 
         self.used = fixed or self.look()

@@ -23,11 +23,11 @@ HEADER = ('# Copyright 2026 The sparse_seg_ros authors\n'
 # Imports point from a later row to the same or an earlier one.
 ROWS = (
     ('files', 'texts', 'yaml_files', 'config', 'exposure', 'labels', 'prediction', 'timing',
-     'memory', 'processes', 'threads', 'device', 'machine', 'environment', 'launching',
-     'new_paths'),
+     'memory', 'processes', 'threads', 'device', 'machine', 'environment', 'new_paths',
+     'model_card'),
     ('pictures', 'data', 'networks', 'sparse', 'engines', 'messages'),
     ('methods',),
-    ('segmenter', 'loading'),
+    ('segmenter', 'loading', 'node_config', 'launching'),
     ('evaluation', 'doctor', 'stream'),
     ('report',),
     ('training', 'bags'),

@@ -10,7 +10,8 @@ import torch
 from tiny import street_image, tiny_model, tiny_refined_by_network
 
 import sparse_seg_ros as ss
-from sparse_seg_ros.loading.checkpoints import Model, save_model
+from sparse_seg_ros.loading.checkpoints import save_model
+from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.sparse import reference
 from sparse_seg_ros.sparse.backend import backend_of, checked
 from sparse_seg_ros.sparse.level import Level

@@ -12,11 +12,11 @@ import pytest
 import torch
 from tiny import street_image, tiny_merging_segmenter, tiny_model, tiny_refined_by_network
 
-from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.labels import LabelSet
-from sparse_seg_ros.loading.zoo import assemble
+from sparse_seg_ros.loading.assemble import assemble
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.request import Limit
+from sparse_seg_ros.methods.sparse_refine import SparseRefineConfig
 from sparse_seg_ros.segmenter import Segmenter
 
 LABELS = LabelSet('two', ('dark', 'bright'), ((0, 0, 0), (255, 255, 255)))
@@ -165,8 +165,8 @@ def test_labels_without_a_class_fail_and_void_does_not():
 
 
 @pytest.fixture(name='make_one', params=[
-    lambda: assemble(tiny_model(), MethodConfig(scale=0.5), 'cpu', 'fp32', {}),
-    lambda: assemble(tiny_refined_by_network(), MethodConfig(scale=0.5), 'cpu', 'fp32', {}),
+    lambda: assemble(tiny_model(), SparseRefineConfig(scale=0.5), 'cpu', 'fp32', {}),
+    lambda: assemble(tiny_refined_by_network(), SparseRefineConfig(scale=0.5), 'cpu', 'fp32', {}),
     tiny_merging_segmenter,
 ], ids=['sparse_refine', 'network', 'algm'])
 def each_kind(request):

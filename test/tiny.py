@@ -11,10 +11,11 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.labels import load_labels
-from sparse_seg_ros.loading.checkpoints import Model, ModelCard, build_model
+from sparse_seg_ros.loading.checkpoints import build_model
 from sparse_seg_ros.loading.zoo import find_model
 from sparse_seg_ros.methods.algm import Merging
 from sparse_seg_ros.methods.algm.method import Algm
+from sparse_seg_ros.model_card import Model, ModelCard
 from sparse_seg_ros.networks.compact import ConvNorm
 from sparse_seg_ros.networks.hrnet.network import HRNetFCN
 from sparse_seg_ros.networks.lrformer.classifier import LRFormerClassifier
@@ -85,7 +86,7 @@ class TinyPooling(nn.Module):
 def tiny_model(refines: bool = True, seed: int = 0, **card) -> Model:
     """Return a compact network with random weights, with a refiner of two stages or without."""
     torch.manual_seed(seed)
-    parts = {'planes': (4, 8), 'inputs': ('rgb', 'logits'), 'alpha_nats': 0.3} if refines else {}
+    parts = {'planes': (4, 8), 'inputs': ('rgb', 'logits'), 'alpha': 0.3} if refines else {}
     return build_model(ModelCard(**{
         'network': 'compact', 'classes': CLASSES, 'labels': 'camvid', 'mean': (105., 108., 110.),
         'std': (70., 73., 72.), 'scale': 0.5, **parts, **card}))

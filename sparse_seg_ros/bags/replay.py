@@ -34,11 +34,11 @@ from sparse_seg_ros.bags.bag_messages import (
 from sparse_seg_ros.bags.bag_writer import BagWriter
 from sparse_seg_ros.bags.image_topics import choose_images
 from sparse_seg_ros.bags.scores import Scores, Stamps
-from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.messages.fields import image_fields, stamp_nanoseconds
 from sparse_seg_ros.messages.pixels import to_labels, to_rgb
 from sparse_seg_ros.messages.status import diagnostic_array, frame_status
 from sparse_seg_ros.new_paths import check_beside, check_can_hold, check_is_new
+from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.report.preview import Preview
 from sparse_seg_ros.stream.outputs import OUTPUTS, SegmentedFrame

@@ -22,13 +22,13 @@ from sparse_seg_ros.data.street import Street
 from sparse_seg_ros.device import autocast
 from sparse_seg_ros.engines.network import copy_attributes
 from sparse_seg_ros.evaluation.published import BOARDS, PUBLISHED, Published, latency
-from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.macs import count_network
+from sparse_seg_ros.methods.reading import entropy_map
 from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.methods.sparse_refine.folded import folded
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
-from sparse_seg_ros.methods.sparse_refine.selection import entropy_map
 from sparse_seg_ros.networks import build_network, for_inference
 from sparse_seg_ros.report.tables import grid
 from sparse_seg_ros.timing import Stopwatch

@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure every variant, print the tables; 1 if a variant failed."""
+    from sparse_seg_ros.device import choose_device
     from sparse_seg_ros.evaluation.ablation import measure_all
-    from sparse_seg_ros.loading.zoo import choose_device
     from sparse_seg_ros.machine import write_figures
     from sparse_seg_ros.report.ablation_tables import to_markdown, to_record
     from sparse_seg_ros.training.variants import Trainings

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 def bench_sparse(args: argparse.Namespace) -> dict:
     """Sparse convolution and the six-stage extractor."""
     from sparse_seg_ros.bench import sparse_convolution
-    from sparse_seg_ros.loading.zoo import choose_device
+    from sparse_seg_ros.device import choose_device
     return sparse_convolution.run(repeats=args.repeats, device=choose_device(args.device))
 
 
@@ -99,7 +99,7 @@ def bench_merging(args: argparse.Namespace) -> dict:
     from dataclasses import replace
 
     from sparse_seg_ros.bench import merging
-    from sparse_seg_ros.loading.zoo import choose_device, choose_precision
+    from sparse_seg_ros.device import choose_device, choose_precision
     device = choose_device(args.device)
     setting = merging.Setting(network=args.network, repeats=args.repeats, device=device,
                                     precision=choose_precision(args.precision, device))
@@ -125,7 +125,7 @@ def bench_engines(args: argparse.Namespace) -> dict:
 def bench_refined(args: argparse.Namespace) -> dict:
     """The paper's networks, at full resolution and under SparseRefine."""
     from sparse_seg_ros.bench import paper_networks
-    from sparse_seg_ros.loading.zoo import choose_device, choose_precision
+    from sparse_seg_ros.device import choose_device, choose_precision
     if args.batch < 1:
         raise ValueError(f'--batch must be at least 1, got {args.batch}')
     for name in args.networks or ():
@@ -141,7 +141,7 @@ def bench_refined(args: argparse.Namespace) -> dict:
 def bench_attention(args: argparse.Namespace) -> dict:
     """Cost of attention while images grow."""
     from sparse_seg_ros.bench import attention
-    from sparse_seg_ros.loading.zoo import choose_precision
+    from sparse_seg_ros.device import choose_precision
     from sparse_seg_ros.report import plots
     if odd := [side for side in args.sides if side < 32 or side % 32]:
         raise ValueError(f'--sides must be multiples of 32, got {odd[0]}')

@@ -133,7 +133,7 @@ def table(curve) -> str:
     """Return what a few thresholds select, as the paper's Table A1."""
     lines = ['| alpha (nats) | density | recall | precision |', '| ---: | ---: | ---: | ---: |']
     for point in map(curve.at, TABLE_NATS):
-        lines.append(f'| {point.alpha_nats:.3f} | {100 * point.density:.1f} | '
+        lines.append(f'| {point.alpha:.3f} | {100 * point.density:.1f} | '
                      f'{100 * point.recall:.1f} | {100 * point.precision:.1f} |')
     return '\n'.join(lines)
 
@@ -166,7 +166,7 @@ def write(args: argparse.Namespace, segment, curve, point, trust: dict, merging)
             plot_selection(curve, point, args.plot)
     if args.json:
         figures = {'model': args.model, 'weights': {args.model: segment.weights},
-                   'alpha_nats': segment.alpha, 'temperature': segment.temperature,
+                   'alpha': segment.alpha, 'temperature': segment.temperature,
                    'merging': None if merging is None else asdict(merging),
                    **{name: asdict(measured) for name, measured in trust.items()},
                    'curve': [asdict(curve.at(nats)) for nats in TABLE_NATS]}
@@ -185,8 +185,8 @@ def method_yaml(args: argparse.Namespace, segment, point, merging) -> str:
     source = Path(args.frames).name if args.frames else f'{args.street} rendered streets'
     notes = {'temperature': f'divides the logits; fitted to {source}'}
     if point is not None:
-        config = replace(config, alpha_nats=math.floor(segment.alpha * 1e4) / 1e4)
-        notes['alpha_nats'] = f'nats; on {source}: {describe(point)}'
+        config = replace(config, alpha=math.floor(segment.alpha * 1e4) / 1e4)
+        notes['alpha'] = f'nats; on {source}: {describe(point)}'
     if merging is not None:
         config = replace(config, merge_threshold=round(segment.method.merging.threshold, 4))
         how = 'mean + deviation of similarities' if merging.chosen is None else \

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from sparse_seg_ros.config import read_size
 
 if TYPE_CHECKING:
-    from sparse_seg_ros.loading.checkpoints import Model
+    from sparse_seg_ros.model_card import Model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,8 +106,9 @@ def build_engines(args: argparse.Namespace) -> int:
 
     from sparse_seg_ros.engines.activation import activate, obtain
     from sparse_seg_ros.engines.cache import default_folder
+    from sparse_seg_ros.loading.assemble import assemble
     from sparse_seg_ros.loading.exporting import engine_job
-    from sparse_seg_ros.loading.zoo import assemble, find_model
+    from sparse_seg_ros.loading.zoo import find_model
     model, config, _ = find_model(args.model)
     sizes = (args.size,) if args.size else config.engine_sizes
     if not sizes:
@@ -125,14 +126,13 @@ def build_engines(args: argparse.Namespace) -> int:
 
 def calibrated(path: str | None) -> dict[str, float | str]:
     """Method YAML -> the values of its calibration that a card keeps; none without a file."""
-    from sparse_seg_ros.config import MethodConfig, from_mapping
+    from sparse_seg_ros.loading.method_config import read_method
     from sparse_seg_ros.yaml_files import read_yaml
     if path is None:
         return {}
-    method = from_mapping(MethodConfig, read_yaml(path), path)
-    found = {'alpha_nats': method.alpha_nats, 'temperature': method.temperature}
-    exposure = {} if method.exposure == 'auto' else {'exposure': method.exposure}
-    return {name: value for name, value in found.items() if value > 0} | exposure
+    method = read_method(read_yaml(path), path)
+    found = {name: getattr(method, name, None) for name in ('alpha', 'temperature', 'exposure')}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def read_scores(path: str, row: str) -> tuple[str, dict]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sparse_seg_ros.loading.checkpoints import Model
+    from sparse_seg_ros.model_card import Model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,8 @@ def read_published(weights: str | Path, network: str, labels: str, scale: float)
     from sparse_seg_ros.config import nearest
     from sparse_seg_ros.files import file_hash
     from sparse_seg_ros.labels import load_labels
-    from sparse_seg_ros.loading.checkpoints import ModelCard, build_model, load
+    from sparse_seg_ros.loading.checkpoints import build_model, load
+    from sparse_seg_ros.model_card import ModelCard
     from sparse_seg_ros.networks import NETWORKS
     known = {name: kind for name, kind in NETWORKS.items() if hasattr(kind, 'released_name')}
     if network not in known:

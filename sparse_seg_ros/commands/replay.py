@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.node_config import NodeConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

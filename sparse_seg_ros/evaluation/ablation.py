@@ -9,7 +9,7 @@ A plan is a YAML, see config/ablate. One variant that fails does not stop the ot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sparse_seg_ros.config import (
-    MethodConfig,
-    Settings,
-    from_mapping,
-    nearest,
-    setting,
-)
+from sparse_seg_ros.config import Settings, from_mapping, hints, nearest, setting
 from sparse_seg_ros.evaluation.evaluate import Report, evaluate
 from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_components
 from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.labels import VOID
-from sparse_seg_ros.loading.zoo import assemble, find_model
+from sparse_seg_ros.loading.assemble import assemble
+from sparse_seg_ros.loading.method_config import as_method, names_of, read_method, settings_of
+from sparse_seg_ros.loading.zoo import find_model
+from sparse_seg_ros.methods import METHODS
 from sparse_seg_ros.methods.algm.method import Work
-from sparse_seg_ros.methods.dense import enlarge
+from sparse_seg_ros.methods.reading import enlarge
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.texts import cut
@@ -63,11 +60,13 @@ class Data(Settings):
     """What a plan is measured on."""
 
     about: str = setting('', 'what the table shows')
-    data: str = setting('', "labelled frames, 'folder/split'; empty = rendered streets")
+    data: str | None = setting(None, "labelled frames, 'folder/split'; null: rendered streets")
     streets: int = setting(8, 'rendered scenes', at_least=1)
-    size_hw: tuple = setting((512, 1024), 'size of those scenes')
+    size_hw: tuple[int, int] = setting((512, 1024), 'height and width of those scenes',
+                                       at_least=1, example='[512, 1024]')
     seed: int = setting(1001, 'of those scenes; training renders others', at_least=0)
-    baseline: str = setting('', 'variant that gains are counted from; empty = the first')
+    baseline: str | None = setting(
+        None, 'variant that gains are counted from; null: the first')
 
 
 @dataclass(frozen=True)
@@ -139,18 +138,26 @@ def read_variant(name: str, values: Any, training: Mapping[str, Any],
     if not isinstance(values, Mapping):
         raise ValueError(f'{where} must be settings such as {{model: demo}}, got '
                          f'{cut(repr(values))}')
-    known = [*OWN_SETTINGS, *(item.name for item in fields(MethodConfig)
-                              if item.name != 'weights')]
-    for key in values:
-        if key not in known:
-            raise ValueError(f'{where}: unknown setting {key!r}; {nearest(key, known)}')
     if ('model' in values) == ('train' in values):
         raise ValueError(f"{where} needs either 'model', what it runs, or 'train', the YAML of a "
                          'training')
     method = {key: value for key, value in values.items() if key not in OWN_SETTINGS}
-    from_mapping(MethodConfig, method, where)
+    check_method(method, where)
     return Variant(name, str(values.get('model', '')), str(values.get('train', '')),
                    {**training, **(values.get('training') or {})}, method)
+
+
+def check_method(method: Mapping[str, Any], where: str) -> None:
+    """Raise ValueError for settings that no method has; the model that is found names its own."""
+    known = {name: names_of(settings_of(name)) - {'weights'} for name in METHODS}
+    for key in method:
+        if not any(key in names for names in known.values()):
+            everything = [*OWN_SETTINGS, *sorted({name for kind in known for name in
+                                                  hints(settings_of(kind))} - {'weights'})]
+            raise ValueError(f'{where}: unknown setting {key!r}; {nearest(key, everything)}')
+    fitting = [name for name, names in known.items() if method.keys() <= names]
+    if 'method' in method or fitting:
+        read_method({'method': fitting[0] if fitting else None, **method}, where)
 
 
 def measure_all(plan: Plan, frames: Pairs, find: Callable[[Variant], str | Path], device: str,
@@ -167,8 +174,9 @@ def measure(variant: Variant, source: str | Path, frames: Pairs, device: str,
             precision: str) -> Outcome:
     """Score one variant on the frames."""
     model, config, weights = find_model(source)
-    config = from_mapping(MethodConfig, {**asdict(config), **variant.method},
-                          f'variant {variant.name!r}')
+    method = variant.method.get('method', config.method)
+    config = read_method({**asdict(as_method(method, config)), **variant.method},
+                         f'variant {variant.name!r}')
     segment = assemble(model, config, device, precision, {
         'weights': weights.name, 'weights_hash': file_hash(weights)})
     watch = Watch(segment)

@@ -31,8 +31,7 @@ from sparse_seg_ros.evaluation.uncertainty import (
     fit_temperature,
 )
 from sparse_seg_ros.labels import VOID
-from sparse_seg_ros.methods.dense import enlarge
-from sparse_seg_ros.methods.sparse_refine.selection import entropy_map
+from sparse_seg_ros.methods.reading import enlarge, entropy_map
 from sparse_seg_ros.segmenter import Segmenter
 
 LOG = logging.getLogger(__name__)
@@ -85,7 +84,7 @@ def choose_threshold(segment: Segmenter, curve: UncertaintyCurve, goal: Goal,
     if goal.kind != 'milliseconds':
         point = {'recall': curve.for_recall, 'density': curve.for_density,
                  'alpha': curve.at}[goal.kind](goal.value)
-        alpha = goal.value if goal.kind == 'alpha' else point.alpha_nats
+        alpha = goal.value if goal.kind == 'alpha' else point.alpha
         return segment.with_limits(alpha=alpha), point
     points = curve.points()
     low, high = 0, len(points) - 1  # points[high] is known to be fast enough
@@ -96,13 +95,13 @@ def choose_threshold(segment: Segmenter, curve: UncertaintyCurve, goal: Goal,
         middle = (low + high) // 2
         fits = measure_milliseconds(segment, points[middle], frames) <= goal.value
         low, high = (low, middle) if fits else (middle, high)
-    return segment.with_limits(alpha=points[high].alpha_nats), points[high]
+    return segment.with_limits(alpha=points[high].alpha), points[high]
 
 
 def measure_milliseconds(segment: Segmenter, point: Point, frames: Pairs) -> float:
     """Median time of a frame at a threshold, over a few frames."""
     indices = np.linspace(0, len(frames) - 1, TIMED_FRAMES).round().astype(int)
-    return float(np.median([segment(frames[index][0], alpha=point.alpha_nats).milliseconds['total']
+    return float(np.median([segment(frames[index][0], alpha=point.alpha).milliseconds['total']
                             for index in indices]))
 
 

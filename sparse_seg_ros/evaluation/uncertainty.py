@@ -27,7 +27,7 @@ SEARCH_STEPS = 40
 class Point:
     """A threshold and what it selects: fractions of pixels, of errors, and of errors in it."""
 
-    alpha_nats: float
+    alpha: float
     density: float
     recall: float
     precision: float
@@ -63,14 +63,14 @@ class UncertaintyCurve:
         return [Point(*map(float, values))
                 for values in zip(self.edges, density, recall, precision)]
 
-    def at(self, alpha_nats: float) -> Point:
+    def at(self, alpha: float) -> Point:
         """Return what a threshold selects, to the bin."""
-        return self.points()[int(np.searchsorted(self.edges[:-1], alpha_nats))]
+        return self.points()[int(np.searchsorted(self.edges[:-1], alpha))]
 
     def for_recall(self, recall: float) -> Point:
         """Return the highest threshold that still finds this fraction of the errors."""
         return [point for point in self.points() if point.recall >= recall or
-                point.alpha_nats == 0][-1]
+                point.alpha == 0][-1]
 
     def for_density(self, density: float) -> Point:
         """Return the lowest threshold that selects no more than this fraction of the pixels."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.data.street import Street
-from sparse_seg_ros.loading.model_card import ModelCard, is_number
+from sparse_seg_ros.methods.kind import MethodConfig
+from sparse_seg_ros.model_card import ModelCard, is_number
 from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.timing import interleaved
 
@@ -85,9 +85,8 @@ def mean_ious(scores: Scores) -> dict[str, float]:
 
 def scores_of(card: ModelCard, config: MethodConfig, limits: Mapping[str, float]) -> Scores:
     """Return the scores of a card; none where settings are not those that it was measured with."""
-    measured = {'alpha_nats': (-1.0, card.alpha_nats), 'budget': (1.0,),
-                'temperature': (0.0, card.temperature), 'scale': (0.0, card.scale),
-                'selector': ('auto', card.selector), 'ensembler': ('auto', card.ensembler)}
-    wanted = {name: getattr(config, name) for name in measured}
-    wanted |= {{'alpha': 'alpha_nats'}.get(name, name): value for name, value in limits.items()}
-    return card.scores if all(wanted[name] in values for name, values in measured.items()) else {}
+    measured = {'alpha': card.alpha, 'budget': 1.0, 'temperature': card.temperature,
+                'scale': card.scale, 'selector': card.selector, 'ensembler': card.ensembler}
+    wanted = {name: getattr(config, name, None) for name in measured} | dict(limits)
+    is_same = all(wanted[name] in (None, value) for name, value in measured.items())
+    return card.scores if is_same else {}

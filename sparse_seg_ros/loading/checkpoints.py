@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.files import refuse_pointer
 from sparse_seg_ros.loading.bases import base_tensors
-from sparse_seg_ros.loading.model_card import ModelCard, read_card
+from sparse_seg_ros.methods.kind import find_kind
+from sparse_seg_ros.model_card import Model, ModelCard, read_card
 from sparse_seg_ros.networks import build_network, pretrained
-from sparse_seg_ros.networks.features import count_features
 
 LOGGED = (  # what MMEngine keeps of a training in each file, beside the weights
     'mmengine.logging.history_buffer.HistoryBuffer', 'builtins.getattr',
@@ -37,41 +37,17 @@ COUNTERS = ('n_averaged', 'steps')  # that averages of weights keep among them
 TORCH_STARTS = (b'PK\x03\x04', b'\x80')  # of what torch.save writes: a zip file, or a pickle
 
 
-@dataclass(frozen=True)
-class Model:
-    """A network, its refiner or None, and the card that describes them."""
-
-    card: ModelCard
-    network: nn.Module
-    refiner: nn.Module | None = None
-
-    def parts(self) -> dict[str, nn.Module]:
-        """Return the modules by the name that prefixes their tensors."""
-        parts = {'network': self.network, 'refiner': self.refiner}
-        return {name: part for name, part in parts.items() if part is not None}
-
-
 def build_model(card: ModelCard) -> Model:
     """Card -> the model it describes, with fresh weights, in evaluation mode."""
-    from sparse_seg_ros.methods.patch_refine.refiner import PatchRefiner
-    from sparse_seg_ros.methods.point_rend.head import PointHead
-    from sparse_seg_ros.methods.sparse_refine.parts import Parts, block_side
-    from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
     network = (pretrained.from_config(card.network_config) if card.network_config else
                build_network(card.network, len(card.classes))).eval()
     if not card.planes:
         return Model(card, network)
-    classes = len(card.classes)
-    if card.refined_by == 'point_rend':
-        refiner = PointHead(classes, count_features(network), card.planes)
-    elif card.refined_by == 'patch_refine':
-        refiner = PatchRefiner(classes, card.planes, card.alpha_nats, card.inputs, card.patch)
-    else:
-        channels = count_features(network) if 'features' in card.inputs else 0
-        side = block_side(card.network, card.extractor, card.scale)
-        parts = Parts(card.selector, card.extractor, card.ensembler, channels, side)
-        refiner = SparseRefiner(classes, card.planes, card.alpha_nats, card.inputs, parts=parts)
-    return Model(card, network, refiner.eval())
+    build_refiner = find_kind(card.refined_by).build_refiner
+    if build_refiner is None:
+        raise ValueError(f"'refined_by' of a model card must be a method with a refiner, got "
+                         f'{card.refined_by!r}')
+    return Model(card, network, build_refiner(card, network).eval())
 
 
 def save_model(model: Model, path: str | Path, dtype: torch.dtype = torch.float32) -> None:

@@ -12,14 +12,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from sparse_seg_ros.config import MethodConfig, read_size
+from sparse_seg_ros.config import read_size
 from sparse_seg_ros.engines import activation
 from sparse_seg_ros.engines.activation import Job
 from sparse_seg_ros.engines.cache import default_folder
 from sparse_seg_ros.engines.contract import Shape
 from sparse_seg_ros.engines.network import EngineNetwork, with_maps_for
 from sparse_seg_ros.engines.with_torch import TorchEngine
-from sparse_seg_ros.loading.checkpoints import Model
+from sparse_seg_ros.methods.kind import MethodConfig
+from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.networks import padded_size
 from sparse_seg_ros.networks.images import shrunk_hw
 from sparse_seg_ros.timing import interleaved
@@ -134,7 +135,7 @@ def list_jobs(model: Model, config: MethodConfig, device: str, precision: str) -
 
 def sizes_of(config: MethodConfig) -> tuple[tuple[int, int], ...]:
     """Return engine_sizes as numbers."""
-    return tuple(read_size(size, 'a size in engine_sizes') for size in config.engine_sizes)
+    return tuple(read_size(size, 'a size in engine_sizes') for size in config.engine_sizes or ())
 
 
 def dense_shape(network: Any, size_hw: tuple[int, int], scale: float, batch: int = 1) -> Shape:

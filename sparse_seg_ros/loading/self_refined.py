@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sparse_seg_ros.loading.checkpoints import Model, build_model
+from sparse_seg_ros.loading.checkpoints import build_model
+from sparse_seg_ros.model_card import Model
 
 ALPHA = 0.3  # nats, to be calibrated
 
@@ -21,7 +22,7 @@ def refine_itself(model: Model) -> Model:
     if model.refiner is not None:
         raise ValueError('this model has a refiner already; take one of a dense network')
     card = replace(model.card, scale=model.card.scale / 2, extractor='network', inputs=('rgb',),
-                   ensembler='direct', alpha_nats=ALPHA, temperature=1.0,
+                   ensembler='direct', alpha=ALPHA, temperature=1.0,
                    planes=getattr(model.network, 'widths', (1,)))
     refined = build_model(card)
     refined.network.load_state_dict(model.network.state_dict())

@@ -9,49 +9,38 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 
-import torch
-from torch import nn
-
-from sparse_seg_ros.config import MethodConfig, from_mapping, nearest
-from sparse_seg_ros.device import choose_device, choose_precision
-from sparse_seg_ros.engines.activation import ADAPTERS
+from sparse_seg_ros.config import nearest
 from sparse_seg_ros.files import file_hash, refuse_pointer, share
-from sparse_seg_ros.labels import LabelSet, find_labels, load_labels
+from sparse_seg_ros.loading.assemble import assemble
 from sparse_seg_ros.loading.auto_method import choose, common_scores, scores_of
-from sparse_seg_ros.loading.checkpoints import Model, find_model_file, is_torch_file, load_model
-from sparse_seg_ros.loading.dense_stage import dense_stage, sizes_of
-from sparse_seg_ros.methods.algm.method import Algm
-from sparse_seg_ros.methods.algm.settings import Merging
-from sparse_seg_ros.methods.dense import Dense
-from sparse_seg_ros.methods.patch_refine.method import PatchRefine
-from sparse_seg_ros.methods.point_rend.method import PointRend
-from sparse_seg_ros.methods.sparse_refine.folded import folded
-from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
-from sparse_seg_ros.networks import CLASSIFIERS, for_inference
+from sparse_seg_ros.loading.checkpoints import find_model_file, is_torch_file, load_model
+from sparse_seg_ros.loading.dense_stage import sizes_of
+from sparse_seg_ros.loading.method_config import as_method, own_config, read_method
+from sparse_seg_ros.methods import AUTO
+from sparse_seg_ros.methods.kind import MethodConfig
+from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.networks.pretrained import HUB
-from sparse_seg_ros.networks.sliding import Windows
-from sparse_seg_ros.segmenter import Method, Segmenter
+from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.texts import cut
 from sparse_seg_ros.yaml_files import read_yaml
 
 LOG = logging.getLogger(__name__)
-REFINING = {'sparse_refine': SparseRefine, 'point_rend': PointRend, 'patch_refine': PatchRefine}
 Found = tuple[Model, MethodConfig, Path]  # a model, its settings, its weights file or folder
 
 
 def load(name: str | Path = 'demo', device: str = 'auto', precision: str = 'auto',
-         method: str = 'own', limits: Mapping[str, float] | None = None) -> Segmenter:
+         method: str | None = None, limits: Mapping[str, float] | None = None) -> Segmenter:
     """
     Zoo name, method YAML, .safetensors file or Hugging Face model -> a Segmenter to call.
 
-    method: one to run instead of the model's own. limits: 'alpha' and 'budget' that the calls will
-    ask for, under which method auto compares. Raises FileNotFoundError for missing files and
-    ValueError for what does not fit together.
+    method: one to run instead of the model's own, if any. limits: 'alpha' and 'budget' that the
+    calls will ask for, under which method auto compares. Raises FileNotFoundError for missing
+    files and ValueError for what does not fit together.
     """
     model, config, weights = find_model(name)
-    if method != 'own':
-        config = under(method, config)
-    if config.method == 'auto':
+    if method is not None:
+        config = as_method(method, config)
+    if config.method == AUTO:
         return load_best(name, (model, config, weights), device, precision, limits or {})
     return assemble(model, config, device, precision, origin(name, weights))
 
@@ -59,13 +48,6 @@ def load(name: str | Path = 'demo', device: str = 'auto', precision: str = 'auto
 def origin(name: str | Path, weights: Path) -> dict[str, str]:
     """Return what describes where a model comes from."""
     return {'model': str(name), 'weights': weights.name, 'weights_hash': file_hash(weights)}
-
-
-def under(method: str, config: MethodConfig) -> MethodConfig:
-    """Return the settings of another method, without those that it does not have."""
-    foreign = {item.name: item.default for item in fields(config)
-               if method not in (item.metadata['methods'] or (method,))}
-    return replace(config, method=method, **foreign)
 
 
 def load_best(name: str | Path, found: Found, device: str, precision: str,
@@ -77,7 +59,7 @@ def load_best(name: str | Path, found: Found, device: str, precision: str,
         raise ValueError('method auto needs weights with a refiner, and those of the same network '
                          "at full resolution; name these as 'full' in a method YAML, or use "
                          'another method')
-    models = {'refined': (model, under(model.card.refined_by, config), found[2]), 'full': full}
+    models = {'refined': (model, as_method(model.card.refined_by, config), found[2]), 'full': full}
     rivals = {key: assemble(one, settings, device, precision, origin(name, weights))
               for key, (one, settings, weights) in models.items()}
     scores = {'refined': scores_of(model.card, config, limits), 'full': full[0].card.scores}
@@ -96,10 +78,10 @@ def load_resolutions(name: str | Path, device: str = 'auto', precision: str = 'a
     Empty for one that does not refine; without 'full' where no such model is known.
     """
     model, config, weights = find_model(name)
-    if model.refiner is None or config.method not in (*REFINING, 'auto'):
+    if model.refiner is None or config.method == 'dense':
         return {}
-    models = {'unrefined': (model, under('dense', config), weights),
-              'refined': (model, under(model.card.refined_by, config), weights),
+    models = {'unrefined': (model, as_method('dense', config), weights),
+              'refined': (model, as_method(model.card.refined_by, config), weights),
               'full': find_full(model, config)}
     return {key: assemble(*found[:2], device, precision, origin(name, found[2]))
             for key, found in models.items() if found}
@@ -111,7 +93,7 @@ def find_full(model: Model, config: MethodConfig) -> Found | None:
 
     None where none is known. Raises ValueError for one that is not the same network.
     """
-    name = config.full or read_zoo().get(config.weights, {}).get('full', '')
+    name = getattr(config, 'full', None) or read_zoo().get(config.weights, {}).get('full', '')
     if not name:
         return None
     full, own, weights = find_model(name)
@@ -127,20 +109,21 @@ def find_full(model: Model, config: MethodConfig) -> Found | None:
                          f'refined one at {scale:g}; name one with a larger scale')
     shared = {item.name: getattr(config, item.name) for item in fields(config)
               if item.name.startswith(('engine', 'exposure'))}
-    return full, replace(under('dense', own), **shared), weights
+    return full, replace(as_method('dense', own), **shared), weights
 
 
 def find_model(name: str | Path) -> Found:
     """Name of a model, as for `load` -> model, its settings, its weights file or folder."""
     path = Path(name)
     if path.suffix in ('.yaml', '.yml'):
-        config = from_mapping(MethodConfig, read_yaml(path), str(path))
+        config = read_method(read_yaml(path), str(path))
         if config.engine_folder:
             folder = path.parent / Path(config.engine_folder).expanduser()
             config = replace(config, engine_folder=str(folder.resolve()))
         weights = find_weights(config.weights, path.parent)
-        if config.full and config.full not in read_zoo():
-            config = replace(config, full=str(find_weights(config.full, path.parent)))
+        full = getattr(config, 'full', None)
+        if full and full not in read_zoo():
+            config = replace(config, full=str(find_weights(full, path.parent)))
         return load_model(weights), config, weights
     weights = find_weights(str(name), Path())
     model = load_model(weights)
@@ -184,113 +167,3 @@ def find_own(name: str, folder: Path, zoo: Iterable[str]) -> Path:
     raise ValueError(f'no model {cut(repr(name))} in models/zoo.yaml; {nearest(name, zoo)}')
 
 
-def own_config(model: Model) -> MethodConfig:
-    """Return the settings a weights file runs with when no YAML says otherwise."""
-    return MethodConfig(method='dense' if model.refiner is None else model.card.refined_by,
-                        scale=model.card.scale)
-
-
-def assemble(model: Model, config: MethodConfig, device: str, precision: str,
-             description: dict[str, str]) -> Segmenter:
-    """Put a model under a method, on a device; its own weights stay as they are published."""
-    if config.method == 'auto':
-        raise ValueError('method auto compares two models, which is not done here; name the '
-                         'method, such as sparse_refine')
-    config = replace(config, scale=config.scale or model.card.scale)
-    if model.card.network in CLASSIFIERS:
-        raise ValueError(f'{model.card.network} tells what a picture shows, not what its pixels '
-                         "are; train a segmentation with it as 'start_from'")
-    device = choose_device(device)
-    asked, precision = precision, choose_precision(precision, device)
-    if config.method in REFINING and model.refiner is None:
-        raise ValueError(f'{description.get("weights", "these weights")} hold no refiner; use '
-                         "'method: dense' or train one with `sparse_seg train`")
-    # ONNX Runtime and TensorRT choose for themselves what 'auto' means: not all have bf16.
-    stage = dense_stage(replace(model, network=for_inference(model.network)), config, device,
-                        asked if config.engine in ADAPTERS else precision)
-    if model.refiner is not None:
-        model.refiner.to(device, memory_format=torch.channels_last)
-    method = build_method(replace(model, network=stage.network), config,
-                          description.get('weights', 'these weights'))
-    exposure = model.card.exposure if config.exposure == 'auto' else config.exposure
-    segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
-                        exposure=exposure, device=device, precision=precision,
-                        sizes_hw=stage.sizes_hw,
-                        description={'network': model.card.network, 'method': config.method,
-                                     'backend': 'torch',
-                                     **stage.description, **description})
-    return segment.with_limits(alpha=None if config.alpha_nats < 0 else config.alpha_nats,
-                               budget=None if config.budget == 1 else config.budget)
-
-
-def build_method(model: Model, config: MethodConfig, source: str) -> Method:
-    """Put a model's parts under the method that the settings name; source: of the weights."""
-    temperature = config.temperature or model.card.temperature
-    if config.method == 'dense':
-        return Dense(model.network, config.scale, temperature, windows_of(config))
-    if config.method == 'algm':
-        return Algm(model.network, merging_of(config), config.scale, temperature,
-                    windows_of(config))
-    if model.card.refined_by != config.method:
-        raise ValueError(f"{source} were trained for {model.card.refined_by!r}, not for "
-                         f"{config.method!r}; change 'method'")
-    refiner = model.refiner
-    if config.method == 'sparse_refine':
-        refiner = folded(chosen_parts(model, config))
-    method = REFINING[config.method](model.network, refiner, config.scale, temperature)
-    if isinstance(method, PointRend):
-        method.points = config.points
-    return method
-
-
-def chosen_parts(model: Model, config: MethodConfig) -> nn.Module:
-    """Return the refiner with the selector and ensembler that the settings name."""
-    refiner = model.refiner.with_parts(config.selector, config.ensembler)
-    if refiner.parts.selector != model.card.selector and config.alpha_nats < 0:
-        raise ValueError(f'selector {config.selector!r} needs its own alpha_nats, from 0 to '
-                         f'{refiner.selector.most:.3g}: that of the weights belongs to '
-                         f'{model.card.selector!r}')
-    return refiner
-
-
-def windows_of(config: MethodConfig) -> Windows | None:
-    """Return the windows of a method's settings, None where it sees all of the image at once."""
-    if not config.window:
-        if config.stride:
-            raise ValueError(f"setting 'stride' {config.stride} needs a 'window', such as "
-                             '[512, 512]')
-        return None
-    for name in ('window', 'stride'):
-        sides = getattr(config, name)
-        if sides and not (len(sides) == 2 and all(type(side) is int for side in sides)):
-            raise ValueError(f'setting {name!r} must be two numbers of pixels, height and width, '
-                             f'such as [512, 512], got {cut(repr(list(sides)))}')
-    return Windows(config.window, config.stride or config.window)
-
-
-def merging_of(config: MethodConfig) -> Merging:
-    """Return how tokens merge by a method's settings."""
-    return Merging(config.merge_layers, config.merge_threshold, config.merge_rule,
-                   config.merge_window, config.merge_shares, config.merge_tokens)
-
-
-def label_set(model: Model) -> LabelSet:
-    """
-    Return the card's label set: its own, or the one that it names.
-
-    One that is named must have the classes the weights were trained for.
-    """
-    if not model.card.labels and not model.card.colors:
-        return find_labels(model.card.classes)
-    if model.card.colors:
-        return LabelSet(model.card.labels or 'unnamed', model.card.classes, model.card.colors)
-    try:
-        labels = load_labels(model.card.labels)
-    except FileNotFoundError:  # of a training elsewhere, by a version that kept the name alone
-        LOG.warning('there is no label set %r here; the classes get colours of chance',
-                    model.card.labels)
-        return replace(find_labels(model.card.classes), name=Path(model.card.labels).stem)
-    if labels.names != tuple(model.card.classes):
-        raise ValueError(f'label set {labels.name!r} has classes {labels.names}, the weights were '
-                         f'trained for {tuple(model.card.classes)}')
-    return labels

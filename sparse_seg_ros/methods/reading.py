@@ -9,9 +9,11 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 BAND_VALUES = 1 << 18  # 1 MiB of float32
 FEW_CLASSES = 32
+LOG_FLOOR = math.log(1e-5)
 Reading = tuple[Tensor, Tensor, Tensor | None]  # labels, uncertainty, confidence if wanted
 
 
@@ -61,3 +63,54 @@ def best_class(values: Tensor) -> tuple[Tensor, Tensor]:
     below = (values - best).sign_().mul_(-classes)  # C where it is lower, else 0
     labels = below.add_(numbers).amin(1).nan_to_num_(0)
     return best.squeeze(1), labels.to(torch.uint8)
+
+
+def read_both(logits: Tensor, fine: Tensor, positions: Tensor, size_hw: torch.Size,
+              temperature: float, wants_confidence: bool) -> Reading:
+    """
+    Labels, uncertainty and confidence, (B, H, W) each: coarse, and fine where that was refined.
+
+    logits (B, C, h, w), fine (N, C), positions (N,) of the fine ones in the flattened (B, H, W).
+    """
+    return refined_reading(read_logits(logits, temperature, wants_confidence), fine, positions,
+                           size_hw, temperature)
+
+
+def refined_reading(low: Reading, fine: Tensor, positions: Tensor, size_hw: torch.Size,
+                    temperature: float) -> Reading:
+    """As `read_both`, of coarse (B, h, w) that are read."""
+    by_class = fine.float().t()[None]  # (1, C, N): far faster on CPU than (N, C)
+    high = read_logits(by_class, temperature, low[2] is not None)
+    return tuple(None if coarse is None else
+                 overwrite(enlarge(coarse, size_hw), positions, refined)
+                 for coarse, refined in zip(low, high))
+
+
+def overwrite(values: Tensor, positions: Tensor, fine: Tensor) -> Tensor:
+    """(B, H, W), (N,) flat positions, (1, N) -> values, with fine written to the positions."""
+    values.view(-1)[positions] = fine[0]
+    return values
+
+
+def enlarge(values: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """(B, h, w) -> (B, H, W) by nearest neighbour."""
+    if values.shape[1:] == size_hw:
+        return values
+    if values.dtype == torch.bool:
+        return enlarge(values.view(torch.uint8), size_hw).view(torch.bool)
+    return F.interpolate(values.unsqueeze(1), size=size_hw, mode='nearest').squeeze(1)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """(B, C, ...) logits -> (B, ...) entropy in nats, from 0 (sure) to ln C (no idea)."""
+    return entropy_of(logits.log_softmax(dim=1))
+
+
+def entropy_of(log_p: Tensor) -> Tensor:
+    """(B, C, ...) log-probabilities -> (B, ...) entropy in nats."""
+    return -(log_p.exp() * log_p.clamp_min(LOG_FLOOR)).sum(dim=1)
+
+
+def entropy_map(logits: Tensor) -> Tensor:
+    """(B, C, h, w) logits -> (B, h, w) entropy in nats, on a CPU four times faster than in one."""
+    return torch.cat([entropy(band) for band in bands(logits)], dim=1)

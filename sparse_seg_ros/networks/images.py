@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def check_images(images: Tensor) -> None:
@@ -18,3 +19,10 @@ def check_images(images: Tensor) -> None:
 def shrunk_hw(size_hw: tuple[int, int], scale: float) -> tuple[int, int]:
     """Size of an image -> the size at which a network sees it."""
     return tuple(max(1, round(side * scale)) for side in size_hw)
+
+
+def shrink(images: Tensor, scale: float) -> Tensor:
+    """(B, 3, H, W) -> (B, 3, round(scale H), round(scale W)), averaging the pixels covered."""
+    if scale == 1:
+        return images
+    return F.interpolate(images, size=shrunk_hw(images.shape[-2:], scale), mode='area')

@@ -21,7 +21,7 @@ def plot_selection(curve: UncertaintyCurve, chosen: Point | None, path: str | Pa
         if chosen is not None:
             x, y = 100 * chosen.density, 100 * getattr(chosen, name)
             axes.plot([x], [y], 'o', color='tab:red')
-            axes.annotate(f'alpha {chosen.alpha_nats:.3g} nats\n{x:.1f} %, {y:.1f} %', (x, y),
+            axes.annotate(f'alpha {chosen.alpha:.3g} nats\n{x:.1f} %, {y:.1f} %', (x, y),
                           xytext=(12, -24), textcoords='offset points')
         axes.set(xlabel='density: pixels selected (%)', ylabel=f'{name} (%)', xlim=(0, 100),
                  ylim=(0, 100))

@@ -16,12 +16,12 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
-from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.messages.fields import image_message, stamp_nanoseconds
 from sparse_seg_ros.messages.pixels import to_rgb
 from sparse_seg_ros.methods.request import OPTIONAL
+from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.ros import qos
 from sparse_seg_ros.stream.health import rate_hz

@@ -22,7 +22,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.lifecycle.node import LifecycleNodeMixin
 from rclpy.node import Node
 
-from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.ros import parameters
 from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.diagnostics import Diagnostics
@@ -45,7 +45,7 @@ def load_model(config: NodeConfig) -> Segmenter:
     """Load the model named in the parameters."""
     from sparse_seg_ros import load  # imports torch
 
-    return load(config.model, config.device, config.precision, config.method, config.own_limits())
+    return load(config.model, config.device, config.precision, config.method, config.limits())
 
 
 class SegmentationNode(LifecycleNodeMixin, Node):
@@ -67,7 +67,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         self.worker: Worker | None = None
         self.label_info: LabelInfoPublisher | None = None
         self.cameras: dict[str, Camera] = {}
-        self.slots = LatestFrameSlots([name or 'camera' for name in self.config.cameras or ('',)])
+        self.slots = LatestFrameSlots([name or 'camera' for name in self.config.namespaces])
         self.diagnostics = Diagnostics(self)
         self.caring = self.create_timer(
             MATCH_PERIOD_SECONDS, self.look_after,
@@ -147,7 +147,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
 
     def make_topics(self) -> None:
         """Create cameras, label info and the thread that serves them."""
-        namespaces, outputs = self.config.cameras or ('',), topics_of(self.segmenter.method)
+        namespaces, outputs = self.config.namespaces, topics_of(self.segmenter.method)
         for namespace in namespaces:
             camera = Camera(self, namespace, outputs, self.segmenter.labels)
             self.cameras[camera.name] = camera
@@ -160,7 +160,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
     def worker_settings(self) -> WorkerSettings:
         """Return what the parameters ask of the next frame."""
         config = self.config
-        return WorkerSettings(config.own_limits(), config.max_age_seconds, config.threads)
+        return WorkerSettings(config.limits(), config.max_age_seconds, config.threads)
 
     def now(self) -> tuple[int, bool]:
         """Return the nanoseconds of the clock, and whether they are simulated time."""
@@ -221,21 +221,19 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         if segmenter is None:
             return
         known = segmenter.method.limits()
-        for name, value in config.own_limits().items():
-            parameter = {'alpha': 'alpha_nats'}.get(name, name)
+        for name, value in config.limits().items():
             if name in known:
-                known[name].check(parameter, value)
+                known[name].check(name, value)
             elif known or not segmenter.choice:
-                raise ValueError(f'{parameter} {value} needs a model with refinement that has '
-                                 f'one; {config.model!r} has none, set it to -1.0')
+                raise ValueError(f'{name} {value} needs a model with refinement that has one; '
+                                 f'{config.model!r} has none, set it to null')
 
     def warn_of_idle_limits(self, config: NodeConfig, former: NodeConfig) -> None:
         """Warn of limits that are new and do nothing, as method auto took full resolution."""
         segmenter = self.segmenter  # may go meanwhile
         if segmenter is None or not segmenter.choice or segmenter.method.limits():
             return
-        for name in ('alpha_nats', 'budget'):
-            value = getattr(config, name)
-            if value >= 0 and value != getattr(former, name):
+        for name, value in config.limits().items():
+            if value != former.limits().get(name):
                 self.get_logger().warning(f'{name} {value} has no effect: method auto took full '
-                                          'resolution; set method to own to refine')
+                                          'resolution; set method to null to refine')

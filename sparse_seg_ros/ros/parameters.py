@@ -12,9 +12,13 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from sparse_seg_ros.config import NodeConfig, check_setting, nearest
+from sparse_seg_ros.config import check_setting, choices_of, hints, nearest, parts_of
+from sparse_seg_ros.node_config import NodeConfig
 
 SETTINGS = {item.name: item for item in fields(NodeConfig)}
+FORMER = {item.metadata['former']: item.name for item in SETTINGS.values()
+          if item.metadata['former']}
+NULL = 'null'  # ROS parameters have no null of their own, so that YAML's arrives as this word
 OF_ROS = ('use_sim_time', 'start_type_description_service')  # declared by rclpy itself
 
 
@@ -25,9 +29,10 @@ def declare(node: Node) -> NodeConfig:
     Raises ValueError for a misspelt override, which rclpy would ignore, and for one of the wrong
     type or range.
     """
-    check_overrides(node)
+    overrides = find_overrides(node)
     for item in SETTINGS.values():
-        node.declare_parameter(item.name, to_ros(item.default), descriptor(item))
+        node.declare_parameter(item.name, overrides.get(item.name, to_ros(item.default)),
+                               descriptor(item), ignore_override=True)
     try:
         return NodeConfig(**{name: to_setting(item, node.get_parameter(name).value)
                              for name, item in SETTINGS.items()})
@@ -35,27 +40,35 @@ def declare(node: Node) -> NodeConfig:
         raise as_parameter(error) from None
 
 
-def check_overrides(node: Node) -> None:
-    """Raise ValueError, with the cure, for values that do not fit any setting."""
-    overrides = node._parameter_overrides  # rclpy has no public way to see the unknown ones
-    for name, parameter in overrides.items():
-        if name in OF_ROS or name.startswith('qos_overrides.'):
-            continue
+def find_overrides(node: Node) -> dict[str, Any]:
+    """Return what is set from outside, by name; ValueError, with the cure, for what fits none."""
+    given = node._parameter_overrides  # rclpy has no public way to see the unknown ones
+    values = {name: parameter.value for name, parameter in given.items()
+              if name not in OF_ROS and not name.startswith('qos_overrides.')}
+    for former, name in FORMER.items():
+        if former in values:
+            node.get_logger().warning(f'parameter {former!r} is now called {name!r}, and its old '
+                                      'name will go')
+            value = values.pop(former)
+            values.setdefault(name, None if isinstance(value, float) and value < 0 else value)
+    for name, value in values.items():
         if name not in SETTINGS:
             raise ValueError(f'unknown parameter {name!r}; {nearest(name, SETTINGS)}')
-        check_value(SETTINGS[name], parameter.value)
+        check_value(SETTINGS[name], value)
+    return values
 
 
 def check_value(item: Field, value: Any) -> None:
     """Raise ValueError unless a ROS value fits a setting in type and range."""
-    if value is None:  # what an empty list arrives as
+    hint, may_be_null = parts_of(hints(NodeConfig)[item.name])
+    if value is None and not may_be_null:  # what an empty list arrives as
         raise ValueError(f'parameter {item.name!r} must have a value, got none or an empty list; '
                          f'its default is {to_ros(item.default)!r}')
-    if isinstance(item.default, float) and type(value) is int:
+    if hint is float and type(value) is int:
         raise ValueError(f'parameter {item.name!r} must be a double, got the integer {value}; '
                          f'write {value}.0')
     try:
-        check_setting(item, to_setting(item, value))
+        check_setting(NodeConfig, item, to_setting(item, value))
     except ValueError as error:
         raise as_parameter(error) from None
 
@@ -69,33 +82,35 @@ def descriptor(item: Field) -> ParameterDescriptor:
     """
     Setting -> description, range and read-only flag, as `ros2 param describe` shows them.
 
-    Dynamic typing leaves the check of the type to changed(), which says what to write instead.
+    Dynamic typing leaves the check of the type to changed(), which says what to write instead, and
+    lets a parameter be null.
     """
-    about = item.metadata
-    choices = f" ({', '.join(about['choices'])})" if about['choices'] else ''
+    about, (hint, may_be_null) = item.metadata, parts_of(hints(NodeConfig)[item.name])
+    choices = f" One of {', '.join(choices_of(item))}." if about['choices'] else ''
     may_change = about['changes'] != 'never'
     made = ParameterDescriptor(description=about['about'] + choices, read_only=not may_change,
-                               dynamic_typing=may_change)
-    if isinstance(item.default, float):
+                               dynamic_typing=may_change or may_be_null)
+    if about['at_most'] is None:
+        return made
+    if hint is float:
         made.floating_point_range = [FloatingPointRange(from_value=about['at_least'],
                                                         to_value=about['at_most'])]
-    elif type(item.default) is int:
+    elif hint is int:
         made.integer_range = [IntegerRange(from_value=about['at_least'],
                                            to_value=about['at_most'])]
     return made
 
 
 def to_ros(value: Any) -> Any:
-    """Setting value -> parameter value; an empty list has no type in ROS, [''] stands for it."""
-    return (list(value) or ['']) if isinstance(value, tuple) else value
+    """Setting -> parameter value."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def to_setting(item: Field, value: Any) -> Any:
-    """Parameter value -> setting value, undoing to_ros."""
-    if isinstance(item.default, tuple) and isinstance(value, Sequence) \
-            and not isinstance(value, str):
-        return () if list(value) == [''] else tuple(value)
-    return value
+    """Parameter value -> setting: a list is a tuple, and the word null is None."""
+    if parts_of(hints(NodeConfig)[item.name])[1] and value == NULL:
+        return None
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
 def changed(config: NodeConfig, parameters: Sequence[Parameter], state: str) -> NodeConfig:

@@ -19,7 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from sparse_seg_ros.config import NodeConfig
+from sparse_seg_ros.config import choices_of
+from sparse_seg_ros.node_config import NodeConfig
 
 if TYPE_CHECKING:
     from sparse_seg_ros.ros.node import SegmentationNode
@@ -161,8 +162,8 @@ def node_help() -> str:
     lines = []
     for item in fields(NodeConfig):
         about = item.metadata
-        default = "['']" if item.default == () else str(item.default)
-        choices = f" ({', '.join(about['choices'])})" if about['choices'] else ''
+        default = 'null' if item.default is None else str(item.default)
+        choices = f" ({', '.join(choices_of(item))})" if about['choices'] else ''
         lines.append(f'  {item.name}: {default}{CHANGES[about["changes"]]}\n'
                      f'      {about["about"]}{choices}')
     return USAGE + '\n'.join(lines)

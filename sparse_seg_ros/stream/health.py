@@ -107,7 +107,7 @@ def describe_overruns(overruns: int, running_seconds: float, budget_milliseconds
         return f'a frame has been running for {running_seconds:.0f} s'
     frames = f'{overruns} frames in a row' if overruns > 1 else 'the last frame'
     return (f'{frames} took longer than {budget_milliseconds:.0f} ms; lower '
-            'budget, raise alpha_nats or use a smaller model')
+            'budget, raise alpha or use a smaller model')
 
 
 def node_status(deaths: Sequence[str], errors: Mapping[str, Any], rivals: str) -> Status:

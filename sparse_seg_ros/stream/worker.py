@@ -41,7 +41,7 @@ class WorkerSettings:
 
     limits: Mapping[str, float] = field(default_factory=dict)
     max_age_seconds: float = 0.0
-    threads: int = 0
+    threads: int | None = None
 
 
 @dataclass(frozen=True)

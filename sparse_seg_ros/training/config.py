@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparse_seg_ros.config import ENSEMBLERS, SELECTORS, Settings, from_mapping, setting
-from sparse_seg_ros.texts import cut
+from sparse_seg_ros.config import Settings, from_mapping, setting
+from sparse_seg_ros.methods.sparse_refine.parts import ENSEMBLERS, EXTRACTORS, SELECTORS
+from sparse_seg_ros.training.objectives import stages
 from sparse_seg_ros.yaml_files import read_yaml
 
 PATHS = ('labels', 'start_from', 'teacher', 'backbone', 'splits', 'split_networks', 'validation')
@@ -21,54 +22,65 @@ PATHS = ('labels', 'start_from', 'teacher', 'backbone', 'splits', 'split_network
 class TrainConfig(Settings):
     """One run: a dense network, what refines a frozen one, or a classifier to start from."""
 
-    stage: str = setting('dense', 'what is trained', choices=(
-        'dense', 'refiner', 'point_rend', 'patch_refine', 'classifier'))
+    stage: str = setting('dense', 'what is trained', choices=stages)
     network: str = setting('compact', 'name in NETWORKS, for a classifier in '
                             'CLASSIFIERS; ignored for a refiner')
     labels: str = setting('camvid', 'label set: a name in config/labels, or a YAML of your own')
-    start_from: str = setting('', 'zoo name, model file, run folder or Hugging Face folder: '
-                              'weights to start from; the frozen network of a refiner; of a '
-                              'classifier only the backbone is taken, of a network for other '
-                              'classes all but what tells them')
-    teacher: str = setting('', 'of a dense network or a refiner: model file whose network, at its '
-                           'own scale, it imitates in half of its loss')
-    backbone: str = setting('', "file of released weights that a network's backbone begins with")
-    begin_as: tuple = setting((), 'for each class, the one of the released weights that it begins '
-                              "as, where 'backbone' holds a classifier: Cityscapes' names")
+    start_from: str | None = setting(
+        None, 'zoo name, model file, run folder or Hugging Face folder: weights to start from; '
+        'the frozen network of a refiner; of a classifier only the backbone is taken, of a '
+        'network for other classes all but what tells them')
+    teacher: str | None = setting(
+        None, 'of a dense network or a refiner: model file whose network, at its own scale, it '
+        'imitates in half of its loss')
+    backbone: str | None = setting(
+        None, "file of released weights that a network's backbone begins with")
+    begin_as: tuple[str, ...] | None = setting(
+        None, "for each class, the one of the released weights that it begins as, where 'backbone'"
+        " holds a classifier: Cityscapes' names")
     scale: float = setting(0.5, 'network input size / image size', at_least=0.05, at_most=1.0)
-    second_scale: float = setting(0.0, 'of a dense network: a smaller one at which it learns, '
-                                  'too, in part from what it says at the first; 0: none',
-                                  at_least=0.0, at_most=1.0)
-    planes: tuple = setting((16, 32, 64, 128), 'channels of the refiner per stage; not of '
-                            "extractor 'network'")
-    inputs: tuple = setting(('rgb', 'logits'), 'what the refiner sees of a pixel; not of '
-                            "extractor 'network'")
+    second_scale: float | None = setting(
+        None, 'of a dense network: a smaller one at which it learns, too, in part from what it '
+        'says at the first; null: none', at_least=0.05, at_most=1.0)
+    planes: tuple[int, ...] = setting(
+        (16, 32, 64, 128), "channels of the refiner per stage; not of extractor 'network'",
+        at_least=1)
+    inputs: tuple[str, ...] = setting(
+        ('rgb', 'logits'), "what the refiner sees of a pixel; not of extractor 'network'")
     patch: int = setting(256, 'of patch_refine: side of its patches, pixels', at_least=1)
     selector: str = setting('entropy', 'what alpha is a score of', choices=SELECTORS)
     extractor: str = setting('unet', 'kind of extractor; blocks: a site for each low-resolution '
                              'pixel, where 1 / scale is whole; network: the layers of the dense '
                              'network, beginning with its weights, at twice its resolution',
-                             choices=('unet', 'blocks', 'pointnet', 'network'))
+                             choices=EXTRACTORS)
     ensembler: str = setting('gated', 'how both predictions of a pixel become one',
                              choices=tuple(name for name in ENSEMBLERS if name != 'oracle'))
-    alpha_nats: float = setting(0.3, 'refine pixels above this entropy, or score of another '
-                                'selector', at_least=0.0)
-    splits: tuple = setting((), "labelled frames, such as 'folder/train'; named twice, seen "
-                            'twice; with a teacher also folders and lists of pictures alone; for '
-                            'a classifier one folder with a folder per class')
-    split_networks: tuple = setting((), 'of a refiner: for each split a model file, whose dense '
-                                    'network has not seen its frames and speaks there; empty: '
-                                    'that of start_from')
-    scales: tuple = setting((0.6, 1.6), 'range of random resizing of those frames')
+    alpha: float = setting(0.3, 'refine pixels above this entropy in nats, or score of another '
+                           'selector', at_least=0.0, former='alpha_nats')
+    splits: tuple[str, ...] = setting(
+        (), "labelled frames, such as 'folder/train'; named twice, seen twice; with a teacher "
+        'also folders and lists of pictures alone; for a classifier one folder with a folder per '
+        'class')
+    split_networks: tuple[str, ...] | None = setting(
+        None, 'of a refiner: for each split a model file, whose dense network has not seen its '
+        'frames and speaks there; null: that of start_from')
+    scales: tuple[float, float] = setting(
+        (0.6, 1.6), 'range of random resizing of those frames')
     street_frames: int = setting(0, 'rendered street scenes beside them', at_least=0)
     street_seed: int = setting(1, 'of those scenes: a refiner learns more from scenes that its '
                                'frozen network has not seen', at_least=0)
-    street_size_hw: tuple = setting((1024, 2048), 'size at which streets are rendered')
-    street_scales: tuple = setting((0.4, 1.1), 'range of random resizing of those scenes')
-    validation: str = setting('', "labelled frames to score, 'folder/val'; empty = streets")
+    street_size_hw: tuple[int, int] = setting(
+        (1024, 2048), 'height and width at which streets are rendered', at_least=1,
+        example='[1024, 2048]')
+    street_scales: tuple[float, float] = setting(
+        (0.4, 1.1), 'range of random resizing of those scenes')
+    validation: str | None = setting(
+        None, "labelled frames to score, 'folder/val'; empty = streets")
     validation_streets: int = setting(0, 'rendered scenes to score, others than the trained',
                                       at_least=0)
-    crop_hw: tuple = setting((360, 480), 'size of a training view, pixels')
+    crop_hw: tuple[int, int] = setting(
+        (360, 480), 'height and width of a training view, pixels', at_least=1,
+        example='[360, 480]')
     jitter: float = setting(0.3, 'by which brightness, contrast and saturation vary', at_least=0.0,
                             at_most=0.9)
     largest_share: float = setting(1.0, 'of a view that one class may cover, where another window '
@@ -78,15 +90,16 @@ class TrainConfig(Settings):
     learning_rate: float = setting(1e-3, 'highest, after the warm-up', at_least=0.0)
     schedule: str = setting('cosine', 'how the learning rate falls to zero; poly: in a straight '
                             'line', choices=('cosine', 'poly'))
-    warmup_steps: int = setting(0, 'steps in which the learning rate rises; 0: one epoch',
-                                at_least=0)
+    warmup_steps: int | None = setting(
+        None, 'steps in which the learning rate rises; null: one epoch', at_least=0)
     head_rate: float = setting(1.0, "learning rate of what is not in a network's backbone / that "
                                'of the backbone', at_least=0.0)
-    drop_path: float = setting(-1.0, 'share of the images that the last block of an LRFormer '
-                               "leaves out; below 0: the network's own", at_least=-1.0,
-                               at_most=0.9)
-    merge_rule: str = setting('none', 'how tokens of a vision transformer merge while it learns '
-                              '(ALGM)', choices=('none', 'adaptive', 'fixed'))
+    drop_path: float | None = setting(
+        None, 'share of the images that the last block of an LRFormer leaves out; null: the '
+        "network's own", at_least=0.0, at_most=0.9)
+    merge_rule: str | None = setting(
+        None, 'how tokens of a vision transformer merge while it learns (ALGM); null: they do '
+        'not', choices=('adaptive', 'fixed'))
     merge_threshold: float = setting(0.88, 'cosine similarity from which they do', at_least=-1.0,
                                      at_most=1.0)
     weight_decay: float = setting(0.05, 'of AdamW; none on norms and biases', at_least=0.0)
@@ -104,44 +117,17 @@ class TrainConfig(Settings):
 
     def __post_init__(self):
         super().__post_init__()
-        for name, (expected, is_right) in LISTS.items():
-            value = getattr(self, name)
-            if not is_right(value):
-                raise ValueError(f'setting {name!r} must be {expected}, got '
-                                 f'{cut(repr(list(value)))}')
+        for name in ('scales', 'street_scales'):
+            low, high = getattr(self, name)
+            if not 0 < low <= high < math.inf:
+                raise ValueError(f'setting {name!r} must be the smallest and the largest factor, '
+                                 f'such as [0.5, 1.5], got {[low, high]}')
+        if not self.planes:
+            raise ValueError("setting 'planes' must be a list of whole numbers, got []")
         if self.second_scale and (self.stage != 'dense' or self.second_scale >= self.scale):
             raise ValueError("setting 'second_scale' must be below 'scale', of stage 'dense', got "
                              f'{self.second_scale} for {self.scale} and stage {self.stage!r}; '
                              "remove it, or set 'scale' to twice as much")
-
-
-def is_size(value: tuple) -> bool:
-    """Tell whether a setting is a height and a width."""
-    return len(value) == 2 and are_counts(value)
-
-
-def are_counts(value: tuple) -> bool:
-    """Tell whether a setting is whole numbers above 0."""
-    return len(value) > 0 and all(type(part) is int and part > 0 for part in value)
-
-
-def is_range(value: tuple) -> bool:
-    """Tell whether a setting is two factors above 0, the smaller first."""
-    return len(value) == 2 and all(type(part) in (int, float) for part in value) \
-        and 0 < value[0] <= value[1] < math.inf
-
-
-def are_names(value: tuple) -> bool:
-    """Tell whether a setting is a list of texts."""
-    return all(isinstance(part, str) for part in value)
-
-
-SIZE, RANGE, NAMES = (('height and width in pixels, such as [360, 480]', is_size),
-                      ('the smallest and the largest factor, such as [0.5, 1.5]', is_range),
-                      ('a list of names', are_names))
-LISTS = {'begin_as': NAMES, 'crop_hw': SIZE, 'street_size_hw': SIZE, 'scales': RANGE,
-         'street_scales': RANGE, 'planes': ('whole numbers above 0', are_counts), 'inputs': NAMES,
-         'splits': NAMES, 'split_networks': NAMES}
 
 
 def read_config(path: str | Path, changes: Mapping[str, Any] | None = None,

@@ -22,12 +22,15 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from sparse_seg_ros.data.batches import Batch, Batches
-from sparse_seg_ros.device import autocast
+from sparse_seg_ros.device import autocast, choose_device, choose_precision
 from sparse_seg_ros.evaluation.classify import top1
 from sparse_seg_ros.evaluation.evaluate import evaluate
 from sparse_seg_ros.exposure import lift_exposure, wanted_brightness
-from sparse_seg_ros.loading.checkpoints import Model, ModelCard, build_model, save_model
-from sparse_seg_ros.loading.zoo import assemble, choose_device, choose_precision, own_config
+from sparse_seg_ros.loading.assemble import assemble
+from sparse_seg_ros.loading.checkpoints import build_model, save_model
+from sparse_seg_ros.loading.method_config import own_config
+from sparse_seg_ros.methods.dense import DenseObjective
+from sparse_seg_ros.model_card import Model, ModelCard
 from sparse_seg_ros.processes import (
     count_processes,
     first_alone,
@@ -37,7 +40,7 @@ from sparse_seg_ros.processes import (
 )
 from sparse_seg_ros.training.averages import Norms, average_from_the_start
 from sparse_seg_ros.training.config import TrainConfig
-from sparse_seg_ros.training.objectives import OBJECTIVES, DenseObjective
+from sparse_seg_ros.training.objectives import CLASSIFIER, objective_of
 from sparse_seg_ros.training.record import FREE, Record, preview, refuse_others
 from sparse_seg_ros.training.sources import class_weights, training_sources, validation_of
 from sparse_seg_ros.training.start import split_networks, start_model, teachers
@@ -63,9 +66,9 @@ def train(config: TrainConfig, folder: str | Path, device: str = 'auto') -> Path
         for part in model.parts().values():
             part.to(own_device)
         weights = class_weights(sources, len(model.card.classes), config.balance)
-        scales = {'second_scale': config.second_scale} if config.stage == 'dense' else {}
-        objective = OBJECTIVES[config.stage](model, weights, **split_networks(config, model),
-                                             **teachers(config, model), **scales)
+        scales = {'second_scale': config.second_scale} if config.second_scale else {}
+        objective = objective_of(config.stage)(
+            model, weights, **split_networks(config, model), **teachers(config, model), **scales)
         run = Run(config, model, objective.to(own_device), folder, precision)
         check_room(folder, objective.trained, model.parts().values())
         run.resume()
@@ -201,7 +204,7 @@ class Run:
     def score(self, model: Model, validation: Sequence, epoch: int,
               record: Record) -> dict[str, float]:
         """Score a model on the validation frames or pictures, and show the first frame."""
-        if self.config.stage == 'classifier':
+        if self.config.stage == CLASSIFIER:
             return {'val_top1': round(top1(
                 model.network, validation, self.config.crop_hw, self.device), 4)}
         segment = assemble(model, own_config(model), str(self.device), self.precision, {})

@@ -1,124 +1,23 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What is trained: a loss for a batch, and the model that comes out. One class per stage.
+What is trained, by the name of its stage: a loss for a batch, and the model that comes out.
 
-Each is called with images (B, 3, H, W) normalised, labels (B, H, W), or (B,) of a classifier, and
-sources (B,), where each image comes from.
+The objectives of the methods are in their folders; a classifier belongs to none of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from sparse_seg_ros.loading.checkpoints import Model
-from sparse_seg_ros.methods.dense import shrink
-from sparse_seg_ros.methods.request import Request
-from sparse_seg_ros.methods.sparse_refine.loss import (
-    is_imitated,
-    mean_cross_entropy,
-    mean_imitation,
-    refinement_loss,
-)
-from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
-from sparse_seg_ros.networks import run_padded
-from sparse_seg_ros.networks.features import Features
-from sparse_seg_ros.training.rivals import PatchObjective, PointObjective
-from sparse_seg_ros.training.teacher import Teacher
+from sparse_seg_ros.methods import METHODS
+from sparse_seg_ros.methods.kind import find_kind
+from sparse_seg_ros.methods.losses import mean_cross_entropy
+from sparse_seg_ros.model_card import Model
 
-
-class DenseObjective(nn.Module):
-    """
-    Cross entropy of a network at its own resolution.
-
-    With a teacher (Hinton et al. 2015, at temperature 1), half of it is the cross entropy with the
-    teacher's probabilities; images without labels have that half alone. With a second scale, the
-    loss there is added, for which the network at its own scale is the teacher.
-    """
-
-    def __init__(self, model: Model, class_weights: Tensor, teacher: Teacher | None = None,
-                 second_scale: float = 0.0):
-        super().__init__()
-        self.trained, self.scale, self.teacher = model.network, model.card.scale, teacher
-        self.second_scale = second_scale
-        self.register_buffer('class_weights', class_weights)
-
-    def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
-        logits = self.predict(images, self.scale)
-        expected = self.teacher(images, logits.shape[-2:]) if self.teacher else None
-        loss = self.compare(logits, labels, expected)
-        if not self.second_scale:
-            return loss
-        small = self.predict(images, self.second_scale)
-        expected = F.interpolate(logits.detach().softmax(1), small.shape[-2:], mode='area')
-        return loss + self.compare(small, labels, expected)
-
-    def predict(self, images: Tensor, scale: float) -> Tensor:
-        """(B, 3, H, W) -> (B, C, h, w)."""
-        return run_padded(self.trained, shrink(images, scale)).float()
-
-    def compare(self, logits: Tensor, labels: Tensor, expected: Tensor | None) -> Tensor:
-        """(B, C, h, w), (B, H, W) ids, (B, C, h, w) probabilities -> scalar loss."""
-        labels = sample(labels, logits.shape[-2:])
-        loss = mean_cross_entropy(logits, labels.long(), self.class_weights)
-        if expected is None:
-            return loss
-        return (loss + mean_imitation(logits, expected, is_imitated(labels))) / 2
-
-
-def sample(labels: Tensor, size_hw: torch.Size) -> Tensor:
-    """
-    (B, H, W) -> (B, h, w): one label at random of those that each low-resolution pixel covers.
-
-    Over many steps the network learns the mixture in each pixel, so its entropy there is true.
-    """
-    if labels.shape[1:] == size_hw:
-        return labels
-    rows, columns = (
-        ((torch.arange(small) + torch.rand(())) * large / small).long().clamp(max=large - 1)
-        for small, large in zip(size_hw, labels.shape[1:]))
-    return labels[:, rows[:, None], columns]
-
-
-class RefinerObjective(nn.Module):
-    """
-    The paper's two cross entropies on selected pixels; dense networks stay frozen.
-
-    networks: the one that predicts in each source; empty: the model's own in all. With a teacher,
-    such as the network at full resolution, half of each is the cross entropy with its
-    probabilities.
-    """
-
-    def __init__(self, model: Model, class_weights: Tensor, networks: Sequence[nn.Module] = (),
-                 teacher: Teacher | None = None):
-        super().__init__()
-        self.trained, self.teacher = model.refiner, teacher
-        self.methods = [  # no modules: hidden from train()
-            SparseRefine(network.eval().requires_grad_(False), model.refiner, model.card.scale)
-            for network in networks or (model.network,)]
-        self.register_buffer('class_weights', class_weights)
-
-    def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
-        with torch.no_grad():
-            logits, features = self.coarse(images, sources)
-        seen_images, labels = self.methods[0].refiner_input(images, labels, logits.shape[2:])
-        seen = self.trained(seen_images, logits, features=features, request=Request(truth=labels))
-        expected = self.teacher(images, seen_images.shape[-2:]) if self.teacher else None
-        return refinement_loss(seen, labels, self.class_weights, expected)
-
-    def coarse(self, images: Tensor, sources: Tensor) -> tuple[Tensor, Features | None]:
-        """(B, 3, H, W), (B,) -> (B, C, h, w) by the network of each source, and its features."""
-        if len(self.methods) == 1:
-            return self.methods[0].coarse(images)
-        groups = [(source == sources).nonzero()[:, 0] for source in sources.unique()]
-        logits = [self.methods[sources[rows[0]]].coarse_logits(images[rows]) for rows in groups]
-        return torch.cat(logits)[torch.cat(groups).argsort()], None
+CLASSIFIER = 'classifier'
 
 
 class ClassifierObjective(nn.Module):
@@ -134,6 +33,24 @@ class ClassifierObjective(nn.Module):
         return mean_cross_entropy(self.trained(images).float(), labels, self.class_weights)
 
 
-OBJECTIVES = {'dense': DenseObjective, 'refiner': RefinerObjective,
-              'point_rend': PointObjective, 'patch_refine': PatchObjective,
-              'classifier': ClassifierObjective}
+def methods_of_stages() -> dict[str, str]:
+    """Return the stages that train what a method runs, and that method."""
+    kinds = {name: find_kind(name) for name in METHODS}
+    return {kind.stage: name for name, kind in kinds.items() if kind.stage}
+
+
+def stages() -> tuple[str, ...]:
+    """Return the names that the setting `stage` may have."""
+    return (*methods_of_stages(), CLASSIFIER)
+
+
+def refining_method(stage: str) -> str | None:
+    """Name of a stage -> the method whose refiner it trains; None where it trains a network."""
+    method = methods_of_stages().get(stage)
+    return method if method and find_kind(method).build_refiner else None
+
+
+def objective_of(stage: str) -> Callable[..., nn.Module]:
+    """Name of a stage -> its objective."""
+    return ClassifierObjective if stage == CLASSIFIER else \
+        find_kind(methods_of_stages()[stage]).objective

@@ -14,25 +14,19 @@ from torch import Tensor, nn
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.labels import LabelSet, load_labels
 from sparse_seg_ros.loading import checkpoints
-from sparse_seg_ros.loading.checkpoints import (
-    Model,
-    ModelCard,
-    build_model,
-    load_model,
-    load_strictly,
-)
+from sparse_seg_ros.loading.checkpoints import build_model, load_model, load_strictly
 from sparse_seg_ros.loading.zoo import find_weights
 from sparse_seg_ros.methods.algm import Merging, apply
+from sparse_seg_ros.model_card import Model, ModelCard
 from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
 from sparse_seg_ros.texts import cut
 from sparse_seg_ros.training.config import TrainConfig
+from sparse_seg_ros.training.objectives import CLASSIFIER, refining_method
 from sparse_seg_ros.training.record import plain
 from sparse_seg_ros.training.sources import pictures
 from sparse_seg_ros.training.teacher import Teacher
 
 LOG = logging.getLogger(__name__)
-METHODS = {'refiner': 'sparse_refine', 'point_rend': 'point_rend',
-           'patch_refine': 'patch_refine'}  # stage of a refinement -> method that runs it
 
 
 def start_model(config: TrainConfig) -> Model:
@@ -40,15 +34,15 @@ def start_model(config: TrainConfig) -> Model:
     if config.backbone and config.start_from:
         raise ValueError("'backbone' and 'start_from' both name weights to begin with; remove one")
     start = load_named(config.start_from) if config.start_from else None
-    if config.stage in METHODS and start is None:
+    if refining_method(config.stage) and start is None:
         raise ValueError("a refiner needs 'start_from': the model file of its dense network")
     gives_backbone = (start is not None and config.stage == 'dense'
                       and start.card.network in CLASSIFIERS)
     model = build_model(start_card(config, None if gives_backbone or start is None else start.card,
                                    start.card.training if start else {}))
-    if config.drop_path >= 0:
+    if config.drop_path is not None:
         set_drop_path(model, config.drop_path)
-    if config.merge_rule != 'none':
+    if config.merge_rule is not None:
         merge_tokens(model, config)
     if config.backbone:
         fill_backbone(model, config.backbone)
@@ -148,7 +142,7 @@ def goes_on(start: ModelCard, card: ModelCard) -> bool:
 
 def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> ModelCard:
     """Describe the model that will come out; start: of the same network; history: runs before."""
-    refines, is_classifier = config.stage in METHODS, config.stage == 'classifier'
+    method, is_classifier = refining_method(config.stage), config.stage == CLASSIFIER
     network = start.network if start else config.network
     kinds = CLASSIFIERS if is_classifier else NETWORKS
     if network not in kinds and not (start and start.network_config):
@@ -162,7 +156,7 @@ def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> M
         if start:
             check_labels(start, label_set, config)
     described = start or kinds[network]
-    planes, inputs = config.planes if refines else (), config.inputs
+    planes, inputs = config.planes if method else (), config.inputs
     if config.stage == 'refiner' and config.extractor == 'network':
         planes, inputs = getattr(kinds.get(network), 'widths', planes), ('rgb',)
     return ModelCard(
@@ -170,8 +164,8 @@ def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> M
         exposure=start.exposure if start else 'as_is',
         scale=1.0 if is_classifier else config.scale,
         planes=planes, inputs=inputs,
-        alpha_nats=config.alpha_nats if refines else None,
-        refined_by=METHODS.get(config.stage, 'sparse_refine'),
+        alpha=config.alpha if method else None,
+        refined_by=method or 'sparse_refine',
         patch=config.patch if config.stage == 'patch_refine' else 0,
         selector=config.selector, extractor=config.extractor, ensembler=config.ensembler,
         training={**history, config.stage: plain(asdict(config))},

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparse_seg_ros.loading.checkpoints import Model, ModelCard
-from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.dense.method import Dense
+from sparse_seg_ros.model_card import Model, ModelCard
 
 
 class Teacher:

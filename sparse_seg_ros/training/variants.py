@@ -11,8 +11,9 @@ from pathlib import Path
 
 from sparse_seg_ros.evaluation.ablation import Variant
 from sparse_seg_ros.files import find_file
-from sparse_seg_ros.loading.checkpoints import Model, save_model
+from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.loading.zoo import find_model
+from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.training.config import TrainConfig, read_config
 from sparse_seg_ros.training.loop import train
 from sparse_seg_ros.training.record import read_metrics, refuse_others

@@ -28,11 +28,11 @@ from sparse_seg_ros.bags.bag import Bag
 from sparse_seg_ros.bags.bag_messages import IMAGE
 from sparse_seg_ros.bags.replay import Replay, ReplayJob, bag_image, base_topic
 from sparse_seg_ros.commands import main
-from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.machine import machine
 from sparse_seg_ros.messages.pixels import to_labels
+from sparse_seg_ros.node_config import NodeConfig
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])

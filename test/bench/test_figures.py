@@ -170,6 +170,6 @@ def test_an_unknown_table_is_named(tmp_path):
 
 
 def test_the_threshold_in_a_command_is_that_of_the_weights(monkeypatch):
-    card = SimpleNamespace(alpha_nats=0.123444)
+    card = SimpleNamespace(alpha=0.123444)
     monkeypatch.setattr(figures, 'find_model', lambda name: [SimpleNamespace(card=card)])
     assert ' --alpha 0.1234 --check ' in figures.command('calibration_camvid')

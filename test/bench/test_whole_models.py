@@ -12,22 +12,23 @@ from tiny import tiny_model
 
 from sparse_seg_ros.bench import whole_models
 from sparse_seg_ros.commands import main
-from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.evaluation.evaluate import evaluate
+from sparse_seg_ros.loading.assemble import assemble
 from sparse_seg_ros.loading.checkpoints import save_model
-from sparse_seg_ros.loading.zoo import assemble
+from sparse_seg_ros.methods.dense import DenseConfig
+from sparse_seg_ros.methods.sparse_refine import SparseRefineConfig
 
 
 @pytest.fixture(name='models', scope='module')
 def make_models():
     """Return a model that refines, its network at full resolution, and one of other classes."""
     return {
-        'refined': assemble(tiny_model(), MethodConfig(alpha_nats=0.0, budget=0.1), 'cpu', 'fp32',
+        'refined': assemble(tiny_model(), SparseRefineConfig(alpha=0.0, budget=0.1), 'cpu', 'fp32',
                             {}),
         'other': assemble(tiny_model(refines=False, classes=CLASSES[::-1], labels=''),
-                          MethodConfig(method='dense', scale=1.0), 'cpu', 'fp32', {}),
-        'full': assemble(tiny_model(refines=False), MethodConfig(method='dense', scale=1.0),
+                          DenseConfig('dense', scale=1.0), 'cpu', 'fp32', {}),
+        'full': assemble(tiny_model(refines=False), DenseConfig('dense', scale=1.0),
                          'cpu', 'fp32', {})}
 
 

@@ -47,13 +47,13 @@ def test_frames_without_small_objects_have_a_dash_and_null_for_their_score(tmp_p
 
 
 def test_an_exported_model_carries_scores_and_calibration(run):
-    (run / 'method.yaml').write_text('weights: model.safetensors\nalpha_nats: 0.25\n'
+    (run / 'method.yaml').write_text('weights: model.safetensors\nalpha: 0.25\n'
                                      'temperature: 1.5\nexposure: lifted\n')
     assert evaluate(run, '--json', str(run / 'scores.json')) == 0
     assert main(['export', f'{run}/model.safetensors', '-o', f'{run}/out.safetensors',
                  '--scores', f'{run}/scores.json', '--calibration', f'{run}/method.yaml']) == 0
     card = load_model(run / 'out.safetensors').card
-    assert (card.alpha_nats, card.temperature, card.exposure) == (0.25, 1.5, 'lifted')
+    assert (card.alpha, card.temperature, card.exposure) == (0.25, 1.5, 'lifted')
     row = json.loads((run / 'scores.json').read_text())['rows']['refined']
     assert card.scores['2 streets 96x128']['mean_iou'] == row['mean_iou']
 

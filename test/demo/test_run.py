@@ -36,7 +36,7 @@ needs_ros = pytest.mark.skipif(importlib.util.find_spec('rclpy') is None, reason
 @pytest.fixture(name='model', scope='module')
 def save_tiny(tmp_path_factory):
     path = tmp_path_factory.mktemp('model') / 'tiny.safetensors'
-    save_model(tiny_model(alpha_nats=2.2), path)
+    save_model(tiny_model(alpha=2.2), path)
     return str(path)
 
 

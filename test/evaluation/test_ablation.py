@@ -17,10 +17,11 @@ from sparse_seg_ros.evaluation.ablation import Data, Outcome, Plan, Variant, Wat
 from sparse_seg_ros.evaluation.evaluate import Report
 from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_components
 from sparse_seg_ros.files import share
-from sparse_seg_ros.loading.zoo import assemble, own_config
+from sparse_seg_ros.loading.assemble import assemble
+from sparse_seg_ros.loading.method_config import own_config
 from sparse_seg_ros.machine import write_figures
 from sparse_seg_ros.methods.algm import Merging
-from sparse_seg_ros.methods.sparse_refine.selection import entropy_map
+from sparse_seg_ros.methods.reading import entropy_map
 from sparse_seg_ros.report.ablation_tables import gains_by_size, to_markdown, to_record
 from sparse_seg_ros.training.config import read_config
 from sparse_seg_ros.training.variants import Trainings, plain_name
@@ -54,10 +55,10 @@ def test_variants_of_one_name_are_trained_alike_in_all_plans(tmp_path):
 
 def test_a_plan_keeps_its_order_and_starts_with_the_baseline(tmp_path):
     plan = plan_of(tmp_path, 'streets: 3\ntraining: {epochs: 2, splits: []}\nvariants:\n'
-                   '  b: {model: demo, alpha_nats: 0.5}\n'
+                   '  b: {model: demo, alpha: 0.5}\n'
                    '  a: {train: config/train/refiner.yaml, training: {epochs: 5}}\n')
     assert list(plan.variants) == ['b', 'a'] and plan.baseline == 'b' and plan.data.streets == 3
-    assert plan.variants['b'].method == {'alpha_nats': 0.5}
+    assert plan.variants['b'].method == {'alpha': 0.5}
     config = Trainings(plan.variants, tmp_path, 'cpu').configs['a']
     own = read_config(share() / 'config/train/refiner.yaml')
     assert (config.epochs, config.splits, config.batch_size) == (5, (), own.batch_size)
@@ -77,9 +78,9 @@ def test_a_training_is_repeated_with_every_seed(tmp_path):
     ('variants: [demo]\n', r'plan.yaml: has no variants'),
     ('variants: {a: demo}\n', r"variant 'a' must be settings such as \{model: demo\}, got 'demo'"),
     ('variants: {a: {model: demo, alpha_nat: 1}}\n',
-     r"plan.yaml: variant 'a': unknown setting 'alpha_nat'; did you mean 'alpha_nats'"),
+     r"plan.yaml: variant 'a': unknown setting 'alpha_nat'; did you mean 'alpha'"),
     ('variants: {a: {model: demo, budget: 2}}\n', r"variant 'a': setting 'budget' must be at mo"),
-    ('variants: {a: {alpha_nats: 1}}\n', r"variant 'a' needs either 'model', .* or 'train'"),
+    ('variants: {a: {alpha: 1}}\n', r"variant 'a' needs either 'model', .* or 'train'"),
     ('variants: {a: {model: demo, train: x.yaml}}\n', r"variant 'a' needs either 'model'"),
     ('variants: {a: {model: demo, seeds: [1]}}\n', r"variant 'a': 'seeds' must be a list .* 'tra"),
     ('variants: {a: {train: x.yaml, seeds: 3}}\n', r"'seeds' must be a list such as \[0, 1, 2\]"),

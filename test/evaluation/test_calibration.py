@@ -100,10 +100,10 @@ def test_the_command_writes_a_method_that_runs_as_calibrated(weights, frames, tm
     printed = capsys.readouterr().out
     assert '| alpha (nats) | density | recall | precision |' in printed
     segment, found = ss.load(method), json.loads(figures.read_text())
-    assert segment.alpha == pytest.approx(found['alpha_nats'], abs=1e-4)
+    assert segment.alpha == pytest.approx(found['alpha'], abs=1e-4)
     assert segment.temperature == pytest.approx(found['temperature'], abs=1e-4)
     assert found['checked']['selection']['density'] <= 0.3
-    assert f"alpha {found['alpha_nats']:.3g} nats: density" in printed
+    assert f"alpha {found['alpha']:.3g} nats: density" in printed
     assert plot.read_bytes().startswith(b'\x89PNG')
 
 

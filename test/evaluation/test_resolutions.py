@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from tiny import street_image, tiny_model
 
-from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.evaluation.resolutions import compare, middle_times
-from sparse_seg_ros.loading.zoo import assemble
+from sparse_seg_ros.loading.assemble import assemble
+from sparse_seg_ros.methods.dense import DenseConfig
 
 
 def dense(scale):
-    return assemble(tiny_model(refines=False), MethodConfig(method='dense', scale=scale), 'cpu',
+    return assemble(tiny_model(refines=False), DenseConfig('dense', scale=scale), 'cpu',
                     'fp32', {})
 
 

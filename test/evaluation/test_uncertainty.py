@@ -36,8 +36,8 @@ def curve_of(*parts):
 def test_a_threshold_selects_what_a_comparison_selects(alpha):
     nats, is_wrong = some_errors()
     point = curve_of((nats[:1000], is_wrong[:1000]), (nats[1000:], is_wrong[1000:])).at(alpha)
-    above = nats > point.alpha_nats  # the nearest bin
-    assert point.alpha_nats == pytest.approx(min(alpha, math.log(CLASSES)), rel=0.006)
+    above = nats > point.alpha  # the nearest bin
+    assert point.alpha == pytest.approx(min(alpha, math.log(CLASSES)), rel=0.006)
     assert point.density == above.mean()
     assert point.recall == is_wrong[above].sum() / is_wrong.sum()
     assert point.precision == (is_wrong[above].mean() if above.any() else 0)
@@ -46,20 +46,20 @@ def test_a_threshold_selects_what_a_comparison_selects(alpha):
 def test_the_threshold_for_a_recall_is_the_highest_that_reaches_it():
     curve = curve_of(some_errors())
     point = curve.for_recall(0.8)
-    higher = curve.at(point.alpha_nats * 1.02)
+    higher = curve.at(point.alpha * 1.02)
     assert higher.recall < 0.8 <= point.recall
 
 
 def test_the_threshold_for_a_density_is_the_lowest_that_keeps_it():
     curve = curve_of(some_errors())
     point = curve.for_density(0.1)
-    lower = curve.at(point.alpha_nats * 0.97)
+    lower = curve.at(point.alpha * 0.97)
     assert point.density <= 0.1 < lower.density
 
 
 def test_without_errors_every_recall_holds_and_auroc_is_unknown():
     curve = curve_of((np.array([0.1, 0.2]), np.array([False, False])))
-    assert curve.for_recall(0.8).alpha_nats == 0 and math.isnan(curve.auroc())
+    assert curve.for_recall(0.8).alpha == 0 and math.isnan(curve.auroc())
 
 
 def test_an_empty_curve_says_so():

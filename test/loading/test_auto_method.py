@@ -10,12 +10,12 @@ import pytest
 from tiny import street_image, tiny_model
 
 import sparse_seg_ros as ss
-from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.data.street import CLASSES
 from sparse_seg_ros.loading import zoo
 from sparse_seg_ros.loading.auto_method import choose, common_scores, decide, scores_of
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.loading.zoo import find_model, load_resolutions
+from sparse_seg_ros.methods.sparse_refine import SparseRefineConfig
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 
 FULL_IS_FASTER = {'refined': 40.0, 'full': 30.0}
@@ -35,7 +35,7 @@ def save_method(tmp_path_factory):
     save_model(tiny_model(refines=False, scale=1.0), folder / 'full.safetensors')
     (folder / 'auto.yaml').write_text('method: auto\nweights: refines.safetensors\n'
                                       'full: full.safetensors\nengine_sizes: [64x96]\n'
-                                      'engine: torch\nalpha_nats: 0.5\n')
+                                      'engine: torch\nalpha: 0.5\n')
     return folder / 'auto.yaml'
 
 
@@ -107,12 +107,12 @@ def test_refinement_is_timed_under_the_limits_of_the_frames_to_come(method):
 
 @pytest.mark.parametrize(('settings', 'limits'), [
     ({'budget': 0.5}, {}), ({'temperature': 2.0}, {}), ({'scale': 0.25}, {}),
-    ({'alpha_nats': 0.9}, {}), ({}, {'alpha': 0.9}), ({}, {'budget': 0.5})])
+    ({'alpha': 0.9}, {}), ({}, {'alpha': 0.9}), ({}, {'budget': 0.5})])
 def test_scores_of_other_settings_are_not_compared(settings, limits):
     card = tiny_model(scores={'test': {'mean_iou': 0.5}}).card
-    assert scores_of(card, MethodConfig(), {}) == card.scores
-    assert scores_of(card, MethodConfig(scale=0.5), {'alpha': card.alpha_nats}) == card.scores
-    assert scores_of(card, MethodConfig(**settings), limits) == {}
+    assert scores_of(card, SparseRefineConfig(), {}) == card.scores
+    assert scores_of(card, SparseRefineConfig(scale=0.5), {'alpha': card.alpha}) == card.scores
+    assert scores_of(card, SparseRefineConfig(**settings), limits) == {}
 
 
 def test_each_resolution_runs_with_the_settings_that_concern_it(method):

@@ -11,7 +11,8 @@ import pytest
 from tiny import randomise, tiny_model
 
 from sparse_seg_ros.commands import main
-from sparse_seg_ros.loading.checkpoints import Model, load_model, read_tensors, save_model
+from sparse_seg_ros.loading.checkpoints import load_model, read_tensors, save_model
+from sparse_seg_ros.model_card import Model
 
 
 @pytest.fixture(name='folder', scope='module')

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from sparse_seg_ros.engines.network import WithMaps
 from sparse_seg_ros.engines.with_torch import TorchEngine
 from sparse_seg_ros.loading import dense_stage
 from sparse_seg_ros.loading.checkpoints import save_model
-from sparse_seg_ros.loading.zoo import find_model, under
+from sparse_seg_ros.loading.method_config import as_method
+from sparse_seg_ros.loading.zoo import find_model
 from sparse_seg_ros.networks import NETWORKS
 
 pytest.importorskip('onnxruntime')
@@ -86,7 +88,7 @@ def test_engines_for_two_sizes_serve_both(folder):
 
 @pytest.mark.parametrize(('text', 'words'), [
     ('engine: onnxruntime\n', 'needs to know the size of your images; add engine_sizes: [HxW]'),
-    ('engine: onnxruntime\nengine_sizes: [96]\n', 'engine_sizes must be HxW, like 1024x2048, got'),
+    ('engine: onnxruntime\nengine_sizes: [96]\n', 'or null, such as [1024x2048], got [96]'),
     ('engine: onyx\n', "'engine' must be one of auto, torch, torch_compile, onnxruntime"),
     (f'{ENGINE}engine_failure: ignore\n', "'engine_failure' must be one of refuse, torch"),
 ])
@@ -237,7 +239,7 @@ def test_an_engine_gives_the_maps_that_a_sparse_network_asks_for(folder):
     model.refiner.extractor.begin_as(randomise(model.network))
     save_model(model, folder / 'network.safetensors')
     path = folder / 'network.yaml'
-    settings = 'method: sparse_refine\nweights: network.safetensors\nalpha_nats: 0\nbudget: 0.4\n'
+    settings = 'method: sparse_refine\nweights: network.safetensors\nalpha: 0\nbudget: 0.4\n'
     path.write_text(settings)
     expected = ss.load(path, device='cpu', precision='fp32')(street_image())
     path.write_text(settings + ENGINE)
@@ -245,8 +247,8 @@ def test_an_engine_gives_the_maps_that_a_sparse_network_asks_for(folder):
     assert 0 < expected.refined.mean() < 1
     assert (seen.refined == expected.refined).mean() > 0.999
     assert (seen.labels == expected.labels).mean() > 0.999
-    _, config, _ = find_model(path)
-    jobs = {method: dense_stage.list_jobs(model, under(method, config), 'cpu', 'fp32')[0]
+    config = replace(find_model(path)[1], scale=model.card.scale)
+    jobs = {method: dense_stage.list_jobs(model, as_method(method, config), 'cpu', 'fp32')[0]
             for method in ('sparse_refine', 'dense')}
     assert isinstance(jobs['sparse_refine'].network, WithMaps)
     assert jobs['dense'].network is model.network  # no maps for a method that asks for none

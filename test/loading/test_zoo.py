@@ -14,9 +14,9 @@ from tiny import street_image, tiny_model
 import sparse_seg_ros as ss
 from sparse_seg_ros.commands.evaluate import HELD_OUT_STREETS
 from sparse_seg_ros.data.street import CLASSES
+from sparse_seg_ros.device import choose_device
 from sparse_seg_ros.evaluation.calibration import selection_curve
 from sparse_seg_ros.files import share
-from sparse_seg_ros.loading import zoo
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.yaml_files import read_yaml
 
@@ -48,13 +48,13 @@ def test_a_weights_file_runs_as_its_card_says(folder, name, method, alpha):
 
 def test_a_method_file_overrides_and_names_weights_beside_it(folder):
     path = write(folder, 'method: sparse_refine\nweights: refines.safetensors\nscale: 0.25\n'
-                         'alpha_nats: 0.7\n')
+                         'alpha: 0.7\n')
     segment = ss.load(path, device='cpu')
     assert segment.alpha == 0.7 and segment.method.scale == 0.25
 
 
 def test_another_method_may_be_named_beside_a_method_file(folder):
-    path = write(folder, 'method: sparse_refine\nweights: refines.safetensors\nalpha_nats: 0.7\n')
+    path = write(folder, 'method: sparse_refine\nweights: refines.safetensors\nalpha: 0.7\n')
     dense = ss.load(path, device='cpu', method='dense')
     assert (dense.description['method'], dense.alpha) == ('dense', None)
     path = write(folder, 'method: dense\nweights: refines.safetensors\nwindow: [64, 64]\n')
@@ -106,7 +106,7 @@ def test_devices_and_precisions_are_checked(folder):
 
 
 def test_cuda_asked_for_where_there_is_none_says_so(folder, monkeypatch):
-    monkeypatch.setattr(zoo.torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(ValueError, match="device 'cuda' asked for, but torch finds no CUDA here"):
         ss.load(folder / 'dense.safetensors', device='cuda')
 
@@ -136,24 +136,24 @@ def test_a_model_that_ships_is_what_the_zoo_says(name):
 def test_on_held_out_streets_refining_the_model_that_ships_never_lowers_the_result():
     frames = list(ss.street_frames(HELD_OUT_STREETS, 8, (256, 512)))
     coarse, refined = (ss.evaluate(ss.load('demo', 'cpu', method=method), frames)
-                       for method in ('dense', 'own'))
+                       for method in ('dense', None))
     assert refined.mean_iou >= coarse.mean_iou and refined.accuracy >= coarse.accuracy
 
 
 def test_a_method_file_takes_another_selector_with_an_alpha_of_its_own(folder):
     text = 'method: sparse_refine\nweights: refines.safetensors\nselector: random\n'
-    segment = ss.load(write(folder, f'{text}alpha_nats: 0.9\n'), device='cpu', precision='fp32')
+    segment = ss.load(write(folder, f'{text}alpha: 0.9\n'), device='cpu', precision='fp32')
     assert segment(street_image()).density == pytest.approx(0.1, abs=0.03)
     with pytest.raises(ValueError, match='alpha must be from 0 to 1, got 1.2'):
         segment.with_limits(alpha=1.2)
-    with pytest.raises(ValueError, match="selector 'random' needs its own alpha_nats, from 0 to 1:"
+    with pytest.raises(ValueError, match="selector 'random' needs its own alpha, from 0 to 1:"
                                          " that of the weights belongs to 'entropy'"):
         ss.load(write(folder, text), device='cpu')
 
 
 @pytest.mark.parametrize('part', ['selector', 'ensembler'])
 def test_an_oracle_is_told_the_truth_where_it_is_evaluated_and_nowhere_else(folder, part):
-    path = write(folder, 'method: sparse_refine\nweights: refines.safetensors\nalpha_nats: 0.5\n'
+    path = write(folder, 'method: sparse_refine\nweights: refines.safetensors\nalpha: 0.5\n'
                          f'{part}: oracle\n')
     oracle = ss.load(path, device='cpu', precision='fp32')
     torch.nn.init.normal_(oracle.method.refiner.head.weight)
@@ -227,7 +227,7 @@ def test_what_is_no_model_is_told_what_it_is(tmp_path, name, error, words):
     ('meta', 'device must be auto, cpu, cuda or cuda:N, got'),
     ('cuda:9', "'cuda:9' asked for, but there are 1 here")])
 def test_a_device_that_is_not_here_is_refused(monkeypatch, device, words):
-    monkeypatch.setattr(zoo.torch.cuda, 'is_available', lambda: True)
-    monkeypatch.setattr(zoo.torch.cuda, 'device_count', lambda: 1)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
     with pytest.raises(ValueError, match=words):
-        zoo.choose_device(device)
+        choose_device(device)

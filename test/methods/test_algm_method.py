@@ -17,7 +17,7 @@ from sparse_seg_ros.labels import load_labels
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.methods import algm
 from sparse_seg_ros.methods.algm.method import Algm, number_shared
-from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.compact import Compact
@@ -151,13 +151,13 @@ def test_a_method_file_says_how_tokens_merge(folder):
 
 
 @pytest.mark.parametrize(('text', 'weights', 'words'), [
-    ('window: [512]', 'vit', r"setting 'window' must be two numbers of pixels, .*got \[512\]"),
-    ('window: [64, 64]\nstride: [1.5, 2]', 'vit', r"setting 'stride' must be two numbers of pix"),
+    ('window: [512]', 'vit', r'of 2 whole numbers or null, such as \[512, 512\], got \[512\]'),
+    ('window: [64, 64]\nstride: [1.5, 2]', 'vit', 'of 2 whole numbers or null'),
     ('stride: [64, 64]', 'vit', "setting 'stride' .* needs a 'window', such as"),
     ('window: [48, 64]', 'vit', 'window sides must be multiples of 32 and strides from 1 to the'),
     ('window: [64, 64]\nstride: [65, 64]', 'vit', 'window sides must be multiples of 32'),
     ('merge_layers: [1, 13]', 'vit', r'local < global <= 12, the blocks .*, got \(1, 13\)'),
-    ('merge_window: [2]', 'vit', r'window must be \(rows, columns\) of two patches or more'),
+    ('merge_window: [2]', 'vit', r"'merge_window' must be a list of 2 whole numbers, got \[2\]"),
     ('', 'cnn', 'token merging needs the blocks of a SegmenterViT, got Compact; build'),
 ])
 def test_settings_that_do_not_fit_are_refused(folder, text, weights, words):

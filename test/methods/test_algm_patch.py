@@ -15,7 +15,7 @@ from sparse_seg_ros.methods import algm
 from sparse_seg_ros.methods.algm.choices import at_least
 from sparse_seg_ros.methods.algm.merging import merge_global, merge_local
 from sparse_seg_ros.methods.algm.settings import RULES, Merging
-from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.request import DEFAULTS
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.compact import Compact

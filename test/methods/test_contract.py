@@ -12,7 +12,7 @@ from tiny import TinySegmenter, tiny_model
 
 from sparse_seg_ros.methods.algm import Merging
 from sparse_seg_ros.methods.algm.method import Algm
-from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.patch_refine.method import PatchRefine
 from sparse_seg_ros.methods.point_rend.method import PointRend
 from sparse_seg_ros.methods.request import Request
@@ -27,7 +27,7 @@ def make_dense(scale=0.5):
 
 
 def make_sparse_refine(scale=0.5, alpha=2.3):
-    model = tiny_model(alpha_nats=alpha)
+    model = tiny_model(alpha=alpha)
     torch.nn.init.normal_(model.refiner.head.weight)  # an untrained head says nothing
     return SparseRefine(model.network, model.refiner, scale)
 
@@ -39,7 +39,7 @@ def make_point_rend(scale=0.5):
 
 
 def make_patch_refine(scale=0.5):
-    model = tiny_model(refined_by='patch_refine', patch=16, alpha_nats=2.3)
+    model = tiny_model(refined_by='patch_refine', patch=16, alpha=2.3)
     torch.nn.init.normal_(model.refiner.head.weight)
     return PatchRefine(model.network, model.refiner, scale)
 

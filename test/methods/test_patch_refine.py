@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny import demo_and_street, tiny_model
 
-from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.macs import count_module
 from sparse_seg_ros.methods.patch_refine.loss import patch_loss
 from sparse_seg_ros.methods.patch_refine.method import PatchRefine
@@ -34,7 +34,7 @@ def corners(size_hw, side):
 
 
 def patch_method(side=16, alpha=2.0, scale=0.5):
-    model = tiny_model(refined_by='patch_refine', patch=side, alpha_nats=alpha)
+    model = tiny_model(refined_by='patch_refine', patch=side, alpha=alpha)
     torch.nn.init.normal_(model.refiner.head.weight)  # an untrained head says nothing
     return PatchRefine(model.network, model.refiner, scale)
 

@@ -11,7 +11,7 @@ from tiny import demo_and_street, tiny_model
 from torch.nn import functional as F
 
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
-from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.point_rend.head import PointHead
 from sparse_seg_ros.methods.point_rend.loss import point_loss, training_points
 from sparse_seg_ros.methods.point_rend.maps import Maps, doublings, read_maps

@@ -12,10 +12,10 @@ import torch
 from tiny import street_image, tiny_model
 from torch.nn import functional as F
 
-from sparse_seg_ros.config import MethodConfig
+from sparse_seg_ros.loading.assemble import assemble
 from sparse_seg_ros.loading.checkpoints import build_model, load_model, save_model
-from sparse_seg_ros.loading.zoo import assemble
 from sparse_seg_ros.methods.request import Request
+from sparse_seg_ros.methods.sparse_refine import SparseRefineConfig
 from sparse_seg_ros.methods.sparse_refine.blocks import Axis, Blocks
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
@@ -196,7 +196,7 @@ def test_side_follows_from_the_scale_of_a_model_and_survives_its_file(tmp_path):
     assert model.refiner.parts.side == 4
     save_model(model, tmp_path / 'blocks.safetensors')
     again = load_model(tmp_path / 'blocks.safetensors')
-    segment = assemble(again, MethodConfig(scale=0.25), 'cpu', 'fp32', {})
+    segment = assemble(again, SparseRefineConfig(scale=0.25), 'cpu', 'fp32', {})
     seen = segment(street_image(67, 90))
     assert seen.labels.shape == (67, 90) and seen.refined.any()
     with pytest.raises(ValueError, match='needs a scale of 1/2, 1/3, 1/4 and so on, got 0.4'):

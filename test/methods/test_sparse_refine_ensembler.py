@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from sparse_seg_ros.loading.checkpoints import load_strictly
+from sparse_seg_ros.methods.reading import entropy
 from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
-from sparse_seg_ros.methods.sparse_refine.selection import entropy
 
 
 def two_logits(classes: int, count: int = 50) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,16 +17,18 @@ import torch
 from tiny import randomise, street_image, tiny_refined_by_network
 from torch.nn import functional as F
 
-from sparse_seg_ros.config import MethodConfig
-from sparse_seg_ros.loading.checkpoints import Model, build_model, load_model, save_model
-from sparse_seg_ros.loading.zoo import assemble
+from sparse_seg_ros.loading.assemble import assemble
+from sparse_seg_ros.loading.checkpoints import build_model, load_model, save_model
+from sparse_seg_ros.methods.dense import DenseConfig
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.request import Request
+from sparse_seg_ros.methods.sparse_refine import SparseRefineConfig
 from sparse_seg_ros.methods.sparse_refine.blocks import Blocks
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.methods.sparse_refine.sparse_network import SparseNetwork
+from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.networks.mobilenet_edgetpu import MobileNetEdgeTPU
 
 CLASSES = 5
@@ -167,7 +169,8 @@ def test_images_of_a_batch_change_nothing_for_each_other():
 
 def scored(model: Model, size=(64, 96), **settings):
     """Return a segmenter whose threshold is the middle of what it scores, and an image."""
-    segment = assemble(model, MethodConfig(scale=model.card.scale, **settings), 'cpu', 'fp32', {})
+    config = SparseRefineConfig(scale=model.card.scale, **settings)
+    segment = assemble(model, config, 'cpu', 'fp32', {})
     image = street_image(128, 192)[:size[0], :size[1]]
     pixels = (torch.from_numpy(image).float().movedim(-1, 0)[None] - 128) / 128
     with torch.no_grad():
@@ -181,7 +184,7 @@ def test_images_of_any_size_and_scale(size, scale):
     segment, image = scored(tiny_refined_by_network(scale), size)
     seen = segment(image)
     assert seen.labels.shape == seen.uncertainty.shape == seen.refined.shape == size
-    config = MethodConfig(method='dense', scale=scale)
+    config = DenseConfig('dense', scale=scale)
     dense = assemble(tiny_refined_by_network(scale), config, 'cpu', 'fp32', {})
     assert (seen.labels == dense(image).labels)[~seen.refined].all()
     if min(size) > 3:

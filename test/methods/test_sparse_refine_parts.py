@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparse_seg_ros import config
-from sparse_seg_ros.methods.sparse_refine import pointnet
+from sparse_seg_ros.methods.sparse_refine import SparseRefineConfig, pointnet
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.folded import folded
 from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
@@ -155,7 +154,7 @@ def test_a_trained_refiner_takes_other_parts_without_weights():
     refiner.eval()
     twin = refiner.with_parts(ensembler='direct')
     assert torch.equal(twin(**scene).ensembled, refiner(**scene).refined)
-    assert refiner.with_parts('auto', 'gated') is refiner and refiner.parts.ensembler == 'gated'
+    assert refiner.with_parts(None, 'gated') is refiner and refiner.parts.ensembler == 'gated'
     with pytest.raises(ValueError, match="selector 'learnable' has weights of its own, and these "
                                          "were trained with 'entropy'; train a refiner with it"):
         refiner.with_parts('learnable')
@@ -173,7 +172,10 @@ def test_unknown_parts_are_answered_with_the_known_ones():
 
 
 def test_settings_know_the_same_names():
-    assert tuple(SELECTORS) == config.SELECTORS and tuple(ENSEMBLERS) == config.ENSEMBLERS
+    for selector in SELECTORS:
+        assert SparseRefineConfig(selector=selector).selector == selector
+    for ensembler in ENSEMBLERS:
+        assert SparseRefineConfig(ensembler=ensembler).ensembler == ensembler
     for name in EXTRACTORS:
         assert TrainConfig(extractor=name).extractor == name
     with pytest.raises(ValueError, match="'extractor' must be one of unet, blocks, pointnet"):

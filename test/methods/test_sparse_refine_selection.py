@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from sparse_seg_ros.methods.reading import entropy
 from sparse_seg_ros.methods.sparse_refine.selection import (
     count_affordable,
-    entropy,
     highest,
     select,
     upsample,

@@ -15,7 +15,7 @@ from sparse_seg_ros.data.frames import frames
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.labels import load_labels
 from sparse_seg_ros.loading import checkpoints
-from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.networks import build_network, run_padded
 from sparse_seg_ros.networks.deeplab_edgetpu import DeepLabEdgeTPU
 from sparse_seg_ros.networks.features import run_with_features

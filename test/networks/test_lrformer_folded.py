@@ -13,10 +13,11 @@ from tiny import TinyLRFormer, randomise, street_image
 from torch import nn
 from torch.nn import functional as F
 
-from sparse_seg_ros.config import MethodConfig
 from sparse_seg_ros.labels import load_labels
-from sparse_seg_ros.loading.checkpoints import ModelCard, build_model, load_model, save_model
-from sparse_seg_ros.loading.zoo import assemble
+from sparse_seg_ros.loading.assemble import assemble
+from sparse_seg_ros.loading.checkpoints import build_model, load_model, save_model
+from sparse_seg_ros.loading.method_config import settings_of
+from sparse_seg_ros.model_card import ModelCard
 from sparse_seg_ros.networks import NETWORKS, for_inference
 from sparse_seg_ros.networks.lrformer.attention import grid_size
 from sparse_seg_ros.networks.lrformer.pooling import make_matrices, pool_grids
@@ -97,11 +98,11 @@ def test_methods_run_it_on_images_of_any_size_and_models_keep_their_tensors(
     monkeypatch.setitem(NETWORKS, 'lrformer_t', TinyLRFormer)
     labels = load_labels('camvid')
     card = ModelCard('lrformer_t', labels.names, 'camvid', TinyLRFormer.mean, TinyLRFormer.std,
-                     scale=0.5, planes=planes, alpha_nats=0.1)
+                     scale=0.5, planes=planes, alpha=0.1)
     model = build_model(card)
     randomise(model.network)
     method = 'sparse_refine' if planes else 'dense'
-    segment = assemble(model, MethodConfig(method=method, scale=0.5), 'cpu', 'fp32', {})
+    segment = assemble(model, settings_of(method)(method, scale=0.5), 'cpu', 'fp32', {})
     seen = segment(street_image(*size_hw))
     assert seen.labels.shape == size_hw and seen.labels.max() < CLASSES
     with torch.inference_mode():

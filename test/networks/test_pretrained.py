@@ -144,7 +144,7 @@ def test_a_folder_is_evaluated_like_any_model(folder, tmp_path, capsys):
 @pytest.mark.parametrize('kind', ['folder', 'masks'])
 def test_a_model_file_holds_it_with_a_refiner(kind, tmp_path, request):
     start = load_model(request.getfixturevalue(kind))
-    model = build_model(replace(start.card, planes=(4, 8), alpha_nats=0.1, scale=0.625))
+    model = build_model(replace(start.card, planes=(4, 8), alpha=0.1, scale=0.625))
     model.network.load_state_dict(start.network.state_dict())
     save_model(model, tmp_path / 'both.safetensors')
     again = load_model(tmp_path / 'both.safetensors')

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.request import DEFAULTS
 from sparse_seg_ros.networks.sliding import Windows, run_sliding, starts
 from sparse_seg_ros.timing import Stopwatch

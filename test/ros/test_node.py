@@ -85,14 +85,14 @@ def test_live_parameters_apply_on_the_next_frame(ros):
     ros.wait(lambda: all_matched(node))
     from rclpy.parameter import Parameter
     for name, value in (('overlay_alpha', 0.0), ('uncertainty_encoding', 'mono8'),
-                        ('alpha_nats', 0.6931)):
+                        ('alpha', 0.6931)):
         assert node.set_parameters([Parameter(name, value=value)])[0].successful
     publisher.publish(image())
     ros.wait(lambda: all(outputs.values()))
     np.testing.assert_array_equal(to_rgb(outputs['overlay'][0]), make_image())
     assert outputs['uncertainty'][0].encoding == 'mono8'
     assert not to_labels(outputs['refined'][0]).any()
-    node.set_parameters([Parameter('alpha_nats', value=-1.0),
+    node.set_parameters([Parameter('alpha', value=-1.0),
                          Parameter('publish_uncertainty', value=False)])
     publisher.publish(image())
     ros.wait(lambda: len(outputs['refined']) == 2)

@@ -15,9 +15,9 @@ from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter
 from tiny import tiny_model
 
-from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.methods.request import Limit
+from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.ros.node import load_model
 from sparse_seg_ros.ros.parameters import SETTINGS
 
@@ -29,7 +29,7 @@ BAD = [
     ({'max_age_seconds': 1}, "'max_age_seconds' must be a double, got the integer 1; write 1.0"),
     ({'overlay_alpha': 1.5}, "parameter 'overlay_alpha' must be at most 1.0, got 1.5"),
     ({'precision': 'fp8'}, "'precision' must be one of auto, fp32, bf16, fp16; got 'fp8'"),
-    ({'autostart': 'yes'}, "parameter 'autostart' must be bool, got 'yes'"),
+    ({'autostart': 'yes'}, "parameter 'autostart' must be true or false, got 'yes'"),
     ({'max_age_seconds': 60.0}, "parameter 'max_age_seconds' must be at most 10.0, got 60.0"),
     ({'cameras': ['front', 'front']}, "parameter 'cameras' must name every camera once, got "
      "'front' again in ['front', 'front']; leave it out"),
@@ -53,13 +53,14 @@ def test_overrides_become_the_configuration(ros):
 
 
 def test_a_parameter_without_a_value_is_an_error_that_names_the_default(ros):
-    text = r"'cameras' must have a value, got none or an empty list; its default is \[''\]"
+    text = "'model' must have a value, got none or an empty list; its default is 'demo'"
     with pytest.raises(ValueError, match=text):
-        ros.segmentation(cameras=None)
+        ros.segmentation(model=None)
 
 
-def test_an_empty_list_of_cameras_is_one_camera(ros):
-    assert ros.segmentation(cameras=['']).config == NodeConfig()
+@pytest.mark.parametrize('none', [None, 'null'])  # as an empty list arrives, and as YAML's null
+def test_no_cameras_are_one_camera(ros, none):
+    assert ros.segmentation(cameras=none).config == NodeConfig()
 
 
 def set_parameter(ros, name, value):
@@ -104,7 +105,7 @@ def test_the_model_can_be_corrected_while_the_node_is_unconfigured(ros):
     assert set_parameter(ros, 'model', 'other').successful
 
 
-@pytest.mark.parametrize('name', ['alpha_nats', 'budget'])
+@pytest.mark.parametrize('name', ['alpha', 'budget'])
 def test_a_limit_is_rejected_for_a_model_without_refinement(ros, name):
     from ros_fakes import make_segmenter
 
@@ -129,8 +130,8 @@ def test_limits_are_kept_for_refinement_where_auto_has_taken_full_resolution(ros
     assert set_parameter(ros, 'threads', 1).successful
     assert [text.partition(';')[0] for text in warnings] == [
         'budget 0.5 has no effect: method auto took full resolution']
-    assert set_parameter(ros, 'alpha_nats', 0.4).successful
-    assert warnings[1].startswith('alpha_nats 0.4 has no effect') and len(warnings) == 2
+    assert set_parameter(ros, 'alpha', 0.4).successful
+    assert warnings[1].startswith('alpha 0.4 has no effect') and len(warnings) == 2
 
 
 def test_the_model_is_loaded_under_the_method_of_the_parameter(ros, tmp_path):
@@ -151,12 +152,12 @@ def test_method_auto_compares_under_the_limits_of_the_parameters(monkeypatch):
 def test_a_threshold_above_the_largest_score_of_the_model_is_rejected(ros):
     node = ros.segmentation()
     node.trigger_configure()
-    result = set_parameter(ros, 'alpha_nats', 0.7)
+    result = set_parameter(ros, 'alpha', 0.7)
     assert not result.successful
-    assert 'alpha_nats must be from 0 to 0.693 nats, got 0.7' in result.reason
+    assert 'alpha must be from 0 to 0.693 nats, got 0.7' in result.reason
     node.segmenter.method.limits = lambda: {'alpha': Limit(1.0, 0.3)}  # as of other selectors
-    assert set_parameter(ros, 'alpha_nats', 0.9).successful
-    assert 'must be from 0 to 1, got 1.1' in set_parameter(ros, 'alpha_nats', 1.1).reason
+    assert set_parameter(ros, 'alpha', 0.9).successful
+    assert 'must be from 0 to 1, got 1.1' in set_parameter(ros, 'alpha', 1.1).reason
 
 
 def test_a_method_without_a_threshold_may_have_a_budget(ros):
@@ -175,7 +176,7 @@ def test_limits_are_checked_while_the_model_goes(ros):
         return {'alpha': Limit(1.0, 0.3)}
 
     node.segmenter.method.limits = go
-    assert set_parameter(ros, 'alpha_nats', 0.5).successful and node.segmenter is None
+    assert set_parameter(ros, 'alpha', 0.5).successful and node.segmenter is None
 
 
 def test_every_parameter_describes_itself(ros):

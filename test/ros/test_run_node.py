@@ -78,7 +78,7 @@ def test_a_misspelt_parameter_ends_the_process_with_one_clear_line(domain):
     process = start(domain, '-p', 'alpha_nat:=0.5')
     _, log = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 1 and 'Traceback' not in log
-    assert "unknown parameter 'alpha_nat'; did you mean 'alpha_nats'?" in log
+    assert "unknown parameter 'alpha_nat'; did you mean 'alpha'?" in log
 
 
 def test_a_missing_model_leaves_the_process_alive_and_unconfigured(ros):

@@ -37,4 +37,4 @@ def test_names_that_do_not_fit_are_answered_with_the_cure(tmp_path):
     with pytest.raises(ValueError, match="got 'rod'; did you mean 'road'"):
         start_model(config(tmp_path, ('rod', *NAMES[1:])))
     with pytest.raises(ValueError, match="'begin_as' needs a 'backbone' whose weights hold cl"):
-        start_model(config(tmp_path, network='compact', backbone=''))
+        start_model(config(tmp_path, network='compact', backbone=None))

@@ -24,7 +24,7 @@ from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.loading import checkpoints
 from sparse_seg_ros.loading.checkpoints import load_model, save_model
 from sparse_seg_ros.methods.algm import Merging, token_counts
-from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.networks.efficientnet_lite import Encoder
@@ -81,7 +81,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
         tmp_path, monkeypatch, config, stage, selector, precision):
     save_model(tiny_model(refines=False), tmp_path / 'start.safetensors')
     config = replace(config, stage=stage, start_from=str(tmp_path / 'start.safetensors'),
-                     epochs=4, alpha_nats=0.04, selector=selector, precision=precision)
+                     epochs=4, alpha=0.04, selector=selector, precision=precision)
     unbroken = train(config, tmp_path / 'unbroken')
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         break_off_before(patch, epoch=2)
@@ -136,7 +136,7 @@ def cross_fitted(folder, config):
     """Return a refiner's training on two splits and streets, each with a network of its own."""
     for seed, name in enumerate(('start', 'north', 'south')):
         save_model(tiny_model(refines=False, seed=seed), folder / f'{name}.safetensors')
-    return replace(config, stage='refiner', epochs=1, alpha_nats=0.04,
+    return replace(config, stage='refiner', epochs=1, alpha=0.04,
                    start_from=str(folder / 'start.safetensors'),
                    splits=tuple(write_split(folder, name, 3) for name in ('north', 'south')),
                    split_networks=(str(folder / 'south.safetensors'),
@@ -204,7 +204,7 @@ def test_a_network_learns_from_labels_and_teacher_by_halves(tmp_path, config):
 
 def test_a_refiner_learns_from_labels_and_teacher_by_halves(tmp_path, config):
     config = taught(tmp_path, config)
-    model = tiny_model(alpha_nats=0.0)
+    model = tiny_model(alpha=0.0)
     objective = OBJECTIVES['refiner'](model, torch.ones(11), **teachers(config, model)).eval()
     images, labels = torch.randn(2, 3, 48, 64), torch.full((2, 48, 64), 3)
     labels[0, :20] = 255  # neither says anything there
@@ -234,7 +234,7 @@ def test_who_can_not_teach_is_named(tmp_path, config):
 
 
 RIVALS = {'point_rend': {'planes': (8, 8)},
-          'patch_refine': {'patch': 16, 'alpha_nats': 0.0}}
+          'patch_refine': {'patch': 16, 'alpha': 0.0}}
 
 
 def loss_of(path, stage, config):
@@ -402,7 +402,7 @@ def test_a_refiner_of_other_parts_can_be_trained_loaded_and_scored(tmp_path, con
     config = replace(
         config, stage='refiner', start_from=str(tmp_path / 'start.safetensors'), epochs=1,
         planes=(4, 8, 16), inputs=('rgb', 'logits', 'features'), selector='magnitude',
-        extractor='pointnet', ensembler='entropy', alpha_nats=0.5, validation_streets=1)
+        extractor='pointnet', ensembler='entropy', alpha=0.5, validation_streets=1)
     card = load_model(train(config, tmp_path / 'run')).card
     assert (card.selector, card.extractor, card.ensembler) == ('magnitude', 'pointnet', 'entropy')
     assert 0 < json.loads((tmp_path / 'run/metrics.jsonl').read_text())['density'] < 1

@@ -123,13 +123,13 @@ def test_a_disk_that_is_too_small_is_seen_before_the_first_step(robot, monkeypat
     with pytest.raises(OSError, match='the weights of this training need 0.1.* GB in .*, 0.00 GB'):
         train(config_of(robot, network='compact'), robot / 'run')
     with pytest.raises(OSError, match='300 rendered scenes need 2.52 GB in .*cache'):
-        train(config_of(robot, network='compact', labels='camvid', splits=[], validation='',
+        train(config_of(robot, network='compact', labels='camvid', splits=[], validation=None,
                         street_frames=300, cache=str(robot / 'cache')), robot / 'run')
 
 
 def test_paths_count_from_the_file_or_else_from_where_one_is(robot):
     content = {'labels': 'labels.yaml', 'splits': ['train', '../elsewhere/train', 'my_robot.yaml'],
-               'validation': '', 'start_from': 'demo', 'cache': 'train', 'epochs': 3}
+               'validation': None, 'start_from': 'demo', 'cache': 'train', 'epochs': 3}
     assert beside(content, robot) == {
         **content, 'labels': str(robot / 'labels.yaml'),
         'splits': [str(robot / 'train'), '../elsewhere/train', str(robot / 'my_robot.yaml')]}

@@ -12,7 +12,7 @@ from tiny import tiny_model
 from torch.nn import functional as F
 
 from sparse_seg_ros.loading.checkpoints import build_model, load_model, save_model
-from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.networks.folding import folded
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.loop import parameter_groups, train
@@ -53,7 +53,7 @@ def train_dense(tmp_path_factory):
 
 def refining(dense, **changes) -> TrainConfig:
     return replace(RUN, stage='refiner', extractor='network', start_from=str(dense),
-                   cache=str(dense.parent / 'cache'), alpha_nats=0.5, **changes)
+                   cache=str(dense.parent / 'cache'), alpha=0.5, **changes)
 
 
 def test_a_refiner_begins_as_the_network_that_it_refines(dense):
@@ -77,7 +77,7 @@ def test_a_refiner_that_has_learnt_goes_on_from_there(dense, tmp_path):
 def test_another_refiner_is_left_for_one_of_the_network(dense, tmp_path):
     model = load_model(dense)
     blocks = build_model(replace(model.card, scale=0.5, planes=(4, 8), extractor='blocks',
-                                 alpha_nats=0.5))
+                                 alpha=0.5))
     blocks.network.load_state_dict(model.network.state_dict())
     save_model(blocks, tmp_path / 'blocks.safetensors')
     config = replace(refining(dense), start_from=str(tmp_path / 'blocks.safetensors'))

@@ -13,7 +13,7 @@ import torch
 from tiny import street_image, tiny_model
 
 from sparse_seg_ros.loading.checkpoints import load_model, save_model
-from sparse_seg_ros.methods.dense import Dense
+from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.training import loop
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.objectives import OBJECTIVES
@@ -42,7 +42,7 @@ def unlabelled_training(tmp_path_factory):
     return TrainConfig(
         stage='refiner', start_from=f'{tmp_path}/start.safetensors', planes=(4, 8),
         teacher=f'{tmp_path}/teacher.safetensors', labels=f'{tmp_path}/labels.yaml',
-        splits=(f'{tmp_path}/camera',), alpha_nats=0.0, extractor='blocks', crop_hw=(48, 64),
+        splits=(f'{tmp_path}/camera',), alpha=0.0, extractor='blocks', crop_hw=(48, 64),
         batch_size=2, epochs=3, learning_rate=1e-2, precision='fp32', averaging=0.5)
 
 
@@ -58,7 +58,7 @@ def test_it_comes_nearer_to_its_teacher_without_a_label(config, tmp_path, stage)
 
 
 def test_an_image_without_labels_is_imitated_everywhere_another_where_it_has_some(config):
-    model = tiny_model(classes=NAMES, labels='', alpha_nats=0.0)
+    model = tiny_model(classes=NAMES, labels='', alpha=0.0)
     objective = OBJECTIVES['refiner'](model, torch.ones(5), **teachers(config, model)).eval()
     images, labels = torch.randn(2, 3, 48, 64), torch.full((2, 48, 64), 255)
     labels[0, 20:] = 3
@@ -76,7 +76,7 @@ def test_without_labels_all_classes_weigh_the_same(config):
 
 
 @pytest.mark.parametrize(('changes', 'words'), [
-    ({'teacher': ''}, "camera has no labels to learn from; set 'teacher' to a model to imitate"),
+    ({'teacher': None}, "camera has no labels to learn from; set 'teacher' to a model to imitate"),
     ({'selector': 'learnable', 'extractor': 'unet'},
      "selector 'learnable' learns from labels, which .*camera does not have; set 'selector'"),
     ({'street_frames': 1, 'street_size_hw': (64, 96)},

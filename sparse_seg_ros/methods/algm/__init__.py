@@ -2,7 +2,49 @@
 # SPDX-License-Identifier: Apache-2.0
 """ALGM: similar tokens of a vision transformer merge, first in small windows, then anywhere."""
 
-from sparse_seg_ros.methods.algm.patch import apply, remove, token_counts
-from sparse_seg_ros.methods.algm.settings import Merging
+from __future__ import annotations
 
-__all__ = ['Merging', 'apply', 'remove', 'token_counts']
+from dataclasses import dataclass
+
+from sparse_seg_ros.config import setting
+from sparse_seg_ros.methods.algm.method import Algm
+from sparse_seg_ros.methods.algm.patch import apply, remove, token_counts
+from sparse_seg_ros.methods.algm.settings import RULES, Merging
+from sparse_seg_ros.methods.dense import DenseConfig
+from sparse_seg_ros.methods.kind import Kind
+from sparse_seg_ros.model_card import Model
+
+
+@dataclass(frozen=True)
+class AlgmConfig(DenseConfig):
+    """Settings of a network whose tokens merge."""
+
+    merge_layers: tuple[int, int] = setting(
+        (1, 5), 'where tokens merge locally and anywhere, from 1; 0: nowhere', at_least=0)
+    merge_threshold: float = setting(
+        0.88, 'cosine similarity from which tokens merge', at_least=-1.0, at_most=1.0)
+    merge_rule: str = setting(
+        'adaptive', "pairs above: each image's own threshold, or the fixed one; a share of all; "
+        'every layer a few', choices=RULES)
+    merge_window: tuple[int, int] = setting(
+        (2, 2), 'rows and columns of patches that merge locally', at_least=1)
+    merge_shares: tuple[float, float] = setting(
+        (0.5, 0.44), 'fractions of windows and of pairs that merge by rule share', at_least=0.0,
+        at_most=1.0)
+    merge_tokens: int = setting(
+        44, 'tokens that merge in each layer by rule every', at_least=0)
+
+    def merging(self) -> Merging:
+        """Return how tokens merge."""
+        return Merging(self.merge_layers, self.merge_threshold, self.merge_rule,
+                       self.merge_window, self.merge_shares, self.merge_tokens)
+
+
+def build(model: Model, config: AlgmConfig) -> Algm:
+    """Put a vision transformer under the method."""
+    return Algm(model.network, config.merging(), config.scale, config.temperature,
+                config.windows())
+
+
+KIND = Kind(AlgmConfig, build)
+__all__ = ['KIND', 'Algm', 'AlgmConfig', 'Merging', 'apply', 'remove', 'token_counts']

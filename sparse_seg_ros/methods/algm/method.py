@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from sparse_seg_ros.methods.algm.patch import merging_copy
 from sparse_seg_ros.methods.algm.settings import Merging
-from sparse_seg_ros.methods.dense import Dense, enlarge
+from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.macs import count_module
 from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.methods.reading import enlarge
 from sparse_seg_ros.methods.request import OPTIONAL, Request
 from sparse_seg_ros.networks.sliding import Windows
 from sparse_seg_ros.networks.vit.segmenter_vit import Groups

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from sparse_seg_ros.methods.losses import mean_cross_entropy
 from sparse_seg_ros.methods.patch_refine.refiner import PatchRefinement
-from sparse_seg_ros.methods.sparse_refine.loss import mean_cross_entropy
 
 
 def patch_loss(output: PatchRefinement, labels: Tensor,

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from sparse_seg_ros.methods.macs import count_module, count_network
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.patch_refine.patches import mean_per_patch
+from sparse_seg_ros.methods.reading import read_both
 from sparse_seg_ros.methods.request import DEFAULTS, Limit, Limits, Request
-from sparse_seg_ros.methods.sparse_refine.method import SparseRefine, read_both
+from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.timing import Stopwatch
 
 

@@ -19,12 +19,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.methods.dense import enlarge
 from sparse_seg_ros.methods.patch_refine.patches import Patches, choose, mean_per_patch
 from sparse_seg_ros.methods.patch_refine.unet import UNet
+from sparse_seg_ros.methods.reading import enlarge, entropy_map
 from sparse_seg_ros.methods.request import DEFAULTS, Request
 from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
-from sparse_seg_ros.methods.sparse_refine.selection import entropy_map
 
 
 @dataclass(frozen=True)

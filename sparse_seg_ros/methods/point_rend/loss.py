@@ -12,9 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sparse_seg_ros.methods.losses import mean_cross_entropy
 from sparse_seg_ros.methods.point_rend.maps import Maps
 from sparse_seg_ros.methods.point_rend.points import doubt
-from sparse_seg_ros.methods.sparse_refine.loss import mean_cross_entropy
 
 OVERSAMPLING, IMPORTANCE = 3, 0.75  # k and beta
 PIXELS_PER_POINT = 16 ** 2

@@ -15,14 +15,14 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparse_seg_ros.methods.dense import enlarge, shrink
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.point_rend.maps import doublings, read_maps
 from sparse_seg_ros.methods.point_rend.points import centres, most_doubtful
-from sparse_seg_ros.methods.reading import planes, read_logits
+from sparse_seg_ros.methods.reading import enlarge, entropy_map, planes, read_logits
 from sparse_seg_ros.methods.request import DEFAULTS, Limit, Limits, Request
 from sparse_seg_ros.networks import run_padded
+from sparse_seg_ros.networks.images import shrink
 from sparse_seg_ros.timing import Stopwatch
 
 POINTS = 8096  # predicted anew after each doubling, in the paper, for 1024 x 2048 pixels
@@ -34,12 +34,13 @@ class PointRend:
 
     optional = ('confidence',)
     needs_truth = False
+    selector = 'entropy'
 
     def __init__(self, network: nn.Module, refiner: nn.Module, scale: float = 0.5,
-                 temperature: float = 1.0):
+                 temperature: float = 1.0, points: int = POINTS):
         self.network, self.refiner = network, refiner
         self.scale, self.temperature = scale, temperature
-        self.points = POINTS
+        self.points = points
 
     def limits(self) -> Limits:
         """Return that of the budget; what is refined does not depend on a threshold."""
@@ -48,6 +49,10 @@ class PointRend:
     def coarse_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
         return planes(run_padded(self.network, shrink(images, self.scale)))
+
+    def scores(self, images: Tensor, request: Request = DEFAULTS) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, h, w) entropy in nats; no alpha is compared with it."""
+        return entropy_map(self.coarse_logits(images))
 
     def full_logits(self, images: Tensor, request: Request = DEFAULTS) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W), refined."""

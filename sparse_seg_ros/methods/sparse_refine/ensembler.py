@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.methods.sparse_refine.selection import entropy_of
+from sparse_seg_ros.methods.reading import entropy_of
 
 HIDDEN = 64
 CPU_BLOCK = 8192  # pixels at a time, so that they stay in the cache

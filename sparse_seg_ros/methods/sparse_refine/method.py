@@ -16,17 +16,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparse_seg_ros.methods.dense import enlarge, shrink
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
-from sparse_seg_ros.methods.reading import Reading, bands, best_class, planes, read_logits
+from sparse_seg_ros.methods.reading import (
+    Reading,
+    bands,
+    best_class,
+    enlarge,
+    planes,
+    read_logits,
+    refined_reading,
+)
 from sparse_seg_ros.methods.request import DEFAULTS, Limit, Limits, Request
 from sparse_seg_ros.methods.sparse_refine.blocks import sites_of
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.features import Features, run_with_features
-from sparse_seg_ros.networks.images import shrunk_hw
+from sparse_seg_ros.networks.images import shrink, shrunk_hw
 from sparse_seg_ros.timing import Stopwatch
 
 
@@ -131,30 +138,3 @@ class SparseRefine:
             refined = enlarge(sites_of(refined, low_hw), seen_hw)
         return {'dense': count_network(self.network, self.scale, size_hw),
                 **count_macs(self.refiner, refined)}
-
-
-def read_both(logits: Tensor, fine: Tensor, positions: Tensor, size_hw: torch.Size,
-              temperature: float, wants_confidence: bool) -> Reading:
-    """
-    Labels, uncertainty and confidence, (B, H, W) each: coarse, and fine where that was refined.
-
-    logits (B, C, h, w), fine (N, C), positions (N,) of the fine ones in the flattened (B, H, W).
-    """
-    return refined_reading(read_logits(logits, temperature, wants_confidence), fine, positions,
-                           size_hw, temperature)
-
-
-def refined_reading(low: Reading, fine: Tensor, positions: Tensor, size_hw: torch.Size,
-                    temperature: float) -> Reading:
-    """As `read_both`, of coarse (B, h, w) that are read."""
-    by_class = fine.float().t()[None]  # (1, C, N): far faster on CPU than (N, C)
-    high = read_logits(by_class, temperature, low[2] is not None)
-    return tuple(None if coarse is None else
-                 overwrite(enlarge(coarse, size_hw), positions, refined)
-                 for coarse, refined in zip(low, high))
-
-
-def overwrite(values: Tensor, positions: Tensor, fine: Tensor) -> Tensor:
-    """(B, H, W), (N,) flat positions, (1, N) -> values, with fine written to the positions."""
-    values.view(-1)[positions] = fine[0]
-    return values

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.methods.sparse_refine.selection import entropy
+from sparse_seg_ros.methods.reading import entropy
 
 
 class Direct(nn.Module):

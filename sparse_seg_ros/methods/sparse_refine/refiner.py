@@ -192,16 +192,17 @@ class SparseRefiner(nn.Module):
         """Sizes of the low resolution and of an image -> that at which the refiner sees it."""
         return tuple(self.parts.side * side for side in low_hw) if self.is_network else size_hw
 
-    def with_parts(self, selector: str = 'auto', ensembler: str = 'auto') -> SparseRefiner:
+    def with_parts(self, selector: str | None = None, ensembler: str | None = None
+                   ) -> SparseRefiner:
         """
-        Return itself, or a copy with another selector or ensembler; 'auto' is the own one.
+        Return itself, or a copy with another selector or ensembler; None is its own.
 
         Only parts without weights can take another's place. A copy keeps alpha, which has another
         meaning for another selector: name one in each request.
         """
         asked = {'selector': selector, 'ensembler': ensembler}
         changes = {kind: name for kind, name in asked.items()
-                   if name not in ('auto', getattr(self.parts, kind))}
+                   if name not in (None, getattr(self.parts, kind))}
         if not changes:
             return self
         twin = deepcopy(self)

@@ -17,25 +17,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparse_seg_ros.methods.reading import bands
-
-LOG_FLOOR = math.log(1e-5)
-
-
-def entropy(logits: Tensor) -> Tensor:
-    """(B, C, ...) logits -> (B, ...) entropy in nats, from 0 (sure) to ln C (no idea)."""
-    return entropy_of(logits.log_softmax(dim=1))
-
-
-def entropy_of(log_p: Tensor) -> Tensor:
-    """(B, C, ...) log-probabilities -> (B, ...) entropy in nats."""
-    return -(log_p.exp() * log_p.clamp_min(LOG_FLOOR)).sum(dim=1)
-
-
-def entropy_map(logits: Tensor) -> Tensor:
-    """(B, C, h, w) logits -> (B, h, w) entropy in nats, on a CPU four times faster than in one."""
-    return torch.cat([entropy(band) for band in bands(logits)], dim=1)
-
 
 def select(scores: Tensor, alpha: float, count: int | None = None) -> Tensor:
     """

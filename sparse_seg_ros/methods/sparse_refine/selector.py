@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparse_seg_ros.labels import VOID
-from sparse_seg_ros.methods.sparse_refine.selection import entropy_map, upsample
+from sparse_seg_ros.methods.reading import entropy_map
+from sparse_seg_ros.methods.sparse_refine.selection import upsample
 from sparse_seg_ros.networks.features import Features
 
 SEED = 0  # of random selection outside training

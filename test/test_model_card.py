@@ -11,7 +11,7 @@ from dataclasses import asdict
 import pytest
 from tiny import tiny_model
 
-from sparse_seg_ros.loading.model_card import ModelCard, read_card
+from sparse_seg_ros.model_card import ModelCard, read_card
 
 CARD = asdict(ModelCard('compact', ('grass', 'sky'), 'farm', (1.0, 2.0, 3.0), (1.0, 1.0, 1.0),
                         colors=((0, 1, 2), (3, 4, 5))))
@@ -30,7 +30,7 @@ def test_a_card_comes_back_as_it_was_written():
 @pytest.mark.parametrize('changes', [
     {'std': [1.0, 0.0, 1.0]}, {'std': [1.0, -1.0, 1.0]}, {'mean': [math.nan, 0.0, 0.0]},
     {'mean': [1.0]}, {'mean': 3}, {'temperature': 0}, {'temperature': math.inf},
-    {'temperature': True}, {'scale': 0}, {'scale': 2}, {'scale': 'half'}, {'alpha_nats': -1},
+    {'temperature': True}, {'scale': 0}, {'scale': 2}, {'scale': 'half'}, {'alpha': -1},
     {'planes': [8, 0]}, {'planes': 'abc'}, {'classes': None}, {'classes': [1, 2]},
     {'exposure': 'dark'}, {'training': []}, {'colors': [[0, 0, 256], [0, 0, 0]]},
     {'colors': ['red', 'blue']}, {'inputs': None}, {'network_config': 'x'}, {'patch': -1},

@@ -11,6 +11,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.labels import is_color
 from sparse_seg_ros.texts import cut
@@ -45,6 +47,7 @@ def is_base(value: Any) -> bool:
         and all(map(is_text, value.values())) and Path(value['file']).name == value['file'] != '')
 
 
+FORMER = {'alpha_nats': 'alpha'}  # names in files of earlier versions
 CHECKS = {  # field of a card -> what it must be, and what tells whether it is
     'network': ('text', is_text),
     'classes': ('names', is_tuple_of(is_text)),
@@ -57,7 +60,7 @@ CHECKS = {  # field of a card -> what it must be, and what tells whether it is
     'planes': ('whole numbers above 0', is_tuple_of(lambda part: type(part) is int and part > 0)),
     'patch': ('a whole number', lambda value: type(value) is int and value >= 0),
     'inputs': ('names', is_tuple_of(is_text)),
-    'alpha_nats': ('a number from 0, or nothing',
+    'alpha': ('a number from 0, or nothing',
                    lambda value: value is None or is_number(value) and value >= 0),
     'temperature': ('a finite number above 0', is_positive),
     'selector': ('text', is_text),
@@ -90,7 +93,7 @@ class ModelCard:
     planes: tuple[int, ...] = ()               # of the refiner; empty = none
     patch: int = 0                             # side of the refiner's patches, pixels
     inputs: tuple[str, ...] = ('rgb',)         # of the refiner
-    alpha_nats: float | None = None            # calibrated with these weights
+    alpha: float | None = None                 # calibrated with these weights
     temperature: float = 1.0                   # calibrated, too; divides the logits
     selector: str = 'entropy'                  # of the refiner, as the next two
     extractor: str = 'unet'
@@ -112,6 +115,20 @@ class ModelCard:
                              f'{len(self.colors)} for {len(self.classes)}')
 
 
+@dataclass(frozen=True)
+class Model:
+    """A network, its refiner or None, and the card that describes them."""
+
+    card: ModelCard
+    network: nn.Module
+    refiner: nn.Module | None = None
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Return the modules by the name that prefixes their tensors."""
+        parts = {'network': self.network, 'refiner': self.refiner}
+        return {name: part for name, part in parts.items() if part is not None}
+
+
 def read_card(text: str, source: str | Path) -> ModelCard:
     """JSON of a card -> ModelCard, its lists as tuples again; source: for the errors."""
     try:
@@ -120,6 +137,7 @@ def read_card(text: str, source: str | Path) -> ModelCard:
         values = None
     if not isinstance(values, dict):
         raise ValueError(f'{source}: its model card is no JSON object; export the model again')
+    values = {FORMER.get(name, name): value for name, value in values.items()}
     known = {item.name: item for item in fields(ModelCard)}
     for name in values:
         if name not in known:

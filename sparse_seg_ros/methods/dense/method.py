@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
-from sparse_seg_ros.methods.reading import planes, read_logits
+from sparse_seg_ros.methods.reading import enlarge, entropy_map, planes, read_logits
 from sparse_seg_ros.methods.request import DEFAULTS, NO_LIMITS, Limits, Request
 from sparse_seg_ros.networks import run_padded
-from sparse_seg_ros.networks.images import shrunk_hw
+from sparse_seg_ros.networks.images import shrink, shrunk_hw
 from sparse_seg_ros.networks.sliding import Windows, run_sliding
 from sparse_seg_ros.timing import Stopwatch
 
@@ -25,6 +25,8 @@ class Dense:
 
     optional = ('confidence',)
     needs_truth = False
+    refiner = None
+    selector = 'entropy'
 
     def __init__(self, network: nn.Module, scale: float = 1.0, temperature: float = 1.0,
                  windows: Windows | None = None):
@@ -44,6 +46,10 @@ class Dense:
     def limits(self) -> Limits:
         """Return none: nothing is refined."""
         return NO_LIMITS
+
+    def scores(self, images: Tensor, request: Request = DEFAULTS) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, h, w) entropy in nats; no alpha is compared with it."""
+        return entropy_map(self.coarse_logits(images))
 
     def full_logits(self, images: Tensor, request: Request = DEFAULTS) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W). Large: for calibration only."""
@@ -70,19 +76,3 @@ class Dense:
             logits, self.temperature, 'confidence' in request.wants)
         return MethodOutput(enlarge(labels, size_hw), enlarge(uncertainty, size_hw), None,
                             None if confidence is None else enlarge(confidence, size_hw))
-
-
-def shrink(images: Tensor, scale: float) -> Tensor:
-    """(B, 3, H, W) -> (B, 3, round(scale H), round(scale W)), averaging the pixels covered."""
-    if scale == 1:
-        return images
-    return F.interpolate(images, size=shrunk_hw(images.shape[-2:], scale), mode='area')
-
-
-def enlarge(values: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """(B, h, w) -> (B, H, W) by nearest neighbour."""
-    if values.shape[1:] == size_hw:
-        return values
-    if values.dtype == torch.bool:
-        return enlarge(values.view(torch.uint8), size_hw).view(torch.bool)
-    return F.interpolate(values.unsqueeze(1), size=size_hw, mode='nearest').squeeze(1)

@@ -1,0 +1,75 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a dense network learns: a loss for a batch.
+
+Called with images (B, 3, H, W) normalised, labels (B, H, W) and sources (B,), where each image
+comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sparse_seg_ros.methods.losses import is_imitated, mean_cross_entropy, mean_imitation
+from sparse_seg_ros.model_card import Model
+from sparse_seg_ros.networks import run_padded
+from sparse_seg_ros.networks.images import shrink
+
+
+class DenseObjective(nn.Module):
+    """
+    Cross entropy of a network at its own resolution.
+
+    With a teacher (Hinton et al. 2015, at temperature 1), half of it is the cross entropy with the
+    teacher's probabilities; images without labels have that half alone. With a second scale, the
+    loss there is added, for which the network at its own scale is the teacher.
+    """
+
+    def __init__(self, model: Model, class_weights: Tensor, teacher: Callable | None = None,
+                 second_scale: float = 0.0):
+        super().__init__()
+        self.trained, self.scale, self.teacher = model.network, model.card.scale, teacher
+        self.second_scale = second_scale
+        self.register_buffer('class_weights', class_weights)
+
+    def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
+        logits = self.predict(images, self.scale)
+        expected = self.teacher(images, logits.shape[-2:]) if self.teacher else None
+        loss = self.compare(logits, labels, expected)
+        if not self.second_scale:
+            return loss
+        small = self.predict(images, self.second_scale)
+        expected = F.interpolate(logits.detach().softmax(1), small.shape[-2:], mode='area')
+        return loss + self.compare(small, labels, expected)
+
+    def predict(self, images: Tensor, scale: float) -> Tensor:
+        """(B, 3, H, W) -> (B, C, h, w)."""
+        return run_padded(self.trained, shrink(images, scale)).float()
+
+    def compare(self, logits: Tensor, labels: Tensor, expected: Tensor | None) -> Tensor:
+        """(B, C, h, w), (B, H, W) ids, (B, C, h, w) probabilities -> scalar loss."""
+        labels = sample(labels, logits.shape[-2:])
+        loss = mean_cross_entropy(logits, labels.long(), self.class_weights)
+        if expected is None:
+            return loss
+        return (loss + mean_imitation(logits, expected, is_imitated(labels))) / 2
+
+
+def sample(labels: Tensor, size_hw: torch.Size) -> Tensor:
+    """
+    (B, H, W) -> (B, h, w): one label at random of those that each low-resolution pixel covers.
+
+    Over many steps the network learns the mixture in each pixel, so its entropy there is true.
+    """
+    if labels.shape[1:] == size_hw:
+        return labels
+    rows, columns = (
+        ((torch.arange(small) + torch.rand(())) * large / small).long().clamp(max=large - 1)
+        for small, large in zip(size_hw, labels.shape[1:]))
+    return labels[:, rows[:, None], columns]

@@ -1,0 +1,135 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a method is to the rest of the package, and what its KIND says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from sparse_seg_ros.config import Settings, nearest, setting
+from sparse_seg_ros.exposure import EXPOSURES
+from sparse_seg_ros.methods import METHODS, method_names
+from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.methods.request import Limits, Request
+from sparse_seg_ros.model_card import Model, ModelCard
+from sparse_seg_ros.timing import Stopwatch
+
+ENGINES = ('auto', 'torch', 'torch_compile', 'onnxruntime', 'tensorrt')
+
+
+class Method(Protocol):
+    """
+    How a frame is segmented. It keeps nothing of a frame, so that threads may share it.
+
+    network sees images at `scale` x their size; refiner: what looks again, None without one.
+    temperature divides the logits before they become probabilities. optional: the OPTIONAL outputs
+    that it can make. needs_truth: one of its parts is an oracle. selector: what alpha is a score
+    of; 'entropy' where it is that of the coarse logits.
+    """
+
+    network: Any
+    refiner: nn.Module | None
+    scale: float
+    temperature: float
+    optional: tuple[str, ...]
+    needs_truth: bool
+    selector: str
+
+    def __call__(self, images: Tensor, request: Request, clock: Stopwatch) -> MethodOutput:
+        """(B, 3, H, W) normalised -> MethodOutput, its stages timed by the clock."""
+
+    def limits(self) -> Limits:
+        """Return what may be asked of it, by name: 'alpha', 'budget', or neither."""
+
+    def coarse_logits(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
+
+    def scores(self, images: Tensor, request: Request) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, h, w), what is compared with alpha."""
+
+    def full_logits(self, images: Tensor, request: Request) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, C, H, W) of every pixel. Large: for calibration only."""
+
+    def count_macs(self, size_hw: tuple[int, int], refined: Tensor | None,
+                   work: Any) -> dict[str, int]:
+        """
+        Size of an image, (1, H, W) bool where refined -> multiply-accumulates per stage.
+
+        work: of the MethodOutput.
+        """
+
+
+@dataclass(frozen=True)
+class MethodConfig(Settings):
+    """How frames are segmented: what all methods have in common."""
+
+    method: str = setting('sparse_refine', 'what is done with a frame', choices=method_names)
+    weights: str = setting('demo', 'name in models/zoo.yaml, path of a .safetensors file or of a '
+                           "Hugging Face folder, or 'hf:owner/model' on its hub")
+    scale: float | None = setting(
+        None, 'dense stage size / image size; null: that of the weights', at_least=0.05,
+        at_most=1.0)
+    exposure: str | None = setting(
+        None, 'of a dark image: as_is, or lifted to the brightness of the training; null: as with '
+        'the weights', choices=EXPOSURES)
+    temperature: float | None = setting(
+        None, 'logits are divided by it before they become probabilities; null: the value '
+        'calibrated with the weights', at_least=0.01, at_most=20.0)
+    engine: str = setting('auto', 'what runs the network of the dense stage; auto: on a CPU the '
+                          'faster of torch and ONNX Runtime, where engine_sizes are given',
+                          choices=ENGINES)
+    engine_sizes: tuple[str, ...] | None = setting(
+        None, 'HxW of the camera images that the engine is built for; null: any size, on torch',
+        example='[1024x2048]')
+    engine_folder: str | None = setting(
+        None, 'where engines are kept, beside this file; null: ~/.cache/sparse_seg_ros')
+    engine_failure: str = setting('refuse', 'without a working engine: refuse to start, or run '
+                                  'torch and say so', choices=('refuse', 'torch'))
+
+
+@dataclass(frozen=True)
+class RefiningConfig(MethodConfig):
+    """Settings of the methods that look again at a part of the pixels."""
+
+    budget: float | None = setting(
+        None, 'refine at most this fraction of the pixels, the most uncertain; null: no limit',
+        at_least=0.0, at_most=1.0)
+
+
+@dataclass(frozen=True)
+class ThresholdConfig(RefiningConfig):
+    """Settings of those that choose the part by a threshold."""
+
+    alpha: float | None = setting(
+        None, 'refine pixels above this entropy in nats, or score of another selector; null: the '
+        'value calibrated with the weights', at_least=0.0, former='alpha_nats')
+
+
+@dataclass(frozen=True)
+class Kind:
+    """
+    All that the rest of the package has to know of a method.
+
+    settings: what its YAML may say. build: model, settings -> the method. build_refiner: card,
+    network -> its refiner, untrained; None where it has none. stage: of a training that makes its
+    weights, '' where it has none of its own; objective: model, class weights and, by name, what
+    else the training has -> a module that gives the loss of a batch.
+    """
+
+    settings: type[MethodConfig]
+    build: Callable[[Model, Any], Method]
+    build_refiner: Callable[[ModelCard, nn.Module], nn.Module] | None = None
+    stage: str = ''
+    objective: Callable[..., nn.Module] | None = None
+
+
+def find_kind(name: str) -> Kind:
+    """Name in METHODS -> its KIND; ValueError for another name."""
+    if name not in METHODS:
+        raise ValueError(f'unknown method {name!r}; {nearest(name, method_names())}')
+    return import_module(METHODS[name]).KIND

@@ -1,0 +1,94 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of the ROS node, as settings; config/node.yaml has them all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sparse_seg_ros.config import Settings, setting
+from sparse_seg_ros.methods import method_names
+
+NAMESPACE = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)  # of a camera
+
+
+@dataclass(frozen=True)
+class NodeConfig(Settings):
+    """Parameters of the ROS node, see config/node.yaml."""
+
+    model: str = setting(
+        'demo', 'Model to run: a name in models/zoo.yaml, a method YAML, a weights file or a '
+        'Hugging Face folder.', changes='unconfigured')
+    method: str | None = setting(
+        None, 'How a frame is segmented. null: as the model says; auto: refinement or full '
+        'resolution, whichever is better on this machine.', choices=method_names,
+        changes='unconfigured')
+    device: str = setting(
+        'auto', "Torch device: 'cpu', 'cuda' or 'cuda:0'; auto takes CUDA if it is there.",
+        changes='unconfigured')
+    precision: str = setting(
+        'auto', 'Arithmetic of the networks; auto is the fastest that is safe on the device.',
+        choices=('auto', 'fp32', 'bf16', 'fp16'), changes='unconfigured')
+    threads: int | None = setting(
+        None, 'Number of CPU threads of torch. null: as many as other processes leave cores free.',
+        at_least=1, at_most=256, changes='live')
+    cameras: tuple[str, ...] | None = setting(
+        None, 'Namespaces of the cameras. null: one camera on the topic image.')
+    image_transport: str = setting(
+        'raw', 'Type of the input topic.', choices=('raw', 'compressed'))
+    reliability: str = setting(
+        'auto', 'Reliability of the image subscription; auto follows the publishers.',
+        choices=('auto', 'reliable', 'best_effort'))
+    autostart: bool = setting(True, 'Whether the node configures and activates itself on start.')
+    max_age_seconds: float = setting(
+        2.0, 'Age in seconds above which an image, or one of unknown age, is dropped as stale '
+        'instead of published; 0 keeps all images.', at_least=0.0, at_most=10.0, changes='live')
+    max_pixels: int = setting(
+        4096 * 2160, 'Number of pixels above which an image is dropped before it is decoded.',
+        at_least=1, at_most=2 ** 28, changes='live')
+    alpha: float | None = setting(
+        None, 'Entropy in nats, or score of another selector, above which a pixel is refined. '
+        "null: the model's own value.", at_least=0.0, changes='live', former='alpha_nats')
+    budget: float | None = setting(
+        None, 'Largest fraction of the pixels that is refined, the most uncertain first. null: '
+        "the model's own value.", at_least=0.0, at_most=1.0, changes='live')
+    budget_milliseconds: float = setting(
+        100.0, 'Time in milliseconds that a frame may take before the timing status warns.',
+        at_least=1.0, at_most=5000.0, changes='live')
+    publish_uncertainty: bool = setting(
+        True, 'Whether segmentation/uncertainty is published.', changes='live')
+    uncertainty_encoding: str = setting(
+        '32FC1', 'Encoding of segmentation/uncertainty: 32FC1 in [0, 1], or mono8 in 0..255.',
+        choices=('32FC1', 'mono8'), changes='live')
+    overlay_alpha: float = setting(
+        0.5, 'Opacity of the colours in segmentation/overlay, from 0 to 1.', at_least=0.0,
+        at_most=1.0, changes='live')
+
+    def __post_init__(self):
+        super().__post_init__()
+        for camera in self.cameras or ():
+            check_camera(camera, self.cameras)
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Namespaces of the cameras; '' for the only one."""
+        return self.cameras or ('',)
+
+    def limits(self) -> dict[str, float]:
+        """Return the limits of the refinement that are set here, by name."""
+        limits = {'alpha': self.alpha, 'budget': self.budget}
+        return {name: value for name, value in limits.items() if value is not None}
+
+
+def check_camera(camera: str, cameras: tuple[str, ...]) -> None:
+    """Raise ValueError unless a camera has a namespace of its own that ROS allows."""
+    if camera == '':
+        raise ValueError("setting 'cameras' must give every camera a namespace, got '' in "
+                         f'{list(cameras)}; name that one, too, or leave it out')
+    if not NAMESPACE.fullmatch(camera):
+        raise ValueError("setting 'cameras' must be namespaces such as 'front' or 'robot/front', "
+                         f'got {camera!r}; use letters, digits and _, and no / at the end')
+    if [each.strip('/') for each in cameras].count(camera.strip('/')) > 1:
+        raise ValueError(f"setting 'cameras' must name every camera once, got {camera!r} again in "
+                         f'{list(cameras)}; leave it out')
