@@ -16,7 +16,7 @@ _HOME = {
     'load': 'loading.zoo', 'Segmenter': 'segmenter', 'Prediction': 'prediction',
     'LabelSet': 'labels', 'load_labels': 'labels',
     'frames': 'data.frames', 'Street': 'data.street', 'street_frames': 'data.street',
-    'evaluate': 'evaluation.evaluate', 'Report': 'evaluation.evaluate',
+    'evaluate': 'evaluation.evaluate', 'Report': 'evaluation.scores',
     'calibrate': 'evaluation.calibration',
     'train': 'training.loop',
     'export': 'loading.exporting',

@@ -87,5 +87,5 @@ def test_a_training_sees_each_image_as_the_segmenter_will(weights, exposure):
 def test_an_unknown_exposure_is_refused(tmp_path):
     path = tmp_path / 'method.yaml'
     path.write_text('{exposure: bright}\n')
-    with pytest.raises(ValueError, match="'exposure' must be one of auto, as_is, lifted"):
+    with pytest.raises(ValueError, match="'exposure' must be one of as_is, lifted or null"):
         ss.load(path, 'cpu')

@@ -11,38 +11,33 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from rosbags.interfaces import Connection
 from tqdm import tqdm
 
 from sparse_seg_ros.bags import bag_messages
 from sparse_seg_ros.bags.bag import Bag
-from sparse_seg_ros.bags.bag_messages import (
-    IMAGE_TYPES,
-    TYPES,
-    BagDamageError,
-    parse,
-)
+from sparse_seg_ros.bags.bag_messages import TYPES
 from sparse_seg_ros.bags.bag_writer import BagWriter
+from sparse_seg_ros.bags.frames import BagFrames, BagLabels, Stamps
 from sparse_seg_ros.bags.image_topics import choose_images
-from sparse_seg_ros.bags.scores import Scores, Stamps
-from sparse_seg_ros.messages.fields import image_fields, stamp_nanoseconds
-from sparse_seg_ros.messages.pixels import to_labels, to_rgb
+from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.evaluation.loop import segment_frames
+from sparse_seg_ros.evaluation.scores import Scores
+from sparse_seg_ros.labels import LabelSet
+from sparse_seg_ros.messages.fields import image_fields
 from sparse_seg_ros.messages.status import diagnostic_array, frame_status
 from sparse_seg_ros.new_paths import check_beside, check_can_hold, check_is_new
 from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.report.preview import Preview
 from sparse_seg_ros.stream.outputs import OUTPUTS, SegmentedFrame
-from sparse_seg_ros.stream.stage_times import StageTimes
 from sparse_seg_ros.threads import Threads
 
 if TYPE_CHECKING:
@@ -68,7 +63,8 @@ class ReplayJob:
     numbers: Path | None = None  # JSON
     storage: str = 'mcap'
     metadata: int = 8
-    config: NodeConfig = field(default_factory=NodeConfig)
+    uncertainty_encoding: str = '32FC1'
+    max_pixels: int = NodeConfig.max_pixels
 
     def check(self) -> None:
         """Raise ValueError for a place that cannot be written to, before any work is done."""
@@ -81,141 +77,135 @@ class ReplayJob:
 
 
 class Replay:
-    """One replay in progress."""
+    """One replay in progress: the loop over the frames of a bag, with another bag as its sink."""
 
     def __init__(self, job: ReplayJob, segmenter: Segmenter):
         job.check()
         self.job, self.segmenter = job, segmenter
-        self.times, self.densities = StageTimes(capacity=None), []
-        self.frames = self.invalid = 0
-        self.replaced: Counter[str] = Counter()
-        self.scores: Scores | None = None
+        self.scores = Scores(segmenter.labels.names)
+        self.invalid, self.threads = 0, Threads()
         self.preview: Preview | None = None
-        self.threads = Threads()
+        self.labels: BagLabels | None = None
 
-    def run(self, progress: Callable[[Iterable, int], Iterable]) -> dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         """Replay all of the bag -> report, its 'damage' None or what the bag lacks."""
-        start = time.perf_counter()
-        with Bag(self.job.bag) as bag:
-            self.images = choose_images(bag, self.job.topic, self.job.labels)
-            if self.job.labels:
-                choose_images(bag, self.job.labels)
-                self.scores = Scores(len(self.segmenter.labels),
-                                     Stamps(bag, self.images.topic, self.job.labels))
-            self.base = base_topic(self.images.topic)
-            self.own_topics = {f'{self.base}/segmentation/{name}' for name in REPLACED}
-            with BagWriter(self.job.output, self.job.storage, self.job.metadata) as out:
-                if self.job.preview:
-                    self.preview = Preview(self.job.preview, self.segmenter.labels)
-                damage = self.add_all(out, bag, progress)
-        if self.preview:
-            self.preview.close()
+        start, job = time.perf_counter(), self.job
+        with Bag(job.bag) as bag, Bag(job.bag) as labels:
+            self.images = choose_images(bag, job.topic, job.labels)
+            if job.labels:
+                choose_images(bag, job.labels)
+                self.labels = BagLabels(labels, self.images.topic, job.labels)
+            with BagWriter(job.output, job.storage, job.metadata) as out:
+                self.sink = BagSink(out, self.images.topic, self.segmenter.labels,
+                                    job.uncertainty_encoding)
+                frames = BagFrames(bag, self.images, job.max_pixels, self.sink.copy, self.labels)
+                self.segment(frames)
         for note in [*bag.notes, *self.notes()]:
             print(note, file=sys.stderr)
-        return {**self.report(time.perf_counter() - start), 'damage': damage}
+        return {**self.report(time.perf_counter() - start), 'damage': frames.damage}
+
+    def segment(self, frames: BagFrames) -> None:
+        """Segment every frame, into the bag, the scores and the pictures."""
+        sinks, wants = [self.sink, self.score, self.share_threads], ()
+        if self.job.preview:
+            self.preview = Preview(self.job.preview, self.segmenter.labels)
+            sinks.append(self.preview)
+            wants = {'merged'}.intersection(self.segmenter.method.optional)
+        segment_frames(self.segmenter, frames, sinks, 'replaying', wants, self.count_invalid)
+        if self.preview:
+            self.preview.close()
+
+    def share_threads(self, *_: object) -> None:
+        """Give torch as many threads for the next frame as others leave cores."""
+        self.threads.share()
+
+    def score(self, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
+        """Count a frame; labels that do not fit it are counted as invalid."""
+        try:
+            self.scores(frame, image, prediction)
+        except ValueError as error:
+            self.count_invalid(frame, 'label', error)
+
+    def count_invalid(self, frame: Frame, part: str, error: Exception) -> None:
+        """Count and name a message that cannot be used."""
+        self.invalid += 1
+        if self.invalid <= INVALID_NAMED:
+            topic = f'{self.job.labels}, for ' if part == 'label' else ''
+            tqdm.write(f'{topic}{frame.source}: {error}', file=sys.stderr)
 
     def notes(self) -> Iterable[str]:
         """Yield what a user should know of the messages."""
         if self.invalid > INVALID_NAMED:
             yield f'{self.invalid - INVALID_NAMED} more messages were invalid'
-        if not self.frames + self.invalid:
+        if not self.scores.frames + self.invalid:
             yield f'{self.images.topic} has no messages of type {self.images.msgtype}'
-        if self.replaced:
-            names = ', '.join(f'{topic} ({count})' for topic, count in self.replaced.items())
+        if self.sink.replaced:
+            names = ', '.join(f'{topic} ({count})' for topic, count in self.sink.replaced.items())
             yield f'outputs of an earlier run were replaced: {names}'
         if self.preview:
             yield from self.preview.notes
-        if self.scores and (words := self.scores.stamps.describe(self.scores.pairs)):
+        if self.labels and (words := self.labels.stamps.describe(self.scores.labelled)):
             yield words
-
-    def add_all(self, out: BagWriter, bag: Bag, progress: Callable[[Iterable, int], Iterable]
-                ) -> str | None:
-        """Take in every message of the bag -> what it lacks, if anything."""
-        try:
-            for message in progress(bag.messages(), bag.message_count):
-                self.add(out, *message)
-        except BagDamageError as damage:
-            return str(damage)
-        return None
-
-    def add(self, out: BagWriter, connection: Connection, nanoseconds: int, raw: bytes) -> None:
-        """Copy one message, and segment or score it."""
-        topic, kind = connection.topic, connection.msgtype
-        if topic in self.own_topics:
-            self.replaced[topic] += 1
-        else:
-            out.copy(connection, nanoseconds, raw)
-        if (topic, kind) == (self.images.topic, self.images.msgtype):
-            self.add_image(out, nanoseconds, raw)
-        elif topic == self.job.labels and kind in IMAGE_TYPES:
-            with self.unless_invalid(topic, nanoseconds):
-                self.add_labels(parse(raw, kind))
-
-    @contextmanager
-    def unless_invalid(self, topic: str, nanoseconds: int) -> Iterator[None]:
-        """Count and name a message that cannot be used, and go on."""
-        try:
-            yield
-        except (ValueError, RuntimeError, cv2.error) as error:
-            self.invalid += 1
-            if self.invalid <= INVALID_NAMED:
-                tqdm.write(f'{topic}, message at {nanoseconds} ns: {error}', file=sys.stderr)
-
-    def add_image(self, out: BagWriter, nanoseconds: int, raw: bytes) -> None:
-        """Segment one image and write what comes of it."""
-        frame = None
-        with self.unless_invalid(self.images.topic, nanoseconds):
-            message = parse(raw, self.images.msgtype)
-            image = to_rgb(message, self.job.config.max_pixels)
-            self.threads.share()
-            wants = {'merged'}.intersection(self.segmenter.method.optional) \
-                if self.preview else ()
-            seen = self.segmenter(image, wants=wants)
-            frame = SegmentedFrame(image, seen, self.segmenter.labels,
-                                   self.job.config.uncertainty_encoding)
-        if frame:
-            self.keep(out, nanoseconds, message.header, frame)
-
-    def keep(self, out: BagWriter, nanoseconds: int, header: Any, frame: SegmentedFrame) -> None:
-        """Keep what comes of one frame."""
-        stamp = stamp_nanoseconds(header)
-        self.frames += 1
-        self.times.add(frame.prediction.milliseconds)
-        self.densities.append(frame.prediction.density)
-        self.write(out, nanoseconds, header, frame)
-        if self.preview:
-            self.preview.add(stamp, frame.image, frame.prediction)
-        if self.scores:
-            with self.unless_invalid(self.job.labels, nanoseconds):
-                self.scores.add('prediction', stamp, frame.prediction.labels)
-
-    def add_labels(self, message: Any) -> None:
-        """Score against the true labels of a frame."""
-        self.scores.add('truth', stamp_nanoseconds(message.header), to_labels(message).copy())
-
-    def write(self, out: BagWriter, nanoseconds: int, header: Any, frame: SegmentedFrame) -> None:
-        """Write mask, uncertainty and timing under the header of the image."""
-        if self.frames == 1:
-            out.write(f'{self.base}/segmentation/label_info', bag_messages.LABEL_INFO,
-                      nanoseconds, label_info(header, frame.labels.names))
-        for name in WRITTEN:
-            output = OUTPUTS[name]
-            out.write(f'{self.base}/segmentation/{name}', bag_messages.IMAGE, nanoseconds,
-                      bag_image(header, output.make(frame), output.encoding(frame)))
-        camera = self.base.strip('/') or 'camera'
-        status = frame_status(camera, frame.prediction.milliseconds, facts(frame.prediction))
-        out.write(f'{self.base}/segmentation/timing', 'diagnostic_msgs/msg/DiagnosticArray',
-                  nanoseconds, diagnostic_array(DIAGNOSTICS, header, 'segmentation', [status]))
 
     def report(self, seconds: float) -> dict[str, Any]:
         """Return all numbers of the replay."""
+        scores = self.scores
         return {'bag': str(self.job.bag), 'output': str(self.job.output),
                 'topic': self.images.topic, 'model': dict(self.segmenter.description),
-                'frames': self.frames, 'invalid': self.invalid, 'seconds': round(seconds, 3),
-                'fps': round(self.frames / max(seconds, 1e-9), 3),
-                'milliseconds': self.times.percentiles(50, 95),
-                'refined': round(float(np.mean(self.densities)), 5) if self.densities else 0.0,
-                **(self.scores.report(self.segmenter.labels) if self.scores else {})}
+                'frames': scores.frames, 'invalid': self.invalid, 'seconds': round(seconds, 3),
+                'fps': round(scores.frames / max(seconds, 1e-9), 3),
+                'milliseconds': scores.percentiles(50, 95), 'refined': round(scores.density, 5),
+                **(self.report_labels(self.labels.stamps) if self.labels else {})}
+
+    def report_labels(self, stamps: Stamps) -> dict[str, Any]:
+        """Return the numbers of a replay with labels; None for what no pixel tells."""
+        scores = self.scores
+        return {'scored': scores.labelled, 'unscored': stamps.labels.total() - scores.labelled,
+                'miou': rounded(scores.matrix.mean_iou()),
+                'iou': {name: rounded(iou) for name, iou in
+                        zip(scores.names, scores.matrix.iou(), strict=True)}}
+
+
+class BagSink:
+    """
+    Writes a bag: all messages of another one, and what is made of each of its images.
+
+    replaced: outputs of an earlier run, by topic, in whose place new ones are written.
+    """
+
+    def __init__(self, out: BagWriter, image_topic: str, labels: LabelSet, encoding: str):
+        self.out, self.labels, self.encoding = out, labels, encoding
+        self.base, self.count = base_topic(image_topic), 0
+        self.own_topics = {f'{self.base}/segmentation/{name}' for name in REPLACED}
+        self.replaced: Counter[str] = Counter()
+
+    def copy(self, connection: Connection, nanoseconds: int, raw: bytes) -> None:
+        """Copy one message, unless it is an output of an earlier run."""
+        if connection.topic in self.own_topics:
+            self.replaced[connection.topic] += 1
+        else:
+            self.out.copy(connection, nanoseconds, raw)
+
+    def __call__(self, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
+        """Write mask, uncertainty and timing under the header of the image."""
+        header, nanoseconds = frame.header.header, frame.header.nanoseconds
+        segmented = SegmentedFrame(image, prediction, self.labels, self.encoding)
+        self.count += 1
+        if self.count == 1:
+            self.write('label_info', bag_messages.LABEL_INFO, nanoseconds,
+                       label_info(header, self.labels.names))
+        for name in WRITTEN:
+            output = OUTPUTS[name]
+            self.write(name, bag_messages.IMAGE, nanoseconds, bag_image(
+                header, output.make(segmented), output.encoding(segmented)))
+        camera = self.base.strip('/') or 'camera'
+        status = frame_status(camera, prediction.milliseconds, facts(prediction))
+        self.write('timing', 'diagnostic_msgs/msg/DiagnosticArray', nanoseconds,
+                   diagnostic_array(DIAGNOSTICS, header, 'segmentation', [status]))
+
+    def write(self, name: str, message_type: str, nanoseconds: int, message: Any) -> None:
+        """Write a message of a topic of ours."""
+        self.out.write(f'{self.base}/segmentation/{name}', message_type, nanoseconds, message)
 
 
 def facts(seen: Prediction) -> dict[str, Any]:
@@ -241,3 +231,8 @@ def label_info(header: Any, names: Iterable[str]) -> Any:
     return TYPES.types[bag_messages.LABEL_INFO](
         header=header, threshold=0.0,
         class_map=[kind(class_id=number, class_name=name) for number, name in enumerate(names)])
+
+
+def rounded(value: float) -> float | None:
+    """Return a figure of the report; None for not-a-number."""
+    return None if np.isnan(value) else round(float(value), 5)

@@ -71,7 +71,7 @@ def asked_plan(args: argparse.Namespace):
     plan = read_plan(find_file(args.config))
     changes = {}
     if args.data or args.streets is not None:
-        changes = {'data': args.data or ''}
+        changes = {'data': args.data or None}
     if args.streets is not None:
         changes['streets'] = args.streets
     if args.size:

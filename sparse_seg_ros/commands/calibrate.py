@@ -72,9 +72,9 @@ def run(args: argparse.Namespace) -> int:
         print(f'alpha {segment.alpha:.3g} nats: {describe(point)}')
     segment = segment.with_temperature(calibration.best_temperature(segment, frames))
     print(f'temperature {segment.temperature:.3g}')
-    trust = {'calibrated': calibration.measure_trust(segment, frames)}
+    trust = {'calibrated': calibration.measure_uncertainty(segment, frames)}
     if others is not None:
-        trust['checked'] = calibration.measure_trust(segment, others)
+        trust['checked'] = calibration.measure_uncertainty(segment, others)
     for name, measured in trust.items():
         print(f'{name} on {describe_trust(measured)}')
     write(args, segment, curve, point, trust, merging)

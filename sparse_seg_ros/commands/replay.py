@@ -43,8 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay -> exit code, 0 only if frames were segmented, and scored, and the bag was whole."""
-    from tqdm import tqdm
-
     from sparse_seg_ros.bags.replay import Replay, ReplayJob
     from sparse_seg_ros.loading.zoo import load
     from sparse_seg_ros.machine import to_json
@@ -52,12 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     job = ReplayJob(arguments.bag, arguments.output, arguments.topic, arguments.labels,
                     arguments.preview, arguments.json, arguments.storage, arguments.metadata,
-                    NodeConfig(uncertainty_encoding=arguments.uncertainty,
-                               max_pixels=arguments.max_pixels))
+                    arguments.uncertainty, arguments.max_pixels)
     job.check()  # before the model is loaded
     segmenter = load(arguments.model, arguments.device, arguments.precision)
-    report = Replay(job, segmenter).run(
-        lambda messages, total: tqdm(messages, total=total, unit='message'))
+    report = Replay(job, segmenter).run()
     print_report(report)
     if arguments.json:
         write(arguments.json, to_json({**report, 'weights': {

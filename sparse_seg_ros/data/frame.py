@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ class Frame:
     """
     An image, perhaps with its true labels.
 
-    source: camera, topic or file that it comes from. read_image, read_label: make the arrays; they
-    raise ValueError for what cannot be read. stamp: nanoseconds of the source's clock, 0 without
+    source: camera, topic or file that it comes from. read_image, read_label: make the arrays, or
+    raise ValueError; a label is read once. stamp: nanoseconds of the source's clock, 0 without
     one. header: of the message that it came in. arrived_seconds: monotonic, of a live frame.
     """
 
@@ -34,10 +35,23 @@ class Frame:
 
     def label(self) -> np.ndarray | None:
         """Return (H, W) uint8 ids, 255 for void; None for a frame without labels."""
+        return self._label
+
+    @cached_property
+    def _label(self) -> np.ndarray | None:
         return self.read_label() if self.read_label else None
 
+    def __iter__(self) -> Iterator[Any]:
+        """Yield image and label: `image, label = frame`."""
+        yield self.image()
+        yield self.label()
 
-def as_frames(items: Iterable[Frame | tuple[np.ndarray, np.ndarray | None]]) -> Iterator[Frame]:
+
+AnyFrame = Frame | tuple[np.ndarray, np.ndarray | None]
+FrameSequence = Sequence[AnyFrame]  # can be gone through again and again
+
+
+def as_frames(items: Iterable[AnyFrame]) -> Iterator[Frame]:
     """Yield frames, made of (image, label) pairs where those come instead."""
     for index, item in enumerate(items):
         if isinstance(item, Frame):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.data.picture_files import is_turned, read_image, read_label
 from sparse_seg_ros.labels import VOID, load_labels
 from sparse_seg_ros.texts import cut
@@ -19,7 +20,7 @@ WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 
 class Frames:
     """
-    A sequence of (image (H, W, 3) uint8 RGB, label (H, W) uint8) pairs, read when asked for.
+    A sequence of labelled Frames, read when asked for.
 
     classes: names of the ids, where a labels.yaml lies beside the split; else empty. A label with
     other ids is refused when it is read.
@@ -31,19 +32,11 @@ class Frames:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        image_path, label_path = self.paths[index]
-        image, label = read_image(image_path), read_label(label_path)
-        if image.shape[:2] != label.shape:
-            cure = ('; an EXIF tag turns the image, which is not done here: label it as it is '
-                    'stored' if is_turned(image_path, label.shape) else '')
-            raise ValueError(f'{label_path} is {label.shape}, its image {image.shape[:2]}; '
-                             f'both must have the same size{cure}')
-        if self.classes:
-            self.check(index, (image, label), len(self.classes))
-        return image, label
+    def __getitem__(self, index: int) -> Frame:
+        picture = LabelledPicture(*self.paths[index], len(self.classes))
+        return Frame(str(picture.image_path), picture.image, picture.label)
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def __iter__(self) -> Iterator[Frame]:
         return (self[index] for index in range(len(self)))
 
     def spread(self, count: int) -> Frames:
@@ -51,13 +44,41 @@ class Frames:
         places = np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int)
         return Frames([self.paths[place] for place in places], self.classes)
 
-    def check(self, index: int, pair: tuple[np.ndarray, np.ndarray], num_classes: int) -> None:
-        """Raise ValueError if the label of a pair has an id that is no class, and not void."""
-        counts = np.bincount(pair[1].ravel(), minlength=VOID + 1)[num_classes:VOID]
-        if counts.any():
-            raise ValueError(f'{self.paths[index][1]}: labels must be below {num_classes} or '
-                             f'{VOID} for void, got {num_classes + int(counts.argmax())}; '
-                             'does the label set match the frames?')
+
+class LabelledPicture:
+    """An image and its label on disk; num_classes: of the label, 0 where they are not known."""
+
+    def __init__(self, image_path: Path, label_path: Path, num_classes: int = 0):
+        self.image_path, self.label_path = image_path, label_path
+        self.num_classes, self.size_hw = num_classes, None
+
+    def image(self) -> np.ndarray:
+        """Read the image."""
+        image = read_image(self.image_path)
+        self.size_hw = image.shape[:2]
+        return image
+
+    def label(self) -> np.ndarray:
+        """Read the label; ValueError unless it fits the image and the classes."""
+        label = read_label(self.label_path)
+        size_hw = self.size_hw or self.image().shape[:2]
+        if size_hw != label.shape:
+            cure = ('; an EXIF tag turns the image, which is not done here: label it as it is '
+                    'stored' if is_turned(self.image_path, label.shape) else '')
+            raise ValueError(f'{self.label_path} is {label.shape}, its image {size_hw}; both must '
+                             f'have the same size{cure}')
+        if self.num_classes:
+            check_label(label, self.num_classes, self.label_path)
+        return label
+
+
+def check_label(label: np.ndarray, num_classes: int, path: Path | str) -> None:
+    """Raise ValueError if a label has an id that is no class, and not void."""
+    counts = np.bincount(label.ravel(), minlength=VOID + 1)[num_classes:VOID]
+    if counts.any():
+        raise ValueError(f'{path}: labels must be below {num_classes} or {VOID} for void, got '
+                         f'{num_classes + int(counts.argmax())}; does the label set match the '
+                         'frames?')
 
 
 def frames(split: str | Path) -> Frames:

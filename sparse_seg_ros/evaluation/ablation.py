@@ -8,7 +8,7 @@ A plan is a YAML, see config/ablate. One variant that fails does not stop the ot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ import torch
 from tqdm import tqdm
 
 from sparse_seg_ros.config import Settings, from_mapping, hints, nearest, setting
-from sparse_seg_ros.evaluation.evaluate import Report, evaluate
+from sparse_seg_ros.data.frame import Frame, FrameSequence
+from sparse_seg_ros.evaluation.evaluate import evaluate
+from sparse_seg_ros.evaluation.scores import Report
 from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_components
 from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.labels import VOID
@@ -33,7 +35,6 @@ from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.texts import cut
 from sparse_seg_ros.yaml_files import read_yaml
 
-Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
 OWN_SETTINGS = ('model', 'train', 'training', 'seeds')
 
 
@@ -160,8 +161,8 @@ def check_method(method: Mapping[str, Any], where: str) -> None:
         read_method({'method': fitting[0] if fitting else None, **method}, where)
 
 
-def measure_all(plan: Plan, frames: Pairs, find: Callable[[Variant], str | Path], device: str,
-                precision: str) -> Iterator[tuple[str, Outcome | Exception]]:
+def measure_all(plan: Plan, frames: FrameSequence, find: Callable[[Variant], str | Path],
+                device: str, precision: str) -> Iterator[tuple[str, Outcome | Exception]]:
     """Yield the outcome of each variant, or why it failed; find: variant -> its model."""
     for variant in tqdm(plan.variants.values(), 'variants'):
         try:
@@ -170,7 +171,7 @@ def measure_all(plan: Plan, frames: Pairs, find: Callable[[Variant], str | Path]
             yield variant.name, error
 
 
-def measure(variant: Variant, source: str | Path, frames: Pairs, device: str,
+def measure(variant: Variant, source: str | Path, frames: FrameSequence, device: str,
             precision: str) -> Outcome:
     """Score one variant on the frames."""
     model, config, weights = find_model(source)
@@ -179,14 +180,14 @@ def measure(variant: Variant, source: str | Path, frames: Pairs, device: str,
                          f'variant {variant.name!r}')
     segment = assemble(model, config, device, precision, {
         'weights': weights.name, 'weights_hash': file_hash(weights)})
-    watch = Watch(segment)
-    report = evaluate(segment, frames, watch)
-    return Outcome(report, watch.recall(), watch.mean_macs(), watch.large_iou(),
-                   watch.mean_tokens(), segment.weights)
+    statistics = FrameStatistics(segment)
+    report = evaluate(segment, frames, [statistics])
+    return Outcome(report, statistics.recall(), statistics.mean_macs(), statistics.large_iou(),
+                   statistics.mean_tokens(), segment.weights)
 
 
-class Watch:
-    """Looks at every prediction: selected and merged, costs, and how large objects fared."""
+class FrameStatistics:
+    """What a table tells beside the scores: selection, merging, costs, and large objects."""
 
     def __init__(self, segment: Segmenter):
         self.segment = segment
@@ -196,8 +197,9 @@ class Watch:
         self.errors = self.found = 0
         self.refines = False
 
-    def __call__(self, image: np.ndarray, label: np.ndarray, seen: Prediction) -> None:
+    def __call__(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
         """Count one frame."""
+        label = frame.label()
         self.large.add(seen.labels, label)
         if isinstance(seen.work, Work):
             self.tokens += [call.counts for call in seen.work.calls]

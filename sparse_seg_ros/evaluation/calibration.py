@@ -10,7 +10,6 @@ temperature, Guo et al. 2017, makes the probabilities of the refined result true
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -18,12 +17,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from sparse_seg_ros.data.frame import FrameSequence, as_frames
 from sparse_seg_ros.data.frames import check_classes
 from sparse_seg_ros.evaluation import similarity
-from sparse_seg_ros.evaluation.evaluate import warn_of_other_order
+from sparse_seg_ros.evaluation.loop import read_frames
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
+from sparse_seg_ros.evaluation.scores import warn_of_other_order
 from sparse_seg_ros.evaluation.uncertainty import (
     Point,
     UncertaintyCurve,
@@ -31,11 +31,11 @@ from sparse_seg_ros.evaluation.uncertainty import (
     fit_temperature,
 )
 from sparse_seg_ros.labels import VOID
+from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.methods.reading import enlarge, entropy_map
 from sparse_seg_ros.segmenter import Segmenter
 
 LOG = logging.getLogger(__name__)
-Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
 SAMPLES = 4096  # pixels per frame for the temperature
 TIMED_FRAMES = 5
 
@@ -48,7 +48,7 @@ class Goal(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trust:
+class UncertaintyReport:
     """
     How far uncertainty can be trusted on a set of frames.
 
@@ -66,9 +66,9 @@ class Trust:
     calibration_error: float
 
 
-def calibrate(segment: Segmenter, frames: Pairs, recall: float = 0.8) -> Segmenter:
+def calibrate(segment: Segmenter, frames: FrameSequence, recall: float = 0.8) -> Segmenter:
     """Return the segmenter with thresholds and temperature from labelled frames."""
-    if hasattr(segment.method, 'merging'):
+    if isinstance(segment.method, Algm):
         segment, _ = similarity.fit(segment, frames)
     if segment.alpha is not None:
         segment, _ = choose_threshold(segment, selection_curve(segment, frames),
@@ -77,7 +77,7 @@ def calibrate(segment: Segmenter, frames: Pairs, recall: float = 0.8) -> Segment
 
 
 def choose_threshold(segment: Segmenter, curve: UncertaintyCurve, goal: Goal,
-                     frames: Pairs) -> tuple[Segmenter, Point]:
+                     frames: FrameSequence) -> tuple[Segmenter, Point]:
     """Return the segmenter with the threshold that meets the goal, and what that selects."""
     if goal.kind in ('recall', 'density') and not 0 < goal.value <= 1:
         raise ValueError(f'{goal.kind} must be a fraction above 0 and at most 1, got {goal.value}')
@@ -98,18 +98,19 @@ def choose_threshold(segment: Segmenter, curve: UncertaintyCurve, goal: Goal,
     return segment.with_limits(alpha=points[high].alpha), points[high]
 
 
-def measure_milliseconds(segment: Segmenter, point: Point, frames: Pairs) -> float:
+def measure_milliseconds(segment: Segmenter, point: Point, frames: FrameSequence) -> float:
     """Median time of a frame at a threshold, over a few frames."""
     indices = np.linspace(0, len(frames) - 1, TIMED_FRAMES).round().astype(int)
-    return float(np.median([segment(frames[index][0], alpha=point.alpha).milliseconds['total']
-                            for index in indices]))
+    return float(np.median([
+        segment(frame.image(), alpha=point.alpha).milliseconds['total']
+        for frame in as_frames(frames[index] for index in indices)]))
 
 
-def selection_curve(segment: Segmenter, frames: Pairs) -> UncertaintyCurve:
+def selection_curve(segment: Segmenter, frames: FrameSequence) -> UncertaintyCurve:
     """Measure what alpha is compared with against errors of the dense stage, at full size."""
     check_classes(frames, segment.labels.names, 'the model')
     curve, matrix = empty_curve(segment), ConfusionMatrix(len(segment.labels))
-    for image, label in tqdm(frames, 'errors of the dense stage', leave=False):
+    for _, image, label in read_frames(frames, 'errors of the dense stage'):
         logits = segment.coarse_logits(image)
         add_errors(curve, logits, label, own_scores(segment, image, label))
         matrix.add(labels_of(logits, label.shape), label)
@@ -125,17 +126,17 @@ def empty_curve(segment: Segmenter) -> UncertaintyCurve:
 
 def own_scores(segment: Segmenter, image: np.ndarray, label: np.ndarray) -> Tensor | None:
     """Return the (1, h, w) scores of a selector other than the entropy; None for the entropy."""
-    if getattr(segment.method, 'selector', 'entropy') == 'entropy':
+    if segment.method.selector == 'entropy':
         return None
     request = segment.make_request(truth=label)
     return segment.read(image, partial(segment.method.scores, request=request))
 
 
-def measure_trust(segment: Segmenter, frames: Pairs) -> Trust:
+def measure_uncertainty(segment: Segmenter, frames: FrameSequence) -> UncertaintyReport:
     """Measure selection, uncertainty and calibration of a segmenter as it is set."""
     coarse, final = empty_curve(segment), UncertaintyCurve(len(segment.labels))
     samples = Samples()
-    for image, label in tqdm(frames, 'errors of both stages', leave=False):
+    for _, image, label in read_frames(frames, 'errors of both stages'):
         add_errors(coarse, segment.coarse_logits(image), label, own_scores(segment, image, label))
         logits = segment.full_logits(image, label)
         add_errors(final, logits / segment.temperature, label)
@@ -143,15 +144,16 @@ def measure_trust(segment: Segmenter, frames: Pairs) -> Trust:
     if coarse.auroc() < 0.5:
         LOG.warning('uncertainty tells the errors of the dense stage worse than chance, AUROC '
                     '%.3f; do the frames have the classes of the model?', coarse.auroc())
-    return Trust(len(frames), coarse.at(segment.alpha) if segment.alpha is not None else None,
+    return UncertaintyReport(
+        len(frames), coarse.at(segment.alpha) if segment.alpha is not None else None,
                  coarse.auroc(), final.auroc(), calibration_error(*samples.joined()),
                  calibration_error(*samples.joined(), segment.temperature))
 
 
-def best_temperature(segment: Segmenter, frames: Pairs) -> float:
+def best_temperature(segment: Segmenter, frames: FrameSequence) -> float:
     """Fit the temperature of the final probabilities."""
     samples = Samples()
-    for image, label in tqdm(frames, 'final probabilities', leave=False):
+    for _, image, label in read_frames(frames, 'final probabilities'):
         samples.add(segment.full_logits(image, label), label)
     return fit_temperature(*samples.joined())
 

@@ -31,6 +31,12 @@ class ConfusionMatrix:
         pairs = truth[valid].astype(np.int64) * classes + predicted[valid]
         self.counts += np.bincount(pairs, minlength=classes ** 2).reshape(classes, classes)
 
+    def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
+        """Return the counts of both."""
+        both = ConfusionMatrix(len(self.counts))
+        both.counts = self.counts + other.counts
+        return both
+
     def other_order(self) -> dict[int, int]:
         """
         Return which class of the truth is predicted as which other one, where that is the rule.

@@ -11,19 +11,18 @@ ALGM*, section 5.4: what merges most without a loss of mIoU.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
+from sparse_seg_ros.data.frame import FrameSequence
+from sparse_seg_ros.evaluation.loop import read_frames
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.networks.vit.tokens import Tokens
 from sparse_seg_ros.segmenter import Segmenter
-
-Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
 class SimilarityStatistics:
@@ -84,14 +83,14 @@ class Fit:
     chosen: Tradeoff | None = None
 
 
-def fit(segment: Segmenter, frames: Pairs, thresholds: Sequence[float] = ()
+def fit(segment: Segmenter, frames: FrameSequence, thresholds: Sequence[float] = ()
         ) -> tuple[Segmenter, Fit]:
     """
     Return a segmenter that merges tokens, with a threshold from labelled frames, and what it does.
 
     It is the automatic one; or, with others to try, the one that merges most without a loss.
     """
-    statistics = measure_similarity(segment, (image for image, _ in frames))
+    statistics = measure_similarity(segment, frames)
     automatic = min(1.0, statistics.mean + statistics.deviation)
     found = Fit(statistics.mean, statistics.deviation, automatic)
     if not thresholds:
@@ -102,7 +101,7 @@ def fit(segment: Segmenter, frames: Pairs, thresholds: Sequence[float] = ()
         found, points=tuple(points), chosen=chosen)
 
 
-def measure_similarity(segment: Segmenter, images: Iterable[np.ndarray]) -> SimilarityStatistics:
+def measure_similarity(segment: Segmenter, frames: FrameSequence) -> SimilarityStatistics:
     """Measure the tokens of a segmenter that merges, while it does not."""
     statistics, segment = SimilarityStatistics(), with_threshold(segment, None)
     encoder = segment.method.network.encoder
@@ -113,7 +112,7 @@ def measure_similarity(segment: Segmenter, images: Iterable[np.ndarray]) -> Simi
         return tokens
 
     encoder.merges = dict.fromkeys(range(1, 1 + len(encoder.blocks)), look)
-    for image in tqdm(images, 'similarities of tokens', leave=False):
+    for _, image, _ in read_frames(frames, 'similarities of tokens'):
         segment.coarse_logits(image)
     return statistics
 
@@ -125,17 +124,18 @@ def with_threshold(segment: Segmenter, threshold: float | None) -> Segmenter:
         None if threshold is None else replace(method.merging, threshold=threshold)))
 
 
-def sweep(segment: Segmenter, frames: Pairs, thresholds: Sequence[float]) -> list[Tradeoff]:
+def sweep(segment: Segmenter, frames: FrameSequence, thresholds: Sequence[float]
+          ) -> list[Tradeoff]:
     """Measure a segmenter without merging, first, and with each threshold."""
     return [measure(segment, frames, threshold) for threshold in (None, *thresholds)]
 
 
-def measure(segment: Segmenter, frames: Pairs, threshold: float | None) -> Tradeoff:
+def measure(segment: Segmenter, frames: FrameSequence, threshold: float | None) -> Tradeoff:
     """Segment all frames with one threshold."""
     segment = with_threshold(segment, threshold)
     matrix, times, kept = ConfusionMatrix(len(segment.labels)), [], []
     about = 'without merging' if threshold is None else f'threshold {threshold:.3f}'
-    for image, label in tqdm(frames, about, leave=False):
+    for _, image, label in read_frames(frames, about):
         seen = segment(image)
         matrix.add(seen.labels, label)
         times.append(seen.milliseconds['total'])

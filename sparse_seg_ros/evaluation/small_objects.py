@@ -37,7 +37,7 @@ class SmallObjects:
     def __init__(self, num_classes: int,
                  choose: Callable[[np.ndarray], np.ndarray] = small_components):
         self.choose = choose
-        self.hits, self.unions = np.zeros(num_classes), np.zeros(num_classes)
+        self.hits, self.unions = np.zeros((2, num_classes), np.int64)
 
     def add(self, predicted: np.ndarray, truth: np.ndarray) -> None:
         """Count two (H, W) uint8 arrays of ids; void truth is left out."""
@@ -50,6 +50,12 @@ class SmallObjects:
             claimed = connected_to(claimed & (truth != 255), small)
             self.hits[index] += np.count_nonzero(claimed & small)
             self.unions[index] += np.count_nonzero(claimed | small)
+
+    def __add__(self, other: SmallObjects) -> SmallObjects:
+        """Return the counts of both."""
+        both = SmallObjects(len(self.hits), self.choose)
+        both.hits, both.unions = self.hits + other.hits, self.unions + other.unions
+        return both
 
     def iou(self) -> np.ndarray:
         """(C,) in [0, 1]; nan for classes without small objects."""

@@ -9,6 +9,7 @@ SparseRefine, Figure 3 and appendix A2; Guo et al. 2017 for temperature and cali
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,15 @@ class UncertaintyCurve:
         bins = np.searchsorted(self.edges[1:-1], nats)
         self.pixels += np.bincount(bins, minlength=BINS)
         self.errors += np.bincount(bins[is_wrong], minlength=BINS)
+
+    def __add__(self, other: UncertaintyCurve) -> UncertaintyCurve:
+        """Return the counts of both, which must have the same range."""
+        if not np.array_equal(self.edges, other.edges):
+            raise ValueError(f'curves must have the same range to be added, got ends of '
+                             f'{self.edges[-1]:.3g} and {other.edges[-1]:.3g}')
+        both = copy(self)
+        both.pixels, both.errors = self.pixels + other.pixels, self.errors + other.errors
+        return both
 
     def points(self) -> list[Point]:
         """Return what each edge selects as a threshold, from 0 up."""

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from sparse_seg_ros import pictures
+from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.new_paths import write
 from sparse_seg_ros.prediction import Prediction
@@ -39,8 +40,9 @@ class Preview:
             raise ValueError(f'cannot write pictures to {self.folder}: {error.strerror}; choose '
                              'a folder that you may write to') from None
 
-    def add(self, stamp: int, image: np.ndarray, seen: Prediction) -> None:
+    def __call__(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
         """Add one frame."""
+        stamp = frame.stamp
         overlay = pictures.overlay(image, seen.labels, self.labels)
         self.film.add(overlay)
         if self.number % EVERY == 0:

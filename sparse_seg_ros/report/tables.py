@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 
-from sparse_seg_ros.evaluation.evaluate import Report
+from sparse_seg_ros.evaluation.scores import Report
 
 
 def markdown(reports: dict[str, Report]) -> str:

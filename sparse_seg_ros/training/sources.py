@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sparse_seg_ros.data.augmentation import Augmentation, PictureAugmentation
-from sparse_seg_ros.data.frames import Frames, check_classes, frames
+from sparse_seg_ros.data.frames import Frames, check_classes, check_label, frames
 from sparse_seg_ros.data.picture_folder import PictureFolder
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.data.unlabelled import Unlabelled, find_unlabelled
@@ -75,12 +75,13 @@ def pictures(config: TrainConfig) -> PictureFolder:
 
 
 def checked(found: Frames, config: TrainConfig, about: str) -> Iterator[tuple]:
-    """Yield labelled frames; ValueError for one whose label has other ids than the classes."""
+    """Yield images and labels; ValueError for one whose label has other ids than the classes."""
     names = load_labels(config.labels).names
     check_classes(found, names, f'label set {config.labels}')
-    for index, pair in enumerate(tqdm(found, about, leave=False)):
-        found.check(index, pair, len(names))
-        yield pair
+    for frame, (_, label_path) in zip(tqdm(found, about, leave=False), found.paths):
+        image, label = frame
+        check_label(label, len(names), label_path)
+        yield image, label
 
 
 def validation_of(config: TrainConfig) -> Sequence | None:

@@ -32,7 +32,6 @@ from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.machine import machine
 from sparse_seg_ros.messages.pixels import to_labels
-from sparse_seg_ros.node_config import NodeConfig
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
@@ -95,7 +94,7 @@ def test_an_image_that_the_model_refuses_is_counted(tmp_path):
             raise ValueError('too small')
         return segmenter(picture, **wanted)
     refuse_one.labels, refuse_one.description = segmenter.labels, {}
-    report = Replay(ReplayJob(path, tmp_path / 'out'), refuse_one).run(lambda each, total: each)
+    report = Replay(ReplayJob(path, tmp_path / 'out'), refuse_one).run()
     assert (report['frames'], report['invalid']) == (2, 1)
 
 
@@ -155,7 +154,7 @@ def test_a_second_replay_replaces_the_outputs_of_the_first(tmp_path):
 
 def test_uncertainty_can_be_mono8(tmp_path):
     path = write_bag(tmp_path / 'bag', {'/image': image})
-    replay(path, tmp_path / 'out', config=NodeConfig(uncertainty_encoding='mono8'))
+    replay(path, tmp_path / 'out', uncertainty_encoding='mono8')
     message = read_bag(tmp_path / 'out')['/segmentation/uncertainty'][0][1]
     assert (message.encoding, message.step) == ('mono8', 60)
 

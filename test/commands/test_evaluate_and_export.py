@@ -12,7 +12,7 @@ from tiny import tiny_model
 
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.commands.evaluate import name_of, named_models
-from sparse_seg_ros.evaluation.evaluate import Report
+from sparse_seg_ros.evaluation.scores import Report
 from sparse_seg_ros.loading.checkpoints import load_model, save_model
 from sparse_seg_ros.machine import write_figures
 from sparse_seg_ros.report.tables import markdown

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sparse_seg_ros.data.frames import Frames, check_classes, frames
+from sparse_seg_ros.data.frames import Frames, check_classes, check_label, frames
 from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.data.street import street_frames
 
@@ -63,14 +63,14 @@ def test_a_damaged_picture_is_named(tmp_path):
     split = frames(write(tmp_path, 'image.png label.png'))
     (tmp_path / 'image.png').write_bytes(b'not a picture')
     with pytest.raises(ValueError, match='image.png: not a readable picture'):
-        split[0]
+        split[0].image()
 
 
 def test_labels_in_colour_or_of_another_size_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r'must be a one-channel PNG .*got \(6, 8, 3\)'):
-        frames(write(tmp_path, 'image.png label.png', IMAGE))[0]
+        frames(write(tmp_path, 'image.png label.png', IMAGE))[0].label()
     with pytest.raises(ValueError, match='both must have the same size'):
-        frames(write(tmp_path, 'image.png label.png', LABEL[:3]))[0]
+        frames(write(tmp_path, 'image.png label.png', LABEL[:3]))[0].label()
 
 
 def test_rendered_scenes_are_those_of_the_street_and_are_kept(tmp_path):
@@ -124,13 +124,13 @@ def test_frames_know_the_classes_that_lie_beside_them(tmp_path):
 
 def test_a_label_with_other_ids_than_its_classes_is_named(tmp_path):
     split = write(tmp_path, 'image.png label.png')
-    pairs = frames(split)
-    pairs.check(0, pairs[0], 48)
+    label = frames(split)[0].label()
+    check_label(label, 48, 'label.png')
     with pytest.raises(ValueError, match='label.png: labels must be below 2 or 255 for void, got'):
-        pairs.check(0, pairs[0], 2)
+        check_label(label, 2, 'label.png')
     (tmp_path / 'labels.yaml').write_text('classes: {crop: [0, 255, 0], weed: [255, 0, 0]}\n')
     with pytest.raises(ValueError, match='label.png: labels must be below 2 or 255 for void, got'):
-        frames(split)[0]
+        frames(split)[0].label()
 
 
 def test_an_image_that_its_exif_tag_turns_is_told_apart_from_a_wrong_size(tmp_path):
@@ -140,4 +140,4 @@ def test_an_image_that_its_exif_tag_turns_is_told_apart_from_a_wrong_size(tmp_pa
     write(tmp_path, 'turned.jpg label.png', LABEL.reshape(8, 6))
     (tmp_path / 'turned.jpg').write_bytes(data[:2] + tag + data[2:])
     with pytest.raises(ValueError, match='same size; an EXIF tag turns the image, which is'):
-        frames(tmp_path / 'test')[0]
+        frames(tmp_path / 'test')[0].label()

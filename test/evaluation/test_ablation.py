@@ -12,9 +12,17 @@ import pytest
 import torch
 from tiny import street_image, tiny_merging_segmenter, tiny_model
 
+from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.data.street import street_frames
-from sparse_seg_ros.evaluation.ablation import Data, Outcome, Plan, Variant, Watch, read_plan
-from sparse_seg_ros.evaluation.evaluate import Report
+from sparse_seg_ros.evaluation.ablation import (
+    Data,
+    FrameStatistics,
+    Outcome,
+    Plan,
+    Variant,
+    read_plan,
+)
+from sparse_seg_ros.evaluation.scores import Report
 from sparse_seg_ros.evaluation.small_objects import SmallObjects, large_components
 from sparse_seg_ros.files import share
 from sparse_seg_ros.loading.assemble import assemble
@@ -109,17 +117,21 @@ def unsure_half(segment):
     return entropy_map(segment.coarse_logits(street_image(64, 96, seed=2))).median().item()
 
 
+def labelled(label: np.ndarray) -> Frame:
+    return Frame('a frame', read_image=lambda: None, read_label=lambda: label)
+
+
 def test_recall_and_large_objects_are_counted_over_all_frames():
     model = tiny_model()
     segment = assemble(model, own_config(model), 'cpu', 'fp32', {})
     segment = segment.with_limits(alpha=unsure_half(segment))
-    watch, errors, found = Watch(segment), 0, 0
+    watch, errors, found = FrameStatistics(segment), 0, 0
     large = SmallObjects(11, large_components)
     for image, label in street_frames(2, 2, (64, 96)):
         label = label.copy()
         label[:7] = 255
         seen = segment(image)
-        watch(image, label, seen)
+        watch(labelled(label), image, seen)
         large.add(seen.labels, label)
         low = segment.coarse_logits(image)[0].argmax(0).numpy()  # (32, 48)
         for y in range(7, 64):
@@ -135,11 +147,11 @@ def test_recall_and_large_objects_are_counted_over_all_frames():
 def test_multiply_accumulates_are_means_over_frames():
     model = tiny_model()
     segment = assemble(model, own_config(model), 'cpu', 'fp32', {})
-    watch, image = Watch(segment), street_image(64, 96)
+    watch, image = FrameStatistics(segment), street_image(64, 96)
     costs = []
     for alpha in (0.0, unsure_half(segment)):
         seen = segment(image, alpha=alpha)
-        watch(image, np.zeros((64, 96), np.uint8), seen)
+        watch(labelled(np.zeros((64, 96), np.uint8)), image, seen)
         costs.append(segment.method.count_macs((64, 96), torch.from_numpy(seen.refined)[None]))
     assert costs[0]['extract'] > costs[1]['extract']
     assert watch.mean_macs() == {stage: (costs[0][stage] + costs[1][stage]) / 2
@@ -150,10 +162,10 @@ def test_tokens_are_means_over_frames():
     segment, image = tiny_merging_segmenter(), street_image(64, 96)
     merging = Merging((1, 2), threshold=0.9, rule='fixed')
     segment = segment.with_method(segment.method.with_merging(merging))
-    watch, counts = Watch(segment), []
+    watch, counts = FrameStatistics(segment), []
     for frame in (image, np.zeros_like(image)):
         seen = segment(frame)
-        watch(frame, np.zeros((64, 96), np.uint8), seen)
+        watch(labelled(np.zeros((64, 96), np.uint8)), frame, seen)
         segment.method.network(torch.zeros(1, 3, 64, 96))  # leaves what is counted alone
         counts += [call.counts for call in seen.work.calls]
     assert counts[0] != counts[1]

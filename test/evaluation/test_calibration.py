@@ -15,7 +15,7 @@ from sparse_seg_ros.commands import main
 from sparse_seg_ros.evaluation.calibration import (
     Goal,
     choose_threshold,
-    measure_trust,
+    measure_uncertainty,
     selection_curve,
 )
 from sparse_seg_ros.loading.checkpoints import save_model
@@ -37,7 +37,7 @@ def some_weights(tmp_path_factory):
 
 def test_the_threshold_finds_the_errors_that_were_asked_for(weights, frames):
     segment = ss.calibrate(ss.load(weights, 'cpu', 'fp32'), frames, recall=0.7)
-    trust = measure_trust(segment, frames)
+    trust = measure_uncertainty(segment, frames)
     assert trust.selection.recall == pytest.approx(0.7, abs=0.02)
     assert trust.selection_auroc == selection_curve(segment, frames).auroc() != trust.auroc
     assert trust.calibration_error < trust.calibration_error_before

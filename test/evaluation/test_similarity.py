@@ -55,7 +55,7 @@ def test_all_layers_are_measured_after_attention_and_without_merging(frames):
             x = x + block.attn(block.norm1(x))
             pairs += similarities(x[0, 1:].double())
             x = x + block.mlp(block.norm2(x))
-    found = similarity.measure_similarity(segment, (image for image, _ in frames))
+    found = similarity.measure_similarity(segment, frames)
     assert found.pairs == len(pairs) == 2 * 2 * 24 * 23
     assert found.mean == pytest.approx(statistics.mean(pairs), abs=1e-5)
     assert found.deviation == pytest.approx(statistics.pstdev(pairs), abs=1e-5)

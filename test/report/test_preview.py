@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ros_fakes import LABELS, make_image, make_segmenter
 
+from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.labels import find_labels
 from sparse_seg_ros.report.film import Film, draw_legend, letterbox
 from sparse_seg_ros.report.preview import Preview
@@ -26,7 +27,7 @@ def preview_of(folder, sizes: list[tuple[int, int]]) -> Preview:
     preview, segmenter = Preview(folder, LABELS), make_segmenter()
     for number, (height, width) in enumerate(sizes):
         image = make_image(height, width)
-        preview.add(number, image, segmenter(image))
+        preview(Frame('camera', None, stamp=number), image, segmenter(image))
     preview.close()
     return preview
 
@@ -88,12 +89,13 @@ def test_a_full_disk_is_one_sentence(tmp_path):
     image = make_image()
     with pytest.raises(ValueError, match='cannot write .*overlay_0.png: No space left on device; '
                                          'free some space'):
-        preview.add(0, image, make_segmenter()(image))
+        preview(Frame('camera', None, stamp=0), image, make_segmenter()(image))
 
 
 def test_images_that_share_a_stamp_have_pictures_of_their_own(tmp_path):
     preview, segment = Preview(tmp_path, LABELS), make_segmenter()
     for number in range(11):
-        preview.add(0, make_image(seed=number), segment(make_image(seed=number)))
+        image = make_image(seed=number)
+        preview(Frame('camera', None), image, segment(image))
     assert {each.name for each in tmp_path.glob('*.png')} == {
         'overlay_0.png', 'uncertainty_0.png', 'overlay_0_10.png', 'uncertainty_0_10.png'}

@@ -89,5 +89,4 @@ def write_raw(path: Path, items: list) -> None:
 
 def replay(bag: Path, output: Path, **settings) -> dict:
     """Replay a bag with the fake model -> report."""
-    return Replay(ReplayJob(bag, output, **settings), make_segmenter()).run(
-        lambda messages, total: messages)
+    return Replay(ReplayJob(bag, output, **settings), make_segmenter()).run()

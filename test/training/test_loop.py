@@ -36,7 +36,7 @@ from sparse_seg_ros.training.loop import (
     learning_rate,
     parameter_groups,
 )
-from sparse_seg_ros.training.objectives import OBJECTIVES
+from sparse_seg_ros.training.objectives import objective_of
 from sparse_seg_ros.training.record import Record, plain
 from sparse_seg_ros.training.start import split_networks, start_model, teachers
 from sparse_seg_ros.yaml_files import read_yaml
@@ -146,7 +146,7 @@ def cross_fitted(folder, config):
 def test_each_split_is_spoken_to_by_the_network_that_has_not_seen_it(tmp_path, config):
     config = cross_fitted(tmp_path, config)
     model = start_model(config)
-    objective = OBJECTIVES['refiner'](model, torch.ones(11), **split_networks(config, model))
+    objective = objective_of('refiner')(model, torch.ones(11), **split_networks(config, model))
     images, sources = torch.randn(4, 3, 48, 64), torch.tensor([2, 0, 1, 0])
     with torch.no_grad():
         logits, _ = objective.coarse(images, sources)
@@ -181,7 +181,7 @@ def taught(folder, config, **changes):
 def test_a_network_learns_from_labels_and_teacher_by_halves(tmp_path, config):
     config = taught(tmp_path, config)
     model = start_model(config)
-    objective = OBJECTIVES['dense'](model, torch.ones(11), **teachers(config, model)).eval()
+    objective = objective_of('dense')(model, torch.ones(11), **teachers(config, model)).eval()
     images, labels = torch.randn(2, 3, 48, 64), torch.full((2, 48, 64), 3)
     labels[0, :20] = 255  # neither says anything there
     loss = objective(images, labels, torch.zeros(2))
@@ -205,7 +205,7 @@ def test_a_network_learns_from_labels_and_teacher_by_halves(tmp_path, config):
 def test_a_refiner_learns_from_labels_and_teacher_by_halves(tmp_path, config):
     config = taught(tmp_path, config)
     model = tiny_model(alpha=0.0)
-    objective = OBJECTIVES['refiner'](model, torch.ones(11), **teachers(config, model)).eval()
+    objective = objective_of('refiner')(model, torch.ones(11), **teachers(config, model)).eval()
     images, labels = torch.randn(2, 3, 48, 64), torch.full((2, 48, 64), 3)
     labels[0, :20] = 255  # neither says anything there
     loss = objective(images, labels, torch.zeros(2))
@@ -241,7 +241,7 @@ def loss_of(path, stage, config):
     """Return the loss of a model file on the frames that it was trained with, and nothing else."""
     frames = RenderedStreet(config.cache, 4, config.street_size_hw, config.street_seed)
     model = load_model(path)
-    objective = OBJECTIVES[stage](model, torch.ones(11)).eval()
+    objective = objective_of(stage)(model, torch.ones(11)).eval()
     torch.manual_seed(0)
     images = torch.from_numpy(np.array(frames.images)).movedim(-1, 1)
     mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in (model.card.mean, model.card.std))
@@ -325,7 +325,7 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_epoch(tmp_path, config):
 
 def test_a_step_whose_gradient_alone_is_not_finite_is_left_out(tmp_path, config):
     model = tiny_model(refines=False)
-    run = Run(config, model, OBJECTIVES['dense'](model, torch.ones(11)), tmp_path, 'fp32')
+    run = Run(config, model, objective_of('dense')(model, torch.ones(11)), tmp_path, 'fp32')
     batch = (torch.randint(256, (2, 3, 48, 64), dtype=torch.uint8),
              torch.randint(11, (2, 48, 64)), torch.zeros(2, dtype=torch.int64))
     head = model.network.head.weight
@@ -461,12 +461,12 @@ def test_a_segmenter_learns_with_the_tokens_that_merge(tmp_path, monkeypatch, co
     config = replace(config, network='segmenter_t', scale=1.0, crop_hw=(64, 64), epochs=1,
                      merge_rule='adaptive', merge_threshold=0.2)
     model = start_model(config)
-    objective = OBJECTIVES['dense'](model, torch.ones(11)).train()
+    objective = objective_of('dense')(model, torch.ones(11)).train()
     labels = torch.zeros(2, 64, 64, dtype=torch.uint8)
     objective(torch.randn(2, 3, 64, 64), labels, torch.zeros(2)).backward()
     one, other = token_counts(model.network)
     assert one == other and one[-1] < 17  # as many in both images of the batch
     merged = weights(train(config, tmp_path / 'merged'))
-    plain_run = weights(train(replace(config, merge_rule='none'), tmp_path / 'plain'))
+    plain_run = weights(train(replace(config, merge_rule=None), tmp_path / 'plain'))
     assert merged.keys() == plain_run.keys()
     assert any(not torch.equal(merged[key], plain_run[key]) for key in merged)

@@ -12,11 +12,11 @@ from tiny import tiny_model
 from torch.nn import functional as F
 
 from sparse_seg_ros.loading.checkpoints import build_model, load_model, save_model
+from sparse_seg_ros.methods.dense import DenseObjective
 from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.networks.folding import folded
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.loop import parameter_groups, train
-from sparse_seg_ros.training.objectives import DenseObjective
 from sparse_seg_ros.training.start import start_model
 
 RUN = TrainConfig(street_frames=2, street_size_hw=(64, 96), street_scales=(1.0, 1.0),

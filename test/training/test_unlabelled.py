@@ -16,7 +16,7 @@ from sparse_seg_ros.loading.checkpoints import load_model, save_model
 from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.training import loop
 from sparse_seg_ros.training.config import TrainConfig
-from sparse_seg_ros.training.objectives import OBJECTIVES
+from sparse_seg_ros.training.objectives import objective_of
 from sparse_seg_ros.training.record import read_metrics
 from sparse_seg_ros.training.sources import class_weights, training_sources
 from sparse_seg_ros.training.start import teachers
@@ -59,7 +59,7 @@ def test_it_comes_nearer_to_its_teacher_without_a_label(config, tmp_path, stage)
 
 def test_an_image_without_labels_is_imitated_everywhere_another_where_it_has_some(config):
     model = tiny_model(classes=NAMES, labels='', alpha=0.0)
-    objective = OBJECTIVES['refiner'](model, torch.ones(5), **teachers(config, model)).eval()
+    objective = objective_of('refiner')(model, torch.ones(5), **teachers(config, model)).eval()
     images, labels = torch.randn(2, 3, 48, 64), torch.full((2, 48, 64), 255)
     labels[0, 20:] = 3
     with torch.no_grad():

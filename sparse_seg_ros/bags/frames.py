@@ -1,0 +1,159 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The frames of a bag: its images, with the true labels of their stamps.
+
+A stamp says which image a label belongs to only if each has it once: drivers that do not stamp
+write 0, and some repeat a stamp. Labels with such stamps are not scored.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from rosbags.interfaces import Connection
+
+from sparse_seg_ros.bags.bag import Bag
+from sparse_seg_ros.bags.bag_messages import (
+    IMAGE_TYPES,
+    BagDamageError,
+    MessageError,
+    parse,
+    raw_stamp_nanoseconds,
+)
+from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.messages.fields import stamp_nanoseconds
+from sparse_seg_ros.messages.pixels import to_labels, to_rgb
+
+MAX_WAITING = 64  # labels in memory whose image has not come
+Copy = Callable[[Connection, int, bytes], None]
+
+
+class Stamps:
+    """The stamps of images and labels in a bag, and which of them make pairs."""
+
+    def __init__(self, bag: Bag, image_topic: str, label_topic: str):
+        self.images, self.labels = Counter(), Counter()
+        counters = {image_topic: self.images, label_topic: self.labels}
+        try:
+            for connection, _, raw in bag.messages():
+                if connection.topic in counters:
+                    try:
+                        counters[connection.topic][raw_stamp_nanoseconds(raw)] += 1
+                    except MessageError:  # counted as invalid when its turn comes
+                        continue
+        except BagDamageError:  # reported when the bag is replayed
+            pass
+
+    def make_pair(self, stamp: int) -> bool:
+        """Tell whether one image and one label have this stamp."""
+        return stamp != 0 and self.images[stamp] == 1 == self.labels[stamp]
+
+    def describe(self, scored: int) -> str:
+        """Say why labels were not scored; empty if all were."""
+        total = self.labels.total()
+        reasons = {
+            'have stamp 0, which tells nothing': self.labels[0],
+            'share their stamp with others': sum(
+                count for stamp, count in self.labels.items()
+                if stamp and self.images[stamp] and not self.make_pair(stamp)),
+            'have no image of their stamp': sum(
+                count for stamp, count in self.labels.items()
+                if stamp and not self.images[stamp])}
+        reasons['are invalid, or their image is, or came too far from it'] = \
+            total - scored - sum(reasons.values())
+        words = ', '.join(f'{count} {reason}' for reason, count in reasons.items() if count)
+        return f'{total - scored} of {total} labels were not scored: {words}' if words else ''
+
+
+@dataclass(frozen=True)
+class BagHeader:
+    """What a frame of a bag keeps of its message: log time in nanoseconds, and header."""
+
+    nanoseconds: int
+    header: Any = None
+
+
+class BagFrames:
+    """
+    Frames of a bag that is open, in its order; every message passes through `copy` on the way.
+
+    labels: where the true ones are found; None without. damage: None, or what the bag lacks, once
+    all of it was read. Messages of other topics are not read.
+    """
+
+    def __init__(self, bag: Bag, images: Connection, max_pixels: int, copy: Copy,
+                 labels: BagLabels | None = None):
+        self.bag, self.images, self.max_pixels, self.copy = bag, images, max_pixels, copy
+        self.labels, self.damage = labels, None
+
+    def __len__(self) -> int:
+        return self.images.msgcount
+
+    def __iter__(self) -> Iterator[Frame]:
+        try:
+            for connection, nanoseconds, raw in self.bag.messages():
+                self.copy(connection, nanoseconds, raw)
+                if (connection.topic, connection.msgtype) == \
+                        (self.images.topic, self.images.msgtype):
+                    yield self.make_frame(nanoseconds, raw)
+        except BagDamageError as damage:
+            self.damage = str(damage)
+
+    def make_frame(self, nanoseconds: int, raw: bytes) -> Frame:
+        """Return the frame of a message, whether it can be read or not."""
+        source = f'{self.images.topic}, message at {nanoseconds} ns'
+        try:
+            message = parse(raw, self.images.msgtype)
+        except MessageError as error:
+            return Frame(source, partial(refuse, error), header=BagHeader(nanoseconds))
+        stamp = stamp_nanoseconds(message.header)
+        return Frame(source, partial(to_rgb, message, self.max_pixels),
+                     partial(self.labels.find, stamp) if self.labels else None, stamp,
+                     BagHeader(nanoseconds, message.header))
+
+
+class BagLabels:
+    """Labels of a bag by their stamps, read beside the images, whichever of both comes first."""
+
+    def __init__(self, bag: Bag, image_topic: str, topic: str):
+        self.topic, self.stamps = topic, Stamps(bag, image_topic, topic)
+        self.messages, self.waiting = self.read(bag), {}
+
+    def read(self, bag: Bag) -> Iterator[tuple[int, str, bytes]]:
+        """Yield stamp, type and bytes of the labels of which each belongs to one image."""
+        try:
+            for connection, _, raw in bag.messages():
+                if connection.topic == self.topic and connection.msgtype in IMAGE_TYPES:
+                    try:
+                        stamp = raw_stamp_nanoseconds(raw)
+                    except MessageError:
+                        continue
+                    if self.stamps.make_pair(stamp):
+                        yield stamp, connection.msgtype, raw
+        except BagDamageError:  # reported with the images
+            pass
+
+    def find(self, stamp: int) -> np.ndarray | None:
+        """Stamp of an image -> (H, W) ids of its label; None if it has none of its own."""
+        if not self.stamps.make_pair(stamp):
+            return None
+        while stamp not in self.waiting:
+            found = next(self.messages, None)
+            if found is None:
+                return None
+            self.waiting[found[0]] = found[1:]
+            if len(self.waiting) > MAX_WAITING:
+                self.waiting.pop(next(iter(self.waiting)))
+        kind, raw = self.waiting.pop(stamp)
+        return to_labels(parse(raw, kind)).copy()
+
+
+def refuse(error: Exception) -> np.ndarray:
+    """Raise why a message cannot be read, when its image is asked for."""
+    raise error

@@ -1,0 +1,73 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one loop over frames: evaluate, calibrate, ablate, bench and replay all look through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from sparse_seg_ros.data.frame import AnyFrame, Frame, as_frames
+from sparse_seg_ros.prediction import Prediction
+from sparse_seg_ros.segmenter import Segmenter
+
+Sink = Callable[[Frame, np.ndarray, Prediction], None]  # as of a worker: stream/worker.py
+OnInvalid = Callable[[Frame, str, Exception], None]  # frame, 'image' or 'label', and why
+UNUSABLE = (ValueError, RuntimeError, cv2.error)
+
+
+class View(NamedTuple):
+    """A frame that was read."""
+
+    frame: Frame
+    image: np.ndarray
+    label: np.ndarray | None
+
+
+def raise_it(frame: Frame, part: str, error: Exception) -> None:
+    """Let what is wrong with a frame end the loop."""
+    raise error
+
+
+def read_frames(frames: Iterable[AnyFrame], title: str, on_invalid: OnInvalid = raise_it
+                ) -> Iterator[View]:
+    """Yield frames with image and label, under a progress bar; without those of no image."""
+    for frame in tqdm(as_frames(frames), title, getattr(frames, '__len__', lambda: None)(),
+                      leave=False):
+        try:
+            image = frame.image()
+        except UNUSABLE as error:
+            on_invalid(frame, 'image', error)
+            continue
+        label = None
+        try:
+            label = frame.label()
+        except UNUSABLE as error:
+            on_invalid(frame, 'label', error)
+        yield View(frame, image, label)
+
+
+def segment_frames(segment: Segmenter, frames: Iterable[AnyFrame], sinks: Iterable[Sink],
+                   title: str = 'evaluating', wants: Collection[str] = (),
+                   on_invalid: OnInvalid = raise_it) -> int:
+    """
+    Segment every frame, and give each sink what comes of it -> how many there were.
+
+    on_invalid: told of a frame that cannot be read or segmented, and whether that is for its
+    image or its label; the loop goes on unless it raises.
+    """
+    count = 0
+    for frame, image, label in read_frames(frames, title, on_invalid):
+        try:
+            prediction = segment(image, wants=wants, truth=label)
+        except UNUSABLE as error:
+            on_invalid(frame, 'image', error)
+            continue
+        count += 1
+        for sink in sinks:
+            sink(frame, image, prediction)
+    return count

@@ -1,0 +1,120 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that is counted over segmented frames; the counts of parts add up, exactly."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
+from sparse_seg_ros.evaluation.small_objects import SmallObjects
+from sparse_seg_ros.prediction import Prediction
+from sparse_seg_ros.texts import cut
+
+LOG = logging.getLogger(__name__)
+SHOWN = 3  # examples in a warning
+
+
+@dataclass(frozen=True)
+class Report:
+    """
+    Scores over a set of frames.
+
+    iou: per class seen, in [0, 1]; small_iou: the same of the objects that cover few pixels;
+    density: mean fraction of refined pixels; milliseconds: median per stage.
+    """
+
+    frames: int
+    mean_iou: float
+    small_mean_iou: float
+    iou: dict[str, float]
+    small_iou: dict[str, float]
+    accuracy: float
+    density: float
+    milliseconds: dict[str, float]
+
+
+class Scores:
+    """
+    Counts frames: a sink of the loop, `scores(frame, image, prediction)`.
+
+    `one + other` are the scores of the frames of both, bit for bit, in whatever order they are
+    added. frames: all that were segmented; labelled: those with labels.
+    """
+
+    def __init__(self, names: tuple[str, ...]):
+        self.names, self.labelled = names, 0
+        self.matrix, self.small = ConfusionMatrix(len(names)), SmallObjects(len(names))
+        self.densities: list[float] = []
+        self.milliseconds: dict[str, list[float]] = {}
+
+    @property
+    def frames(self) -> int:
+        """Number of frames that were segmented."""
+        return len(self.densities)
+
+    def __call__(self, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
+        """Count a frame; ValueError where its labels do not fit the prediction."""
+        self.densities.append(prediction.density)
+        for stage, spent in prediction.milliseconds.items():
+            self.milliseconds.setdefault(stage, []).append(spent)
+        label = frame.label()
+        if label is not None:
+            self.matrix.add(prediction.labels, label)
+            self.small.add(prediction.labels, label)
+            self.labelled += 1
+
+    def __add__(self, other: Scores) -> Scores:
+        """Return the scores of the frames of both."""
+        if self.names != other.names:
+            raise ValueError('scores must be of the same classes to be added, got '
+                             f'{cut(", ".join(self.names))} and {cut(", ".join(other.names))}')
+        both = Scores(self.names)
+        both.labelled = self.labelled + other.labelled
+        both.matrix, both.small = self.matrix + other.matrix, self.small + other.small
+        both.densities = self.densities + other.densities
+        both.milliseconds = {
+            stage: self.milliseconds.get(stage, []) + other.milliseconds.get(stage, [])
+            for stage in {**self.milliseconds, **other.milliseconds}}
+        return both
+
+    @property
+    def density(self) -> float:
+        """Mean fraction of refined pixels; 0 without frames."""
+        return math.fsum(self.densities) / max(self.frames, 1)
+
+    def percentiles(self, *ranks: int) -> dict[str, dict[str, float]]:
+        """Return stage -> {'p50': milliseconds, ...} for the given ranks."""
+        return {stage: {f'p{rank}': round(float(np.percentile(times, rank)), 3) for rank in ranks}
+                for stage, times in self.milliseconds.items()}
+
+    def report(self) -> Report:
+        """Return the report; ValueError without a frame."""
+        if not self.frames:
+            raise ValueError('no frames to evaluate')
+        iou, small_iou = ({name: round(float(score), 4) for name, score in
+                           zip(self.names, scores.iou()) if np.isfinite(score)}
+                          for scores in (self.matrix, self.small))
+        stages = {stage: ranks['p50'] for stage, ranks in self.percentiles(50).items()}
+        return Report(self.frames, self.matrix.mean_iou(), self.small.mean_iou(), iou, small_iou,
+                      self.matrix.accuracy(), self.density, stages)
+
+    def warn_of_other_order(self) -> None:
+        """Warn if the frames seem to number the classes in another way than the model."""
+        warn_of_other_order(self.matrix, self.names)
+
+
+def warn_of_other_order(matrix: ConfusionMatrix, names: tuple[str, ...]) -> None:
+    """Warn if what is predicted is, as a rule, another class than the true one."""
+    other = matrix.other_order()
+    if other:
+        examples = ', '.join(f'{names[truth]} as {names[predicted]}'
+                             for truth, predicted in list(other.items())[:SHOWN])
+        LOG.warning('the frames seem to have other classes than the model, or another order of '
+                    'ids: it sees %s; compare their label set with that of the model: %s',
+                    examples, cut(', '.join(names)))

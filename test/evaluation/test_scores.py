@@ -1,0 +1,89 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Scores of parts add up to those of the whole, and the one loop goes on where it is told to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from ros_fakes import LABELS, make_image, make_segmenter
+
+from sparse_seg_ros.data.frame import Frame, as_frames
+from sparse_seg_ros.evaluation.loop import segment_frames
+from sparse_seg_ros.evaluation.scores import Scores
+from sparse_seg_ros.evaluation.uncertainty import UncertaintyCurve
+
+
+def pairs(count: int):
+    """Return images of several sizes, with labels that are partly wrong, partly void."""
+    random = np.random.default_rng(0)
+    images = [make_image(30 + 7 * number, 50, number) for number in range(count)]
+    return [(image, random.choice([0, 1, 255], image.shape[:2]).astype(np.uint8))
+            for image in images]
+
+
+def score(frames) -> Scores:
+    scores = Scores(LABELS.names)
+    segment_frames(make_segmenter(), frames, [scores])
+    return scores
+
+
+def counted(scores: Scores) -> str:
+    """Return all of a report, to the last digit, but the times, which no two runs share."""
+    return repr({**asdict(scores.report()), 'milliseconds': None})
+
+
+def test_scores_of_parts_add_up_to_those_of_the_whole_in_any_order():
+    frames = pairs(7)
+    whole, parts = score(frames), [score(frames[:2]), score(frames[2:3]), score(frames[3:])]
+    assert counted(whole) == counted(parts[0] + parts[1] + parts[2])
+    assert counted(whole) == counted(parts[2] + (parts[0] + parts[1]))
+    both = parts[0] + parts[2]
+    assert len(both.milliseconds['total']) == both.frames == both.labelled == 6
+    assert counted(parts[0]) == counted(score(frames[:2]))  # adding leaves them alone
+    with pytest.raises(ValueError, match='scores must be of the same classes to be added, got'):
+        _ = whole + Scores(('dark', 'light'))
+
+
+def test_curves_of_parts_add_up_to_that_of_the_whole():
+    random = np.random.default_rng(1)
+    nats, wrong = random.uniform(0, 0.69, 1000), random.uniform(size=1000) < 0.2
+    whole, one, other = (UncertaintyCurve(2) for _ in range(3))
+    whole.add(nats, wrong)
+    one.add(nats[:300], wrong[:300])
+    other.add(nats[300:], wrong[300:])
+    assert (one + other).points() == whole.points()
+    with pytest.raises(ValueError, match='curves must have the same range'):
+        _ = one + UncertaintyCurve(3)
+
+
+def test_frames_without_labels_are_segmented_and_not_scored():
+    scores = score([(make_image(), None)])
+    assert (scores.frames, scores.labelled) == (1, 0)
+    assert np.isnan(scores.report().mean_iou)
+
+
+def test_the_loop_goes_on_where_somebody_takes_what_is_wrong():
+    def refuse():
+        raise ValueError('no picture')
+    image, label = pairs(1)[0]
+    frames = [Frame('one', refuse), Frame('two', lambda: image, refuse),
+              Frame('three', lambda: np.zeros((4, 4), np.uint8)),
+              Frame('four', lambda: image, lambda: label)]
+    wrong, scores = [], Scores(LABELS.names)
+    count = segment_frames(make_segmenter(), frames, [],
+                           on_invalid=lambda frame, part, error: wrong.append(
+                               (frame.source, part)))
+    assert count == 2 and wrong == [('one', 'image'), ('two', 'label'), ('three', 'image')]
+    with pytest.raises(ValueError, match='no picture'):
+        segment_frames(make_segmenter(), frames, [scores])
+
+
+def test_pairs_become_frames_and_frames_pairs_again():
+    frames = list(as_frames(pairs(2)))
+    for frame, (image, label) in zip(frames, pairs(2)):
+        first, second = frame
+        assert np.array_equal(first, image) and np.array_equal(second, label)
+        assert frame.label() is second
