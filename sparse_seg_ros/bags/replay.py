@@ -37,7 +37,7 @@ from sparse_seg_ros.bags.scores import Scores, Stamps
 from sparse_seg_ros.config import NodeConfig
 from sparse_seg_ros.messages.fields import image_fields, stamp_nanoseconds
 from sparse_seg_ros.messages.pixels import to_labels, to_rgb
-from sparse_seg_ros.messages.status import diagnostic_array, frame_status
+from sparse_seg_ros.messages.status import ONLY_CAMERA, REFINED, diagnostic_array, frame_status
 from sparse_seg_ros.new_paths import check_beside, check_can_hold, check_is_new
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.report.preview import Preview
@@ -202,7 +202,7 @@ class Replay:
             output = OUTPUTS[name]
             out.write(f'{self.base}/segmentation/{name}', bag_messages.IMAGE, nanoseconds,
                       bag_image(header, output.make(frame), output.encoding(frame)))
-        camera = self.base.strip('/') or 'camera'
+        camera = self.base.strip('/') or ONLY_CAMERA
         status = frame_status(camera, frame.prediction.milliseconds, facts(frame.prediction))
         out.write(f'{self.base}/segmentation/timing', 'diagnostic_msgs/msg/DiagnosticArray',
                   nanoseconds, diagnostic_array(DIAGNOSTICS, header, 'segmentation', [status]))
@@ -220,7 +220,7 @@ class Replay:
 
 def facts(seen: Prediction) -> dict[str, Any]:
     """Return what ~/timing says beside times."""
-    return {'refined': round(seen.density, 5)}
+    return {REFINED: round(seen.density, 5)}
 
 
 def base_topic(image_topic: str) -> str:
