@@ -119,9 +119,14 @@ class Probe:
         """What became of the frames of the node's only camera, by its last report."""
         return read_counters(self.statuses[frames_task()])
 
+    @property
+    def state(self) -> str | None:
+        """State of the node by its last report; None before the first."""
+        return self.statuses[ENGINE].values[STATE] if ENGINE in self.statuses else None
+
     def wait_until_ready(self) -> None:
         """Wait until the node is active, and each topic has found its other end."""
-        self.wait(lambda: ENGINE in self.statuses, READY_SECONDS,
+        self.wait(lambda: self.state, READY_SECONDS,
                   'the node sends no diagnostics; do the processes find each other?')
         self.wait(self.is_active, READY_SECONDS, 'the node does not become active')
         self.wait(self.is_matched, MATCH_SECONDS, 'the topics of the node were not found')
@@ -132,7 +137,7 @@ class Probe:
         engine = self.statuses[ENGINE]
         if engine.level == 'ERROR':
             raise ChildProcessError(f'the node says: {engine.message}')
-        return engine.values[STATE] == ACTIVE
+        return self.state == ACTIVE
 
     def is_matched(self) -> bool:
         """Tell whether the node listens to our images and publishes all that we listen to."""

@@ -17,16 +17,8 @@ from std_msgs.msg import Header
 
 from sparse_seg_ros.bags.bag_messages import DIAGNOSTICS, IMAGE
 from sparse_seg_ros.messages.status import diagnostic_array, read_array, read_milliseconds
-from sparse_seg_ros.ros.probe import Probe
 from sparse_seg_ros.stream import health
 from sparse_seg_ros.stream.slots import Counters
-
-
-@pytest.fixture(name='probe')
-def open_probe(ros):
-    """Return a probe that listens to mask and timing."""
-    with Probe('probe', 'image') as probe:
-        yield probe
 
 
 def run(ros, act, *arguments):
