@@ -31,6 +31,7 @@ from sparse_seg_ros.networks import CLASSIFIERS, for_inference
 from sparse_seg_ros.networks.pretrained import HUB
 from sparse_seg_ros.networks.sliding import Windows
 from sparse_seg_ros.segmenter import Method, Segmenter
+from sparse_seg_ros.sparse.backend import backend_of, name_of
 from sparse_seg_ros.texts import cut
 from sparse_seg_ros.yaml_files import read_yaml
 
@@ -212,12 +213,13 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
         model.refiner.to(device, memory_format=torch.channels_last)
     method = build_method(replace(model, network=stage.network), config,
                           description.get('weights', 'these weights'))
+    if config.method == 'sparse_refine' and model.refiner.parts.convolves:
+        description = {'backend': name_of(backend_of(torch.device(device).type)), **description}
     exposure = model.card.exposure if config.exposure == 'auto' else config.exposure
     segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
                         exposure=exposure, device=device, precision=precision,
                         sizes_hw=stage.sizes_hw,
                         description={'network': model.card.network, 'method': config.method,
-                                     'backend': 'torch',
                                      **stage.description, **description})
     return segment.with_limits(alpha=None if config.alpha_nats < 0 else config.alpha_nats,
                                budget=None if config.budget == 1 else config.budget)
