@@ -204,7 +204,7 @@ class Replay:
                       bag_image(header, output.make(frame), output.encoding(frame)))
         camera = self.base.strip('/') or ONLY_CAMERA
         status = frame_status(camera, frame.prediction.milliseconds, facts(frame.prediction))
-        out.write(f'{self.base}/segmentation/timing', bag_messages.DIAGNOSTICS,
+        out.write(f'{self.base}/segmentation/timing', bag_messages.DIAGNOSTIC_ARRAY,
                   nanoseconds, diagnostic_array(DIAGNOSTICS, header, 'segmentation', [status]))
 
     def report(self, seconds: float) -> dict[str, Any]:

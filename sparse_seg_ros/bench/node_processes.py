@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sparse_seg_ros.bags.bag_messages import DIAGNOSTICS, IMAGE
+from sparse_seg_ros.bags.bag_messages import DIAGNOSTIC_ARRAY, IMAGE
 from sparse_seg_ros.bench.node import Case, FrameTimes
 from sparse_seg_ros.messages.fields import stamp_nanoseconds
 from sparse_seg_ros.messages.status import AGE, read_array, read_milliseconds
@@ -61,7 +61,7 @@ class BenchCamera:
         self.case, self.probe = case, probe
         self.times: dict[int, FrameTimes] = {}  # by stamp
         probe.listen('segmentation/mask', IMAGE, lambda topic, mask: None)
-        probe.listen('segmentation/timing', DIAGNOSTICS, self.take_times)
+        probe.listen('segmentation/timing', DIAGNOSTIC_ARRAY, self.take_times)
 
     def take_times(self, topic: str, message: Any) -> None:
         """Keep the times of one frame under its stamp."""

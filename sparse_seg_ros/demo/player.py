@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from sparse_seg_ros.bags.bag import Bag
 from sparse_seg_ros.bags.bag_messages import (
-    DIAGNOSTICS,
+    DIAGNOSTIC_ARRAY,
     IMAGE,
     BagDamageError,
     MessageError,
@@ -61,8 +61,8 @@ class Player:
         self.clock_offset = 0
         for name in ANSWERS:
             probe.listen(f'segmentation/{name}', IMAGE, partial(self.record, IMAGE), raw=True)
-        probe.listen('segmentation/timing', DIAGNOSTICS, partial(self.record, DIAGNOSTICS),
-                     raw=True)
+        probe.listen('segmentation/timing', DIAGNOSTIC_ARRAY,
+                     partial(self.record, DIAGNOSTIC_ARRAY), raw=True)
 
     def record(self, message_type: str, topic: str, raw: bytes) -> None:
         """Write down a message of the node."""

@@ -21,7 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from sparse_seg_ros.bags.bag_messages import COMPRESSED, DIAGNOSTICS, IMAGE
+from sparse_seg_ros.bags.bag_messages import COMPRESSED, DIAGNOSTIC_ARRAY, IMAGE
 from sparse_seg_ros.messages.fields import image_message, stamp_nanoseconds
 from sparse_seg_ros.messages.status import Status, read_array
 from sparse_seg_ros.stream.health import (
@@ -38,7 +38,7 @@ READY_SECONDS, SILENT_SECONDS, MATCH_SECONDS = 180.0, 30.0, 20.0
 LOOK_SECONDS = 0.2  # between two looks at what no message tells
 SPIN_SECONDS = 0.1  # the end is seen between spins
 DEPTH = 10
-MESSAGES = {IMAGE: Image, COMPRESSED: CompressedImage, DIAGNOSTICS: DiagnosticArray}
+MESSAGES = {IMAGE: Image, COMPRESSED: CompressedImage, DIAGNOSTIC_ARRAY: DiagnosticArray}
 
 
 @contextmanager
@@ -56,7 +56,8 @@ class Probe:
     One camera of a node, and its listener: `with Probe('my_camera', 'image') as probe: ...`.
 
     topic: of the images, of this type and reliability. statuses: what /diagnostics said last, by
-    task. A thread listens; what it hears is handled, and waited for, under the lock of `changed`.
+    task. A thread listens; it handles each message, and others wait for it, under the lock of
+    `changed`.
     """
 
     def __init__(self, name: str, topic: str, image_type: str = IMAGE,
@@ -64,6 +65,7 @@ class Probe:
         self.changed, self.stopping = threading.Condition(), threading.Event()
         self.statuses: dict[str, Status] = {}
         self.reports, self.topics = 0, []
+        self.error: Exception | None = None
         self.node = rclpy.create_node(name)
         self.publisher = self.node.create_publisher(
             MESSAGES[image_type], topic, profile(reliability),
@@ -84,18 +86,21 @@ class Probe:
         """Listen until stopped; runs in the thread."""
         executor = SingleThreadedExecutor()
         executor.add_node(self.node)
-        while not self.stopping.is_set():
-            executor.spin_once(timeout_sec=SPIN_SECONDS)
+        try:
+            while not self.stopping.is_set():
+                executor.spin_once(timeout_sec=SPIN_SECONDS)
+        except Exception as error:  # of what handles a message, such as a full disk
+            self.error = error
         executor.shutdown()
 
-    def listen(self, topic: str, message_type: str, hear: Callable[[str, Any], None],
+    def listen(self, topic: str, message_type: str, handle: Callable[[str, Any], None],
                raw: bool = False) -> None:
-        """Hand the messages of a topic of the node, or their bytes, to hear(full name, ...)."""
+        """Call handle(full name of the topic, message) for each; raw: message is its bytes."""
         topic = self.node.resolve_topic_name(topic)
 
         def take(message: Any) -> None:
             with self.changed:
-                hear(topic, message)
+                handle(topic, message)
                 self.changed.notify_all()
         self.topics.append(topic)
         self.node.create_subscription(MESSAGES[message_type], topic, take, profile(), raw=raw)
@@ -166,11 +171,13 @@ class Probe:
         end = self.reports + number
         self.wait(lambda: self.reports >= end, SILENT_SECONDS, 'the node fell silent')
 
-    def wait(self, condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
-        """Wait for something that a message changes."""
+    def wait(self, condition: Callable[[], object], seconds: float, otherwise: str) -> None:
+        """Wait for something that a message changes; what went wrong with one is raised."""
         end = time.monotonic() + seconds
         with self.changed:
             while not condition():
+                if self.error is not None:
+                    raise self.error
                 if time.monotonic() > end:
                     raise TimeoutError(f'{otherwise} (waited {seconds:.0f} s)')
                 self.changed.wait(LOOK_SECONDS)

@@ -13,9 +13,10 @@ pytest.importorskip('rclpy')
 
 from diagnostic_msgs import msg as diagnostic_types
 from ros_faults import status
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from sparse_seg_ros.bags.bag_messages import DIAGNOSTICS, IMAGE
+from sparse_seg_ros.bags.bag_messages import DIAGNOSTIC_ARRAY, IMAGE
 from sparse_seg_ros.messages.status import diagnostic_array, read_array, read_milliseconds
 from sparse_seg_ros.stream import health
 from sparse_seg_ros.stream.slots import Counters
@@ -32,7 +33,7 @@ def run(ros, act, *arguments):
 def test_images_are_answered_and_counted(ros, probe):
     masks, times = [], []
     probe.listen('segmentation/mask', IMAGE, lambda topic, raw: masks.append((topic, raw)), True)
-    probe.listen('segmentation/timing', DIAGNOSTICS, lambda _, message: times.append(message))
+    probe.listen('segmentation/timing', DIAGNOSTIC_ARRAY, lambda _, message: times.append(message))
     node = ros.segmentation()
     node.autostart()
     run(ros, probe.wait_until_ready)
@@ -49,7 +50,7 @@ def test_images_are_answered_and_counted(ros, probe):
 
 def test_a_node_whose_engine_fell_back_on_torch_is_ready(ros, probe):
     segmenter = make_segmenter()
-    segmenter.description['fallback'] = 'engine tensorrt: not installed'
+    segmenter.description[health.FALLBACK] = 'engine tensorrt: not installed'
     node = ros.segmentation(lambda config: segmenter)
     node.autostart()
     assert status(node, health.ENGINE).level == 'WARN'
@@ -64,6 +65,18 @@ def test_an_error_of_the_node_ends_the_waiting_at_once(ros, probe):
     node.autostart()
     with pytest.raises(ChildProcessError, match='the node says: .*no such model'):
         run(ros, probe.wait_until_ready)
+
+
+def test_an_error_in_what_listens_is_raised_where_somebody_waits(ros, probe):
+    def fill_the_disk(topic, message):
+        raise OSError('no space left')
+
+    probe.listen('segmentation/mask', IMAGE, fill_the_disk)
+    publisher = ros.peer.create_publisher(Image, 'segmentation/mask', 10)
+    ros.wait(publisher.get_subscription_count)
+    publisher.publish(Image())
+    with pytest.raises(OSError, match='no space left'):
+        probe.wait(lambda: False, 20.0, 'nothing went wrong')
 
 
 def test_a_model_that_hangs_ends_the_waiting(ros, probe, monkeypatch):
