@@ -35,7 +35,7 @@ setup(
     maintainer_email='maintainers@sparse-seg-ros.example.com',
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['demo/*.html']},
+    package_data={NAME: ['*/*.html']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (SHARE, ['package.xml']),
@@ -44,7 +44,7 @@ setup(
     python_requires='>=3.10',
     install_requires=[
         'setuptools', 'torch>=2.4', 'numpy', 'opencv-python-headless', 'PyYAML', 'safetensors',
-        'rosbags>=0.11', 'lz4', "backports.zstd; python_version < '3.14'", 'tqdm',
+        'rosbags>=0.11', 'lz4', "backports.zstd; python_version < '3.14'", 'tqdm', 'jinja2',
     ],
     extras_require={
         # Real rclpy over real DDS without a ROS install; never beside one.

@@ -53,10 +53,9 @@ ADAPTERS = {
     'cv_bridge': {'messages/with_cv_bridge.py'},
     'vision_msgs': {'ros/label_info.py'},
 }
-ROS_ELSEWHERE = {'launching.py', 'messages/with_cv_bridge.py', 'demo/player.py',
-                 'bench/node_processes.py'}
+ROS_ELSEWHERE = {'launching.py', 'messages/with_cv_bridge.py'}
 DEPENDENCIES = {'torch', 'numpy', 'cv2', 'yaml', 'safetensors', 'rosbags', 'tqdm', 'apsw',
-                *ROS_PACKAGES, *ADAPTERS}
+                'jinja2', *ROS_PACKAGES, *ADAPTERS}
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 45
 
 

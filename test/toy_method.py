@@ -32,7 +32,7 @@ class ToyConfig(RefiningConfig):
 class Toy:
     """A network over the shrunken image, and a 1x1 convolution in the upper rows of the image."""
 
-    optional, needs_truth, selector = (), False, 'entropy'
+    optional, needs_truth, selector, convolves = (), False, 'entropy', False
 
     def __init__(self, network, refiner, config):
         self.network, self.refiner, self.config = network, refiner, config

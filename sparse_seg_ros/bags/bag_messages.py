@@ -29,6 +29,7 @@ else:
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 IMAGE_TYPES = (IMAGE, COMPRESSED)
+DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 NO_HASH = 'RIHS01_' + '0' * 64
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'

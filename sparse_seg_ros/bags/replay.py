@@ -32,7 +32,7 @@ from sparse_seg_ros.evaluation.loop import segment_frames
 from sparse_seg_ros.evaluation.scores import Scores
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.messages.fields import image_fields
-from sparse_seg_ros.messages.status import diagnostic_array, frame_status
+from sparse_seg_ros.messages.status import ONLY_CAMERA, REFINED, diagnostic_array, frame_status
 from sparse_seg_ros.new_paths import check_beside, check_can_hold, check_is_new
 from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.prediction import Prediction
@@ -198,9 +198,9 @@ class BagSink:
             output = OUTPUTS[name]
             self.write(name, bag_messages.IMAGE, nanoseconds, bag_image(
                 header, output.make(segmented), output.encoding(segmented)))
-        camera = self.base.strip('/') or 'camera'
+        camera = self.base.strip('/') or ONLY_CAMERA
         status = frame_status(camera, prediction.milliseconds, facts(prediction))
-        self.write('timing', 'diagnostic_msgs/msg/DiagnosticArray', nanoseconds,
+        self.write('timing', bag_messages.DIAGNOSTIC_ARRAY, nanoseconds,
                    diagnostic_array(DIAGNOSTICS, header, 'segmentation', [status]))
 
     def write(self, name: str, message_type: str, nanoseconds: int, message: Any) -> None:
@@ -210,7 +210,7 @@ class BagSink:
 
 def facts(seen: Prediction) -> dict[str, Any]:
     """Return what ~/timing says beside times."""
-    return {'refined': round(seen.density, 5)}
+    return {REFINED: round(seen.density, 5)}
 
 
 def base_topic(image_topic: str) -> str:

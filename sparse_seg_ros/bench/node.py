@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from sparse_seg_ros.environment import large_image_settings, private_settings
+from sparse_seg_ros.stream.health import RECEIVED
 from sparse_seg_ros.stream.slots import OUTCOMES
 
 LIMIT_SECONDS = 240.0
@@ -40,6 +41,24 @@ class Case:
     rate_hz: float = 10.0
     method_milliseconds: float = 20.0
     with_profile: bool = True
+
+
+@dataclass(frozen=True)
+class FrameTimes:
+    """What the node says of one frame: its age when the worker took it, milliseconds by stage."""
+
+    age_seconds: float
+    milliseconds: dict[str, float]
+
+    @property
+    def transport(self) -> float:
+        """Milliseconds from publish to callback."""
+        return self.age_seconds * 1e3 - self.milliseconds['wait']
+
+    @property
+    def overhead(self) -> float:
+        """Milliseconds from callback to publish, less inference."""
+        return self.milliseconds['total'] - self.milliseconds['segment']
 
 
 CASES = [Case(height, width, reliability) for height, width in ((540, 960), (1024, 2048))
@@ -97,15 +116,15 @@ def start(environment: dict[str, str], role: str, case: Case,
 
 def summarise(found: dict[str, Any]) -> dict[str, Any]:
     """Counters and times of every frame -> the figures of a case."""
-    counts, timings = found['counters'], found['timings']
+    counts, frames = found['counters'], [FrameTimes(**each) for each in found['times']]
     accounted = sum(counts[name] for name in OUTCOMES)
     return {'sent': found['sent'], **counts,
-            'lost_in_transport': found['sent'] - counts['received'],
-            'is_accounted': accounted == counts['received'],
-            'transport_ms': spread([each['age s'] * 1e3 - each['wait ms'] for each in timings]),
-            'overhead_ms': spread([each['total ms'] - each['segment ms'] for each in timings]),
-            'publish_ms': spread([each['publish ms'] for each in timings]),
-            'wait_ms': spread([each['wait ms'] for each in timings])}
+            'lost_in_transport': found['sent'] - counts[RECEIVED],
+            'is_accounted': accounted == counts[RECEIVED],
+            'transport_ms': spread([frame.transport for frame in frames]),
+            'overhead_ms': spread([frame.overhead for frame in frames]),
+            'publish_ms': spread([frame.milliseconds['publish'] for frame in frames]),
+            'wait_ms': spread([frame.milliseconds['wait'] for frame in frames])}
 
 
 def spread(values: list[float]) -> dict[str, float]:

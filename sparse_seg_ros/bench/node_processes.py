@@ -6,26 +6,22 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.event_handler import PublisherEventCallbacks
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
 
-from sparse_seg_ros.bench.node import Case
-from sparse_seg_ros.messages.fields import image_message
+from sparse_seg_ros.bags.bag_messages import DIAGNOSTIC_ARRAY, IMAGE
+from sparse_seg_ros.bench.node import Case, FrameTimes
+from sparse_seg_ros.messages.fields import stamp_nanoseconds
+from sparse_seg_ros.messages.status import AGE, read_array, read_milliseconds
+from sparse_seg_ros.ros.probe import Probe, open_ros
 from sparse_seg_ros.ros.run_node import main as run_node
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS, RESEND_SECONDS = 60.0, 0.2
+WARM_UP_FRAMES = 5
 
 
 class FixedTime:
@@ -59,87 +55,31 @@ def load_fixed_time(milliseconds: float) -> Any:
 
 
 class BenchCamera:
-    """Publishes images at a rate and collects what the node says about them."""
+    """Publishes images at a rate through a probe and collects what the node says about them."""
 
-    def __init__(self, case: Case):
-        self.case, self.timings, self.counters, self.reports = case, {}, {}, 0
-        self.heard = threading.Condition()
-        self.node = rclpy.create_node('bench_camera')
-        self.node.create_subscription(DiagnosticArray, 'segmentation/timing', self.hear_timing, 10)
-        self.node.create_subscription(DiagnosticArray, '/diagnostics', self.hear_health, 10)
-        self.node.create_subscription(Image, 'segmentation/mask', lambda mask: None, 1)
-        self.publisher = self.node.create_publisher(Image, 'image', QoSProfile(
-            depth=10, reliability=ReliabilityPolicy[case.reliability.upper()]),
-            event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
-        self.stopping = threading.Event()
-        self.listener = threading.Thread(target=self.listen)
-        self.listener.start()
+    def __init__(self, case: Case, probe: Probe):
+        self.case, self.probe = case, probe
+        self.times: dict[int, FrameTimes] = {}  # by stamp
+        probe.listen('segmentation/mask', IMAGE, lambda topic, mask: None)
+        probe.listen('segmentation/timing', DIAGNOSTIC_ARRAY, self.take_times)
 
-    def listen(self) -> None:
-        """Hear the node until stopped; runs in a thread."""
-        executor = SingleThreadedExecutor()
-        executor.add_node(self.node)
-        while not self.stopping.is_set():
-            executor.spin_once(timeout_sec=0.1)
-        executor.shutdown()
-
-    def close(self) -> None:
-        """End the thread."""
-        self.stopping.set()
-        self.listener.join()
-
-    def hear_timing(self, message: DiagnosticArray) -> None:
+    def take_times(self, topic: str, message: Any) -> None:
         """Keep the times of one frame under its stamp."""
-        values = {pair.key: float(pair.value) for pair in message.status[0].values
-                  if pair.value != 'n/a'}
-        with self.heard:
-            self.timings[message.header.stamp.sec, message.header.stamp.nanosec] = values
-            self.heard.notify_all()
-
-    def hear_health(self, message: DiagnosticArray) -> None:
-        """Keep the counters of the frames."""
-        for status in message.status:
-            if status.name.endswith('camera frames'):
-                with self.heard:
-                    self.counters = {pair.key: int(pair.value) for pair in status.values
-                                     if pair.value.isdigit()}
-                    self.reports += 1
-                    self.heard.notify_all()
-
-    def send(self, image: np.ndarray) -> tuple[int, int]:
-        """Publish an image stamped with the moment of publishing -> stamp."""
-        message = image_message(Image, Header(frame_id='bench'), image, 'rgb8')
-        stamp = message.header.stamp = self.node.get_clock().now().to_msg()
-        self.publisher.publish(message)
-        return stamp.sec, stamp.nanosec
+        status, = read_array(message)
+        self.times[stamp_nanoseconds(message.header)] = FrameTimes(
+            float(status.values[AGE]), read_milliseconds(status))
 
     def warm_up(self, image: np.ndarray) -> dict[str, int]:
         """Send until frames come back -> counters until then."""
+        self.probe.wait_until_ready()
         end = time.monotonic() + PATIENCE_SECONDS
-        while len(self.timings) < 5:
+        while len(self.times) < WARM_UP_FRAMES:
             if time.monotonic() > end:
-                raise RuntimeError('the node answers no image')
-            self.send(image)
-            with self.heard:
-                self.heard.wait(0.2)
-        return self.settled_counters()
-
-    def settled_counters(self) -> dict[str, int]:
-        """Wait until two reports in a row are equal and no frame is waiting -> counters."""
-        before = None
-        while True:
-            with self.heard:
-                if not self.heard.wait_for(self.has_report_after(self.reports),
-                                           PATIENCE_SECONDS):
-                    raise RuntimeError('the node sends no diagnostics')
-                now = dict(self.counters)
-            if now == before and not now['waiting']:
-                return now
-            before = now
-
-    def has_report_after(self, number: int) -> Callable[[], bool]:
-        """Return the question whether a later report has come."""
-        return lambda: self.reports > number
+                raise TimeoutError('the node answers no image')
+            self.probe.send(image)
+            with self.probe.changed:
+                self.probe.changed.wait(RESEND_SECONDS)
+        return self.probe.wait_until_settled()
 
     def run(self) -> dict[str, Any]:
         """Send all frames -> sent, counters and times of these."""
@@ -150,11 +90,11 @@ class BenchCamera:
         for _ in range(self.case.frames):
             due += 1 / self.case.rate_hz
             time.sleep(max(0.0, due - time.monotonic()))
-            stamps.append(self.send(image))
-        after = self.settled_counters()
+            stamps.append(self.probe.send(image))
+        after = self.probe.wait_until_settled()
         return {'sent': len(stamps),
                 'counters': {name: after[name] - before[name] for name in after},
-                'timings': [self.timings[stamp] for stamp in stamps if stamp in self.timings]}
+                'times': [asdict(self.times[stamp]) for stamp in stamps if stamp in self.times]}
 
 
 def main() -> int:
@@ -163,13 +103,8 @@ def main() -> int:
     if role == 'node':
         return run_node(['--ros-args', '-p', 'max_age_seconds:=0.0', '--log-level', 'warn'],
                         lambda config: load_fixed_time(case.method_milliseconds))
-    rclpy.init()
-    camera = BenchCamera(case)
-    try:
-        result.write_text(json.dumps(camera.run()))
-    finally:
-        camera.close()
-        rclpy.shutdown()
+    with open_ros(), Probe('bench_camera', 'image', IMAGE, case.reliability) as probe:
+        result.write_text(json.dumps(BenchCamera(case, probe).run()))
     return 0
 
 

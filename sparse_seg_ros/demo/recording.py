@@ -14,6 +14,7 @@ import numpy as np
 from sparse_seg_ros.bags.bag import Bag
 from sparse_seg_ros.bags.bag_messages import parse, raw_stamp_nanoseconds
 from sparse_seg_ros.messages.pixels import to_labels, to_rgb
+from sparse_seg_ros.messages.status import REFINED, read_array, read_milliseconds
 
 ANSWERS = ('mask', 'uncertainty', 'overlay', 'refined')
 
@@ -52,10 +53,9 @@ class Recording:
 
     def add_times(self, stamp: int, message: Any) -> None:
         """Read one message of ~/timing."""
-        values = {pair.key: pair.value for pair in message.status[0].values}
-        self.milliseconds[stamp] = {key.removesuffix(' ms'): float(value)
-                                    for key, value in values.items() if key.endswith(' ms')}
-        self.refined[stamp] = float(values['refined'])
+        status, = read_array(message)
+        self.milliseconds[stamp] = read_milliseconds(status)
+        self.refined[stamp] = float(status.values[REFINED])
 
     def read(self, stamps: Iterable[int]) -> list[Shown]:
         """Read the pictures of some frames."""

@@ -34,6 +34,7 @@ from sparse_seg_ros.environment import large_image_settings, private_settings
 from sparse_seg_ros.evaluation.resolutions import compare, middle_times
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.loading.zoo import load, load_resolutions
+from sparse_seg_ros.stream.health import RECEIVED, WAITING
 from sparse_seg_ros.stream.stage_times import StageTimes
 
 FRAMES_SHOWN, FRAMES_COMPARED = 5, 3
@@ -201,8 +202,8 @@ def summarise(played: dict[str, Any], recording: Recording) -> dict[str, Any]:
     latency = played['latency_milliseconds']
     return {
         'engine': played['engine'], 'sent': played['sent'],
-        'not_received': played['sent'] - played['counters']['received'],
-        **{name: count for name, count in played['counters'].items() if name != 'waiting'},
+        'not_received': played['sent'] - played['counters'][RECEIVED],
+        **{name: count for name, count in played['counters'].items() if name != WAITING},
         'recorded': len(recording.complete),
         'rate_hz': round((played['sent'] - 1) / max(played['seconds'], 1e-9), 2),
         'latency_milliseconds': {f'p{rank}': round(float(np.percentile(latency, rank)), 1)

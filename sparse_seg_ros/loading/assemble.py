@@ -19,6 +19,7 @@ from sparse_seg_ros.methods.kind import MethodConfig, find_kind
 from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.networks import CLASSIFIERS, for_inference
 from sparse_seg_ros.segmenter import Segmenter
+from sparse_seg_ros.sparse.backend import backend_of, name_of
 
 LOG = logging.getLogger(__name__)
 
@@ -40,11 +41,12 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
     if model.refiner is not None:
         model.refiner.to(device, memory_format=torch.channels_last)
     method = kind.build(replace(model, network=stage.network), config)
+    if method.convolves:
+        description = {'backend': name_of(backend_of(torch.device(device).type)), **description}
     segment = Segmenter(method, label_set(model), model.card.mean, model.card.std,
                         exposure=config.exposure, device=device, precision=precision,
                         sizes_hw=stage.sizes_hw,
                         description={'network': model.card.network, 'method': config.method,
-                                     'backend': 'torch',
                                      **stage.description, **description})
     return segment.with_limits(alpha=getattr(config, 'alpha', None),
                                budget=getattr(config, 'budget', None))

@@ -1,9 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-One DiagnosticStatus without ROS, and how it becomes a message of rclpy or of rosbags.
+One DiagnosticStatus without ROS: how it becomes a message of rclpy or of rosbags, and back.
 
-The message types come in as an argument, as in fields.py.
+The message types come in as an argument, as in fields.py. The names here are a public interface:
+whoever reads /diagnostics or ~/timing relies on them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparse_seg_ros.texts import LONG, cut
+
+ONLY_CAMERA = 'camera'  # the name of a camera that has no namespace
+LEVELS = ('OK', 'WARN', 'ERROR', 'STALE')  # by their numbers in DiagnosticStatus
+AFTER_NODE = ': '
+MILLISECONDS = ' ms'
+AGE, REFINED = 'age s', 'refined'  # of one frame, beside its times
 
 
 @dataclass(frozen=True)
@@ -29,16 +36,40 @@ def diagnostic_array(types: Any, header: Any, node: str, statuses: Iterable[Stat
     """Statuses of a node, by its full name -> DiagnosticArray; types: of diagnostic_msgs.msg."""
     return types.DiagnosticArray(header=header, status=[
         types.DiagnosticStatus(
-            level=getattr(types.DiagnosticStatus, status.level), name=f'{node}: {status.task}',
+            level=getattr(types.DiagnosticStatus, status.level),
+            name=f'{node}{AFTER_NODE}{status.task}',
             message=cut(status.message, LONG), hardware_id=node,
             values=[types.KeyValue(key=key, value=cut(str(value), LONG))
                     for key, value in status.values.items()])
         for status in statuses])
 
 
+def read_array(message: Any) -> list[Status]:
+    """DiagnosticArray -> its statuses; the values are texts now."""
+    return [Status(each.name.partition(AFTER_NODE)[2], LEVELS[level_number(each.level)],
+                   each.message, {pair.key: pair.value for pair in each.values})
+            for each in message.status]
+
+
+def level_number(level: bytes | int) -> int:
+    """Return a level as a number: rclpy has it as one byte, rosbags as a number."""
+    return level[0] if isinstance(level, bytes) else int(level)
+
+
+def milliseconds_key(name: str) -> str:
+    """Name of a stage -> the key of its time."""
+    return name + MILLISECONDS
+
+
+def read_milliseconds(status: Status) -> dict[str, float]:
+    """Status -> all its times by name; undoes milliseconds_key()."""
+    return {key.removesuffix(MILLISECONDS): float(value) for key, value in status.values.items()
+            if key.endswith(MILLISECONDS)}
+
+
 def frame_status(camera: str, milliseconds: Mapping[str, float], facts: Mapping[str, Any]
                  ) -> Status:
     """Stage times of one frame and more facts -> the status in ~/timing."""
-    times = {f'{stage} ms': f'{spent:.3f}' for stage, spent in milliseconds.items()}
+    times = {milliseconds_key(stage): f'{spent:.3f}' for stage, spent in milliseconds.items()}
     return Status(f'{camera} timing', 'OK', f"{milliseconds['total']:.1f} ms",
                   {**times, **facts})

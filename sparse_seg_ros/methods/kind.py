@@ -29,7 +29,8 @@ class Method(Protocol):
     network sees images at `scale` x their size; refiner: what looks again, None without one.
     temperature divides the logits before they become probabilities. optional: the OPTIONAL outputs
     that it can make. needs_truth: one of its parts is an oracle. selector: what alpha is a score
-    of; 'entropy' where it is that of the coarse logits.
+    of; 'entropy' where it is that of the coarse logits. convolves: whether a part of it is made of
+    sparse convolutions.
     """
 
     network: Any
@@ -39,6 +40,7 @@ class Method(Protocol):
     optional: tuple[str, ...]
     needs_truth: bool
     selector: str
+    convolves: bool
 
     def __call__(self, images: Tensor, request: Request, clock: Stopwatch) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, its stages timed by the clock."""

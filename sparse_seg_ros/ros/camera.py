@@ -20,6 +20,7 @@ from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.messages.fields import image_message, stamp_nanoseconds
 from sparse_seg_ros.messages.pixels import to_rgb
+from sparse_seg_ros.messages.status import ONLY_CAMERA
 from sparse_seg_ros.methods.request import OPTIONAL
 from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.prediction import Prediction
@@ -41,7 +42,7 @@ class Camera:
 
     def __init__(self, node: Any, namespace: str, outputs: Iterable[str], labels: LabelSet):
         config: NodeConfig = node.config
-        self.node, self.name, self.setting = node, namespace or 'camera', config.reliability
+        self.node, self.name, self.setting = node, namespace or ONLY_CAMERA, config.reliability
         self.labels = labels
         prefix = f'{namespace}/' if namespace else ''
         self.message_type, topic = INPUTS[config.image_transport]

@@ -80,7 +80,7 @@ class Diagnostics:
         segmenter, worker = node.segmenter, node.worker  # may go while we look
         description = segmenter.description if segmenter else {}
         if worker is not None:
-            description = {**description, 'torch threads': str(worker.threads.used)}
+            description = {**description, health.THREADS: str(worker.threads.used)}
         found = [health.engine_status(node.state, description, node.error),
                  health.timing_status(
                      self.times, node.config.budget_milliseconds, node.slots.running_seconds(),
@@ -104,9 +104,9 @@ class Diagnostics:
     def collect_camera(self, camera: Camera) -> list[health.Status]:
         """Return input and frame counters of one camera."""
         publishers = camera.find_publishers()
-        facts = {'topic': camera.topic, 'image': camera.looks,
-                 'rate Hz': f'{camera.rate_hz():.1f}', 'publishers': len(publishers),
-                 'reliability': qos.NAMES[camera.profile.reliability]}
+        facts = {health.TOPIC: camera.topic, health.IMAGE: camera.looks,
+                 health.RATE: f'{camera.rate_hz():.1f}', health.PUBLISHERS: len(publishers),
+                 health.RELIABILITY: qos.NAMES[camera.profile.reliability]}
         worker, slots = self.node.worker, self.node.slots
         counts = slots.counters(camera.name)
         return [health.input_status(
@@ -116,8 +116,8 @@ class Diagnostics:
                     is_active=slots.is_open, has_images=bool(camera.arrivals)),
                 health.frames_status(
                     camera.name, counts, self.counters_before(camera.name, counts),
-                    {'last age s': str(worker.ages[camera.name]) if worker else 'n/a',
-                     'last loss': worker.losses[camera.name] if worker else 'n/a'},
+                    {health.LAST_AGE: str(worker.ages[camera.name]) if worker else 'n/a',
+                     health.LAST_LOSS: worker.losses[camera.name] if worker else 'n/a'},
                     slots.stuck_seconds())]
 
     def counters_before(self, camera: str, counts: Counters) -> Counters:
@@ -144,5 +144,5 @@ class CallbackErrors:
     def describe(self) -> dict[str, Any]:
         """Return the errors as health.node_status() takes them."""
         start = time.monotonic() - health.RECENT_SECONDS
-        return {'callback errors': self.count, 'last error': self.last,
+        return {health.ERRORS: self.count, health.LAST_ERROR: self.last,
                 'recent': sum(moment > start for moment in list(self.moments))}

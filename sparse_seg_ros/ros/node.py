@@ -22,12 +22,14 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.lifecycle.node import LifecycleNodeMixin
 from rclpy.node import Node
 
+from sparse_seg_ros.messages.status import ONLY_CAMERA
 from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.ros import parameters
 from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.diagnostics import Diagnostics
 from sparse_seg_ros.ros.label_info import LabelInfoPublisher
 from sparse_seg_ros.stream.forwarded_log import forwarded
+from sparse_seg_ros.stream.health import ACTIVE, FINALIZED, INACTIVE, LOADING, UNCONFIGURED
 from sparse_seg_ros.stream.outputs import topics_of
 from sparse_seg_ros.stream.slots import LatestFrameSlots
 from sparse_seg_ros.stream.worker import Host, Worker, WorkerSettings
@@ -60,14 +62,14 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         # Lifecycle services in their own group: images, clock and parameters are served while
         # a model loads, and so is get_state.
         LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
-        self.load, self.state, self.error = load, 'unconfigured', ''
+        self.load, self.state, self.error = load, UNCONFIGURED, ''
         self.config = parameters.declare(self)
         self.add_on_set_parameters_callback(self.change_parameters)
         self.segmenter: Segmenter | None = None
         self.worker: Worker | None = None
         self.label_info: LabelInfoPublisher | None = None
         self.cameras: dict[str, Camera] = {}
-        self.slots = LatestFrameSlots([name or 'camera' for name in self.config.namespaces])
+        self.slots = LatestFrameSlots([name or ONLY_CAMERA for name in self.config.namespaces])
         self.diagnostics = Diagnostics(self)
         self.caring = self.create_timer(
             MATCH_PERIOD_SECONDS, self.look_after,
@@ -82,27 +84,27 @@ class SegmentationNode(LifecycleNodeMixin, Node):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm up the model, make the topics."""
-        return self.attempt(self.configure, 'configure', 'inactive')
+        return self.attempt(self.configure, 'configure', INACTIVE)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let images in."""
-        return self.attempt(self.open_gate, 'activate', 'active')
+        return self.attempt(self.open_gate, 'activate', ACTIVE)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let no more images in; the one being segmented is still published."""
-        return self.attempt(lambda: self.slots.close(DRAIN_SECONDS), 'deactivate', 'inactive')
+        return self.attempt(lambda: self.slots.close(DRAIN_SECONDS), 'deactivate', INACTIVE)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free model and topics."""
-        return self.attempt(self.release, 'cleanup', 'unconfigured')
+        return self.attempt(self.release, 'cleanup', UNCONFIGURED)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything for good."""
-        return self.attempt(self.release, 'shutdown', 'finalized')
+        return self.attempt(self.release, 'shutdown', FINALIZED)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free what there is, so that the node can be configured again."""
-        return self.attempt(self.release, 'error handling', 'unconfigured')
+        return self.attempt(self.release, 'error handling', UNCONFIGURED)
 
     def attempt(self, act: Callable[[], None], name: str, state: str
                 ) -> TransitionCallbackReturn:
@@ -122,7 +124,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
 
     def configure(self) -> None:
         """Load, warm up, make topics; undo all of it when something fails."""
-        self.state, start = 'loading', time.monotonic()
+        self.state, start = LOADING, time.monotonic()
         self.get_logger().info(f'loading model {cut(self.config.model)!r} on '
                                f'{cut(self.config.device)}')
         try:
@@ -133,7 +135,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
             self.warm_up()
             self.make_topics()
         except BaseException:
-            self.state = 'unconfigured'
+            self.state = UNCONFIGURED
             self.release()
             raise
         self.get_logger().info(f'ready after {time.monotonic() - start:.1f} s: '
@@ -201,7 +203,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         worker = self.worker  # may go meanwhile
         if worker is not None:
             worker.revive()
-        if self.state == 'loading':
+        if self.state == LOADING:
             self.get_logger().info('still loading', throttle_duration_sec=5.0, skip_first=True)
 
     def change_parameters(self, changes: list) -> SetParametersResult:

@@ -38,6 +38,11 @@ def backend_of(device_type: str) -> ModuleType:
     return reference
 
 
+def name_of(backend: ModuleType) -> str:
+    """Return what a backend is called: 'torch' for the reference, else the package it uses."""
+    return 'torch' if backend is reference else backend.__name__.rpartition('.with_')[2]
+
+
 def checked(name: str, device: str) -> ModuleType:
     """Return a backend after small convolutions; ImportError, RuntimeError if it fails."""
     backend = importlib.import_module(f'sparse_seg_ros.sparse.with_{name}')

@@ -1,6 +1,11 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The health of the node in words and numbers (REP-107), without ROS: one function per task."""
+"""
+The health of the node in words and numbers (REP-107), without ROS: one function per task.
+
+Tasks, keys and states are a public interface, as those of messages/status.py. The messages are for
+people: what a program needs to know has a key.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +15,43 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparse_seg_ros.messages.status import Status
+from sparse_seg_ros.messages.status import ONLY_CAMERA, Status, milliseconds_key
 from sparse_seg_ros.stream.slots import OUTCOMES, Counters
 from sparse_seg_ros.stream.stage_times import StageTimes
+
+ENGINE, TIMING, MEMORY, NODE = 'engine', 'timing', 'memory', 'node'  # tasks; see input_task()
+UNCONFIGURED, LOADING, INACTIVE, ACTIVE, FINALIZED = (
+    'unconfigured', 'loading', 'inactive', 'active', 'finalized')
+STATE, FALLBACK, THREADS = 'state', 'fallback', 'torch threads'
+TOPIC, IMAGE, RATE, PUBLISHERS, RELIABILITY = (
+    'topic', 'image', 'rate Hz', 'publishers', 'reliability')
+RECEIVED, WAITING, LAST_AGE, LAST_LOSS = 'received', 'waiting', 'last age s', 'last loss'
+COUNTERS = (RECEIVED, WAITING, *OUTCOMES)
+OVERRUNS = 'consecutive overruns'
+ERRORS, LAST_ERROR, DEATHS = 'callback errors', 'last error', 'worker deaths'
+PEAK, RESIDENT, GPU_ALLOCATED, GPU_PEAK = (
+    'peak MiB', 'resident MiB', 'GPU allocated MiB', 'GPU peak MiB')
 
 WARN_SILENT_SECONDS, ERROR_SILENT_SECONDS = 2.0, 10.0
 ERROR_STUCK_SECONDS = 10.0  # for which frames wait and nothing becomes of any
 RECENT_SECONDS = 5.0  # what happened longer ago is no news
 ERROR_IN_A_ROW = 10  # overruns, or frames that could not be segmented
 HIGHEST_LEVELS = ('ERROR', 'WARN')
+
+
+def input_task(camera: str = ONLY_CAMERA) -> str:
+    """Return the task that says whether images of a camera arrive."""
+    return f'{camera} input'
+
+
+def frames_task(camera: str = ONLY_CAMERA) -> str:
+    """Return the task that counts what became of the frames of a camera."""
+    return f'{camera} frames'
+
+
+def read_counters(status: Status) -> dict[str, int]:
+    """Undo frames_status() -> 'received', 'waiting' and each outcome: number of frames."""
+    return {name: int(status.values[name]) for name in COUNTERS}
 
 
 def input_status(camera: str, silent_seconds: float, why_silent: str,
@@ -30,12 +63,12 @@ def input_status(camera: str, silent_seconds: float, why_silent: str,
     has_images: whether any has come since the node became active.
     """
     if not is_active:
-        return Status(f'{camera} input', 'OK', 'not active, so no images are taken', facts)
+        return Status(input_task(camera), 'OK', 'not active, so no images are taken', facts)
     if silent_seconds < WARN_SILENT_SECONDS:
-        return Status(f'{camera} input', 'OK',
+        return Status(input_task(camera), 'OK',
                       'images arrive' if has_images else 'waiting for the first image', facts)
     level = 'WARN' if silent_seconds < ERROR_SILENT_SECONDS else 'ERROR'
-    return Status(f'{camera} input', level,
+    return Status(input_task(camera), level,
                   f'no image for {silent_seconds:.0f} s: {why_silent}', facts)
 
 
@@ -62,18 +95,18 @@ def frames_status(camera: str, counts: Counters, before: Counters, facts: Mappin
     bad = {name: getattr(counts, name) - getattr(before, name)
            for name in ('stale', 'invalid', 'failed')}
     words = ', '.join(f'{number} {name}' for name, number in bad.items() if number)
-    values = {'received': counts.received, 'waiting': counts.waiting, **facts,
+    values = {RECEIVED: counts.received, WAITING: counts.waiting, **facts,
               **{name: getattr(counts, name) for name in OUTCOMES}}
     if counts.waiting and stuck_seconds > ERROR_STUCK_SECONDS:
-        return Status(f'{camera} frames', 'ERROR', f'{counts.waiting} waiting, and nothing has '
+        return Status(frames_task(camera), 'ERROR', f'{counts.waiting} waiting, and nothing has '
                       f'become of any frame for {stuck_seconds:.0f} s: the model hangs, or its '
                       'thread has ended; restart the node', values)
     if not words:
-        return Status(f'{camera} frames', 'OK', f'{counts.published} published', values)
+        return Status(frames_task(camera), 'OK', f'{counts.published} published', values)
     words += f' in the last {RECENT_SECONDS:.0f} s, see the log'
     if counts.in_a_row < ERROR_IN_A_ROW:
-        return Status(f'{camera} frames', 'WARN', words, values)
-    return Status(f'{camera} frames', 'ERROR',
+        return Status(frames_task(camera), 'WARN', words, values)
+    return Status(frames_task(camera), 'ERROR',
                   f'{words}; none of the last {counts.in_a_row} could be segmented', values)
 
 
@@ -85,19 +118,20 @@ def timing_status(times: StageTimes, budget_milliseconds: float, running_seconds
     running_seconds: of the frame being segmented, which may be over it already; silent_seconds:
     since the last frame.
     """
-    values = {'budget ms': budget_milliseconds, 'running ms': round(running_seconds * 1e3)}
+    values = {milliseconds_key('budget'): budget_milliseconds,
+              milliseconds_key('running'): round(running_seconds * 1e3)}
     if not running_seconds and silent_seconds > RECENT_SECONDS:
-        return Status('timing', 'OK', 'no recent frames', values)
+        return Status(TIMING, 'OK', 'no recent frames', values)
     overruns = times.overruns + (running_seconds * 1e3 > budget_milliseconds)
-    values |= {f'{stage} {rank} ms': spent for stage, ranks in
+    values |= {milliseconds_key(f'{stage} {rank}'): spent for stage, ranks in
                times.percentiles(50, 95, 99).items() for rank, spent in ranks.items()}
-    values['consecutive overruns'] = overruns
+    values[OVERRUNS] = overruns
     if not overruns:
         totals = list(times.times.get('total', ()))
-        return Status('timing', 'OK', f'the last frame took {totals[-1]:.0f} of '
+        return Status(TIMING, 'OK', f'the last frame took {totals[-1]:.0f} of '
                       f'{budget_milliseconds:.0f} ms' if totals else 'no frames yet', values)
     is_error = overruns >= ERROR_IN_A_ROW or running_seconds > ERROR_STUCK_SECONDS
-    return Status('timing', 'ERROR' if is_error else 'WARN', describe_overruns(
+    return Status(TIMING, 'ERROR' if is_error else 'WARN', describe_overruns(
         overruns, running_seconds, budget_milliseconds), values)
 
 
@@ -127,23 +161,22 @@ def node_status(deaths: Sequence[str], errors: Mapping[str, Any], rivals: str) -
                          f'({deaths[0]})'))
     if errors['recent']:
         problems.append(('WARN', f"{errors['recent']} callbacks failed in the last "
-                         f"{RECENT_SECONDS:.0f} s, see the log: {errors['last error']}"))
+                         f"{RECENT_SECONDS:.0f} s, see the log: {errors[LAST_ERROR]}"))
     if rivals:
         problems.append(('WARN', rivals))
     level = min((level for level, _ in problems), key=HIGHEST_LEVELS.index, default='OK')
-    values = {'callback errors': errors['callback errors'], 'last error': errors['last error'],
-              'worker deaths': len(deaths)}
-    return Status('node', level, '; '.join(text for _, text in problems) or 'no problems', values)
+    values = {ERRORS: errors[ERRORS], LAST_ERROR: errors[LAST_ERROR], DEATHS: len(deaths)}
+    return Status(NODE, level, '; '.join(text for _, text in problems) or 'no problems', values)
 
 
 def engine_status(state: str, description: Mapping[str, str], error: str) -> Status:
     """Say what segments, or why nothing does."""
     if error:
-        return Status('engine', 'ERROR', error, {'state': state})
-    if 'fallback' in description:
-        return Status('engine', 'WARN', f"{state}, on torch: {description['fallback']}",
-                      {'state': state, **description})
-    return Status('engine', 'OK', state, {'state': state, **description})
+        return Status(ENGINE, 'ERROR', error, {STATE: state})
+    if FALLBACK in description:
+        return Status(ENGINE, 'WARN', f'{state}, on torch: {description[FALLBACK]}',
+                      {STATE: state, **description})
+    return Status(ENGINE, 'OK', state, {STATE: state, **description})
 
 
 def memory_status(has_model: bool = False) -> Status:
@@ -152,15 +185,15 @@ def memory_status(has_model: bool = False) -> Status:
 
     has_model: whether one is loaded; before, torch may be half imported.
     """
-    values = {'peak MiB': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+    values = {PEAK: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
     try:
         pages = int(Path('/proc/self/statm').read_text().split()[1])
-        values['resident MiB'] = pages * resource.getpagesize() // 2 ** 20
+        values[RESIDENT] = pages * resource.getpagesize() // 2 ** 20
     except OSError:  # not Linux
         pass
     torch = sys.modules.get('torch') if has_model else None  # never the one to import it
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        values['GPU allocated MiB'] = torch.cuda.memory_allocated() // 2 ** 20
-        values['GPU peak MiB'] = torch.cuda.max_memory_allocated() // 2 ** 20
-    resident = values.get('resident MiB', values['peak MiB'])
-    return Status('memory', 'OK', f'{resident} MiB resident', values)
+        values[GPU_ALLOCATED] = torch.cuda.memory_allocated() // 2 ** 20
+        values[GPU_PEAK] = torch.cuda.max_memory_allocated() // 2 ** 20
+    resident = values.get(RESIDENT, values[PEAK])
+    return Status(MEMORY, 'OK', f'{resident} MiB resident', values)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.messages.status import AGE, REFINED
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.stream.schedule import Age, find_age, why_stale
 from sparse_seg_ros.stream.slots import LatestFrameSlots
@@ -151,8 +152,8 @@ class Worker:
         if outcome != 'abandoned':  # else another model may run meanwhile
             self.host.add_times(stages)
         if outcome == 'published':
-            self.host.add_frame(frame, stages, {'age s': self.ages[frame.source].figure,
-                                                'refined': round(prediction.density, 5)})
+            self.host.add_frame(frame, stages, {AGE: self.ages[frame.source].figure,
+                                                REFINED: round(prediction.density, 5)})
         return outcome
 
     def publish(self, frame: Frame, image: np.ndarray, prediction: Prediction,

@@ -8,15 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ros_fakes import LABELS
 
 from sparse_seg_ros.commands.demo import default_folder
 from sparse_seg_ros.demo import page
+from sparse_seg_ros.demo.recording import Shown
 from sparse_seg_ros.evaluation.resolutions import Compared
 
 NUMBERS = {'sent': 100, 'in_bag': 221, 'topic': '/camera/image_raw', 'rate_hz': 25.0,
            'published': 90, 'superseded': 10, 'not_received': 0, 'stale': 0, 'invalid': 0,
-           'failed': 0, 'abandoned': 0, 'refined': 0.2,
-           'milliseconds': {'segment': {'p50': 400.0, 'p95': 500.0}},
+           'failed': 0, 'abandoned': 0, 'refined': 0.2, 'received': 100, 'engine': {},
+           'latency_milliseconds': {'p50': 400.0, 'p95': 500.0}, 'resolutions_milliseconds': {},
+           'milliseconds': {'segment': {'p50': 400.0, 'p95': 500.0},
+                            'dense': {'p50': 300.0, 'p95': 400.0}},
            'bag': 'drive', 'model': 'demo', 'recording': 'out/segmented_bag', 'labels': None}
 
 
@@ -78,18 +82,41 @@ def test_frames_that_are_lost_in_another_way_are_counted_with_the_cure(name, wor
     assert f'Of 100 frames {words}.' in said and help in said and 'GPU' not in said
 
 
-def test_the_page_shows_each_frame_at_every_resolution_with_its_time():
+def write(folder, numbers, compared):
+    """Write the page of two frames, a second apart -> its HTML, and that on one line."""
+    picture, plain = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.float32)
+    pictures = {'image': picture, 'overlay': picture, 'uncertainty': plain, 'refined': plain}
+    shown = [Shown(stamp, pictures, {'segment': 12.3}, 0.125) for stamp in (7, 10 ** 9 + 7)]
+    (folder / 'pictures').mkdir()
+    return ' '.join(page.write_page(folder, folder / 'pictures', numbers, shown, LABELS,
+                                    compared).read_text().split())
+
+
+def test_the_page_shows_each_frame_at_every_resolution_with_its_time(tmp_path):
     picture = np.zeros((4, 6, 3), np.uint8)
     row = {'unrefined': Compared('half <b>', picture, 10.4, 0.0),
            'refined': Compared('refined', picture, 20.6, 0.125)}
-    section = page.resolutions({7: row, 10 ** 9 + 7: row}, {'resolutions_milliseconds': {
-        'half <b>': 10.4, 'refined': 20.6}}, 'pictures', 7)
-    assert 'Medians: half &lt;b&gt; 10 ms, refined 21 ms.' in section
-    assert section.count('--columns: 2') == 2 and '<h3>+1.00 s</h3>' in section
-    assert 'href="pictures/7_resolution_refined.png"' in section
-    assert 'alt="half &lt;b&gt;"' in section and 'half <b> ' not in section
-    assert '<b>21 ms</b> · 12.5% refined' in section and '<b>10 ms</b></figcaption>' in section
-    assert page.resolutions({}, {}, 'pictures', 7) == ''
+    found = write(tmp_path, NUMBERS | {'resolutions_milliseconds': {
+        'half <b>': 10.4, 'refined': 20.6}}, {7: row, 10 ** 9 + 7: row})
+    assert 'Medians: half &lt;b&gt; 10 ms, refined 21 ms.' in found
+    assert found.count('--columns: 2') == 2 and '<h3>+1.00 s</h3>' in found
+    assert 'href="pictures/7_resolution_refined.png"' in found
+    assert 'alt="half &lt;b&gt;"' in found and '<b> ' not in found
+    assert '<b>21 ms</b> · 12.5% refined' in found and '<b>10 ms</b></figcaption>' in found
+
+
+def test_the_page_has_all_numbers_and_escapes_what_others_have_named(tmp_path):
+    found = write(tmp_path, NUMBERS | {
+        'topic': '/<i>', 'engine': {'model': 'models/<i>.yaml', 'weights_hash': 'ab'}}, {})
+    assert '<i>' not in found and 'of /&lt;i&gt; at 25.0 Hz' in found
+    assert 'model <b>&lt;i&gt;.yaml</b> · weights hash <b>ab</b></p>' in found
+    assert '<div class="tile"><b>90 of 100</b><span>frames segmented</span></div>' in found
+    assert found.count('<b>400 ms</b>') == 2  # to segment one, and camera to mask
+    assert '<p class="counts">100 received · 10 superseded · 0 stale · ' in found
+    assert '<h3>+1.00 s <small>6×4 · 12 ms · 12.5% refined</small></h3>' in found
+    assert found.count('alt="classes"') == 2 and 'each resolution' not in found
+    assert '<i style="background:rgb(10, 20, 30)"></i>dark</li>' in found
+    assert 'seg.launch.py image:=/&lt;i&gt; rviz:=true</pre>' in found
 
 
 @pytest.mark.parametrize('on_path', [True, False])

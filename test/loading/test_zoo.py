@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sparse_seg_ros.data.street import CLASSES
 from sparse_seg_ros.device import choose_device
 from sparse_seg_ros.evaluation.calibration import selection_curve
 from sparse_seg_ros.files import share
+from sparse_seg_ros.loading import assemble
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.yaml_files import read_yaml
 
@@ -44,6 +46,18 @@ def test_a_weights_file_runs_as_its_card_says(folder, name, method, alpha):
     seen = segment(street_image())
     assert seen.labels.shape == (96, 128) and (seen.refined is None) == (alpha is None)
     assert seen.labels.max() < 11 and 0 <= seen.uncertainty.min() <= seen.uncertainty.max() <= 1
+
+
+def test_the_backend_that_is_described_is_the_one_that_convolves(folder, monkeypatch):
+    def backend(name):
+        return ss.load(folder / name, device='cpu').description.get('backend')
+
+    save_model(tiny_model(extractor='pointnet'), folder / 'pointnet.safetensors')
+    assert backend('refines.safetensors') == 'torch'
+    assert backend('dense.safetensors') is backend('pointnet.safetensors') is None
+    on_gpu = ModuleType('sparse_seg_ros.sparse.with_triton')
+    monkeypatch.setattr(assemble, 'backend_of', lambda _: on_gpu)
+    assert backend('refines.safetensors') == 'triton'
 
 
 def test_a_method_file_overrides_and_names_weights_beside_it(folder):

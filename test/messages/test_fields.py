@@ -14,7 +14,15 @@ from sparse_seg_ros.messages.fields import (
     image_message,
 )
 from sparse_seg_ros.messages.pixels import to_labels, to_rgb
-from sparse_seg_ros.messages.status import Status, diagnostic_array, frame_status
+from sparse_seg_ros.messages.status import (
+    AGE,
+    REFINED,
+    Status,
+    diagnostic_array,
+    frame_status,
+    read_array,
+    read_milliseconds,
+)
 
 sensor = pytest.importorskip('sensor_msgs.msg')
 diagnostic = pytest.importorskip('diagnostic_msgs.msg')
@@ -65,7 +73,8 @@ def test_an_array_that_does_not_fit_its_encoding_is_an_error():
 @pytest.mark.parametrize('types', [diagnostic, DIAGNOSTICS], ids=['rclpy', 'rosbags'])
 def test_statuses_become_a_diagnostic_array(types):
     statuses = [Status('camera input', 'WARN', 'no image', {'rate Hz': 0.5}),
-                frame_status('camera', {'dense': 12.3456, 'total': 20.0}, {'refined': 0.1})]
+                frame_status('camera', {'dense': 12.3456, 'total': 20.0},
+                             {REFINED: 0.1, AGE: 'n/a'})]
     array = diagnostic_array(types, std.Header(frame_id='front'), 'segmentation', statuses)
     first, second = array.status
     assert first.level == types.DiagnosticStatus.WARN
@@ -73,5 +82,15 @@ def test_statuses_become_a_diagnostic_array(types):
     assert first.values[0].key == 'rate Hz' and first.values[0].value == '0.5'
     assert second.message == '20.0 ms'
     assert {pair.key: pair.value for pair in second.values} == {
-        'dense ms': '12.346', 'total ms': '20.000', 'refined': '0.1'}
+        'dense ms': '12.346', 'total ms': '20.000', 'refined': '0.1', 'age s': 'n/a'}
     assert array.header.frame_id == 'front'
+
+
+@pytest.mark.parametrize('types', [diagnostic, DIAGNOSTICS], ids=['rclpy', 'rosbags'])
+@pytest.mark.parametrize('level', ['OK', 'WARN', 'ERROR', 'STALE'])
+def test_a_diagnostic_array_is_read_back_as_its_statuses(types, level):
+    statuses = [Status('front: left input', level, 'no image: why', {'rate Hz': '0.5'}),
+                frame_status('front', {'total': 20.0}, {REFINED: '0.1'})]
+    back = read_array(diagnostic_array(types, std.Header(), '/robot/segmentation', statuses))
+    assert back == statuses
+    assert read_milliseconds(back[1]) == {'total': 20.0}

@@ -115,3 +115,12 @@ def ros(domain):
     nodes = Ros(domain)
     yield nodes
     nodes.close()
+
+
+@pytest.fixture
+def probe(ros):
+    """Return a client of the segmentation node, which listens by itself."""
+    from sparse_seg_ros.ros.probe import Probe
+
+    with Probe('probe', 'image') as client:
+        yield client

@@ -19,6 +19,7 @@ from std_msgs.msg import String
 
 from sparse_seg_ros.ros import label_info
 from sparse_seg_ros.ros.node import SegmentationNode
+from sparse_seg_ros.stream.health import IMAGE, NODE, RATE, frames_task, input_task
 from sparse_seg_ros.stream.outputs import OUTPUTS
 
 WHITE = np.full((40, 60, 3), 255, np.uint8)
@@ -35,19 +36,19 @@ def test_statuses_carry_the_full_name_of_the_node(ros):
 def test_a_second_node_of_the_same_name_is_a_warning_in_log_and_diagnostics(ros, capfd):
     node, second = ros.segmentation(), ros.segmentation()
     for each in (node, second):
-        ros.wait(lambda each=each: status(each, 'node').level == 'WARN', 'the warning')
+        ros.wait(lambda each=each: status(each, NODE).level == 'WARN', 'the warning')
     text = '2 nodes are called /segmentation: end the others'
-    assert status(node, 'node').message.startswith(text)
+    assert status(node, NODE).message.startswith(text)
     assert text in capfd.readouterr().err
 
 
 def test_another_publisher_of_the_mask_is_a_warning(ros):
     node = ros.segmentation()
     node.autostart()
-    assert status(node, 'node').level == 'OK'
+    assert status(node, NODE).level == 'OK'
     ros.peer.create_publisher(Image, 'segmentation/mask', 1)
-    ros.wait(lambda: status(node, 'node').level == 'WARN', 'the warning')
-    assert status(node, 'node').message.startswith(
+    ros.wait(lambda: status(node, NODE).level == 'WARN', 'the warning')
+    assert status(node, NODE).message.startswith(
         '/segmentation/mask is published by /peer, too: end it')
 
 
@@ -57,36 +58,36 @@ def test_only_failing_frames_are_an_error(ros, long_memory):
     publisher = connect(ros)
     for number in range(1, 11):
         assert serve(ros, node, publisher, image(WHITE)).failed == number
-        assert status(node, 'camera frames').level == ('WARN' if number < 10 else 'ERROR')
-    assert status(node, 'camera frames').message == (
+        assert status(node, frames_task()).level == ('WARN' if number < 10 else 'ERROR')
+    assert status(node, frames_task()).message == (
         '10 failed in the last 600 s, see the log; none of the last 10 could be segmented')
     serve(ros, node, publisher, image())
-    assert status(node, 'camera frames').level == 'WARN'
+    assert status(node, frames_task()).level == 'WARN'
 
 
 def test_the_input_says_images_arrive_only_while_they_do(ros):
     node = ros.segmentation()
     node.trigger_configure()
-    assert status(node, 'camera input').message == 'not active, so no images are taken'
+    assert status(node, input_task()).message == 'not active, so no images are taken'
     node.trigger_activate()
-    assert status(node, 'camera input').message == 'waiting for the first image'
+    assert status(node, input_task()).message == 'waiting for the first image'
     publisher = connect(ros)
     for _ in range(3):
         serve(ros, node, publisher, image())
-    found = status(node, 'camera input')
-    assert found.message == 'images arrive' and float(found.values['rate Hz']) > 0
+    found = status(node, input_task())
+    assert found.message == 'images arrive' and float(found.values[RATE]) > 0
     camera = node.cameras['camera']
     camera.last_seconds -= 5
     camera.arrivals = [moment - 5 for moment in camera.arrivals]
-    found = status(node, 'camera input')
-    assert found.level == 'WARN' and found.values['rate Hz'] == '0.0'
+    found = status(node, input_task())
+    assert found.level == 'WARN' and found.values[RATE] == '0.0'
 
 
 def test_a_foreign_string_is_cut_in_log_and_diagnostics(ros, capfd):
     node = ros.segmentation()
     node.autostart()
     assert serve(ros, node, connect(ros), image(encoding='x' * 100_000)).invalid == 1
-    assert len(status(node, 'camera input').values['image']) < 250
+    assert len(status(node, input_task()).values[IMAGE]) < 250
     assert len(capfd.readouterr().err) < 5000
     result = node.set_parameters([Parameter('uncertainty_encoding', value='y' * 100_000)])[0]
     assert not result.successful and len(result.reason) <= 1000

@@ -11,13 +11,13 @@ from ros_fakes import make_segmenter
 
 pytest.importorskip('rclpy')
 
-from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from ros_faults import Held, segmenter
 from ros_images import connect, image, serve
 
 from sparse_seg_ros.ros.node import load_model
+from sparse_seg_ros.stream.health import LOADING
 
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
 DEACTIVATE, CLEANUP = Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP
@@ -95,7 +95,7 @@ def test_missing_weights_fail_to_configure(ros, capfd):
     assert '/nowhere/my.safetensors' in capfd.readouterr().err
 
 
-def test_services_and_diagnostics_go_on_while_a_model_loads(ros):
+def test_services_and_diagnostics_go_on_while_a_model_loads(ros, probe):
     loading, finish = threading.Event(), threading.Event()
 
     def load(config):
@@ -104,13 +104,12 @@ def test_services_and_diagnostics_go_on_while_a_model_loads(ros):
         return make_segmenter()
 
     node = ros.segmentation(load)
-    health = ros.collect(DiagnosticArray, '/diagnostics')
     client = ros.peer.create_client(ChangeState, 'segmentation/change_state')
     ros.wait(client.service_is_ready)
     future = client.call_async(ChangeState.Request(transition=Transition(id=CONFIGURE)))
     ros.wait(loading.is_set)
     assert state(ros) == 'configuring'
-    ros.wait(lambda: any(message.status[0].message == 'loading' for message in health))
+    ros.wait(lambda: probe.state == LOADING)
     finish.set()
     ros.wait(future.done)
     assert future.result().success and node.state == 'inactive'

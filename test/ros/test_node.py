@@ -18,8 +18,10 @@ from tiny import TinyPooling, street_image, tiny_model
 
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.messages.pixels import to_labels, to_rgb
+from sparse_seg_ros.messages.status import AGE, REFINED, read_array, read_milliseconds
 from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.ros.node import load_model
+from sparse_seg_ros.stream.health import THREADS
 from sparse_seg_ros.stream.outputs import OUTPUTS
 
 TRUTH = (make_image()[:, :, 1] > 127).astype(np.uint8)
@@ -61,10 +63,11 @@ def test_every_output_has_the_header_and_size_of_the_image(ros):
 
 def check_timing(message):
     assert (message.header.stamp, message.header.frame_id) == (OLD_STAMP, 'lens')
-    values = {pair.key: pair.value for pair in message.status[0].values}
+    status, = read_array(message)
     assert message.status[0].name == '/segmentation: camera timing'
-    assert values['age s'] == 'n/a' and 0 < float(values['refined']) < 1
-    assert float(values['total ms']) >= float(values['segment ms']) >= float(values['dense ms'])
+    assert status.values[AGE] == 'n/a' and 0 < float(status.values[REFINED]) < 1
+    times = read_milliseconds(status)
+    assert times['total'] >= times['segment'] >= times['dense']
 
 
 def test_lazy_outputs_are_made_only_while_somebody_listens(ros):
@@ -92,8 +95,8 @@ def test_live_parameters_apply_on_the_next_frame(ros):
     np.testing.assert_array_equal(to_rgb(outputs['overlay'][0]), make_image())
     assert outputs['uncertainty'][0].encoding == 'mono8'
     assert not to_labels(outputs['refined'][0]).any()
-    node.set_parameters([Parameter('alpha', value=-1.0),
-                         Parameter('publish_uncertainty', value=False)])
+    assert all(result.successful for result in node.set_parameters([
+        Parameter('alpha', value='null'), Parameter('publish_uncertainty', value=False)]))
     publisher.publish(image())
     ros.wait(lambda: len(outputs['refined']) == 2)
     assert to_labels(outputs['refined'][1]).any()  # the model's own value again
@@ -106,7 +109,7 @@ def test_the_threads_asked_for_compute_and_the_diagnostics_say_so(ros, monkeypat
     monkeypatch.setattr(Brightness, '__call__', lambda *given: (
         used.append(torch.get_num_threads()), compute(*given))[1])
     serve(ros, node, connect(ros), image())
-    assert node.diagnostics.collect()[0].values['torch threads'] == '3' and used == [3]
+    assert node.diagnostics.collect()[0].values[THREADS] == '3' and used == [3]
 
 
 BAD = {

@@ -14,6 +14,8 @@ from ros_images import connect, image, profile, serve
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
+from sparse_seg_ros.stream.health import input_task
+
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 
 
@@ -54,7 +56,7 @@ def silence(node, monkeypatch) -> str:
     camera = node.cameras['camera']
     monkeypatch.setattr(camera, 'last_seconds', camera.last_seconds - 5)
     return next(status.message for status in node.diagnostics.collect()
-                if status.task == 'camera input')
+                if status.task == input_task())
 
 
 def test_silence_without_a_publisher_says_so(ros, monkeypatch):

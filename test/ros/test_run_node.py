@@ -16,15 +16,17 @@ from ros_fakes import make_image
 
 pytest.importorskip('rclpy')
 
-from diagnostic_msgs.msg import DiagnosticArray
 from ros_images import connect, image
 from sensor_msgs.msg import Image
 
 from sparse_seg_ros.bench.node import Case, measure
 from sparse_seg_ros.environment import large_image_settings, private_settings
 from sparse_seg_ros.messages.pixels import to_labels
+from sparse_seg_ros.messages.status import Status
+from sparse_seg_ros.stream.health import ERRORS, NODE, UNCONFIGURED, input_task
 
 LIMIT_SECONDS = 60
+CALM = Status(NODE, 'OK', 'no report yet')
 SCRIPT = Path(__file__).with_name('node_process.py')
 
 
@@ -62,16 +64,15 @@ def test_a_process_serves_large_images_and_ends_well_on_two_interrupts(ros):
     assert code == 0 and 'Traceback' not in log, log
 
 
-def test_diagnostics_come_without_any_image(ros):
+def test_diagnostics_come_without_any_image(ros, probe):
     process = start(ros.domain)
-    health = ros.collect(DiagnosticArray, '/diagnostics')
     try:
-        ros.wait(lambda: health and 'camera input' in health[-1].status[-2].name)
+        probe.wait(lambda: input_task() in probe.statuses, LIMIT_SECONDS, 'no input')
     finally:
         code, _ = end(process)
-    tasks = [status.name.partition(': ')[2] for status in health[-1].status]
     assert code == 0
-    assert tasks == ['engine', 'timing', 'memory', 'node', 'camera input', 'camera frames']
+    assert [*probe.statuses] == ['engine', 'timing', 'memory', 'node', 'camera input',
+                                 'camera frames']
 
 
 def test_a_misspelt_parameter_ends_the_process_with_one_clear_line(domain):
@@ -81,28 +82,27 @@ def test_a_misspelt_parameter_ends_the_process_with_one_clear_line(domain):
     assert "unknown parameter 'alpha_nat'; did you mean 'alpha'?" in log
 
 
-def test_a_missing_model_leaves_the_process_alive_and_unconfigured(ros):
+def test_a_missing_model_leaves_the_process_alive_and_unconfigured(ros, probe):
     from lifecycle_msgs.srv import GetState
 
     process = start(ros.domain, '-p', 'model:=/nowhere/my.safetensors',
                     module='sparse_seg_ros.ros.run_node')
-    health = ros.collect(DiagnosticArray, '/diagnostics')
     try:
-        ros.wait(lambda: health and health[-1].status[0].level == b'\x02', 'the error')
+        with pytest.raises(ChildProcessError, match='the node says: configure failed'):
+            probe.wait_until_ready()
         state = ros.call(GetState, 'segmentation/get_state').current_state.label
     finally:
         code, log = end(process)
-    assert (code, state) == (0, 'unconfigured')
+    assert (code, state, probe.state) == (0, UNCONFIGURED, UNCONFIGURED)
     assert 'configure failed' in log and '/nowhere/my.safetensors' in log
 
 
-def test_a_malformed_request_is_counted_and_the_node_lives_on(ros):
+def test_a_malformed_request_is_counted_and_the_node_lives_on(ros, probe):
     from lifecycle_msgs.srv import GetState
     from rcl_interfaces.msg import Parameter, ParameterValue
     from rcl_interfaces.srv import SetParameters
 
     process = start(ros.domain)
-    health = ros.collect(DiagnosticArray, '/diagnostics')
     try:
         client = ros.peer.create_client(SetParameters, 'segmentation/set_parameters')
         ros.wait(client.service_is_ready)
@@ -112,13 +112,14 @@ def test_a_malformed_request_is_counted_and_the_node_lives_on(ros):
         def warned():
             client.call_async(request)
             return ros.wait_at_most(
-                2.0, lambda: health and 'callbacks failed' in health[-1].status[3].message)
+                2.0, lambda: probe.statuses.get(NODE, CALM).level == 'WARN')
 
         ros.wait(warned, 'the warning')
         state = ros.call(GetState, 'segmentation/get_state').current_state.label
     finally:
         code, log = end(process)
     assert code == 0 and state in ('configuring', 'inactive', 'active')
+    assert int(probe.statuses[NODE].values[ERRORS]) > 0
     assert 'a callback failed: ValueError: 77 is not a valid' in log and 'Traceback' not in log
 
 

@@ -19,6 +19,15 @@ from ros_images import OLD_STAMP, connect, image, serve
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
+from sparse_seg_ros.stream.health import (
+    LAST_AGE,
+    LAST_LOSS,
+    NODE,
+    TIMING,
+    frames_task,
+    input_task,
+)
+
 WHITE = np.full((40, 60, 3), 255, np.uint8)
 
 
@@ -44,14 +53,14 @@ def test_a_hung_model_is_an_overrun_and_then_an_error(ros, held):
     hang(ros, method, publisher)
     publisher.publish(image())
     ros.wait(lambda: node.slots.counters('camera').waiting == 2)
-    ros.wait(lambda: status(node, 'timing').level == 'WARN', 'an overrun')
-    assert status(node, 'camera frames').level == 'OK'
+    ros.wait(lambda: status(node, TIMING).level == 'WARN', 'an overrun')
+    assert status(node, frames_task()).level == 'OK'
     node.slots.moved_seconds -= 20
-    frames = status(node, 'camera frames')
+    frames = status(node, frames_task())
     assert frames.level == 'ERROR'
     assert re.match(r'2 waiting, and nothing has become of any frame for \d+ s', frames.message)
     method.free.set()
-    ros.wait(lambda: status(node, 'camera frames').level == 'OK', 'the end of the error')
+    ros.wait(lambda: status(node, frames_task()).level == 'OK', 'the end of the error')
 
 
 def test_while_the_gate_closes_no_camera_is_called_silent(ros, held):
@@ -61,7 +70,7 @@ def test_while_the_gate_closes_no_camera_is_called_silent(ros, held):
     closing.start()
     ros.wait(lambda: not node.slots.is_open, 'the closed gate')
     node.cameras['camera'].last_seconds -= 60
-    found = status(node, 'camera input')
+    found = status(node, input_task())
     method.free.set()
     closing.join()
     assert (found.level, found.message) == ('OK', 'not active, so no images are taken')
@@ -113,17 +122,17 @@ def test_a_thread_that_ends_is_started_again_once_and_then_said(ros, capfd):
     publisher = connect(ros)
     assert serve(ros, node, publisher, image(WHITE)).failed == 1
     assert serve(ros, node, publisher, image()).published == 1
-    found = status(node, 'node')
+    found = status(node, NODE)
     assert found.level == 'WARN'
     assert 'ended and was started again (SystemExit: the library ends)' in found.message
     assert serve(ros, node, publisher, image(WHITE)).failed == 2
-    found = status(node, 'node')
+    found = status(node, NODE)
     assert found.level == 'ERROR' and 'clean up and configure the node' in found.message
     assert 'SystemExit: the library ends; it is started again' in capfd.readouterr().err
     node.trigger_deactivate()
     node.trigger_cleanup()
     node.autostart()
-    assert status(node, 'node').level == 'OK'
+    assert status(node, NODE).level == 'OK'
     assert serve(ros, node, connect(ros), image()).published == 2
 
 
@@ -141,7 +150,7 @@ def test_images_that_are_old_or_of_unknown_age_are_dropped_with_the_cure(ros, ca
         counts = serve(ros, node, publisher, image(stamp=stamp(node.get_clock().now())))
         assert (counts.stale, counts.published) == (number, 0)
     assert serve(ros, node, publisher, image()).published == 1
-    frames = status(node, 'camera frames')
+    frames = status(node, frames_task())
     assert (frames.level, frames.message) == ('WARN', '5 stale in the last 600 s, see the log')
     log = capfd.readouterr().err
     assert 'its age is unknown: the stamp is zero; let the camera driver stamp its images' in log
@@ -158,8 +167,8 @@ def test_every_camera_says_why_it_loses_images_whatever_the_others_lose(ros, cap
     assert 'front: image dropped: its age is unknown: the stamp is zero' in log
     assert "front: image dropped: image encoding 'martian' is not known" in log
     assert "rear: image dropped: image encoding 'lunar' is not known" in log
-    assert "'martian' is not known" in status(node, 'front frames').values['last loss']
-    assert "'lunar' is not known" in status(node, 'rear frames').values['last loss']
+    assert "'martian' is not known" in status(node, frames_task('front')).values[LAST_LOSS]
+    assert "'lunar' is not known" in status(node, frames_task('rear')).values[LAST_LOSS]
     serve(ros, node, rear, image(encoding='lunar'), 'rear')
     assert 'lunar' not in capfd.readouterr().err  # so soon
 
@@ -168,8 +177,8 @@ def test_all_images_are_kept_where_the_limit_is_off(ros):
     node = ros.segmentation(max_age_seconds=0.0)
     node.autostart()
     assert serve(ros, node, connect(ros), image(stamp=OLD_STAMP)).published == 1
-    frames = status(node, 'camera frames')
-    assert frames.level == 'OK' and 'days behind the clock' in frames.values['last age s']
+    frames = status(node, frames_task())
+    assert frames.level == 'OK' and 'days behind the clock' in frames.values[LAST_AGE]
 
 
 def set_clock(ros, node, clock, stamp: Time) -> None:

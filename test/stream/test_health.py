@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import sys
 
+from sparse_seg_ros.messages.status import read_milliseconds
+from sparse_seg_ros.stream import health
 from sparse_seg_ros.stream.health import (
     engine_status,
     frames_status,
@@ -13,10 +15,36 @@ from sparse_seg_ros.stream.health import (
     memory_status,
     node_status,
     rate_hz,
+    read_counters,
     timing_status,
 )
 from sparse_seg_ros.stream.slots import Counters
 from sparse_seg_ros.stream.stage_times import StageTimes
+
+CALM = {health.ERRORS: 0, health.LAST_ERROR: 'none', 'recent': 0}
+
+
+def test_tasks_and_keys_of_the_diagnostics_keep_the_names_that_users_rely_on():
+    times = StageTimes()
+    times.add({'total': 1.0})
+    statuses = [
+        engine_status(health.LOADING, {}, ''), timing_status(times, 100.0), memory_status(),
+        node_status([], CALM, ''),
+        input_status('front', 0.1, '', {}),
+        frames_status('front', Counters(), Counters(),
+                      {health.LAST_AGE: '0', health.LAST_LOSS: 'none'})]
+    assert {status.task: ' | '.join(status.values) for status in statuses} == {
+        'engine': 'state',
+        'timing': 'budget ms | running ms | total p50 ms | total p95 ms | total p99 ms | '
+                  'consecutive overruns',
+        'memory': 'peak MiB | resident MiB',
+        'node': 'callback errors | last error | worker deaths',
+        'front input': '',
+        'front frames': 'received | waiting | last age s | last loss | published | superseded | '
+                        'stale | invalid | failed | abandoned'}
+    assert (health.TOPIC, health.IMAGE, health.RATE, health.PUBLISHERS, health.RELIABILITY) == (
+        'topic', 'image', 'rate Hz', 'publishers', 'reliability')
+    assert (health.FALLBACK, health.THREADS) == ('fallback', 'torch threads')
 
 
 def test_a_silent_input_warns_then_errs_and_says_why():
@@ -32,10 +60,13 @@ def test_frames_warn_only_of_what_is_new():
     same = frames_status('front', before, before, {})
     assert (same.level, same.message) == ('OK', '3 published')
     now = Counters(received=8, published=4, failed=3, stale=1)
-    status = frames_status('front', now, before, {'last age s': '0.010'})
+    status = frames_status('front', now, before, {health.LAST_AGE: '0.010'})
     assert status.level == 'WARN'
     assert status.message == '1 stale, 1 failed in the last 5 s, see the log'
-    assert status.values['received'] == 8 and status.values['last age s'] == '0.010'
+    assert read_counters(status) == {
+        'received': 8, 'waiting': 0, 'published': 4, 'superseded': 0, 'stale': 1, 'invalid': 0,
+        'failed': 3, 'abandoned': 0}
+    assert status.values[health.LAST_AGE] == '0.010'
 
 
 def test_the_input_of_a_node_that_is_not_active_is_no_news():
@@ -78,7 +109,8 @@ def test_timing_has_percentiles_and_counts_overruns_in_a_row():
         times.add({'dense': total / 2, 'total': total}, budget_milliseconds=100.0)
     status = timing_status(times, 100.0)
     assert status.level == 'WARN' and status.message.startswith('2 frames in a row took longer')
-    assert status.values['total p50 ms'] == 200.0 and status.values['dense p50 ms'] == 100.0
+    assert read_milliseconds(status)['total p50'] == 200.0
+    assert read_milliseconds(status)['dense p50'] == 100.0
     for _ in range(10):
         times.add({'total': 200.0}, budget_milliseconds=100.0)
     assert timing_status(times, 100.0).level == 'ERROR'
@@ -92,7 +124,7 @@ def test_the_frame_being_segmented_counts_as_an_overrun():
     times.add({'total': 10.0}, budget_milliseconds=100.0)
     assert timing_status(times, 100.0, running_seconds=0.05).level == 'OK'
     status = timing_status(times, 100.0, running_seconds=0.2)
-    assert (status.level, status.values['consecutive overruns']) == ('WARN', 1)
+    assert (status.level, status.values[health.OVERRUNS]) == ('WARN', 1)
     status = timing_status(times, 100.0, running_seconds=12.0, silent_seconds=12.0)
     assert (status.level, status.message) == ('ERROR', 'a frame has been running for 12 s')
 
@@ -103,13 +135,13 @@ def test_timing_of_long_ago_is_no_news():
         times.add({'total': 200.0}, budget_milliseconds=100.0)
     status = timing_status(times, 100.0, silent_seconds=6.0)
     assert (status.level, status.message) == ('OK', 'no recent frames')
-    assert 'total p95 ms' not in status.values
+    assert 'total p95' not in read_milliseconds(status)
 
 
 def test_the_node_names_the_worst_of_its_problems_first_in_its_level():
-    calm = {'callback errors': 0, 'last error': 'none', 'recent': 0}
-    assert node_status([], calm, '').level == 'OK'
-    status = node_status(['SystemExit'] * 2, {**calm, 'recent': 1, 'last error': 'KeyError: 77'},
+    assert node_status([], CALM, '').level == 'OK'
+    status = node_status(['SystemExit'] * 2,
+                         {**CALM, 'recent': 1, health.LAST_ERROR: 'KeyError: 77'},
                          '2 nodes are called /segmentation')
     assert status.level == 'ERROR'
     for text in ('ended again (SystemExit)', 'KeyError: 77', '2 nodes are called'):
@@ -117,24 +149,25 @@ def test_the_node_names_the_worst_of_its_problems_first_in_its_level():
 
 
 def test_the_engine_names_its_error():
-    assert engine_status('active', {'device': 'cpu'}, '').values['device'] == 'cpu'
-    status = engine_status('unconfigured', {}, 'configure failed: no file x')
+    assert engine_status(health.ACTIVE, {'device': 'cpu'}, '').values == {
+        health.STATE: health.ACTIVE, 'device': 'cpu'}
+    status = engine_status(health.UNCONFIGURED, {}, 'configure failed: no file x')
     assert (status.level, status.message) == ('ERROR', 'configure failed: no file x')
 
 
 def test_an_engine_that_torch_stands_in_for_is_a_warning():
-    description = {'engine': 'torch 2.13', 'fallback': 'engine tensorrt: self-check failed'}
-    status = engine_status('active', description, '')
+    description = {'engine': 'torch 2.13', health.FALLBACK: 'engine tensorrt: self-check failed'}
+    status = engine_status(health.ACTIVE, description, '')
     assert (status.level, status.message) == (
         'WARN', 'active, on torch: engine tensorrt: self-check failed')
-    assert status.values['fallback'] == description['fallback']
+    assert status.values == {health.STATE: health.ACTIVE, **description}
 
 
 def test_memory_leaves_torch_alone_while_it_may_be_half_imported(monkeypatch):
     monkeypatch.setitem(sys.modules, 'torch', object())
-    assert 'peak MiB' in memory_status().values
+    assert health.PEAK in memory_status().values
 
 
 def test_memory_is_in_mebibytes():
     values = memory_status().values
-    assert 10 < values['resident MiB'] <= values['peak MiB'] * 1.1
+    assert 10 < values[health.RESIDENT] <= values[health.PEAK] * 1.1

@@ -12,6 +12,7 @@ import pytest
 from ros_fakes import make_image, make_segmenter
 
 from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.messages.status import AGE, REFINED
 from sparse_seg_ros.stream.slots import LatestFrameSlots
 from sparse_seg_ros.stream.worker import Host, Worker, WorkerSettings
 
@@ -83,7 +84,7 @@ def test_a_frame_goes_to_the_sink_of_its_camera_with_what_that_wants(make_stream
     assert frame.header == 'a header' and np.array_equal(image, make_image())
     assert prediction.confidence is not None and prediction.merged is None
     assert not sinks['rear'].taken
-    assert stream.times[0]['total'] > 0 and set(stream.facts[0]) == {'age s', 'refined'}
+    assert stream.times[0]['total'] > 0 and set(stream.facts[0]) == {AGE, REFINED}
 
 
 def test_limits_are_those_of_the_settings_without_any_that_the_model_lacks(make_stream):

@@ -27,6 +27,7 @@ class Dense:
     needs_truth = False
     refiner = None
     selector = 'entropy'
+    convolves = False
 
     def __init__(self, network: nn.Module, scale: float = 1.0, temperature: float = 1.0,
                  windows: Windows | None = None):

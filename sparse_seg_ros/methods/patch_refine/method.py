@@ -23,6 +23,7 @@ class PatchRefine(SparseRefine):
 
     selector = 'patches'  # what alpha is a score of: their mean entropy, not that of pixels
     needs_truth = False
+    convolves = False
 
     def limits(self) -> Limits:
         """Return those of the mean entropy of a patch and of the fraction refined."""

@@ -35,6 +35,7 @@ class PointRend:
     optional = ('confidence',)
     needs_truth = False
     selector = 'entropy'
+    convolves = False
 
     def __init__(self, network: nn.Module, refiner: nn.Module, scale: float = 0.5,
                  temperature: float = 1.0, points: int = POINTS):

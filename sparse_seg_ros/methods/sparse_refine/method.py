@@ -56,6 +56,11 @@ class SparseRefine:
         return self.refiner.parts.selector
 
     @property
+    def convolves(self) -> bool:
+        """True unless the extractor sees every pixel alone."""
+        return self.refiner.parts.convolves
+
+    @property
     def needs_truth(self) -> bool:
         """True if a part is an oracle."""
         return self.refiner.needs_labels

@@ -63,6 +63,11 @@ class Parts:
         """True if the extractor sees a block of pixels for each low-resolution one."""
         return self.extractor in OF_BLOCKS
 
+    @property
+    def convolves(self) -> bool:
+        """True if the extractor is made of sparse convolutions."""
+        return self.extractor != 'pointnet'
+
     def build_selector(self, num_classes: int) -> Selector:
         """Build the selector, untrained."""
         return SELECTORS[self.selector](num_classes)
