@@ -11,7 +11,7 @@ import pytest
 from tiny import tiny_model
 
 from sparse_seg_ros.commands import main
-from sparse_seg_ros.commands.evaluate import name_of, named_models
+from sparse_seg_ros.commands.options import named_models, split_name
 from sparse_seg_ros.evaluation.evaluate import Report
 from sparse_seg_ros.loading.checkpoints import load_model, save_model
 from sparse_seg_ros.machine import write_figures
@@ -59,8 +59,8 @@ def test_an_exported_model_carries_scores_and_calibration(run):
 
 
 def test_the_tests_of_two_data_sets_have_two_names():
-    assert name_of('../data/camvid960/test') == name_of('camvid960/test.txt') == 'camvid960/test'
-    assert name_of('test') == 'test'
+    assert split_name('../data/camvid960/test') == 'camvid960/test'
+    assert split_name('test') == 'test'
 
 
 def test_a_row_that_is_not_there_is_named(run, capsys):

@@ -12,7 +12,7 @@ import torch
 from tiny import street_image, tiny_model
 
 import sparse_seg_ros as ss
-from sparse_seg_ros.commands.evaluate import HELD_OUT_STREETS
+from sparse_seg_ros.commands.options import HELD_OUT_STREETS
 from sparse_seg_ros.data.street import CLASSES
 from sparse_seg_ros.evaluation.calibration import selection_curve
 from sparse_seg_ros.files import share
