@@ -46,8 +46,8 @@ def visible_options():
 
 
 @pytest.mark.parametrize(('name', 'fact', 'value'), [
-    ('--device', 'default', 'auto'),
-    ('--model', 'dest', 'model'),
+    ('--device', 'default', 'auto'), ('--precision', 'choices', options.PRECISIONS),
+    ('--precision', 'default', 'auto'), ('--model', 'dest', 'model'),
     ('--out', 'option_strings', ['-o', '--out']), ('--frames', 'metavar', 'FOLDER/SPLIT'),
     ('--street', 'metavar', 'N'), ('--size', 'metavar', 'HxW'), ('--json', 'metavar', 'FILE')])
 def test_an_option_is_the_same_in_every_verb_that_has_it(name, fact, value):
@@ -107,7 +107,10 @@ def test_other_scenes_to_check_have_the_size_of_the_first():
 
 @pytest.mark.parametrize('words', [
     ('bench', 'node', '--repeats', '3'), ('bench', 'networks', '--device', 'cpu'),
-    ('bench', 'sparse', '--precision', 'fp32'), ('bench',)])
+    ('bench', 'sparse', '--precision', 'fp32'), ('bench',), ('export',),
+    ('export', 'weights', '--model', 'run', '-o', 'x', '--batch', '2'),
+    ('export', 'weights', '--model', 'run'), ('export', 'engine', '--size', '64x96'),
+    ('export', 'engine', '--engine', 'onnxruntime', '--scores', 'x.json')])
 def test_an_option_that_a_sub_verb_lacks_or_misses_is_refused(words, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*words])
