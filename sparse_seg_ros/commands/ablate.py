@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     plan = chosen_plan(args)
     folder, stem = args.out, Path(args.config).stem
     trainings = Trainings(plan.variants, folder, choose_device(args.device))
-    frames = labelled(plan.data, folder / 'cache')
+    frames = frames_of_plan(plan.data, folder / 'cache')
     outcomes = {}
     for name, outcome in measure_all(plan, frames, trainings.find, args.device, args.precision):
         outcomes[name] = outcome
@@ -77,7 +77,7 @@ def chosen_plan(args: argparse.Namespace):
     return replace(plan, data=replace(plan.data, **changes))
 
 
-def labelled(data, cache: Path):
+def frames_of_plan(data, cache: Path):
     """Return the frames of a plan; they are gone through once per variant."""
     from sparse_seg_ros.data.frames import frames
     from sparse_seg_ros.data.rendered import RenderedStreet

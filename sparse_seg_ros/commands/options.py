@@ -44,7 +44,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def add_source(parser: argparse.ArgumentParser, *kinds: str,
-               required: bool = True) -> argparse._MutuallyExclusiveGroup:
+               required: bool = True) -> argparse._ArgumentGroup:
     """Add one option for each kind of source, of which one is given; return their group."""
     group = parser.add_mutually_exclusive_group(required=required)
     for kind in kinds:
@@ -78,8 +78,8 @@ def add_repeats(parser: argparse.ArgumentParser, default: int = 10) -> None:
                         help='rounds that are timed (default: %(default)s)')
 
 
-def add_out(parser: argparse.ArgumentParser, what: str, *, metavar: str, required: bool = False,
-            default: str | None = None) -> None:
+def add_out(parser: argparse.ArgumentParser | argparse._ArgumentGroup, what: str, *, metavar: str,
+            required: bool = False, default: str | None = None) -> None:
     """Add --out, the file or folder that a verb makes."""
     parser.add_argument('-o', '--out', type=Path, metavar=metavar, required=required,
                         default=default, help=what)
@@ -93,7 +93,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_sub_verbs(parser: argparse.ArgumentParser, verbs: Mapping[str, SubVerb]) -> None:
     """Add verbs of a verb: name -> (adds its options, runs it; its docstring is the help)."""
-    parsers = parser.add_subparsers(dest='sub_verb', metavar='WHAT', required=True)
+    parsers = parser.add_subparsers(metavar='WHAT', required=True)
     for name, (add_arguments, run) in verbs.items():
         text = inspect.cleandoc(run.__doc__ or '')
         summary = text.partition('.\n')[0]

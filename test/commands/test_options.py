@@ -12,6 +12,7 @@ import pytest
 from sparse_seg_ros.commands import (
     COMMANDS,
     MODULES,
+    ablate,
     bench,
     calibrate,
     demo,
@@ -78,11 +79,13 @@ def test_a_verb_without_its_source_says_which_it_takes(verb, capsys):
     assert ('--bag' if verb == 'replay' else '--frames --street') in capsys.readouterr().err
 
 
-def test_the_former_words_of_replay_and_demo_still_work():
+def test_the_former_words_of_replay_demo_and_ablate_still_work():
     new, old = parse(replay, '--bag', 'a.mcap', '-o', 'b'), parse(
         replay, 'a.mcap', '--output', 'b')
     assert str(new.bag) == str(old.bag) == 'a.mcap' and str(new.out) == str(old.out) == 'b'
     assert parse(demo, '--frames', '5') == parse(demo, '--limit', '5')
+    for former, word in (('--data', '--frames'), ('--streets', '--street')):
+        assert parse(ablate, 'plan.yaml', former, '5') == parse(ablate, 'plan.yaml', word, '5')
 
 
 @pytest.mark.parametrize(('words', 'count'), [
