@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Container, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sparse_seg_ros.commands import COMMANDS
+from sparse_seg_ros.commands import COMMANDS, bench, export
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PACKAGE = CHECKOUT / 'sparse_seg_ros'
@@ -57,6 +58,8 @@ ROS_ELSEWHERE = {'launching.py', 'messages/with_cv_bridge.py'}
 DEPENDENCIES = {'torch', 'numpy', 'cv2', 'yaml', 'safetensors', 'rosbags', 'tqdm', 'apsw',
                 'jinja2', *ROS_PACKAGES, *ADAPTERS}
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 45
+VERBS = [*COMMANDS, *(f'bench {name}' for name in bench.BENCHES),
+         *(f'export {name}' for name in export.EXPORTS)]
 
 
 def name_of(path: Path) -> str:
@@ -161,18 +164,21 @@ def test_every_source_file_has_the_licence_header():
     assert [str(path) for path in sources if not path.read_text().startswith(HEADER)] == []
 
 
-@pytest.mark.parametrize('verb', [None, *COMMANDS])
-def test_help_does_not_pay_for_torch_or_ros(verb):
-    command = [sys.executable, '-X', 'importtime', '-m', 'sparse_seg_ros', verb, '--help']
-    done = subprocess.run([part for part in command if part], capture_output=True, text=True,
-                          timeout=60, cwd=CHECKOUT)
+@functools.cache
+def help_of(words):
+    """Return the help of a verb, and what Python imports for it."""
+    done = subprocess.run(
+        [sys.executable, '-X', 'importtime', '-m', 'sparse_seg_ros', *words.split(), '--help'],
+        capture_output=True, text=True, timeout=60, cwd=CHECKOUT)
     assert done.returncode == 0, done.stderr[-2000:]
-    imported = {line.rpartition('|')[2].strip() for line in done.stderr.splitlines()}
-    assert not imported & {'torch', 'rclpy', 'cv2', 'rosbags'}
+    return done.stdout, {line.rpartition('|')[2].strip() for line in done.stderr.splitlines()}
 
 
-@pytest.mark.parametrize('verb', COMMANDS)
+@pytest.mark.parametrize('verb', ['', *VERBS])
+def test_help_does_not_pay_for_torch_or_ros(verb):
+    assert not help_of(verb)[1] & {'torch', 'rclpy', 'cv2', 'rosbags'}
+
+
+@pytest.mark.parametrize('verb', VERBS)
 def test_help_of_every_verb_has_an_example(verb):
-    done = subprocess.run([sys.executable, '-m', 'sparse_seg_ros', verb, '--help'],
-                          capture_output=True, text=True, timeout=60, cwd=CHECKOUT)
-    assert f'sparse_seg {verb} ' in done.stdout.partition('example')[2]
+    assert f'sparse_seg {verb} ' in help_of(verb)[0].partition('example')[2]

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
 
 from sparse_seg_ros.bench.segformer import SegFormer
 from sparse_seg_ros.device import autocast
@@ -38,26 +39,32 @@ PUBLISHED = {('lrformer_s', 512): 0.8, ('lrformer_s', 1024): 0.9, ('lrformer_s',
 
 def run(sides: tuple[int, ...] = (512, 1024, 1536, 2048), repeats: int = 3,
         precision: str = 'fp32') -> dict:
-    """Print the table of multiply-adds and times on square images, and return its figures."""
-    print(f'square images, {CLASSES} classes, {precision}, median of {repeats}, '
-          f'{torch.get_num_threads()} threads')
+    """Count multiply-adds and measure times on square images -> figures."""
+    if odd := [side for side in sides if side < 32 or side % 32]:
+        raise ValueError(f'sides must be multiples of 32, got {odd[0]}')
     rows = [{'network': name, 'side': side, **count_macs(NETWORKS[name], side),
              'published': PUBLISHED.get((name, side))} for name in NETWORKS for side in sides]
     networks = {name: for_inference(NETWORKS[name]().eval()).to(
         memory_format=torch.channels_last) for name in TIMED}
-    for side in sides:
+    for side in tqdm(sides, 'sides', leave=False):
         spent = time_networks(networks, side, repeats, precision)
         for row in rows:
             if row['side'] == side:
                 row |= spent.get(row['network'], {})
     exponents = {name: exponent([row for row in rows if row['network'] == name])
                  for name in TIMED}
-    for row in rows:
-        print_row(row)
-    for name, value in exponents.items():
-        print(f'{name}: time grows with pixels ** {value:.2f}')
-    return {'repeats': repeats, 'precision': precision, 'rows': rows,
-            'exponents': exponents}
+    return {'repeats': repeats, 'precision': precision, 'threads': torch.get_num_threads(),
+            'rows': rows, 'exponents': exponents}
+
+
+def describe(figures: dict) -> str:
+    """Figures of `run` -> the table of multiply-adds and times, and how times grow."""
+    return '\n'.join([
+        f'square images, {CLASSES} classes, {figures["precision"]}, median of '
+        f'{figures["repeats"]}, {figures["threads"]} threads',
+        *map(describe_row, figures['rows']),
+        *(f'{name}: time grows with pixels ** {value:.2f}'
+          for name, value in figures['exponents'].items())])
 
 
 def attentions(network: nn.Module) -> dict[str, nn.Module]:
@@ -129,10 +136,10 @@ def exponent(rows: list[dict]) -> float:
     return float(np.polyfit(2 * pixels, seconds, 1)[0])
 
 
-def print_row(row: dict) -> None:
-    """Print one network at one size."""
-    print(f"{row['network']:13} {row['side']:5} {row['macs']:8.1f} GMAC | attention "
-          f"{row['attention']:6.2f} ({row['share']:5.1%}) | products {row['products']:6.2f}"
-          + (f" (paper {row['published']})" if row['published'] else '')
-          + (f" | {row['seconds'] * 1e3:8.0f} ms, {row['time_share']:5.1%} in attention"
-             if 'seconds' in row else ''))
+def describe_row(row: dict) -> str:
+    """Return the line of one network at one size."""
+    return (f"{row['network']:13} {row['side']:5} {row['macs']:8.1f} GMAC | attention "
+            f"{row['attention']:6.2f} ({row['share']:5.1%}) | products {row['products']:6.2f}"
+            + (f" (paper {row['published']})" if row['published'] else '')
+            + (f" | {row['seconds'] * 1e3:8.0f} ms, {row['time_share']:5.1%} in attention"
+               if 'seconds' in row else ''))

@@ -8,6 +8,7 @@ import functools
 
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from sparse_seg_ros.bench.segformer import SegFormer
 from sparse_seg_ros.device import autocast, native_precisions
@@ -19,23 +20,31 @@ PAIRS = {'lrformer_t': 'segformer_b1', 'lrformer_s': 'segformer_b2'}
 
 
 def run(size_hw: tuple[int, int] = (1024, 2048), repeats: int = 5) -> dict:
-    """Print milliseconds of one image of each pair and their ratio, and return the figures."""
-    print(f'one image {size_hw[0]}x{size_hw[1]}, {CLASSES} classes, median of {repeats}, '
-          f'{torch.get_num_threads()} threads')
+    """Time one image by both networks of each pair -> figures."""
     networks = {name: network for ours, rival in PAIRS.items() for name, network in (
         (ours, for_inference(build_network(ours, CLASSES).eval())),
         (rival, SegFormer(rival, CLASSES).eval()))}
     images = torch.randn(1, 3, *size_hw).contiguous(memory_format=torch.channels_last)
     rows = []
-    for precision in native_precisions():
+    for precision in tqdm(native_precisions(), 'precisions', leave=False):
         seconds = time_networks(networks, images, precision, repeats)
         for ours, rival in PAIRS.items():
             rows.append({'name': ours, 'rival': rival, 'precision': precision,
                          'seconds': seconds[ours], 'rival_seconds': seconds[rival],
                          'ratio': seconds[rival] / seconds[ours]})
-            print(f'{ours} {precision} {1e3 * seconds[ours]:8.0f} ms | {rows[-1]["ratio"]:.2f}x '
-                  f'faster than {rival} ({1e3 * seconds[rival]:.0f} ms)')
-    return {'size_hw': list(size_hw), 'repeats': repeats, 'rows': rows}
+    return {'size_hw': list(size_hw), 'repeats': repeats, 'threads': torch.get_num_threads(),
+            'rows': rows}
+
+
+def describe(figures: dict) -> str:
+    """Figures of `run` -> milliseconds of each pair and their ratio."""
+    height, width = figures['size_hw']
+    return '\n'.join([
+        f'one image {height}x{width}, {CLASSES} classes, median of {figures["repeats"]}, '
+        f'{figures["threads"]} threads',
+        *(f'{row["name"]} {row["precision"]} {1e3 * row["seconds"]:8.0f} ms | '
+          f'{row["ratio"]:.2f}x faster than {row["rival"]} ({1e3 * row["rival_seconds"]:.0f} ms)'
+          for row in figures['rows'])])
 
 
 def time_networks(networks: dict[str, nn.Module], images: torch.Tensor, precision: str,

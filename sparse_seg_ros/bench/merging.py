@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
 
 from sparse_seg_ros.device import autocast
 from sparse_seg_ros.methods import algm
@@ -49,25 +50,41 @@ class Setting:
 
 
 def run(setting: Setting) -> dict:
-    """Print and return images per second, token counts, multiplications and overheads."""
+    """Measure images per second, token counts, multiplications and overheads -> figures."""
     torch.manual_seed(0)
     network = build_network(setting.network, setting.classes).eval().to(setting.device)
-    print(f'{setting.network}, {setting.precision}, {torch.get_num_threads()} threads, median of '
-          f'{setting.repeats}')
     rows, overheads = [], []
     with torch.inference_mode(), autocast(setting.device, setting.precision):
-        for size_hw in setting.sizes_hw:
+        for size_hw in tqdm(setting.sizes_hw, 'sizes', leave=False):
             for batch in setting.batches:
                 images = torch.randn(batch, 3, *size_hw, device=setting.device)
                 rows += time_rivals(network, images, setting)
             overheads.append(measure_overhead(network, size_hw, setting))
     algm.remove(network)
     return {'network': setting.network, 'precision': setting.precision,
-            'repeats': setting.repeats, 'rows': rows, 'overhead': overheads}
+            'repeats': setting.repeats, 'threads': torch.get_num_threads(), 'rows': rows,
+            'overhead': overheads}
+
+
+def describe(figures: dict) -> str:
+    """Figures of `run` -> a line for each way of merging, and what merging itself takes."""
+    lines = ['{network}, {precision}, {threads} threads, median of {repeats}'.format_map(figures)]
+    for overhead in figures['overhead']:
+        size = overhead['size']
+        lines += [describe_row(row) for row in figures['rows'] if row['size'] == size]
+        lines.append(f'{size} merging itself takes {overhead["fraction"]:.1%} of the backbone')
+    return '\n'.join(lines)
+
+
+def describe_row(row: dict) -> str:
+    """Return the line of one way of merging."""
+    return (f"{row['size']} batch {row['batch']} {row['merging']:32} "
+            f"{row['images_per_second']:7.2f} images/s {row['ratio']:5.2f}x  "
+            f"{row['giga_macs']:6.1f} GMACs  tokens {row['tokens'][0]} .. {row['tokens'][-1]}")
 
 
 def time_rivals(network: SegmenterViT, images: Tensor, setting: Setting) -> list[dict]:
-    """Time all ways of merging on the same images, taking turns; print a row each."""
+    """Time all ways of merging on the same images, taking turns -> a row each."""
     ways = {**RIVALS, list(RIVALS)[-1]: as_many_in_every_layer(network, images[:1])}
     counts = {}
 
@@ -80,18 +97,11 @@ def time_rivals(network: SegmenterViT, images: Tensor, setting: Setting) -> list
 
     calls = {name: lambda name=name: call(name) for name in ways}
     seconds = interleaved(calls, setting.repeats)
-    size, rows = 'x'.join(map(str, images.shape[2:])), []
-    for name, spent in seconds.items():
-        row = {'merging': name, 'size': size, 'batch': len(images),
-               'images_per_second': len(images) / spent,
-               'ratio': seconds['no merging'] / spent,
-               'giga_macs': count_macs(setting, ways[name], images.shape[2:]),
-               'tokens': counts[name]}
-        rows.append(row)
-        print(f"{size} batch {len(images)} {name:32} {row['images_per_second']:7.2f} images/s "
-              f"{row['ratio']:5.2f}x  {row['giga_macs']:6.1f} GMACs  tokens "
-              f"{counts[name][0]} .. {counts[name][-1]}")
-    return rows
+    return [{'merging': name, 'size': 'x'.join(map(str, images.shape[2:])), 'batch': len(images),
+             'images_per_second': len(images) / spent,
+             'ratio': seconds['no merging'] / spent,
+             'giga_macs': count_macs(setting, ways[name], images.shape[2:]),
+             'tokens': counts[name]} for name, spent in seconds.items()]
 
 
 def as_many_in_every_layer(network: SegmenterViT, image: Tensor) -> algm.Merging:
@@ -123,7 +133,7 @@ def count_macs(setting: Setting, merging: algm.Merging | None, size_hw: Sequence
 
 
 def measure_overhead(network: SegmenterViT, size_hw: tuple[int, int], setting: Setting) -> dict:
-    """Print and return the time of merging as a fraction of that of the backbone around it."""
+    """Return the time of merging as a fraction of that of the backbone around it."""
     images = torch.randn(1, 3, *size_hw, device=setting.device)
     fractions = []
     for _ in range(setting.repeats + 1):
@@ -134,10 +144,7 @@ def measure_overhead(network: SegmenterViT, size_hw: tuple[int, int], setting: S
         with clock('backbone'):
             network.encoder(images, network.layers)
         fractions.append(clock.milliseconds['merging'] / clock.milliseconds['backbone'])
-    overhead = float(np.median(fractions[1:]))
-    size = 'x'.join(map(str, size_hw))
-    print(f'{size} merging itself takes {overhead:.1%} of the backbone')
-    return {'size': size, 'fraction': overhead}
+    return {'size': 'x'.join(map(str, size_hw)), 'fraction': float(np.median(fractions[1:]))}
 
 
 def timed(merge, clock: Stopwatch):

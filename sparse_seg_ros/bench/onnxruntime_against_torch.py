@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from sparse_seg_ros.engines.activation import Job, activate
 from sparse_seg_ros.engines.network import copy_attributes
@@ -70,13 +71,32 @@ def enliven(network: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def run(names: list[str], sizes: list[tuple[int, int]], repeats: int = 10) -> dict:
-    """Networks by name ('demo' is the demo model's) at sizes -> figures; prints a table."""
-    print(f'median of {repeats}, fp32, {torch.get_num_threads()} threads')
-    print('| network | input | labels equal | widest tie | mean difference | largest | torch ms | '
-          'onnxruntime ms | times faster |')
-    print('| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
-    rows = [attempt(name, size_hw, repeats) for name in names for size_hw in sizes]
-    return {'repeats': repeats, 'precision': 'fp32', 'rows': rows}
+    """Measure networks by name ('demo' is the demo model's) at sizes -> figures."""
+    pairs = tqdm([(name, size_hw) for name in names for size_hw in sizes], 'engines', leave=False)
+    rows = [attempt(name, size_hw, repeats) for name, size_hw in pairs]
+    return {'repeats': repeats, 'precision': 'fp32', 'threads': torch.get_num_threads(),
+            'rows': rows}
+
+
+def describe(figures: dict) -> str:
+    """Figures of `run` -> a table."""
+    return '\n'.join([
+        f'median of {figures["repeats"]}, {figures["precision"]}, {figures["threads"]} threads',
+        '| network | input | labels equal | widest tie | mean difference | largest | torch ms | '
+        'onnxruntime ms | times faster |',
+        '| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
+        *map(describe_row, figures['rows'])])
+
+
+def describe_row(row: dict) -> str:
+    """Return the row of one network at one size, or the reason why it has no engine."""
+    head = f"| {row['network']} | {row['size_hw'][0]}x{row['size_hw'][1]} |"
+    if 'failed' in row:
+        return f"{head} {row['failed']} | | | | | | |"
+    return (f"{head} {row['labels_equal']:.3%} | {row['widest_tie']:.1e} | "
+            f"{row['mean_difference']:.1e} | {row['largest_difference']:.1e} | "
+            f"{row['milliseconds']['torch']:.1f} | {row['milliseconds']['onnxruntime']:.1f} | "
+            f"{row['ratio']:.2f} |")
 
 
 def attempt(name: str, size_hw: tuple[int, int], repeats: int) -> dict:
@@ -84,12 +104,11 @@ def attempt(name: str, size_hw: tuple[int, int], repeats: int) -> dict:
     try:
         return measure(name, size_hw, repeats)
     except (ValueError, RuntimeError) as error:
-        print(f'| {name} | {size_hw[0]}x{size_hw[1]} | {error} | | | | | | |', flush=True)
         return {'network': name, 'size_hw': list(size_hw), 'failed': str(error)}
 
 
 def measure(name: str, size_hw: tuple[int, int], repeats: int) -> dict:
-    """Build the engine of one network for one size, time it against torch; print and return."""
+    """Build the engine of one network for one size, time it against torch -> its row."""
     network = make_network(name)
     shape = (1, 3, *padded_size(network, size_hw))
     images = make_images(shape, network.mean, network.std)
@@ -103,16 +122,11 @@ def measure(name: str, size_hw: tuple[int, int], repeats: int) -> dict:
     with torch.inference_mode():
         seconds = interleaved({'torch': lambda: eager(last), 'onnxruntime': lambda: engine(last)},
                               repeats)
-    row = {'network': name, 'size_hw': list(shape[2:]), 'labels_equal': agreement.labels,
-           'widest_tie': agreement.widest_tie, 'mean_difference': agreement.mean_difference,
-           'largest_difference': agreement.largest_difference, 'about': engine.about,
-           'milliseconds': {kind: 1e3 * spent for kind, spent in seconds.items()},
-           'ratio': seconds['torch'] / seconds['onnxruntime']}
-    print(f"| {name} | {shape[2]}x{shape[3]} | {row['labels_equal']:.3%} | "
-          f"{row['widest_tie']:.1e} | {row['mean_difference']:.1e} | "
-          f"{row['largest_difference']:.1e} | {1e3 * seconds['torch']:.1f} | "
-          f"{1e3 * seconds['onnxruntime']:.1f} | {row['ratio']:.2f} |", flush=True)
-    return row
+    return {'network': name, 'size_hw': list(shape[2:]), 'labels_equal': agreement.labels,
+            'widest_tie': agreement.widest_tie, 'mean_difference': agreement.mean_difference,
+            'largest_difference': agreement.largest_difference, 'about': engine.about,
+            'milliseconds': {kind: 1e3 * spent for kind, spent in seconds.items()},
+            'ratio': seconds['torch'] / seconds['onnxruntime']}
 
 
 def make_network(name: str) -> nn.Module:

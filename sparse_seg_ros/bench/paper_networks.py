@@ -16,8 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from sparse_seg_ros.bench.sparse_convolution import boundary_distance
+from sparse_seg_ros.config import nearest
 from sparse_seg_ros.data.street import Street
 from sparse_seg_ros.device import autocast
 from sparse_seg_ros.engines.network import copy_attributes
@@ -75,19 +77,27 @@ def unsure_at_edges(labels: Tensor, shape: torch.Size) -> Tensor:
 
 
 def run(names: list[str] | None = None, setting: Setting = Setting()) -> dict:
-    """Print milliseconds, parameters and multiply-adds of each network, and return them."""
-    height, width = setting.size_hw
-    print(f'streets {height}x{width}, batches of {setting.batch}, {setting.precision}, median of '
-          f'{setting.repeats}, {setting.device}, {torch.get_num_threads()} threads; ms a frame')
-    rows = {}
-    for name in names or PUBLISHED:
-        rows[name] = measure(name, setting)
-        print(f"{name}: {rows[name]['full']:.0f} at full resolution, refined "
-              f"{rows[name]['milliseconds']['total']:.0f}", flush=True)
-    figures = {'size_hw': list(setting.size_hw), 'batch': setting.batch,
-               'repeats': setting.repeats, 'precision': setting.precision, 'rows': rows}
-    print(markdown(figures))
-    return figures
+    """Measure milliseconds, parameters and multiply-adds of each network -> figures."""
+    for name in names or ():
+        if name not in PUBLISHED:
+            raise ValueError(f'refined: {name!r} is not in the table; {nearest(name, PUBLISHED)}')
+    rows = {name: measure(name, setting)
+            for name in tqdm(names or PUBLISHED, 'networks', leave=False)}
+    return {'size_hw': list(setting.size_hw), 'batch': setting.batch,
+            'repeats': setting.repeats, 'precision': setting.precision,
+            'torch_device': setting.device, 'threads': torch.get_num_threads(), 'rows': rows}
+
+
+def describe(figures: dict) -> str:
+    """Figures of `run` -> a line for each network, then the table beside the paper's."""
+    height, width = figures['size_hw']
+    return '\n'.join([
+        f'streets {height}x{width}, batches of {figures["batch"]}, {figures["precision"]}, median '
+        f'of {figures["repeats"]}, {figures["torch_device"]}, {figures["threads"]} threads; ms a '
+        'frame',
+        *(f"{name}: {row['full']:.0f} at full resolution, refined "
+          f"{row['milliseconds']['total']:.0f}" for name, row in figures['rows'].items()),
+        markdown(figures)])
 
 
 def measure(name: str, setting: Setting) -> dict:

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from sparse_seg_ros.data.street import Street
 from sparse_seg_ros.device import PRECISIONS, native_precisions
@@ -37,28 +39,51 @@ CHANNELS = (32, 64, 128)
 
 def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: float = 0.12,
         device: str = 'cpu') -> dict:
-    """Print the tables of convolutions and of the extractor, and return their figures."""
+    """Time the convolutions and the extractor -> figures."""
     selected = street_selection(size_hw, density).to(device)
     on_cpu = selected.device.type == 'cpu'
     precisions = native_precisions() if on_cpu else ('fp16', 'bf16')
-    print(f'{density:.0%} of {size_hw[0]}x{size_hw[1]}, median of {repeats}, {device}, '
-          f"{torch.get_num_threads()} threads, {' and '.join(precisions)}")
-    if on_cpu and not has_spconv():
-        print('spconv is not installed: no comparison with it (pip install spconv "cumm<0.8")')
     with torch.inference_mode():
         convolutions = [
             time_convolution(selected, channels, precision, repeats)
-            for precision in precisions for channels in CHANNELS
+            for precision, channels in tqdm([*product(precisions, CHANNELS)], 'convolutions',
+                                            leave=False)
         ]
         extractors = [time_extractor(selected, precision, repeats)
-                      for precision in precisions]
+                      for precision in tqdm(precisions, 'extractors', leave=False)]
     return {
         'size_hw': list(size_hw),
         'density': density,
         'repeats': repeats,
+        'torch_device': device,
+        'threads': torch.get_num_threads(),
+        'precisions': list(precisions),
+        'lacks_spconv': on_cpu and not has_spconv(),
         'convolutions': convolutions,
         'extractors': extractors,
     }
+
+
+def describe(figures: dict) -> str:
+    """Figures of `run` -> a line for each convolution and extractor."""
+    height, width = figures['size_hw']
+    lines = [f"{figures['density']:.0%} of {height}x{width}, median of {figures['repeats']}, "
+             f"{figures['torch_device']}, {figures['threads']} threads, "
+             f"{' and '.join(figures['precisions'])}"]
+    if figures['lacks_spconv']:
+        lines.append('spconv is not installed: no comparison with it '
+                     '(pip install spconv "cumm<0.8")')
+    return '\n'.join([*lines, *map(describe_row, figures['convolutions']),
+                      *map(describe_row, figures['extractors'])])
+
+
+def describe_row(row: dict) -> str:
+    """Return our time and GFLOP/s on the pairs that exist, and rivals' times over ours."""
+    seconds = row['seconds']
+    return ' '.join([
+        f'{row["name"]:20} {1e3 * seconds["sparse"]:8.1f} ms {row["gflops"]:6.0f} GFLOP/s ',
+        *(f'| {ratio:5.2f}x faster than {rival} ({1e3 * seconds[rival]:.0f} ms)'
+          for rival, ratio in row['ratio'].items())])
 
 
 def street_selection(size_hw: tuple[int, int], density: float) -> Tensor:
@@ -82,7 +107,7 @@ def boundary_distance(label: np.ndarray) -> Tensor:
 
 def time_convolution(selected: Tensor, channels: int, precision: str, repeats: int) -> dict:
     """
-    Time one submanifold 3x3 and print it: as within a network, tables ready and caches warm.
+    Time one submanifold 3x3 as within a network, tables ready and caches warm.
 
     Its features come from a convolution, so that ours need not copy them for a row of zeros.
     """
@@ -106,11 +131,11 @@ def time_convolution(selected: Tensor, channels: int, precision: str, repeats: i
     seconds = interleaved(rivals, repeats, calls=2, device=device)
     seconds['dense'] = min(seconds['dense'], seconds.pop('dense_last'))  # the faster layout
     macs = count_neighbours(selected) * channels**2
-    return print_row(f'conv 3x3 {channels:4} {precision}', seconds, macs)
+    return make_row(f'conv 3x3 {channels:4} {precision}', seconds, macs)
 
 
 def time_extractor(selected: Tensor, precision: str, repeats: int) -> dict:
-    """Time the six-stage extractor and the building of its tables; print and return it."""
+    """Time the six-stage extractor and the building of its tables."""
     refiner = folded(SparseRefiner())
     kind = {'dtype': PRECISIONS[precision], 'device': selected.device}
     extractor = refiner.extractor.to(**kind)
@@ -119,31 +144,22 @@ def time_extractor(selected: Tensor, precision: str, repeats: int) -> dict:
     rivals = {'sparse': lambda: extractor(SparseTensor(pixels, Level(selected), backend))}
     if backend is not reference:
         rivals['plain torch'] = lambda: extractor(SparseTensor(pixels, Level(selected)))
-    return print_row(
+    return make_row(
         f'extractor {precision}',
         interleaved(rivals, repeats, device=selected.device),
         count_macs(refiner, selected)['extract'],
     )
 
 
-def print_row(name: str, seconds: dict[str, float], macs: int) -> dict:
-    """Print one line: our time and GFLOP/s on the pairs that exist, rivals' times over ours."""
+def make_row(name: str, seconds: dict[str, float], macs: int) -> dict:
+    """Name, seconds by rival, multiply-adds on the pairs that exist -> figures."""
     ours = seconds['sparse']
-    row = {
+    return {
         'name': name,
         'seconds': seconds,
         'gflops': 2e-9 * macs / ours,
         'ratio': {rival: spent / ours for rival, spent in seconds.items() if rival != 'sparse'},
     }
-    print(
-        f'{name:20} {1e3 * ours:8.1f} ms {row["gflops"]:6.0f} GFLOP/s ',
-        *(
-            f'| {ratio:5.2f}x faster than {rival} ({1e3 * seconds[rival]:.0f} ms)'
-            for rival, ratio in row['ratio'].items()
-        ),
-        flush=True,
-    )
-    return row
 
 
 def has_spconv() -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.evaluation.verdict import judge, mean_iou
@@ -33,33 +34,39 @@ class Result:
 def run(models: dict[str, Segmenter], frames: Iterable[tuple[np.ndarray, np.ndarray]],
         classes: tuple[str, ...] = ()) -> dict:
     """
-    Name -> Segmenter, on (image, label) pairs; prints a table and verdicts, returns the figures.
+    Name -> Segmenter, on (image, label) pairs -> figures of each, and verdicts.
 
     The last model is the rival: ratios are its median time divided by each model's. Of what
     refines, the table has the largest density, and p99 / p50 of the time of its stages. classes:
     of the labels; models with others are timed only.
     """
     results, size_hw = segment_all(models, frames, classes)
-    rows = {name: describe(each) for name, each in results.items()}
+    rows = {name: summarise(each) for name, each in results.items()}
     rival, count = list(models)[-1], len(next(iter(results.values())))
-    print(f'median of {count} frames {size_hw[0]}x{size_hw[1]}, ms; ratio to {rival}')
-    for name, row in rows.items():
+    for row in rows.values():
         row['ratio'] = rows[rival]['milliseconds']['total'] / row['milliseconds']['total']
-        print(in_words(name, row))
     verdicts = {}
     for pair in find_pairs(models):
         verdict = judge(*([(each.milliseconds['total'], each.matrix) for each in results[name]]
                           for name in pair))
-        print(f'{" against ".join(pair)}: {verdict}')
         verdicts[' against '.join(pair)] = verdict.record()
     return {'size_hw': list(size_hw), 'repeats': count, 'rows': rows, 'verdicts': verdicts}
+
+
+def describe(figures: dict) -> str:
+    """Figures of `run` -> a line for each model, and whether refining pays."""
+    rows, (height, width) = figures['rows'], figures['size_hw']
+    return '\n'.join([
+        f'median of {figures["repeats"]} frames {height}x{width}, ms; ratio to {list(rows)[-1]}',
+        *(describe_row(name, row) for name, row in rows.items()),
+        *(f'{pair}: {verdict["text"]}' for pair, verdict in figures['verdicts'].items())])
 
 
 def segment_all(models: dict[str, Segmenter], frames: Iterable[tuple[np.ndarray, np.ndarray]],
                 classes: tuple[str, ...]) -> tuple[dict[str, list[Result]], tuple[int, int]]:
     """Let every model segment every frame in turn, the first one twice -> results, last size."""
     results: dict[str, list[Result]] = {name: [] for name in models}
-    for image, label in frames:
+    for image, label in tqdm(frames, 'frames', leave=False):
         for name, segment in models.items():
             if not results[name]:
                 segment(image)  # to warm up
@@ -77,7 +84,7 @@ def find_pairs(models: dict[str, Segmenter]) -> list[tuple[str, str]]:
             and full.method.scale > refined.method.scale]
 
 
-def in_words(name: str, row: dict) -> str:
+def describe_row(name: str, row: dict) -> str:
     """Return a line of the table."""
     stages = ' '.join(f'{stage} {value:.1f}' for stage, value in row['milliseconds'].items())
     parts = [f'{name:24} {stages}', f'{row["ratio"]:.2f}x']
@@ -98,7 +105,7 @@ def segment_one(segment: Segmenter, image: np.ndarray, label: np.ndarray | None)
     return Result(prediction.density, prediction.milliseconds, matrix)
 
 
-def describe(frames: list[Result]) -> dict:
+def summarise(frames: list[Result]) -> dict:
     """Frames of one model -> medians, how far the rest strays, and mIoU where it is known."""
     densities, times = zip(*((each.density, each.milliseconds) for each in frames))
     row = {'milliseconds': {stage: float(np.median([time[stage] for time in times]))

@@ -4,6 +4,7 @@
 The verbs of `sparse_seg`, one module each, with add_arguments(parser) and run(args) -> exit code.
 
 They parse arguments and print; the work is done elsewhere, and imported only when it is run.
+Options that verbs share are in options.py. A verb that has sub-verbs, such as bench, needs no run.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
             f'sparse_seg_ros.commands.{MODULES.get(verb, verb)}')
         verb_parser = verbs.add_parser(verb, help=summary, description=module.__doc__,
                                        formatter_class=argparse.RawDescriptionHelpFormatter)
+        verb_parser.set_defaults(run=getattr(module, 'run', None))  # None: its sub-verbs have one
         module.add_arguments(verb_parser)
-        verb_parser.set_defaults(run=module.run)
     args = parser.parse_args(words)
     if args.verb is None:
         parser.print_help()

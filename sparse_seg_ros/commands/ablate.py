@@ -8,7 +8,7 @@ tables of SparseRefine. Trainings are kept in the folder, resumed and not repeat
 
 examples:
   sparse_seg ablate config/ablate/table_5b.yaml
-  sparse_seg ablate config/ablate/table_3b.yaml --data my_robot/test -o runs/ablate
+  sparse_seg ablate config/ablate/table_3b.yaml --frames my_robot/test -o runs/ablate
 """
 
 from __future__ import annotations
@@ -17,23 +17,21 @@ import argparse
 import sys
 from pathlib import Path
 
-from sparse_seg_ros.commands.evaluate import parse_size
+from sparse_seg_ros.commands import options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     parser.add_argument('config', help='YAML of variants')
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument('--data', metavar='FOLDER/SPLIT',
-                        help="labelled frames on disk, instead of the YAML's")
-    source.add_argument('--streets', type=int, metavar='N',
-                        help="so many rendered scenes, instead of the YAML's")
-    parser.add_argument('--size', metavar='HxW', help='of the scenes')
-    parser.add_argument('-o', '--out', metavar='FOLDER', default='runs/ablate',
-                        help='tables and trained variants (default: runs/ablate)')
-    parser.add_argument('--device', default='auto')
-    parser.add_argument('--precision', default='auto')
-    parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
+    source = options.add_source(parser, 'frames', 'street', required=False)
+    source.add_argument('--data', dest='frames', help=argparse.SUPPRESS)  # former names
+    source.add_argument('--streets', dest='street', type=int, help=argparse.SUPPRESS)
+    options.add_size(parser, default=None, note="the YAML's")
+    options.add_out(parser, 'folder for tables and trained variants (default: %(default)s)',
+                    metavar='FOLDER', default='runs/ablate')
+    options.add_device(parser)
+    options.add_precision(parser)
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,10 +41,10 @@ def run(args: argparse.Namespace) -> int:
     from sparse_seg_ros.machine import write_figures
     from sparse_seg_ros.report.ablation_tables import to_markdown, to_record
     from sparse_seg_ros.training.variants import Trainings
-    plan = asked_plan(args)
-    folder, stem = Path(args.out), Path(args.config).stem
+    plan = chosen_plan(args)
+    folder, stem = args.out, Path(args.config).stem
     trainings = Trainings(plan.variants, folder, choose_device(args.device))
-    frames = labelled(plan.data, folder / 'cache')
+    frames = frames_of_plan(plan.data, folder / 'cache')
     outcomes = {}
     for name, outcome in measure_all(plan, frames, trainings.find, args.device, args.precision):
         outcomes[name] = outcome
@@ -62,24 +60,24 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def asked_plan(args: argparse.Namespace):
-    """Return the YAML's plan, with the data that was asked for instead."""
+def chosen_plan(args: argparse.Namespace):
+    """Return the YAML's plan, on the frames of the options, if any."""
     from dataclasses import replace
 
     from sparse_seg_ros.evaluation.ablation import read_plan
     from sparse_seg_ros.files import find_file
     plan = read_plan(find_file(args.config))
     changes = {}
-    if args.data or args.streets is not None:
-        changes = {'data': args.data or None}
-    if args.streets is not None:
-        changes['streets'] = args.streets
+    if args.frames:
+        changes['data'] = args.frames
+    if args.street is not None:
+        changes |= {'data': None, 'streets': options.at_least_one(args, 'street')}
     if args.size:
-        changes['size_hw'] = parse_size(args.size)
+        changes['size_hw'] = options.size_hw(args)
     return replace(plan, data=replace(plan.data, **changes))
 
 
-def labelled(data, cache: Path):
+def frames_of_plan(data, cache: Path):
     """Return the frames of a plan; they are gone through once per variant."""
     from sparse_seg_ros.data.frames import frames
     from sparse_seg_ros.data.rendered import RenderedStreet

@@ -4,160 +4,237 @@
 Measure speed on this machine, against named rivals in the same run.
 
 examples:
-  sparse_seg bench sparse                 sparse convolution against dense and spconv
   sparse_seg bench model                  does refining pay? the demo against full resolution
-  sparse_seg bench model --model mine=run/refiner full=run/full --frames data/test --repeats 50
-  sparse_seg bench merging --repeats 9    Segmenter with merged tokens against merging elsewhere
-  sparse_seg bench node                   the node over DDS, in two processes
-  sparse_seg bench attention --plot attention.png   LRFormer and SegFormer while images grow
-  sparse_seg bench networks --size 1024x2048        LRFormer against SegFormer
-  sparse_seg bench refined --networks hrnet_w48     the paper's networks under SparseRefine
-  sparse_seg bench refined --batch 4 --precision fp32   the same beside its Tables A2 and A3
-  sparse_seg bench engines --networks demo lrformer_t segmenter_s --sizes 256x512 512x1024
+  sparse_seg bench sparse --help          the options of one benchmark
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
-from sparse_seg_ros.commands.evaluate import HELD_OUT_STREETS, named_models
-from sparse_seg_ros.config import nearest, read_size
+from sparse_seg_ros.commands import options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this verb."""
-    parser.add_argument('what', choices=BENCHES)
-    parser.add_argument('--model', nargs='+', default=['demo'], metavar='[NAME=]MODEL',
-                        help='for model: what is timed; the last one is the rival. One alone that '
-                        'refines is compared with its network, unrefined and at full resolution')
-    parser.add_argument('--frames', metavar='FOLDER/SPLIT', help='for model: labelled frames on '
-                        'disk, evenly chosen (default: rendered, held-out streets)')
-    parser.add_argument('--size', help='HxW of the frames, for model, networks and refined '
-                        '(default: 1024x2048) and merging (default: 512x512 and 768x768)')
-    parser.add_argument('--network', default='segmenter_s', help='for merging')
-    parser.add_argument('--networks', nargs='+', metavar='NAME',
-                        help='for engines: demo and names of networks; for refined: which of the '
-                        'five (default: all)')
-    parser.add_argument('--sizes', nargs='+', default=['256x512', '512x1024'], metavar='HxW',
-                        help='for engines: of what the network sees')
-    parser.add_argument('--sides', type=int, nargs='+', default=[512, 1024, 1536, 2048],
-                        help='for attention: sides of the square images')
-    parser.add_argument('--repeats', type=int, default=10, help='rounds, of model one frame '
-                        'each; not for node')
-    parser.add_argument('--device', default='auto',
-                        help='for sparse, model, merging and refined')
-    parser.add_argument('--precision', default='auto',
-                        help='for model, merging, attention and refined')
-    parser.add_argument('--batch', type=int, default=1, help='frames at a time, for refined; the '
-                        'paper has 1, 2, 4 and 8')
-    parser.add_argument('--plot', metavar='PNG', help='for attention: draw it')
-    parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
+    """Add a verb for each benchmark."""
+    options.add_sub_verbs(parser, BENCHES)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run one benchmark and print its table."""
-    figures = BENCHES[args.what](args)
-    if args.json:
-        from sparse_seg_ros.machine import write_figures
-        write_figures(args.json, figures)
+def show(args: argparse.Namespace, figures: dict, describe: Callable[[dict], str]) -> int:
+    """Print what was measured, and write it where it was asked for."""
+    print(describe(figures))
+    options.write_json(args, figures)
     return 0
 
 
-def bench_sparse(args: argparse.Namespace) -> dict:
-    """Sparse convolution and the six-stage extractor."""
+def add_sparse(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the benchmark of sparse convolution."""
+    options.add_repeats(parser)
+    options.add_device(parser)
+    options.add_json(parser)
+
+
+def bench_sparse(args: argparse.Namespace) -> int:
+    """
+    Time sparse convolution, and the extractor made of it, against dense convolution and spconv.
+
+    example:
+      sparse_seg bench sparse --repeats 5
+    """
     from sparse_seg_ros.bench import sparse_convolution
     from sparse_seg_ros.device import choose_device
-    return sparse_convolution.run(repeats=args.repeats, device=choose_device(args.device))
+    return show(args, sparse_convolution.run(
+        options.at_least_one(args, 'repeats'), device=choose_device(args.device)),
+        sparse_convolution.describe)
 
 
-def bench_model(args: argparse.Namespace) -> dict:
-    """Whole models, stage by stage, and whether refining pays."""
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the benchmark of whole models."""
+    options.add_models(parser)
+    options.add_source(parser, 'frames', 'street', required=False)
+    options.add_size(parser)
+    options.add_repeats(parser)
+    options.add_device(parser)
+    options.add_precision(parser)
+    options.add_json(parser)
+
+
+def bench_model(args: argparse.Namespace) -> int:
+    """
+    Time whole models, stage by stage, and say whether refining pays.
+
+    The last model is the rival. A single model that refines is compared with its network,
+    unrefined and at full resolution. A round is one frame: of --frames, evenly chosen, or
+    rendered, as many as --street or --repeats says.
+
+    examples:
+      sparse_seg bench model
+      sparse_seg bench model --model mine=run/refiner full=run/full --frames data/test --repeats 50
+    """
     from sparse_seg_ros.bench import whole_models
-    from sparse_seg_ros.data.frames import frames
-    from sparse_seg_ros.data.street import CLASSES, street_frames
-    from sparse_seg_ros.loading.zoo import load, load_resolutions
-
-    if args.repeats < 1:
-        raise ValueError(f'--repeats must be at least 1, got {args.repeats}')
-    wanted = named_models(args.model)
-    models = load_resolutions(*wanted.values(), args.device, args.precision) \
-        if len(wanted) == 1 else {}
-    models = models or {name: load(model, args.device, args.precision)
-                        for name, model in wanted.items()}
-    if args.frames:
-        pairs = frames(args.frames).spread(args.repeats)
-        names = pairs.classes or next(iter(models.values())).labels.names
-    else:
-        size_hw = read_size(args.size or '1024x2048', '--size')
-        pairs, names = street_frames(HELD_OUT_STREETS, args.repeats, size_hw), CLASSES
-    return {**whole_models.run(models, pairs, names),
-            'weights': {name: segment.weights for name, segment in models.items()}}
+    from sparse_seg_ros.loading.zoo import load_resolutions
+    frames, classes = timed_frames(args)
+    single = len(args.model) == 1 and load_resolutions(
+        *options.named_models(args.model).values(), args.device, args.precision)
+    models = single or dict(options.load_models(args))
+    figures = whole_models.run(models, frames, classes or next(iter(models.values())).labels.names)
+    return show(args, {**figures, 'weights': {
+        name: segment.weights for name, segment in models.items()}}, whole_models.describe)
 
 
-def bench_merging(args: argparse.Namespace) -> dict:
-    """Merging of tokens in a vision transformer, against merging elsewhere and none."""
-    from dataclasses import replace
+def timed_frames(args: argparse.Namespace) -> tuple:
+    """Return the frames of the rounds and the names of their classes, () where unknown."""
+    from sparse_seg_ros.data.street import CLASSES
+    rounds = options.at_least_one(args, 'repeats')
+    frames = options.labelled_frames(
+        args.frames, rounds if args.street is None else args.street, args.size)
+    return (frames.spread(rounds), frames.classes) if args.frames else (frames, CLASSES)
 
+
+def add_refined(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the benchmark of the paper's networks."""
+    parser.add_argument('--networks', nargs='+', metavar='NAME', help='which of them (default: '
+                        'all five)')
+    parser.add_argument('--batch', type=int, default=1, metavar='N', help='frames at a time; the '
+                        'paper has 1, 2, 4 and 8 (default: 1)')
+    options.add_size(parser)
+    options.add_repeats(parser)
+    options.add_device(parser)
+    options.add_precision(parser)
+    options.add_json(parser)
+
+
+def bench_refined(args: argparse.Namespace) -> int:
+    """
+    Time the paper's five networks at full resolution and under SparseRefine.
+
+    examples:
+      sparse_seg bench refined --networks hrnet_w48
+      sparse_seg bench refined --batch 4 --precision fp32    beside the paper's Tables A2 and A3
+    """
+    from sparse_seg_ros.bench import paper_networks
+    from sparse_seg_ros.device import choose_device, choose_precision
+    device = choose_device(args.device)
+    setting = paper_networks.Setting(
+        options.size_hw(args), options.at_least_one(args, 'batch'),
+        options.at_least_one(args, 'repeats'), choose_precision(args.precision, device), device)
+    return show(args, paper_networks.run(args.networks, setting), paper_networks.describe)
+
+
+def add_merging(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the benchmark of merging."""
+    parser.add_argument('--network', default='segmenter_s', metavar='NAME',
+                        help='vision transformer (default: %(default)s)')
+    options.add_size(parser, default=None, of='the images', note='512x512 and 768x768')
+    options.add_repeats(parser)
+    options.add_device(parser)
+    options.add_precision(parser)
+    options.add_json(parser)
+
+
+def bench_merging(args: argparse.Namespace) -> int:
+    """
+    Time a vision transformer with merged tokens against merging elsewhere and none.
+
+    example:
+      sparse_seg bench merging --repeats 9
+    """
     from sparse_seg_ros.bench import merging
     from sparse_seg_ros.device import choose_device, choose_precision
     device = choose_device(args.device)
-    setting = merging.Setting(network=args.network, repeats=args.repeats, device=device,
-                                    precision=choose_precision(args.precision, device))
-    if args.size:
-        setting = replace(setting, sizes_hw=(read_size(args.size, '--size'),))
-    return merging.run(setting)
+    sizes = (options.size_hw(args),) if args.size else merging.Setting.sizes_hw
+    setting = merging.Setting(args.network, sizes_hw=sizes, device=device,
+                              repeats=options.at_least_one(args, 'repeats'),
+                              precision=choose_precision(args.precision, device))
+    return show(args, merging.run(setting), merging.describe)
 
 
-def bench_node(args: argparse.Namespace) -> dict:
-    """Transport and overhead of the node."""
-    from sparse_seg_ros.bench import node
-    return node.run()
+def add_attention(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the benchmark of attention."""
+    parser.add_argument('--sides', type=int, nargs='+', default=[512, 1024, 1536, 2048],
+                        metavar='N', help='sides of the square images, multiples of 32')
+    options.add_repeats(parser)
+    options.add_precision(parser)
+    parser.add_argument('--plot', metavar='PNG', help='drawing of the times; needs matplotlib')
+    options.add_json(parser)
 
 
-def bench_engines(args: argparse.Namespace) -> dict:
-    """ONNX Runtime against torch, network by network."""
-    from sparse_seg_ros.bench import onnxruntime_against_torch
-    from sparse_seg_ros.networks import NETWORKS
-    return onnxruntime_against_torch.run(args.networks or ['demo', *NETWORKS],
-                             [read_size(size, '--sizes') for size in args.sizes], args.repeats)
+def bench_attention(args: argparse.Namespace) -> int:
+    """
+    Count and time attention while images grow: LRFormer beside SegFormer, on the CPU.
 
-
-def bench_refined(args: argparse.Namespace) -> dict:
-    """The paper's networks, at full resolution and under SparseRefine."""
-    from sparse_seg_ros.bench import paper_networks
-    from sparse_seg_ros.device import choose_device, choose_precision
-    if args.batch < 1:
-        raise ValueError(f'--batch must be at least 1, got {args.batch}')
-    for name in args.networks or ():
-        if name not in paper_networks.PUBLISHED:
-            raise ValueError(f'refined: {name!r} is not in the table; '
-                             f'{nearest(name, paper_networks.PUBLISHED)}')
-    device = choose_device(args.device)
-    return paper_networks.run(args.networks, paper_networks.Setting(
-        read_size(args.size or '1024x2048', '--size'), args.batch, args.repeats,
-        choose_precision(args.precision, device), device))
-
-
-def bench_attention(args: argparse.Namespace) -> dict:
-    """Cost of attention while images grow."""
+    example:
+      sparse_seg bench attention --plot attention.png
+    """
     from sparse_seg_ros.bench import attention
     from sparse_seg_ros.device import choose_precision
     from sparse_seg_ros.report import plots
-    if odd := [side for side in args.sides if side < 32 or side % 32]:
-        raise ValueError(f'--sides must be multiples of 32, got {odd[0]}')
-    figures = attention.run(tuple(args.sides), args.repeats,
-                                  choose_precision(args.precision, 'cpu'))
+    figures = attention.run(tuple(args.sides), options.at_least_one(args, 'repeats'),
+                            choose_precision(args.precision, 'cpu'))
     if args.plot:
         plots.plot_attention(figures, args.plot)
-    return figures
+    return show(args, figures, attention.describe)
 
 
-def bench_networks(args: argparse.Namespace) -> dict:
-    """LRFormer against SegFormer."""
+def add_networks(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the benchmark of dense networks."""
+    options.add_size(parser, of='the image')
+    options.add_repeats(parser)
+    options.add_json(parser)
+
+
+def bench_networks(args: argparse.Namespace) -> int:
+    """
+    Time LRFormer against the SegFormer of its size, on the CPU in its native precisions.
+
+    example:
+      sparse_seg bench networks --size 1024x2048
+    """
     from sparse_seg_ros.bench import lrformer
-    return lrformer.run(read_size(args.size or '1024x2048', '--size'), args.repeats)
+    return show(args, lrformer.run(options.size_hw(args), options.at_least_one(args, 'repeats')),
+                lrformer.describe)
 
 
-BENCHES = {'sparse': bench_sparse, 'model': bench_model, 'merging': bench_merging,
-           'attention': bench_attention, 'networks': bench_networks, 'refined': bench_refined,
-           'engines': bench_engines, 'node': bench_node}
+def add_engines(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the benchmark of engines."""
+    parser.add_argument('--networks', nargs='+', metavar='NAME',
+                        help='demo and names of networks (default: all)')
+    parser.add_argument('--sizes', nargs='+', default=['256x512', '512x1024'], metavar='HxW',
+                        help='of what the network sees (default: 256x512 512x1024)')
+    options.add_repeats(parser)
+    options.add_json(parser)
+
+
+def bench_engines(args: argparse.Namespace) -> int:
+    """
+    Time ONNX Runtime against torch, network by network, on the CPU in fp32.
+
+    example:
+      sparse_seg bench engines --networks demo lrformer_t segmenter_s --sizes 256x512 512x1024
+    """
+    from sparse_seg_ros.bench import onnxruntime_against_torch
+    from sparse_seg_ros.config import read_size
+    from sparse_seg_ros.networks import NETWORKS
+    return show(args, onnxruntime_against_torch.run(
+        args.networks or ['demo', *NETWORKS], [read_size(size, '--sizes') for size in args.sizes],
+        options.at_least_one(args, 'repeats')), onnxruntime_against_torch.describe)
+
+
+def bench_node(args: argparse.Namespace) -> int:
+    """
+    Measure what ROS costs beside inference: the node over DDS, in two processes.
+
+    example:
+      sparse_seg bench node --json node.json
+    """
+    from sparse_seg_ros.bench import node
+    options.write_json(args, node.run())
+    return 0
+
+
+BENCHES = {'sparse': (add_sparse, bench_sparse), 'model': (add_model, bench_model),
+           'refined': (add_refined, bench_refined), 'merging': (add_merging, bench_merging),
+           'attention': (add_attention, bench_attention),
+           'networks': (add_networks, bench_networks),
+           'engines': (add_engines, bench_engines), 'node': (options.add_json, bench_node)}

@@ -24,19 +24,16 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-CALIBRATION_STREETS = 2001  # seed; training and evaluation render others
-CHECKED_STREETS = 1001
+from sparse_seg_ros.commands import options
+
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98, 0.99, 1.0)  # similarities tried
-TABLE_NATS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('--model', default='demo', help='zoo name, method YAML, weights file, '
-                        'run folder or Hugging Face folder')
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument('--frames', metavar='FOLDER/SPLIT', help='labelled frames on disk')
-    source.add_argument('--street', type=int, metavar='N', help='N rendered 1024x2048 scenes')
+    options.add_model(parser)
+    options.add_source(parser, 'frames', 'street')
+    options.add_size(parser)
     goal = parser.add_mutually_exclusive_group()
     goal.add_argument('--recall', type=float, help='fraction of errors to find (default: 0.8)')
     goal.add_argument('--density', type=float, help='largest mean fraction of pixels to refine')
@@ -44,51 +41,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     goal.add_argument('--alpha', type=float, help='keep this threshold in nats, measure only it')
     goal.add_argument('--keep-miou', action='store_true', help='of a model that merges tokens: '
                       'merge as many as possible without a loss')
-    parser.add_argument('-o', '--out', metavar='YAML', help='method YAML to write')
+    options.add_out(parser, 'method YAML to write', metavar='YAML')
     parser.add_argument('--plot', metavar='PNG', help='curves to draw; needs matplotlib')
     parser.add_argument('--check', metavar='SPLIT', nargs='?', const='', help='measure the result '
                         'on other frames: a FOLDER/SPLIT, or as many other scenes')
-    parser.add_argument('--device', default='auto')
-    parser.add_argument('--precision', default='auto')
-    parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
+    options.add_device(parser)
+    options.add_precision(parser)
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Calibrate, print what was found, and write what was asked for."""
     from sparse_seg_ros.evaluation import calibration
     from sparse_seg_ros.loading.zoo import find_model, load
+    from sparse_seg_ros.report import calibration_tables
     if find_model(args.model)[1].method == 'auto':
         raise ValueError(f'{args.model} has method auto, which may take either of two models; '
                          'calibrate one of them, such as its refinement with sparse_refine')
     segment = load(args.model, args.device, args.precision)
-    frames = labelled(args.frames, args.street, CALIBRATION_STREETS)
-    others = None if args.check is None else labelled(args.check, args.street, CHECKED_STREETS)
+    frames = kept_frames(args, args.frames, options.CALIBRATION_STREETS)
+    others = other_frames(args)
     segment, merging = fit_merging(args, segment, frames)
     curve = calibration.selection_curve(segment, frames)
-    print(table(curve), end='\n\n')
+    print(calibration_tables.thresholds(curve), end='\n\n')
     point = None
     if segment.alpha is not None:
         segment, point = calibration.choose_threshold(segment, curve, chosen_goal(args), frames)
-        print(f'alpha {segment.alpha:.3g} nats: {describe(point)}')
+        print(f'alpha {segment.alpha:.3g} nats: {calibration_tables.effect(point)}')
     segment = segment.with_temperature(calibration.best_temperature(segment, frames))
     print(f'temperature {segment.temperature:.3g}')
     trust = {'calibrated': calibration.measure_uncertainty(segment, frames)}
     if others is not None:
         trust['checked'] = calibration.measure_uncertainty(segment, others)
     for name, measured in trust.items():
-        print(f'{name} on {describe_trust(measured)}')
+        print(f'{name} on {calibration_tables.trust(measured)}')
     write(args, segment, curve, point, trust, merging)
     return 0
 
 
-def labelled(split: str | None, count: int | None, seed: int) -> list:
-    """Return frames that can be gone through more than once."""
-    from sparse_seg_ros.data.frames import frames
-    from sparse_seg_ros.data.street import street_frames
-    if not split and not count:
+def kept_frames(args: argparse.Namespace, split: str | None, seed: int):
+    """Return the frames of a split, or rendered ones, that can be gone through more than once."""
+    frames = options.labelled_frames(split, args.street, args.size, seed)
+    return frames if split else list(frames)
+
+
+def other_frames(args: argparse.Namespace):
+    """Return the frames of --check, None without it."""
+    if args.check is None:
+        return None
+    if args.frames and not args.check:
         raise ValueError('--check without a name measures other scenes, which needs --street; '
                          'name a FOLDER/SPLIT')
-    return frames(split) if split else list(street_frames(seed, count, (1024, 2048)))
+    return kept_frames(args, args.check, options.HELD_OUT_STREETS)
 
 
 def fit_merging(args: argparse.Namespace, segment, frames):
@@ -103,23 +107,14 @@ def fit_merging(args: argparse.Namespace, segment, frames):
                              f'{args.model} is none')
         return segment, None
     from sparse_seg_ros.evaluation import similarity
+    from sparse_seg_ros.report import calibration_tables
     segment, found = similarity.fit(segment, frames, THRESHOLDS if args.keep_miou else ())
     print(f'similarities of tokens: mean {found.mean:.3f}, deviation {found.deviation:.3f}; '
           f'automatic threshold {found.automatic:.3f}')
     if found.points:
-        print(merging_table(found.points))
+        print(calibration_tables.merging(found.points))
     print(f'merge threshold {segment.method.merging.threshold:.3f}')
     return segment, found
-
-
-def merging_table(points) -> str:
-    """Return what each threshold does to accuracy, time and tokens."""
-    lines = ['| threshold | mIoU | ms | tokens kept |', '| ---: | ---: | ---: | ---: |']
-    for point in points:
-        threshold = 'none' if point.threshold is None else f'{point.threshold:.3f}'
-        lines.append(f'| {threshold} | {100 * point.mean_iou:.2f} | {point.milliseconds:.0f} | '
-                     f'{100 * point.kept:.1f} % |')
-    return '\n'.join(lines)
 
 
 def chosen_goal(args: argparse.Namespace):
@@ -129,34 +124,11 @@ def chosen_goal(args: argparse.Namespace):
     return next((Goal(kind, value) for kind, value in asked.items() if value is not None), Goal())
 
 
-def table(curve) -> str:
-    """Return what a few thresholds select, as the paper's Table A1."""
-    lines = ['| alpha (nats) | density | recall | precision |', '| ---: | ---: | ---: | ---: |']
-    for point in map(curve.at, TABLE_NATS):
-        lines.append(f'| {point.alpha:.3f} | {100 * point.density:.1f} | '
-                     f'{100 * point.recall:.1f} | {100 * point.precision:.1f} |')
-    return '\n'.join(lines)
-
-
-def describe(point) -> str:
-    """Return a threshold's effect in words."""
-    return (f'density {100 * point.density:.1f} %, recall {100 * point.recall:.1f} %, '
-            f'precision {100 * point.precision:.1f} %')
-
-
-def describe_trust(trust) -> str:
-    """Return one line of figures."""
-    selection = f'{describe(trust.selection)}, ' if trust.selection else ''
-    return (f'{trust.frames} frames: {selection}AUROC {trust.selection_auroc:.3f} (dense stage) '
-            f'and {trust.auroc:.3f} (result), calibration error '
-            f'{trust.calibration_error_before:.3f} before and {trust.calibration_error:.3f} after')
-
-
 def write(args: argparse.Namespace, segment, curve, point, trust: dict, merging) -> None:
     """Write method YAML, plot and figures where they were asked for."""
-    from sparse_seg_ros.machine import write_figures
+    from sparse_seg_ros.report.calibration_tables import TABLE_NATS
     if args.out:
-        Path(args.out).write_text(method_yaml(args, segment, point, merging))
+        args.out.write_text(method_yaml(args, segment, point, merging))
         print(f'method written to {args.out}; use it as a model: --model {args.out}')
     if args.plot:
         from sparse_seg_ros.report.plots import plot_merging, plot_selection
@@ -164,13 +136,12 @@ def write(args: argparse.Namespace, segment, curve, point, trust: dict, merging)
             plot_merging(merging, args.plot)
         else:
             plot_selection(curve, point, args.plot)
-    if args.json:
-        figures = {'model': args.model, 'weights': {args.model: segment.weights},
-                   'alpha': segment.alpha, 'temperature': segment.temperature,
-                   'merging': None if merging is None else asdict(merging),
-                   **{name: asdict(measured) for name, measured in trust.items()},
-                   'curve': [asdict(curve.at(nats)) for nats in TABLE_NATS]}
-        write_figures(args.json, figures)
+    options.write_json(args, {
+        'model': args.model, 'weights': {args.model: segment.weights},
+        'alpha': segment.alpha, 'temperature': segment.temperature,
+        'merging': None if merging is None else asdict(merging),
+        **{name: asdict(measured) for name, measured in trust.items()},
+        'curve': [asdict(curve.at(nats)) for nats in TABLE_NATS]})
 
 
 def method_yaml(args: argparse.Namespace, segment, point, merging) -> str:
@@ -179,14 +150,15 @@ def method_yaml(args: argparse.Namespace, segment, point, merging) -> str:
 
     from sparse_seg_ros.config import to_yaml
     from sparse_seg_ros.loading.zoo import HUB, find_model, read_zoo
+    from sparse_seg_ros.report.calibration_tables import effect
     _, config, weights = find_model(args.model)
     if config.weights not in read_zoo() and not config.weights.startswith(HUB):
-        config = replace(config, weights=os.path.relpath(weights, Path(args.out).parent))
+        config = replace(config, weights=os.path.relpath(weights, args.out.parent))
     source = Path(args.frames).name if args.frames else f'{args.street} rendered streets'
     notes = {'temperature': f'divides the logits; fitted to {source}'}
     if point is not None:
         config = replace(config, alpha=math.floor(segment.alpha * 1e4) / 1e4)
-        notes['alpha'] = f'nats; on {source}: {describe(point)}'
+        notes['alpha'] = f'nats; on {source}: {effect(point)}'
     if merging is not None:
         config = replace(config, merge_threshold=round(segment.method.merging.threshold, 4))
         how = 'mean + deviation of similarities' if merging.chosen is None else \

@@ -5,7 +5,7 @@ Play a street, or your bag, through the real node over DDS, and show what it saw
 
 examples:
   sparse_seg demo
-  sparse_seg demo --bag drive.mcap --topic /camera/image_raw --frames 200
+  sparse_seg demo --bag drive.mcap --topic /camera/image_raw --limit 200
 """
 
 from __future__ import annotations
@@ -14,47 +14,53 @@ import argparse
 import json
 from pathlib import Path
 
+from sparse_seg_ros.commands import options
+
 STREET_FRAMES, BAG_FRAMES = 60, 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('--bag', type=Path, help='rosbag2 folder, or its .mcap or .db3 file '
-                        '(default: a rendered street)')
+    options.add_source(parser, 'bag', 'street', required=False)
     parser.add_argument('--topic', help='image topic (default: the only one with colours)')
-    parser.add_argument('--frames', type=int, help='play so many frames, from the first on '
+    parser.add_argument('--limit', type=int, metavar='N', help='play N frames, from the first on '
                         f'(default: {STREET_FRAMES} of a street, {BAG_FRAMES} of a bag)')
+    parser.add_argument('--frames', dest='limit', type=int, help=argparse.SUPPRESS)  # former name
     parser.add_argument('--rate', type=float, default=1.0, help='speed of playing; 1 = as the '
                         'camera was, less if this machine is too slow for that')
-    parser.add_argument('--size', default='540x960', help='HxW of the street')
+    options.add_size(parser, default='540x960')
     parser.add_argument('--seed', type=int, default=7, help='another seed is another street')
-    parser.add_argument('--model', default='demo', help='zoo name, method YAML, weights file, '
-                        'run folder or Hugging Face folder')
-    parser.add_argument('--device', default='auto', help='cpu, cuda, cuda:0 or auto')
-    parser.add_argument('--precision', default='auto', choices=('auto', 'fp32', 'bf16', 'fp16'))
-    parser.add_argument('--out', type=Path, help='folder to write to (default: out/demo, or for a '
-                        'bag out/ and its name)')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers there, too')
+    options.add_model(parser)
+    options.add_device(parser)
+    options.add_precision(parser)
+    options.add_out(parser, 'folder to write to (default: out/demo, or for a bag out/ and its '
+                    'name)', metavar='FOLDER')
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo and say where everything is."""
-    from sparse_seg_ros.commands.evaluate import parse_size
     from sparse_seg_ros.demo.run import DemoJob, run_demo
 
-    frames = (BAG_FRAMES if args.bag else STREET_FRAMES) if args.frames is None else args.frames
-    if frames < 1:
-        raise ValueError(f'--frames must be at least 1, got {frames}')
+    frames = count_frames(args)
     if not args.rate > 0:
         raise ValueError(f'--rate must be above 0, got {args.rate}')
     folder = args.out or default_folder(args.bag)
-    job = DemoJob(folder, args.bag, args.topic, frames, args.rate, parse_size(args.size),
+    job = DemoJob(folder, args.bag, args.topic, frames, args.rate, options.size_hw(args),
                   args.seed, args.model, args.device, args.precision)
     numbers = run_demo(job)
     if args.json:
         args.json.write_text(json.dumps(numbers, indent=1) + '\n')
     tell(job, numbers)
     return 0
+
+
+def count_frames(args: argparse.Namespace) -> int:
+    """Return how many frames are played: --limit, or --street, or the default of the source."""
+    for name in ('limit', 'street'):
+        if getattr(args, name) is not None:
+            return options.at_least_one(args, name)
+    return BAG_FRAMES if args.bag else STREET_FRAMES
 
 
 def default_folder(bag: Path | None) -> Path:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
+
+from sparse_seg_ros.commands import options
 
 SIGNS = {True: 'ok', False: '--', None: '  '}
 NEEDED = ('python', 'torch', 'demo model')
@@ -19,7 +20,7 @@ NEEDED = ('python', 'torch', 'demo model')
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('--json', metavar='FILE', help='write the findings there, too')
+    options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,5 +32,5 @@ def run(args: argparse.Namespace) -> int:
         if finding.is_fine is False:
             print(f"{'':<18}-> {finding.cure}")
     if args.json:
-        Path(args.json).write_text(json.dumps([asdict(f) for f in findings], indent=1) + '\n')
+        args.json.write_text(json.dumps([asdict(f) for f in findings], indent=1) + '\n')
     return int(any(finding.is_fine is False for finding in findings if finding.name in NEEDED))

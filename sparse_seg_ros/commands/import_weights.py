@@ -17,6 +17,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sparse_seg_ros.commands import options
+
 if TYPE_CHECKING:
     from sparse_seg_ros.model_card import Model
 
@@ -30,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'name in config/labels, or a YAML')
     parser.add_argument('--scale', type=float, default=1.0, help='of an image that the network '
                         'sees (default: 1.0); a refiner wants less, such as 0.5')
-    parser.add_argument('-o', '--out', required=True, help='model file to write')
+    options.add_out(parser, 'model file to write', metavar='FILE', required=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     save_model(model, args.out)
     about = model.card.training['imported']
     print(f'{args.out}: {args.network} for {len(model.card.classes)} classes, '
-          f'{Path(args.out).stat().st_size / 1e6:.1f} MB, sha256 {file_hash(args.out)}\n'
+          f'{args.out.stat().st_size / 1e6:.1f} MB, sha256 {file_hash(args.out)}\n'
           f'licence of the weights: {about["licence"]}')
     return 0
 

@@ -4,7 +4,7 @@
 Segment every image of a bag, offline and without ROS, into a new bag, and print numbers.
 
 example:
-  sparse_seg replay drive.mcap -o drive_segmented --preview pictures --json numbers.json
+  sparse_seg replay --bag drive.mcap -o drive_segmented --preview pictures --json numbers.json
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ import argparse
 import sys
 from pathlib import Path
 
+from sparse_seg_ros.commands import options
 from sparse_seg_ros.node_config import NodeConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('bag', type=Path, help='rosbag2 folder, or its .mcap or .db3 file')
-    parser.add_argument('-o', '--output', type=Path, required=True,
-                        help='bag to write: all of the input, masks, uncertainty, timing')
-    parser.add_argument('--model', default='demo', help='zoo name, method YAML, weights file, '
-                        'run folder or Hugging Face folder')
-    parser.add_argument('--device', default='auto', help='cpu, cuda, cuda:0 or auto')
-    parser.add_argument('--precision', default='auto', choices=('auto', 'fp32', 'bf16', 'fp16'))
+    source = options.add_source(parser, 'bag')  # hidden: the words of former versions
+    source.add_argument('bag', nargs='?', default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    out = parser.add_mutually_exclusive_group(required=True)
+    options.add_out(out, 'bag to write: all of the input, masks, uncertainty, timing',
+                    metavar='BAG')
+    out.add_argument('--output', dest='out', type=Path, help=argparse.SUPPRESS)
+    options.add_model(parser)
+    options.add_device(parser)
+    options.add_precision(parser)
     parser.add_argument('--topic', help='image topic (default: the only one with colours)')
     parser.add_argument('--labels', help='topic of true labels (mono8): prints mIoU')
     parser.add_argument('--preview', type=Path, metavar='DIR',
@@ -38,26 +41,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='encoding of the uncertainty; mono8 is a quarter of the size')
     parser.add_argument('--max-pixels', type=int, default=NodeConfig.max_pixels, metavar='N',
                         help='larger images count as invalid (default: %(default)s, 4096x2160)')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the numbers here')
+    options.add_json(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Replay -> exit code, 0 only if frames were segmented, and scored, and the bag was whole."""
     from sparse_seg_ros.bags.replay import Replay, ReplayJob
     from sparse_seg_ros.loading.zoo import load
     from sparse_seg_ros.machine import to_json
     from sparse_seg_ros.new_paths import write
 
-    job = ReplayJob(arguments.bag, arguments.output, arguments.topic, arguments.labels,
-                    arguments.preview, arguments.json, arguments.storage, arguments.metadata,
-                    arguments.uncertainty, arguments.max_pixels)
+    job = ReplayJob(Path(args.bag), args.out, args.topic, args.labels, args.preview, args.json,
+                    args.storage, args.metadata, args.uncertainty, args.max_pixels)
     job.check()  # before the model is loaded
-    segmenter = load(arguments.model, arguments.device, arguments.precision)
+    segmenter = load(args.model, args.device, args.precision)
     report = Replay(job, segmenter).run()
     print_report(report)
-    if arguments.json:
-        write(arguments.json, to_json({**report, 'weights': {
-            arguments.model: segmenter.weights}}).encode())
+    if args.json:
+        write(args.json, to_json({**report, 'weights': {
+            args.model: segmenter.weights}}).encode())
     if report['damage']:
         print(f"sparse_seg replay: {report['damage']}", file=sys.stderr)
     is_scored = report.get('scored') != 0

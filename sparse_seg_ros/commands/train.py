@@ -19,14 +19,16 @@ from __future__ import annotations
 import argparse
 import os
 
+from sparse_seg_ros.commands import options
 from sparse_seg_ros.files import find_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     parser.add_argument('--config', required=True, help='YAML of the run, see config/train')
-    parser.add_argument('--out', required=True, help='run folder; resumed where it has a last.pt')
-    parser.add_argument('--device', default='auto', help='cpu, cuda, cuda:0 or auto')
+    options.add_out(parser, 'run folder; resumed where it has a last.pt', metavar='FOLDER',
+                    required=True)
+    options.add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -195,7 +195,7 @@ def next_steps(numbers: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ('the same with a bag of your camera', f'{demo}path/to/bag'),
         ('every frame of a bag, offline',
-         f'{program()} replay {numbers["bag"]} -o segmented --preview pictures{labels}'
+         f'{program()} replay --bag {numbers["bag"]} -o segmented --preview pictures{labels}'
          f'{chosen[0]}'),
         ('with ROS 2: look at this recording in RViz',
          f'ros2 bag play {numbers["recording"]} --loop\nrviz2 -d {rviz}{remap}'),

@@ -115,7 +115,7 @@ def load(path: str | Path, device: str = 'cpu') -> Engine:
         if getattr(key, name) != here:
             raise ValueError(f'{path} was built for {key.engine} {name.replace("_", " ")} '
                              f'{getattr(key, name)}, here is {here}; build it again with '
-                             '`sparse_seg export`')
+                             '`sparse_seg export engine`')
     engine = adapter.load(path, device, key.shape, key.precision)
     check(engine, load_reference(path.with_suffix(REFERENCE)), device, key.precision)
     return engine

@@ -144,14 +144,14 @@ def read(path: Path) -> Sidecar:
     Raises FileNotFoundError without artefact or sidecar, ValueError if one is damaged.
     """
     if not path.is_file():
-        raise FileNotFoundError(f'no engine {path}; build it with `sparse_seg export MODEL '
-                                '--engine ... --size HxW`')
+        raise FileNotFoundError(f'no engine {path}; build it with `sparse_seg export engine '
+                                '--model MODEL --engine ... --size HxW`')
     sidecar = read_sidecar(sidecar_of(path))
     for name, expected in sidecar.hashes.items():
         file = path.with_name(name)
         if not file.is_file() or file_hash(file) != expected:
             raise ValueError(f'{file} is damaged or not the one that {sidecar_of(path).name} '
-                             'describes; build it again with `sparse_seg export`')
+                             'describes; build it again with `sparse_seg export engine`')
     return sidecar
 
 
@@ -159,14 +159,14 @@ def read_sidecar(path: Path) -> Sidecar:
     """JSON file -> Sidecar; ValueError if it is not one."""
     if not path.is_file():
         raise FileNotFoundError(f'{path} is missing, so nothing says what {path.stem} is; build '
-                                'it again with `sparse_seg export`')
+                                'it again with `sparse_seg export engine`')
     try:
         content = json.loads(path.read_text())
         key = Key(**{**content['key'], 'size_hw': tuple(content['key']['size_hw'])})
         return Sidecar(key, dict(content['hashes']), dict(content['about']))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f'{path} is not a sidecar of this version ({error}); build the engine '
-                         'again with `sparse_seg export`') from None
+                         'again with `sparse_seg export engine`') from None
 
 
 def store(key: Key, folder: Path, writers: dict[str, Callable[[Path], Any]],

@@ -47,7 +47,8 @@ def check_shape(about: str, expected: Shape, images: Tensor) -> None:
     if tuple(images.shape) != tuple(expected):
         raise ValueError(
             f'{about} was built for {describe(expected)}, got {describe(tuple(images.shape))}; '
-            'build one for these with `sparse_seg export MODEL --engine ... --size HxW --batch N`')
+            'build one for these with `sparse_seg export engine --model MODEL --engine ... --size '
+            'HxW --batch N`')
 
 
 def describe(shape: tuple[int, ...]) -> str:

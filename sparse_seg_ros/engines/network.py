@@ -38,7 +38,8 @@ class EngineNetwork:
             raise ValueError(
                 f"{self.about} was built for images of {', '.join(self.sizes)}, and this one "
                 f'makes {describe(tuple(images.shape))}; add its size to engine_sizes in the '
-                'method YAML (and build it beforehand: sparse_seg export YAML --engine ...)')
+                'method YAML (and build it beforehand: sparse_seg export engine --model YAML '
+                '--engine ...)')
         return as_tuple(engine(images))
 
 

@@ -102,7 +102,7 @@ def load_reference(path: Path) -> Reference:
         return Reference(tensors['images'], tensors['logits'], int(tensors['step']), maps)
     except (SafetensorError, KeyError) as error:
         raise ValueError(f'{path} holds no reference logits ({error}); build the engine again '
-                         'with `sparse_seg export`') from None
+                         'with `sparse_seg export engine`') from None
 
 
 def compare(logits: Tensor, expected: Tensor) -> Agreement:

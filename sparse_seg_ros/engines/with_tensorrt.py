@@ -125,7 +125,7 @@ def load(path: Path, device: str, shape: Shape, precision: str) -> TensorRTEngin
         plan = runtime.deserialize_cuda_engine(path.read_bytes())
     if plan is None:
         raise ValueError(f'TensorRT {trt.__version__} on {name} does not take {path}; build it '
-                         'again with `sparse_seg export`')
+                         'again with `sparse_seg export engine`')
     return TensorRTEngine(trt, runtime, plan, shape, f'tensorrt {trt.__version__} {precision}')
 
 

@@ -136,7 +136,7 @@ def test_a_bag_that_was_cut_short_is_replayed_up_to_there_with_exit_code_1(
     path = write_bag(tmp_path / 'bag', {'/image': image}, frames=200)
     file = data_file(path)
     file.write_bytes(file.read_bytes()[:-4000])
-    assert main(['replay', str(path), '-o', str(tmp_path / 'out')]) == 1
+    assert main(['replay', '--bag', str(path), '-o', str(tmp_path / 'out')]) == 1
     printed = capsys.readouterr()
     frames = len(read_bag(tmp_path / 'out')['/segmentation/mask'])
     assert 100 < frames < 200 and f'{frames} frames of /image' in printed.out
@@ -186,8 +186,8 @@ def test_nothing_is_overwritten_and_no_place_is_found_bad_too_late(tmp_path, mon
     path, words = places[place]
     outputs = {'-o': str(tmp_path / 'out'), option: str(path)}
     for source in (bag, data_file(bag)):
-        assert main(['replay', str(source), *(word for pair in outputs.items() for word in pair)
-                     ]) == 1
+        assert main(['replay', '--bag', str(source),
+                     *(word for pair in outputs.items() for word in pair)]) == 1
         assert words in capsys.readouterr().err
     assert (tmp_path / 'file').read_text() == 'precious' and not (tmp_path / 'out').exists()
 
@@ -208,7 +208,7 @@ def test_a_full_disk_ends_the_replay_with_one_sentence(tmp_path, monkeypatch, ca
     monkeypatch.setattr('sparse_seg_ros.bags.replay.check_is_new', lambda *words, **facts: None)
     stamp = 1_700_000_000_123_456_789
     (tmp_path / 'pictures' / f'overlay_{stamp}.png').symlink_to('/dev/full')
-    assert main(['replay', str(path), '-o', str(tmp_path / 'out'), '--preview',
+    assert main(['replay', '--bag', str(path), '-o', str(tmp_path / 'out'), '--preview',
                  str(tmp_path / 'pictures')]) == 1
     assert f'overlay_{stamp}.png: No space left on device; free' in capfd.readouterr().err
     assert len(read_bag(tmp_path / 'out')['/segmentation/mask']) == 1
@@ -223,7 +223,7 @@ def test_the_command_prints_and_writes_the_numbers(tmp_path, monkeypatch, capsys
     monkeypatch.setattr('sparse_seg_ros.loading.zoo.load', lambda *arguments: make_segmenter())
     path = write_bag(tmp_path / 'bag', {'/front/image': image, '/front/label': labels})
     figures = tmp_path / 'figures.json'
-    words = ['replay', str(path), '-o', str(tmp_path / 'out'), '--labels', '/front/label']
+    words = ['replay', '--bag', str(path), '-o', str(tmp_path / 'out'), '--labels', '/front/label']
     assert main([*words, '--json', str(figures)]) == 0
     printed = capsys.readouterr().out
     assert '3 frames of /front/image in' in printed and 'mIoU 100.0% over 3' in printed
@@ -239,8 +239,8 @@ def test_rivals_of_the_refiner_are_replayed_like_it(tmp_path, method):
     rival = tmp_path / 'rival.safetensors'
     save_model(tiny_model(**method), rival)
     path = write_bag(tmp_path / 'bag', {'/front/image_raw': image}, frames=1)
-    assert main(['replay', str(path), '-o', str(tmp_path / 'out'), '--device', 'cpu', '--model',
-                 str(rival), '--json', str(tmp_path / 'n.json')]) == 0
+    assert main(['replay', '--bag', str(path), '-o', str(tmp_path / 'out'), '--device', 'cpu',
+                 '--model', str(rival), '--json', str(tmp_path / 'n.json')]) == 0
     numbers = json.loads((tmp_path / 'n.json').read_text())
     assert numbers['frames'] == 1 and {'dense', 'select', 'extract'} <= set(
         numbers['milliseconds'])

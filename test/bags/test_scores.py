@@ -89,7 +89,7 @@ def test_a_replay_that_scores_nothing_fails_with_valid_json(tmp_path, monkeypatc
     monkeypatch.setattr('sparse_seg_ros.loading.zoo.load', lambda *arguments: make_segmenter())
     path = write_bag(tmp_path / 'bag', {'/image': image, '/label': restamped(labels,
                                                                             lambda number: 0)})
-    assert main(['replay', str(path), '-o', str(tmp_path / 'out'), '--labels', '/label',
+    assert main(['replay', '--bag', str(path), '-o', str(tmp_path / 'out'), '--labels', '/label',
                  '--json', str(tmp_path / 'n.json')]) == 1
     assert 'mIoU n/a over 0 labelled frames' in capsys.readouterr().out
     assert json.loads((tmp_path / 'n.json').read_text(), parse_constant=pytest.fail)

@@ -49,6 +49,15 @@ def test_the_paper_stands_beside_what_is_measured_at_its_batches_only(row):
     assert last_cells(3, 'fp32') == ['-', '-', '-', '-']
 
 
+def test_the_text_has_a_line_and_a_row_of_each_network(row):
+    lines = paper_networks.describe({
+        'size_hw': [64, 128], 'batch': 2, 'repeats': 1, 'precision': 'fp32',
+        'torch_device': 'cpu', 'threads': 2, 'rows': {'segnext_l': row}}).splitlines()
+    assert lines[0] == ('streets 64x128, batches of 2, fp32, median of 1, cpu, 2 threads; '
+                        'ms a frame')
+    assert lines[1].startswith('segnext_l: ') and lines[-1].startswith('| segnext_l | ')
+
+
 def test_the_paper_ran_out_of_memory_where_it_says_so():
     paper = latency('RTX 3090', 'mask2former_swin_l', 8, 'fp32')
     assert paper.full is None and paper.ratio is None and paper.refined == 169.6

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
+from sparse_seg_ros.bench import sparse_convolution
 from sparse_seg_ros.bench.sparse_convolution import street_selection, time_convolution
 
 
@@ -17,7 +20,17 @@ def test_selection_is_as_dense_as_asked_and_made_of_aligned_blocks():
     assert torch.equal(blocks.any(1).any(2), blocks.all(1).all(2))
 
 
-def test_a_row_names_rivals_and_ratios(capsys):
+def test_a_row_names_rivals_and_ratios():
     row = time_convolution(street_selection((128, 256), 0.12), 4, 'fp32', repeats=1)
     assert row['ratio']['dense'] == row['seconds']['dense'] / row['seconds']['sparse']
-    assert 'faster than dense' in capsys.readouterr().out
+    assert 'faster than dense' in sparse_convolution.describe_row(row)
+
+
+def test_a_run_measures_and_its_text_is_made_of_the_figures(monkeypatch, capsys):
+    monkeypatch.setattr(sparse_convolution, 'CHANNELS', (4,))
+    monkeypatch.setattr(sparse_convolution, 'native_precisions', lambda: ('fp32',))
+    figures = sparse_convolution.run(1, (64, 96))
+    assert capsys.readouterr().out == ''
+    text = sparse_convolution.describe(json.loads(json.dumps(figures))).splitlines()
+    assert text[0].startswith('12% of 64x96, median of 1, cpu, ') and text[0].endswith(' fp32')
+    assert text[-2].startswith('conv 3x3    4 fp32') and text[-1].startswith('extractor fp32')

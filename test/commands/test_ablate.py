@@ -73,7 +73,7 @@ def test_a_refiner_is_trained_on_the_dense_network_alone(folder):
 
 def test_what_is_trained_is_not_trained_again(folder, capsys):
     trained = (folder / 'out/points/last.pt').stat().st_mtime_ns
-    assert ablate(folder, '--streets', '1', '--size', '64x64',
+    assert ablate(folder, '--street', '1', '--size', '64x64',
                   '--json', str(folder / 'again.json')) == 1
     assert (folder / 'out/points/last.pt').stat().st_mtime_ns == trained
     figures = json.loads((folder / 'again.json').read_text())
@@ -86,7 +86,7 @@ def test_a_training_with_other_settings_is_not_taken_for_the_same(folder, tmp_pa
     text = (folder / 'plan.yaml').read_text()
     (tmp_path / 'plan.yaml').write_text(text.replace('epochs: 1', 'epochs: 2'))
     assert main(['ablate', str(tmp_path / 'plan.yaml'), '-o', str(folder / 'out'), '--device',
-                 'cpu', '--streets', '1', '--size', '64x64',
+                 'cpu', '--street', '1', '--size', '64x64',
                  '--json', str(tmp_path / 'other.json')]) == 1
     rows = json.loads((tmp_path / 'other.json').read_text())['rows']
     assert 'was trained with epochs 1, now 2: keep its settings, del' in rows['points']['error']

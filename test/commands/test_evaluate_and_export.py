@@ -11,7 +11,7 @@ import pytest
 from tiny import tiny_model
 
 from sparse_seg_ros.commands import main
-from sparse_seg_ros.commands.evaluate import name_of, named_models
+from sparse_seg_ros.commands.options import named_models, split_name
 from sparse_seg_ros.evaluation.scores import Report
 from sparse_seg_ros.loading.checkpoints import load_model, save_model
 from sparse_seg_ros.machine import write_figures
@@ -27,6 +27,11 @@ def trained_run(tmp_path):
 def evaluate(run, *options):
     return main(['evaluate', '--model', f'refined={run}/model.safetensors', '--street', '2',
                  '--size', '96x128', '--device', 'cpu', '--precision', 'fp32', *options])
+
+
+def pack(run, *options):
+    return main(['export', 'weights', '--model', f'{run}/model.safetensors',
+                 '-o', f'{run}/out.safetensors', '--scores', f'{run}/scores.json', *options])
 
 
 def test_a_table_shows_every_class_and_the_small_objects(run, capsys):
@@ -50,8 +55,7 @@ def test_an_exported_model_carries_scores_and_calibration(run):
     (run / 'method.yaml').write_text('weights: model.safetensors\nalpha: 0.25\n'
                                      'temperature: 1.5\nexposure: lifted\n')
     assert evaluate(run, '--json', str(run / 'scores.json')) == 0
-    assert main(['export', f'{run}/model.safetensors', '-o', f'{run}/out.safetensors',
-                 '--scores', f'{run}/scores.json', '--calibration', f'{run}/method.yaml']) == 0
+    assert pack(run, '--calibration', f'{run}/method.yaml') == 0
     card = load_model(run / 'out.safetensors').card
     assert (card.alpha, card.temperature, card.exposure) == (0.25, 1.5, 'lifted')
     row = json.loads((run / 'scores.json').read_text())['rows']['refined']
@@ -59,14 +63,14 @@ def test_an_exported_model_carries_scores_and_calibration(run):
 
 
 def test_the_tests_of_two_data_sets_have_two_names():
-    assert name_of('../data/camvid960/test') == name_of('camvid960/test.txt') == 'camvid960/test'
-    assert name_of('test') == 'test'
+    for split in ('../data/camvid960/test', 'camvid960/test.txt'):
+        assert split_name(split) == 'camvid960/test'
+    assert split_name('test') == 'test'
 
 
 def test_a_row_that_is_not_there_is_named(run, capsys):
     (run / 'scores.json').write_text('{"frames": "x", "rows": {"half": {}}}')
-    assert main(['export', f'{run}/model.safetensors', '-o', f'{run}/out.safetensors',
-                 '--scores', f'{run}/scores.json']) == 1
+    assert pack(run) == 1
     assert "has no row 'refined'; it has half; choose with --row" in capsys.readouterr().err
 
 
@@ -74,8 +78,7 @@ def test_a_row_that_is_not_there_is_named(run, capsys):
                                   '{"frames": "x", "rows": {"refined": {}}}'])
 def test_scores_that_are_none_are_refused(run, capsys, text):
     (run / 'scores.json').write_text(text)
-    assert main(['export', f'{run}/model.safetensors', '-o', f'{run}/out.safetensors',
-                 '--scores', f'{run}/scores.json']) == 1
+    assert pack(run) == 1
     assert 'scores.json: expected figures written by `sparse_seg eval' in capsys.readouterr().err
 
 

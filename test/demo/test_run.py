@@ -73,7 +73,7 @@ def test_a_street_goes_through_the_node_and_onto_the_page(tmp_path, model):
 @needs_ros
 def test_a_bag_of_compressed_images_is_played_as_it_is(tmp_path, model, capsys):
     bag = write_compressed_bag(tmp_path / 'drive')
-    assert main(['demo', '--bag', str(bag), '--frames', '3', '--model', model, '--json',
+    assert main(['demo', '--bag', str(bag), '--limit', '3', '--model', model, '--json',
                  str(tmp_path / 'numbers.json'), '--out', str(tmp_path / 'out')]) == 0
     said = capsys.readouterr().out
     assert 'on the same frames, after the run: half resolution ' in said
@@ -167,7 +167,7 @@ def test_images_that_the_node_refuses_are_explained_by_its_log(tmp_path, model, 
 
 
 @pytest.mark.parametrize(('option', 'words'), [
-    (['--frames', '0'], '--frames must be at least 1, got 0'),
+    (['--limit', '0'], '--limit must be at least 1, got 0'),
     (['--rate', '0'], '--rate must be above 0, got 0.0'),
     (['--size', 'large'], "--size must be HxW, like 1024x2048, got 'large'"),
 ])

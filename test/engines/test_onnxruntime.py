@@ -122,7 +122,8 @@ def test_another_size_or_batch_is_refused_with_what_it_was_built_for(pooling, sh
         engine(torch.zeros(shape))
     assert 'built for network inputs of 64x96 in batches of 1, got network inputs of ' \
         f'{height}x{width} in batches of {batch}' in str(caught.value)
-    assert 'sparse_seg export MODEL --engine ... --size HxW --batch N' in str(caught.value)
+    assert 'sparse_seg export engine --model MODEL --engine ... --size HxW --batch N' in str(
+        caught.value)
 
 
 def test_a_file_of_its_own_is_loaded_and_checked(pooling):

@@ -30,8 +30,9 @@ def folder_of_a_run(tmp_path_factory):
 
 
 def export(folder, base, model='run'):
-    return main(['export', f'{folder}/{model}.safetensors', '-o', f'{folder}/refiner.safetensors',
-                 '--base', f'{folder}/{base}.safetensors', '--precision', 'fp32'])
+    return main(['export', 'weights', '--model', f'{folder}/{model}.safetensors',
+                 '-o', f'{folder}/refiner.safetensors', '--base', f'{folder}/{base}.safetensors',
+                 '--precision', 'fp32'])
 
 
 def test_it_holds_the_refiner_alone_and_loads_as_the_whole(folder):

@@ -150,15 +150,16 @@ def test_a_file_that_is_not_trusted_is_built_again(folder, damage, caplog):
 
 def test_export_builds_what_the_method_then_finds(folder, caplog, capsys):
     method = write(folder, ENGINE.replace('engines', 'exported'))
-    assert main(['export', str(method), '--engine', 'onnxruntime', '--device', 'cpu']) == 0
+    assert main(['export', 'engine', '--model', str(method), '--engine', 'onnxruntime',
+                 '--device', 'cpu']) == 0
     line, = capsys.readouterr().out.splitlines()
     assert line.endswith(' at most') and '100.00% of the labels equal torch' in line
     assert Path(line.partition(':')[0]).is_file()
     caplog.clear()
     ss.load(method, device='cpu')
     assert 'is built' not in caplog.text
-    assert main(['export', str(method), '--engine', 'onnxruntime', '--build-only', '--size',
-                 '96x128', '-o', str(folder / 'exported')]) == 0
+    assert main(['export', 'engine', '--model', str(method), '--engine', 'onnxruntime',
+                 '--build-only', '--size', '96x128', '-o', str(folder / 'exported')]) == 0
     assert capsys.readouterr().out.endswith('MB, not loaded\n')
 
 
@@ -177,10 +178,9 @@ def test_export_is_a_function_too(folder):
     (['--engine', 'onnxruntime'], 'built for one size of images; name it: --size HxW'),
     (['--engine', 'onnxruntime', '--size', '96'], "--size must be HxW, like 1024x2048, got '96'"),
     (['--engine', 'tensorrt', '--size', '96x128', '--device', 'cpu'], 'tensorrt'),
-    ([], 'name the weights file to write with -o, or an engine with --engine'),
 ])
-def test_export_says_what_is_missing(folder, options, words, capsys):
-    assert main(['export', str(folder / 'dense.safetensors'), *options]) == 1
+def test_export_of_an_engine_says_what_is_missing(folder, options, words, capsys):
+    assert main(['export', 'engine', '--model', str(folder / 'dense.safetensors'), *options]) == 1
     assert words in capsys.readouterr().err
 
 

@@ -25,7 +25,8 @@ def dense(**card):
 def test_a_packed_model_runs_its_network_twice(tmp_path, capsys):
     path, refined = tmp_path / 'dense.safetensors', tmp_path / 'refined.safetensors'
     save_model(dense(), path)
-    assert main(['export', str(path), '--refine', '--precision', 'fp32', '-o', str(refined)]) == 0
+    assert main(['export', 'weights', '--model', str(path), '--refine', '--precision', 'fp32',
+                 '-o', str(refined)]) == 0
     model = load_model(refined)
     assert (model.card.scale, model.card.extractor, model.card.ensembler) == (
         0.5, 'network', 'direct')

@@ -13,7 +13,7 @@ import torch
 from tiny import street_image, tiny_model
 
 import sparse_seg_ros as ss
-from sparse_seg_ros.commands.evaluate import HELD_OUT_STREETS
+from sparse_seg_ros.commands.options import HELD_OUT_STREETS
 from sparse_seg_ros.data.street import CLASSES
 from sparse_seg_ros.device import choose_device
 from sparse_seg_ros.evaluation.calibration import selection_curve

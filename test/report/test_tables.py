@@ -21,7 +21,7 @@ COMMANDS = {
     'evaluate': ('--model', '{model}', '--street', '1', '--size', '64x96', *ON_CPU),
     'calibrate': ('--model', '{model}', '--frames', '{frames}/val', *ON_CPU),
     'bench': ('model', '--model', '{model}', '--size', '64x96', '--repeats', '1', *ON_CPU),
-    'ablate': ('{plan}', '--streets', '1', '--size', '64x96', '-o', '{folder}', *ON_CPU),
+    'ablate': ('{plan}', '--street', '1', '--size', '64x96', '-o', '{folder}', *ON_CPU),
 }
 
 

@@ -58,7 +58,7 @@ def test_the_shipped_settings_train_validate_refine_and_run_on_a_robot(robot, mo
     monkeypatch.chdir(robot.parent)  # from where the lines of the files are run
     path = train(config_of(robot), 'runs/my_robot')
     refined = train(config_of(robot, 'my_robot_refiner'), 'runs/my_robot_refined')
-    assert main(['export', str(refined), '-o', 'packed.safetensors']) == 0
+    assert main(['export', 'weights', '--model', str(refined), '-o', 'packed.safetensors']) == 0
     shutil.rmtree(robot)  # on the robot there is the file alone
     for model in (path, 'packed.safetensors'):
         labels = ss.load(model, device='cpu', precision='fp32').labels
