@@ -18,48 +18,50 @@ class NodeConfig(Settings):
     """Parameters of the ROS node, see config/node.yaml."""
 
     model: str = setting(
-        'demo', 'Model to run: a name in models/zoo.yaml, a method YAML, a weights file or a '
+        'demo', 'The model to run: a name in models/zoo.yaml, a method YAML, a weights file or a '
         'Hugging Face folder.', changes='unconfigured')
     method: str | None = setting(
-        None, 'How a frame is segmented. null: as the model says; auto: refinement or full '
+        None, 'How a frame is segmented. null: as the model says. auto: by refinement or at full '
         'resolution, whichever is better on this machine.', choices=method_names,
         changes='unconfigured')
     device: str = setting(
-        'auto', "Torch device: 'cpu', 'cuda' or 'cuda:0'; auto takes CUDA if it is there.",
+        'auto', "The device of torch: 'cpu', 'cuda' or 'cuda:0'. auto takes CUDA if it is there.",
         changes='unconfigured')
     precision: str = setting(
-        'auto', 'Arithmetic of the networks; auto is the fastest that is safe on the device.',
+        'auto', 'The arithmetic of the networks. auto takes the fastest safe one on the device.',
         choices=('auto', 'fp32', 'bf16', 'fp16'), changes='unconfigured')
     threads: int | None = setting(
-        None, 'Number of CPU threads of torch. null: as many as other processes leave cores free.',
+        None, 'The CPU threads of torch. null: as many as other processes leave cores free.',
         at_least=1, at_most=256, changes='live')
     cameras: tuple[str, ...] | None = setting(
-        None, 'Namespaces of the cameras. null: one camera on the topic image.')
+        None, 'The namespaces of the cameras. null: one camera, on the topic image.')
     image_transport: str = setting(
-        'raw', 'Type of the input topic.', choices=('raw', 'compressed'))
+        'raw', 'Whether the node subscribes to raw or to compressed images.',
+        choices=('raw', 'compressed'))
     reliability: str = setting(
-        'auto', 'Reliability of the image subscription; auto follows the publishers.',
+        'auto', 'The reliability of the image subscription. auto follows the publishers.',
         choices=('auto', 'reliable', 'best_effort'))
-    autostart: bool = setting(True, 'Whether the node configures and activates itself on start.')
+    autostart: bool = setting(
+        True, 'Whether the node configures and activates itself at the start.')
     max_age_seconds: float = setting(
-        2.0, 'Age in seconds above which an image, or one of unknown age, is dropped as stale '
-        'instead of published; 0 keeps all images.', at_least=0.0, at_most=10.0, changes='live')
+        2.0, 'Images older than this many seconds are dropped as stale, and so are images of '
+        'unknown age. 0 keeps all images.', at_least=0.0, at_most=10.0, changes='live')
     max_pixels: int = setting(
-        4096 * 2160, 'Number of pixels above which an image is dropped before it is decoded.',
+        4096 * 2160, 'Images with more pixels than this are dropped before they are decoded.',
         at_least=1, at_most=2 ** 28, changes='live')
     alpha: float | None = setting(
-        None, 'Entropy in nats, or score of another selector, above which a pixel is refined. '
+        None, 'Pixels above this entropy in nats, or score of another selector, are refined. '
         "null: the model's own value.", at_least=0.0, changes='live', former='alpha_nats')
     budget: float | None = setting(
-        None, 'Largest fraction of the pixels that is refined, the most uncertain first. null: '
+        None, 'At most this fraction of the pixels is refined, the most uncertain first. null: '
         "the model's own value.", at_least=0.0, at_most=1.0, changes='live')
     budget_milliseconds: float = setting(
-        100.0, 'Time in milliseconds that a frame may take before the timing status warns.',
+        100.0, 'The timing status warns when a frame takes longer than this many milliseconds.',
         at_least=1.0, at_most=5000.0, changes='live')
     publish_uncertainty: bool = setting(
         True, 'Whether segmentation/uncertainty is published.', changes='live')
     uncertainty_encoding: str = setting(
-        '32FC1', 'Encoding of segmentation/uncertainty: 32FC1 in [0, 1], or mono8 in 0..255.',
+        '32FC1', 'The encoding of segmentation/uncertainty: 32FC1 in [0, 1], or mono8 in 0..255.',
         choices=('32FC1', 'mono8'), changes='live')
     overlay_alpha: float = setting(
         0.5, 'Opacity of the colours in segmentation/overlay, from 0 to 1.', at_least=0.0,

@@ -3,8 +3,8 @@
 """
 The verbs of `sparse_seg`, one module each, with add_arguments(parser) and run(args) -> exit code.
 
-They parse arguments and print; the work is done elsewhere, and imported only when it is run.
-Options that verbs share are in options.py. A verb that has sub-verbs, such as bench, needs no run.
+They parse arguments and print. Other modules do the work, and are imported only when it is run.
+Options that verbs share are in options.py. A verb with sub-verbs, such as bench, needs no run.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from sparse_seg_ros import __version__
 from sparse_seg_ros.memory import keep_freed_memory
 
 COMMANDS = {
-    'demo': 'play a street (or your bag) through the real node and show what it sees',
+    'demo': 'play a street, or your bag, through the real node and show what it saw',
     'replay': 'segment every frame of a bag, offline, into a new bag',
-    'train': 'train a dense network, a refiner or a rival of it',
-    'calibrate': 'fit entropy threshold and temperature to labelled frames',
+    'train': 'train a dense network, a refiner or one of its rivals',
+    'calibrate': 'fit the thresholds and the temperature of a model to labelled frames',
     'evaluate': 'score models on labelled frames or street scenes',
-    'ablate': 'compare variants of a method, trained where needed, in one table',
+    'ablate': 'train variants of a method, and compare them in one table',
     'import': 'turn weights that others have published into a model file',
     'export': 'pack a trained model for shipping, or build its engine',
     'bench': 'measure speed against named rivals',

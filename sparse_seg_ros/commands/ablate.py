@@ -1,10 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Compare variants of a method on the same frames in one table; those to be trained are, once.
+Compare variants of a method on the same frames, in one table; train the variants that need it.
 
-A variant names a model or a training and what is different about it; see config/ablate for the
-tables of SparseRefine. Trainings are kept in the folder, resumed and not repeated.
+A variant names a model or a training, and what is different about it. The YAMLs in config/ablate
+draw the tables of SparseRefine. Finished trainings stay in the folder and are not repeated.
 
 examples:
   sparse_seg ablate config/ablate/table_5b.yaml

@@ -64,9 +64,9 @@ def bench_model(args: argparse.Namespace) -> int:
     """
     Time whole models, stage by stage, and say whether refining pays.
 
-    The last model is the rival. A single model that refines is compared with its network,
-    unrefined and at full resolution. A round is one frame: of --frames, evenly chosen, or
-    rendered, as many as --street or --repeats says.
+    The last model is the rival. A single model that refines is compared with its own network,
+    unrefined and at full resolution. A round is one frame. --repeats frames are chosen evenly from
+    --frames; without --frames, --street or else --repeats says how many are rendered.
 
     examples:
       sparse_seg bench model
@@ -94,10 +94,10 @@ def timed_frames(args: argparse.Namespace) -> tuple:
 
 def add_refined(parser: argparse.ArgumentParser) -> None:
     """Add the options of the benchmark of the paper's networks."""
-    parser.add_argument('--networks', nargs='+', metavar='NAME', help='which of them (default: '
-                        'all five)')
-    parser.add_argument('--batch', type=int, default=1, metavar='N', help='frames at a time; the '
-                        'paper has 1, 2, 4 and 8 (default: 1)')
+    parser.add_argument('--networks', nargs='+', metavar='NAME', help='some of the networks '
+                        '(default: all five)')
+    parser.add_argument('--batch', type=int, default=1, metavar='N', help='number of frames at a '
+                        'time; the paper has 1, 2, 4 and 8 (default: 1)')
     options.add_size(parser)
     options.add_repeats(parser)
     options.add_device(parser)
@@ -201,7 +201,7 @@ def add_engines(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--networks', nargs='+', metavar='NAME',
                         help='demo and names of networks (default: all)')
     parser.add_argument('--sizes', nargs='+', default=['256x512', '512x1024'], metavar='HxW',
-                        help='of what the network sees (default: 256x512 512x1024)')
+                        help='sizes of what the network sees (default: 256x512 512x1024)')
     options.add_repeats(parser)
     options.add_json(parser)
 

@@ -35,16 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_source(parser, 'frames', 'street')
     options.add_size(parser)
     goal = parser.add_mutually_exclusive_group()
-    goal.add_argument('--recall', type=float, help='fraction of errors to find (default: 0.8)')
+    goal.add_argument('--recall', type=float, help='fraction of the errors to find (default: 0.8)')
     goal.add_argument('--density', type=float, help='largest mean fraction of pixels to refine')
-    goal.add_argument('--milliseconds', type=float, help='time of a frame, on this machine')
-    goal.add_argument('--alpha', type=float, help='keep this threshold in nats, measure only it')
-    goal.add_argument('--keep-miou', action='store_true', help='of a model that merges tokens: '
-                      'merge as many as possible without a loss')
+    goal.add_argument('--milliseconds', type=float, help='largest time of a frame on this machine')
+    goal.add_argument('--alpha', type=float, help='keep this threshold in nats; only measure it')
+    goal.add_argument('--keep-miou', action='store_true', help='merge as many tokens as possible '
+                      'without a loss; only for a model that merges tokens')
     options.add_out(parser, 'method YAML to write', metavar='YAML')
-    parser.add_argument('--plot', metavar='PNG', help='curves to draw; needs matplotlib')
+    parser.add_argument('--plot', metavar='PNG', help='drawing of the curves; needs matplotlib')
     parser.add_argument('--check', metavar='SPLIT', nargs='?', const='', help='measure the result '
-                        'on other frames: a FOLDER/SPLIT, or as many other scenes')
+                        'on other frames: a FOLDER/SPLIT, or as many other rendered ones')
     options.add_device(parser)
     options.add_precision(parser)
     options.add_json(parser)

@@ -22,7 +22,7 @@ STREET_FRAMES, BAG_FRAMES = 60, 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     options.add_source(parser, 'bag', 'street', required=False)
-    parser.add_argument('--topic', help='image topic (default: the only one with colours)')
+    parser.add_argument('--topic', help='image topic (default: the only topic with colour images)')
     parser.add_argument('--limit', type=int, metavar='N', help='play N frames, from the first on '
                         f'(default: {STREET_FRAMES} of a street, {BAG_FRAMES} of a bag)')
     parser.add_argument('--frames', dest='limit', type=int, help=argparse.SUPPRESS)  # former name

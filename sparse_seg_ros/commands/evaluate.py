@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_size(parser)
     options.add_device(parser)
     options.add_precision(parser)
-    parser.add_argument('--alpha', type=float, help='entropy threshold in nats for all models')
+    parser.add_argument('--alpha', type=float, help='entropy threshold in nats, for all models')
     options.add_json(parser)
 
 

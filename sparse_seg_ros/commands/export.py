@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a verb for each of what is exported."""
+    """Add a verb for each thing to export."""
     options.add_sub_verbs(parser, EXPORTS)
 
 
@@ -32,18 +32,18 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     """Add the options of packing."""
     parser.add_argument('--model', required=True, help='run folder or weights file')
     options.add_out(parser, 'weights file to write', metavar='FILE', required=True)
-    options.add_precision(parser, 'of the stored weights; auto = fp16')
-    parser.add_argument('--calibration', metavar='YAML', help='written by `sparse_seg calibrate`: '
+    options.add_precision(parser, 'here of the stored weights; auto = fp16')
+    parser.add_argument('--calibration', metavar='YAML', help='file of `sparse_seg calibrate`; '
                         'its threshold, temperature and exposure go with the weights')
     parser.add_argument('--scores', nargs='*', default=[], metavar='JSON',
-                        help='files written by `sparse_seg evaluate --json`')
+                        help='files of `sparse_seg evaluate --json`, whose scores go into the card')
     parser.add_argument('--row', default='refined', help='row of those files to keep '
                         '(default: refined)')
-    parser.add_argument('--base', metavar='FILE', help='model file of the dense network, which '
-                        'is then left out, and must lie beside the packed refiner to run it')
-    parser.add_argument('--refine', action='store_true', help='of a dense network: at half its '
-                        'scale, with a refiner of its own layers, which need no training; '
-                        'calibrate it then')
+    parser.add_argument('--base', metavar='FILE', help='model file of the dense network; the '
+                        'packed file holds the refiner alone, and needs this one beside it')
+    parser.add_argument('--refine', action='store_true', help='pack a dense network at half its '
+                        'scale with a refiner of its own layers, which needs no training; '
+                        'calibrate the result')
 
 
 def export_weights(args: argparse.Namespace) -> int:
@@ -93,16 +93,16 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add the options of engines."""
     options.add_model(parser)
     parser.add_argument('--engine', choices=('onnxruntime', 'tensorrt'), required=True,
-                        help='what runs the network')
+                        help='the engine that runs the network')
     options.add_size(parser, default=None, of='camera images', note='engine_sizes of the YAML')
     parser.add_argument('--batch', type=int, default=1, metavar='N',
-                        help='images at once; the node takes 1 (default: 1)')
+                        help='number of images at once; the node takes 1 (default: 1)')
     options.add_device(parser)
     options.add_precision(parser, 'auto = fp16 on CUDA, else fp32')
     options.add_out(parser, 'folder to write to (default: engine_folder of the YAML, or '
                     '~/.cache/sparse_seg_ros)', metavar='FOLDER')
     parser.add_argument('--build-only', action='store_true',
-                        help='do not load the engine and compare it with torch; the node will')
+                        help='do not load the engine to compare it with torch; the node does')
 
 
 def export_engine(args: argparse.Namespace) -> int:

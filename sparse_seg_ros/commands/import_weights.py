@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('weights', help='published file, of torch or safetensors')
-    parser.add_argument('--network', required=True, help='that the weights are for, such as '
+    parser.add_argument('weights', help='published file, by torch or safetensors')
+    parser.add_argument('--network', required=True, help='network of the weights, such as '
                         'deeplab_edgetpu')
-    parser.add_argument('--labels', required=True, help='classes that they were trained for: a '
-                        'name in config/labels, or a YAML')
-    parser.add_argument('--scale', type=float, default=1.0, help='of an image that the network '
-                        'sees (default: 1.0); a refiner wants less, such as 0.5')
+    parser.add_argument('--labels', required=True, help='classes of the weights: a name in '
+                        'config/labels, or a YAML')
+    parser.add_argument('--scale', type=float, default=1.0, help='network input size / image '
+                        'size (default: 1.0); under a refiner less, such as 0.5')
     options.add_out(parser, 'model file to write', metavar='FILE', required=True)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Import the weights and say what has come of it."""
+    """Import the weights, and describe the file that was written."""
     from sparse_seg_ros.files import file_hash
     from sparse_seg_ros.loading.checkpoints import save_model
     model = read_published(args.weights, args.network, args.labels, args.scale)

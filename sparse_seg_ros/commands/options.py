@@ -3,7 +3,7 @@
 """
 The options that verbs share, each written once, and the functions that read them.
 
-A verb adds those that it can serve. An option means the same wherever it is.
+A verb adds the options that it can serve. An option means the same in every verb.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ FULL_SIZE = '1024x2048'
 MODEL = 'zoo name, method YAML, weights file, run folder or Hugging Face folder'
 PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16')
 SOURCES = {
-    'frames': {'metavar': 'FOLDER/SPLIT', 'help': 'labelled frames on disk'},
+    'frames': {'metavar': 'FOLDER/SPLIT', 'help': 'labelled frames, listed in FOLDER/SPLIT.txt'},
     'bag': {'type': Path, 'help': 'rosbag2 folder, or its .mcap or .db3 file'},
-    'street': {'type': int, 'metavar': 'N', 'help': 'N rendered frames of streets'},
+    'street': {'type': int, 'metavar': 'N', 'help': 'N rendered street frames'},
 }
 SubVerb = tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
 
@@ -75,7 +75,7 @@ def add_precision(parser: argparse.ArgumentParser,
 def add_repeats(parser: argparse.ArgumentParser, default: int = 10) -> None:
     """Add --repeats, of a benchmark."""
     parser.add_argument('--repeats', type=int, default=default, metavar='N',
-                        help='rounds that are timed (default: %(default)s)')
+                        help='number of timed rounds (default: %(default)s)')
 
 
 def add_out(parser: argparse.ArgumentParser | argparse._ArgumentGroup, what: str, *, metavar: str,
@@ -88,7 +88,7 @@ def add_out(parser: argparse.ArgumentParser | argparse._ArgumentGroup, what: str
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add --json."""
     parser.add_argument('--json', type=Path, metavar='FILE',
-                        help='file for the figures, besides the text')
+                        help='write the figures into this file, too')
 
 
 def add_sub_verbs(parser: argparse.ArgumentParser, verbs: Mapping[str, SubVerb]) -> None:

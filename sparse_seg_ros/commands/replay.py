@@ -22,23 +22,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = options.add_source(parser, 'bag')  # hidden: the words of former versions
     source.add_argument('bag', nargs='?', default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     out = parser.add_mutually_exclusive_group(required=True)
-    options.add_out(out, 'bag to write: all of the input, masks, uncertainty, timing',
+    options.add_out(out, 'bag to write: the whole input, masks, uncertainty and timing',
                     metavar='BAG')
     out.add_argument('--output', dest='out', type=Path, help=argparse.SUPPRESS)
     options.add_model(parser)
     options.add_device(parser)
     options.add_precision(parser)
-    parser.add_argument('--topic', help='image topic (default: the only one with colours)')
-    parser.add_argument('--labels', help='topic of true labels (mono8): prints mIoU')
+    parser.add_argument('--topic', help='image topic (default: the only topic with colour images)')
+    parser.add_argument('--labels', help='topic of true labels (mono8); with it, mIoU is printed')
     parser.add_argument('--preview', type=Path, metavar='DIR',
-                        help='write overlays, uncertainties, a contact sheet and a film here')
+                        help='folder for overlays, uncertainties, a contact sheet and a film')
     parser.add_argument('--storage', default='mcap', choices=('mcap', 'sqlite3'),
                         help='format of the output bag')
     parser.add_argument('--metadata', type=int, default=8, choices=(5, 8, 9),
                         help='version of its metadata.yaml: 5 for Humble, 9 for Jazzy and later; '
                         '8 is read by all of them (default)')
     parser.add_argument('--uncertainty', default='32FC1', choices=('32FC1', 'mono8'),
-                        help='encoding of the uncertainty; mono8 is a quarter of the size')
+                        help='encoding of the uncertainty; mono8 takes a quarter of the space')
     parser.add_argument('--max-pixels', type=int, default=NodeConfig.max_pixels, metavar='N',
                         help='larger images count as invalid (default: %(default)s, 4096x2160)')
     options.add_json(parser)

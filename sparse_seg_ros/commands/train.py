@@ -3,9 +3,9 @@
 r"""
 Train a dense network or a refiner; run again to resume.
 
-Paths in the YAML count from its own folder, or else from where you are.
+Paths in the YAML count from its own folder, or else from the current folder.
 
-Started by torchrun, several processes share every batch: one per GPU, or a few on a CPU.
+Under torchrun several processes share every batch: one per GPU, or a few on a CPU.
 
 examples:
   sparse_seg train --config config/train/dense_half.yaml --out runs/dense_half
@@ -25,8 +25,8 @@ from sparse_seg_ros.files import find_file
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('--config', required=True, help='YAML of the run, see config/train')
-    options.add_out(parser, 'run folder; resumed where it has a last.pt', metavar='FOLDER',
+    parser.add_argument('--config', required=True, help='YAML of the run; see config/train')
+    options.add_out(parser, 'run folder; a run with a last.pt there is resumed', metavar='FOLDER',
                     required=True)
     options.add_device(parser)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of a method, from YAML: strict, and each for the methods that it means something to."""
+"""Settings of a method, from YAML. A setting that the method does not have is an error."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sparse_seg_ros.texts import cut
 
 @dataclass(frozen=True)
 class AutoConfig(SparseRefineConfig):
-    """Settings of method auto: those of refinement, and what it is compared with."""
+    """Settings of method auto: those of refinement, and the model that it compares with."""
 
     full: str | None = setting(
-        None, 'the same network at full resolution, named like weights, which auto may take '
-        'instead; null: as models/zoo.yaml says')
+        None, 'the same network at full resolution, which auto compares with; named like weights; '
+        'null: as models/zoo.yaml says')
 
 
 def settings_of(method: str) -> type[MethodConfig]:

@@ -3,8 +3,8 @@
 """
 How a frame is segmented: the table of all methods.
 
-A method is a folder, or a module of anybody's, that exports one KIND (kind.py): its settings, how
-it is built, what it trains. It is imported when it is first needed.
+A method is a folder or a module, in this package or elsewhere, that exports one KIND (kind.py):
+its settings, how it is built, what it trains. It is imported when it is first needed.
 """
 
 from __future__ import annotations

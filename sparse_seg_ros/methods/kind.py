@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a method is to the rest of the package, and what its KIND says of it."""
+"""What a method is to the rest of the package, and what its KIND says about it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Method(Protocol):
     """
     How a frame is segmented. It keeps nothing of a frame, so that threads may share it.
 
-    network sees images at `scale` x their size; refiner: what looks again, None without one.
-    temperature divides the logits before they become probabilities. optional: the OPTIONAL outputs
-    that it can make. needs_truth: one of its parts is an oracle. selector: what alpha is a score
-    of; 'entropy' where it is that of the coarse logits. convolves: whether a part of it is made of
-    sparse convolutions.
+    The network sees images at `scale` x their size. refiner: looks again at some pixels; None
+    without one. temperature: divides the logits before they become probabilities. optional: the
+    OPTIONAL outputs that it can make. needs_truth: whether a part of it is an oracle. selector:
+    the score that is compared with alpha; 'entropy' is the one of the coarse logits. convolves:
+    whether a part of it is made of sparse convolutions.
     """
 
     network: Any
@@ -68,30 +68,30 @@ class Method(Protocol):
 
 @dataclass(frozen=True)
 class MethodConfig(Settings):
-    """How frames are segmented: what all methods have in common."""
+    """Settings that all methods have in common."""
 
-    method: str = setting('sparse_refine', 'what is done with a frame', choices=method_names)
+    method: str = setting('sparse_refine', 'how a frame is segmented', choices=method_names)
     weights: str = setting('demo', 'name in models/zoo.yaml, path of a .safetensors file or of a '
                            "Hugging Face folder, or 'hf:owner/model' on its hub")
     scale: float | None = setting(
-        None, 'dense stage size / image size; null: that of the weights', at_least=0.05,
+        None, 'dense stage size / image size; null: the scale of the weights', at_least=0.05,
         at_most=1.0)
     exposure: str | None = setting(
-        None, 'of a dark image: as_is, or lifted to the brightness of the training; null: as with '
-        'the weights', choices=EXPOSURES)
+        None, 'dark images are taken as_is, or lifted to the brightness of the training; null: as '
+        'with the weights', choices=EXPOSURES)
     temperature: float | None = setting(
-        None, 'logits are divided by it before they become probabilities; null: the value '
-        'calibrated with the weights', at_least=0.01, at_most=20.0)
-    engine: str = setting('auto', 'what runs the network of the dense stage; auto: on a CPU the '
-                          'faster of torch and ONNX Runtime, where engine_sizes are given',
+        None, 'divides the logits before they become probabilities; null: the value calibrated '
+        'with the weights', at_least=0.01, at_most=20.0)
+    engine: str = setting('auto', 'what runs the dense network; auto: on a CPU the faster of '
+                          'torch and ONNX Runtime, if engine_sizes are given',
                           choices=ENGINES)
     engine_sizes: tuple[str, ...] | None = setting(
-        None, 'HxW of the camera images that the engine is built for; null: any size, on torch',
+        None, 'sizes HxW of the camera images that engines are built for; null: any, on torch',
         example='[1024x2048]')
     engine_folder: str | None = setting(
-        None, 'where engines are kept, beside this file; null: ~/.cache/sparse_seg_ros')
+        None, 'folder of the engines, relative to this file; null: ~/.cache/sparse_seg_ros')
     engine_failure: str = setting('refuse', 'without a working engine: refuse to start, or run '
-                                  'torch and say so', choices=('refuse', 'torch'))
+                                  'torch with a warning', choices=('refuse', 'torch'))
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class RefiningConfig(MethodConfig):
 
 @dataclass(frozen=True)
 class ThresholdConfig(RefiningConfig):
-    """Settings of those that choose the part by a threshold."""
+    """Settings of the methods that choose these pixels by a threshold."""
 
     alpha: float | None = setting(
         None, 'refine pixels above this entropy in nats, or score of another selector; null: the '
@@ -115,12 +115,12 @@ class ThresholdConfig(RefiningConfig):
 @dataclass(frozen=True)
 class Kind:
     """
-    All that the rest of the package has to know of a method.
+    All that the rest of the package has to know about a method.
 
     settings: what its YAML may say. build: model, settings -> the method. build_refiner: card,
-    network -> its refiner, untrained; None where it has none. stage: of a training that makes its
-    weights, '' where it has none of its own; objective: model, class weights and, by name, what
-    else the training has -> a module that gives the loss of a batch.
+    network -> its refiner, untrained; None without a refiner. stage: name of the training that
+    makes its weights; '' without a training of its own. objective: model, class weights and, by
+    name, what else the training has -> a module that gives the loss of a batch.
     """
 
     settings: type[MethodConfig]

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Everything a training run is made of: read from one YAML, kept beside its results."""
+"""All settings of a training run: read from one YAML, and kept beside its results."""
 
 from __future__ import annotations
 
@@ -20,99 +20,101 @@ PATHS = ('labels', 'start_from', 'teacher', 'backbone', 'splits', 'split_network
 
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """One run: a dense network, what refines a frozen one, or a classifier to start from."""
+    """Settings of one run: it trains a network, a refiner of a frozen network, or a classifier."""
 
     stage: str = setting('dense', 'what is trained', choices=stages)
-    network: str = setting('compact', 'name in NETWORKS, for a classifier in '
-                            'CLASSIFIERS; ignored for a refiner')
+    network: str = setting('compact', 'name in NETWORKS, or in CLASSIFIERS for stage '
+                            'classifier; a refiner has that of start_from')
     labels: str = setting('camvid', 'label set: a name in config/labels, or a YAML of your own')
     start_from: str | None = setting(
-        None, 'zoo name, model file, run folder or Hugging Face folder: weights to start from; '
-        'the frozen network of a refiner; of a classifier only the backbone is taken, of a '
-        'network for other classes all but what tells them')
+        None, 'model to start from: zoo name, model file, run folder or Hugging Face folder; for '
+        'a refiner its frozen network; a classifier gives its backbone, and a network for other '
+        'classes all but its classifier')
     teacher: str | None = setting(
-        None, 'of a dense network or a refiner: model file whose network, at its own scale, it '
-        'imitates in half of its loss')
+        None, 'model file whose network, at its own scale, is imitated in half of the loss; for a '
+        'dense network or a refiner')
     backbone: str | None = setting(
-        None, "file of released weights that a network's backbone begins with")
+        None, 'file of released weights that the backbone begins with')
     begin_as: tuple[str, ...] | None = setting(
-        None, "for each class, the one of the released weights that it begins as, where 'backbone'"
-        " holds a classifier: Cityscapes' names")
+        None, "for each class, the class of Cityscapes that it begins as, if 'backbone' holds a "
+        'classifier')
     scale: float = setting(0.5, 'network input size / image size', at_least=0.05, at_most=1.0)
     second_scale: float | None = setting(
-        None, 'of a dense network: a smaller one at which it learns, too, in part from what it '
-        'says at the first; null: none', at_least=0.05, at_most=1.0)
+        None, 'a smaller scale at which a dense network learns, too, in part from its own result '
+        'at the first scale; null: none', at_least=0.05, at_most=1.0)
     planes: tuple[int, ...] = setting(
         (16, 32, 64, 128), "channels of the refiner per stage; not of extractor 'network'",
         at_least=1)
     inputs: tuple[str, ...] = setting(
         ('rgb', 'logits'), "what the refiner sees of a pixel; not of extractor 'network'")
-    patch: int = setting(256, 'of patch_refine: side of its patches, pixels', at_least=1)
-    selector: str = setting('entropy', 'what alpha is a score of', choices=SELECTORS)
-    extractor: str = setting('unet', 'kind of extractor; blocks: a site for each low-resolution '
-                             'pixel, where 1 / scale is whole; network: the layers of the dense '
-                             'network, beginning with its weights, at twice its resolution',
+    patch: int = setting(256, 'side of the patches of patch_refine, pixels', at_least=1)
+    selector: str = setting('entropy', 'the score that is compared with alpha', choices=SELECTORS)
+    extractor: str = setting('unet', 'kind of extractor; blocks: one site for each low-resolution '
+                             'pixel, if 1 / scale is whole; network: the layers and first weights '
+                             'of the dense network, at twice its resolution',
                              choices=EXTRACTORS)
-    ensembler: str = setting('gated', 'how both predictions of a pixel become one',
+    ensembler: str = setting('gated', 'how the two predictions of a pixel become one',
                              choices=tuple(name for name in ENSEMBLERS if name != 'oracle'))
     alpha: float = setting(0.3, 'refine pixels above this entropy in nats, or score of another '
                            'selector', at_least=0.0, former='alpha_nats')
     splits: tuple[str, ...] = setting(
-        (), "labelled frames, such as 'folder/train'; named twice, seen twice; with a teacher "
-        'also folders and lists of pictures alone; for a classifier one folder with a folder per '
-        'class')
+        (), "labelled frames, such as 'folder/train'; a split named twice is seen twice; with a "
+        'teacher also folders and lists of pictures without labels; for a classifier one folder '
+        'with a folder per class')
     split_networks: tuple[str, ...] | None = setting(
-        None, 'of a refiner: for each split a model file, whose dense network has not seen its '
-        'frames and speaks there; null: that of start_from')
+        None, 'for a refiner: out-of-fold networks, for each split a model file whose dense '
+        'network has not seen its frames; null: the network of start_from')
     scales: tuple[float, float] = setting(
         (0.6, 1.6), 'range of random resizing of those frames')
-    street_frames: int = setting(0, 'rendered street scenes beside them', at_least=0)
-    street_seed: int = setting(1, 'of those scenes: a refiner learns more from scenes that its '
-                               'frozen network has not seen', at_least=0)
+    street_frames: int = setting(0, 'number of rendered street scenes beside them', at_least=0)
+    street_seed: int = setting(1, 'seed of those scenes; a refiner learns more from scenes that '
+                               'its frozen network has not seen', at_least=0)
     street_size_hw: tuple[int, int] = setting(
         (1024, 2048), 'height and width at which streets are rendered', at_least=1,
         example='[1024, 2048]')
     street_scales: tuple[float, float] = setting(
         (0.4, 1.1), 'range of random resizing of those scenes')
     validation: str | None = setting(
-        None, "labelled frames to score, 'folder/val'; empty = streets")
-    validation_streets: int = setting(0, 'rendered scenes to score, others than the trained',
-                                      at_least=0)
+        None, "labelled frames to score, such as 'folder/val'; null: validation_streets")
+    validation_streets: int = setting(
+        0, 'number of rendered scenes to score; others than the trained', at_least=0)
     crop_hw: tuple[int, int] = setting(
         (360, 480), 'height and width of a training view, pixels', at_least=1,
         example='[360, 480]')
-    jitter: float = setting(0.3, 'by which brightness, contrast and saturation vary', at_least=0.0,
+    jitter: float = setting(0.3, 'how much brightness, contrast and saturation vary', at_least=0.0,
                             at_most=0.9)
-    largest_share: float = setting(1.0, 'of a view that one class may cover, where another window '
-                                   'can be found', at_least=0.0, at_most=1.0)
+    largest_share: float = setting(1.0, 'largest share of a view that one class may cover, if '
+                                   'another view can be found', at_least=0.0, at_most=1.0)
     epochs: int = setting(60, 'passes over all frames', at_least=1)
     batch_size: int = setting(8, 'views per step, over all processes', at_least=1)
-    learning_rate: float = setting(1e-3, 'highest, after the warm-up', at_least=0.0)
+    learning_rate: float = setting(1e-3, 'learning rate after the warm-up, the highest',
+                                   at_least=0.0)
     schedule: str = setting('cosine', 'how the learning rate falls to zero; poly: in a straight '
                             'line', choices=('cosine', 'poly'))
     warmup_steps: int | None = setting(
         None, 'steps in which the learning rate rises; null: one epoch', at_least=0)
-    head_rate: float = setting(1.0, "learning rate of what is not in a network's backbone / that "
-                               'of the backbone', at_least=0.0)
+    head_rate: float = setting(1.0, 'learning rate of the other layers / learning rate of the '
+                               'backbone', at_least=0.0)
     drop_path: float | None = setting(
         None, 'share of the images that the last block of an LRFormer leaves out; null: the '
         "network's own", at_least=0.0, at_most=0.9)
     merge_rule: str | None = setting(
         None, 'how tokens of a vision transformer merge while it learns (ALGM); null: they do '
-        'not', choices=('adaptive', 'fixed'))
-    merge_threshold: float = setting(0.88, 'cosine similarity from which they do', at_least=-1.0,
-                                     at_most=1.0)
-    weight_decay: float = setting(0.05, 'of AdamW; none on norms and biases', at_least=0.0)
+        'not merge', choices=('adaptive', 'fixed'))
+    merge_threshold: float = setting(
+        0.88, 'tokens merge from this cosine similarity on', at_least=-1.0, at_most=1.0)
+    weight_decay: float = setting(0.05, 'weight decay of AdamW; norms and biases have none',
+                                  at_least=0.0)
     balance: float = setting(0.5, 'class weight = (median frequency / frequency) ** balance',
                              at_least=0.0, at_most=1.0)
-    averaging: float = setting(0.99, 'decay per step of the running average of the weights that '
-                               'is kept as the result; after n steps at most (1 + n) / (10 + n)',
+    averaging: float = setting(0.99, 'decay per step of the running average of the weights, which '
+                               'is the result; after n steps at most (1 + n) / (10 + n)',
                                at_least=0.0, at_most=0.9999)
-    validate_every: int = setting(5, 'epochs', at_least=1)
+    validate_every: int = setting(5, 'epochs from one validation to the next', at_least=1)
     precision: str = setting('auto', 'autocast type; auto: bf16 where the device multiplies it '
                              'natively, else fp16 on CUDA and fp32 on a CPU',
                              choices=('auto', 'fp32', 'bf16', 'fp16'))
-    seed: int = setting(0, 'of weights, order and views', at_least=0)
+    seed: int = setting(0, 'seed of the first weights, the order and the views', at_least=0)
     cache: str = setting('runs/cache', 'folder for rendered scenes')
 
     def __post_init__(self):

@@ -20,19 +20,21 @@ class AlgmConfig(DenseConfig):
     """Settings of a network whose tokens merge."""
 
     merge_layers: tuple[int, int] = setting(
-        (1, 5), 'where tokens merge locally and anywhere, from 1; 0: nowhere', at_least=0)
+        (1, 5), 'layers of the local and the global merging, from 1; 0: no such merging',
+        at_least=0)
     merge_threshold: float = setting(
-        0.88, 'cosine similarity from which tokens merge', at_least=-1.0, at_most=1.0)
+        0.88, 'tokens merge from this cosine similarity on', at_least=-1.0, at_most=1.0)
     merge_rule: str = setting(
-        'adaptive', "pairs above: each image's own threshold, or the fixed one; a share of all; "
-        'every layer a few', choices=RULES)
+        'adaptive', "adaptive: pairs merge by each image's own threshold; fixed: by "
+        'merge_threshold; share: by merge_shares; every: some tokens in every layer',
+        choices=RULES)
     merge_window: tuple[int, int] = setting(
-        (2, 2), 'rows and columns of patches that merge locally', at_least=1)
+        (2, 2), 'rows and columns of the patches that merge locally', at_least=1)
     merge_shares: tuple[float, float] = setting(
-        (0.5, 0.44), 'fractions of windows and of pairs that merge by rule share', at_least=0.0,
-        at_most=1.0)
+        (0.5, 0.44), 'rule share: fractions of the windows and of the pairs that merge',
+        at_least=0.0, at_most=1.0)
     merge_tokens: int = setting(
-        44, 'tokens that merge in each layer by rule every', at_least=0)
+        44, 'rule every: number of tokens that merge in each layer', at_least=0)
 
     def merging(self) -> Merging:
         """Return how tokens merge."""

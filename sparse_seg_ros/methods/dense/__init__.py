@@ -20,7 +20,7 @@ class DenseConfig(MethodConfig):
 
     window: tuple[int, int] | None = setting(
         None, 'height and width of the windows that the network sees one after the other; null: '
-        'all of the image at once', at_least=1, example='[512, 512]')
+        'the whole image at once', at_least=1, example='[512, 512]')
     stride: tuple[int, int] | None = setting(
         None, 'pixels from one window to the next, down and across; null: as large as a window',
         at_least=1, example='[512, 512]')

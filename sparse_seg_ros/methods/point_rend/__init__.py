@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""PointRend: a network over the shrunken image, and a perceptron at points it is unsure of."""
+"""PointRend: a network over the shrunken image, and a perceptron at its uncertain points."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from sparse_seg_ros.networks.features import count_features
 class PointRendConfig(RefiningConfig):
     """Settings of PointRend."""
 
-    points: int = setting(POINTS, 'predicted anew after each doubling, of 1024x2048 pixels; of '
-                          'other sizes in proportion', at_least=0)
+    points: int = setting(POINTS, 'points predicted anew after each doubling of 1024x2048 '
+                          'pixels; other sizes in proportion', at_least=0)
 
 
 def build(model: Model, config: PointRendConfig) -> PointRend:

@@ -24,10 +24,10 @@ class SparseRefineConfig(ThresholdConfig):
     """Settings of SparseRefine."""
 
     selector: str | None = setting(
-        None, 'what alpha is a score of; all but the entropy from 0 to 1; null: as with the '
-        'weights', choices=SELECTORS)
+        None, 'the score that is compared with alpha: entropy in nats, others from 0 to 1; null: '
+        'as with the weights', choices=SELECTORS)
     ensembler: str | None = setting(
-        None, 'how both predictions of a pixel become one; null: as with the weights',
+        None, 'how the two predictions of a pixel become one; null: as with the weights',
         choices=ENSEMBLERS)
 
 
