@@ -32,11 +32,11 @@ ARGUMENTS = {  # name: (default, description)
     'cameras': ('', 'names of several cameras, such as front,rear; empty: as in params_file'),
     'params_file': (str(SHARE / 'config' / 'node.yaml'), 'parameters of the node'),
     'model': ('', 'zoo name, method YAML or weights file; empty: as in params_file'),
-    'method': ('', 'own, auto, dense, sparse_refine ...; empty: as in params_file'),
+    'method': ('', 'auto, dense, sparse_refine ...; empty: as in params_file'),
     'device': ('', 'cpu, cuda, cuda:0 or auto; empty: as in params_file'),
     'precision': ('', 'fp32, bf16, fp16 or auto; empty: as in params_file'),
     'image_transport': ('', 'raw or compressed; empty: as in params_file'),
-    'reliability': ('', 'of the image subscription: auto, reliable or best_effort; empty: as in '
+    'reliability': ('', 'auto, reliable or best_effort, for the image subscription; empty: as in '
                     'params_file'),
     'autostart': ('', 'false: wait for `ros2 lifecycle set`; empty: as in params_file'),
     'use_sim_time': ('false', 'true for bags played with --clock'),

@@ -23,13 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     options.add_source(parser, 'bag', 'street', required=False)
     parser.add_argument('--topic', help='image topic (default: the only topic with colour images)')
-    parser.add_argument('--limit', type=int, metavar='N', help='play N frames, from the first on '
+    parser.add_argument('--limit', type=int, metavar='N', help='play only the first N frames '
                         f'(default: {STREET_FRAMES} of a street, {BAG_FRAMES} of a bag)')
     parser.add_argument('--frames', dest='limit', type=int, help=argparse.SUPPRESS)  # former name
-    parser.add_argument('--rate', type=float, default=1.0, help='speed of playing; 1 = as the '
-                        'camera was, less if this machine is too slow for that')
+    parser.add_argument('--rate', type=float, default=1.0, help='speed of playing; 1 = the '
+                        'rate of the camera, or less on a machine that is too slow for it')
     options.add_size(parser, default='540x960')
-    parser.add_argument('--seed', type=int, default=7, help='another seed is another street')
+    parser.add_argument('--seed', type=int, default=7, help='seed of the street')
     options.add_model(parser)
     options.add_device(parser)
     options.add_precision(parser)

@@ -36,7 +36,7 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--calibration', metavar='YAML', help='file of `sparse_seg calibrate`; '
                         'its threshold, temperature and exposure go with the weights')
     parser.add_argument('--scores', nargs='*', default=[], metavar='JSON',
-                        help='files of `sparse_seg evaluate --json`, whose scores go into the card')
+                        help='files of `sparse_seg evaluate --json`: scores for the card')
     parser.add_argument('--row', default='refined', help='row of those files to keep '
                         '(default: refined)')
     parser.add_argument('--base', metavar='FILE', help='model file of the dense network; the '
