@@ -3,8 +3,8 @@
 """
 What settings are: frozen dataclasses, read from strict YAML.
 
-Every field says its type, default, range and meaning once; ROS parameters, YAML files and their
-error messages all come from here. None, `null` in YAML, leaves a setting to the weights.
+Every field says its type, default, range and meaning once. ROS parameters, YAML files and their
+error messages all come from here. None (`null` in YAML) leaves a setting to the weights.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def setting(default: Any, about: str, *, at_least: float | None = None,
             at_most: float | None = None, choices: Choices | None = None,
             changes: str = 'never', former: str = '', example: str = '') -> Any:
     """
-    Make a dataclass field that knows its range, which each part of a list has to be in.
+    Make a dataclass field that knows its range; each part of a list has to be in it.
 
-    choices: the values that it may have, or what returns them. changes: when it may change in the
-    ROS node, 'never', 'unconfigured' (before the model is loaded) or 'live'. former: a name that
-    it had before, still read, with a warning. example: of a value, for errors.
+    choices: the allowed values, or a function that returns them. changes: when it may change in
+    the ROS node: 'never', 'unconfigured' (before the model is loaded) or 'live'. former: its old
+    name, which is still read, with a warning. example: a value for error messages.
     """
     return field(default=default, metadata={
         'about': about, 'at_least': at_least, 'at_most': at_most, 'choices': choices,
@@ -141,7 +141,7 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any], source: str) -> 
 
 
 def renamed(kind: type, values: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Give settings by a former name their own, with a warning; below 0 they meant null."""
+    """Rename settings that have a former name, with a warning; below 0 they meant null."""
     values = dict(values)
     for item in fields(kind):
         former = item.metadata['former']
@@ -158,7 +158,7 @@ def renamed(kind: type, values: Mapping[str, Any], source: str) -> dict[str, Any
 
 
 def converted(value: Any, hint: Any) -> Any:
-    """Value of YAML -> as the dataclass has it: a list is a tuple, a whole number a float."""
+    """Value of YAML -> value of the dataclass: a list becomes a tuple, a whole number a float."""
     if isinstance(value, list):
         kinds = get_args(hint) or (hint,)
         return tuple(converted(part, kinds[0]) for part in value)
@@ -166,7 +166,7 @@ def converted(value: Any, hint: Any) -> Any:
 
 
 def to_yaml(settings: Settings, notes: Mapping[str, str]) -> str:
-    """Settings -> a complete YAML, each line with its note or else with what the setting is."""
+    """Settings -> a complete YAML; each line ends with its note, or else its description."""
     lines = []
     for item in fields(settings):
         value = yaml.safe_dump(getattr(settings, item.name), default_flow_style=True)
@@ -176,7 +176,7 @@ def to_yaml(settings: Settings, notes: Mapping[str, str]) -> str:
 
 
 def nearest(name: str, known: Any) -> str:
-    """Return the end of an error sentence: what was probably meant, or what there is."""
+    """Return the end of an error sentence: the name that was probably meant, or all names."""
     close = difflib.get_close_matches(cut(str(name)), list(known), n=1)
     return f'did you mean {close[0]!r}?' if close else f"known: {cut(', '.join(known), 300)}"
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Brighten an image that is darker than those a network knows: dusk becomes an overcast day."""
+"""Brighten an image that is darker than the training images: dusk becomes an overcast day."""
 
 from __future__ import annotations
 

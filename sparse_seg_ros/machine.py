@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The machine, versions and commit that a measurement belongs to, and measurements as JSON."""
+"""The machine, versions and commit of a measurement, and measurements as JSON."""
 
 from __future__ import annotations
 

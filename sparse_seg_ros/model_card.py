@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a model file says about itself, checked at birth: a card from anywhere can be wrong."""
+"""What a model file says about itself. It is checked at once, because a card can be wrong."""
 
 from __future__ import annotations
 

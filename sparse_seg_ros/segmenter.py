@@ -29,10 +29,10 @@ class Segmenter:
     """
     Segments images one at a time: `seen = segment(image)`, `segment(image, budget=0.05)`.
 
-    image (H, W, 3) uint8 RGB -> Prediction at the same size. One bad image raises ValueError and
+    image (H, W, 3) uint8 RGB -> Prediction at the same size. A bad image raises ValueError and
     leaves the segmenter as it was. exposure: 'as_is', or 'lifted', which brightens images that
-    are darker than mean. sizes_hw: of the images that its engine was built for; empty where images
-    may have any size.
+    are darker than mean. sizes_hw: sizes of the images that its engine was built for; empty if
+    images may have any size.
     """
 
     def __init__(self, method: Method, labels: LabelSet, mean: tuple[float, ...],
@@ -40,7 +40,7 @@ class Segmenter:
                  precision: str = 'fp32', description: dict[str, str] | None = None,
                  sizes_hw: tuple[tuple[int, int], ...] = ()):
         self.method, self.labels, self.sizes_hw = method, labels, sizes_hw
-        self.request = DEFAULTS  # what holds where a call asks nothing else
+        self.request = DEFAULTS  # for calls that name nothing else
         self.brightness = wanted_brightness(exposure, mean)
         self.device, self.precision = torch.device(device), precision
         self.mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
@@ -57,16 +57,16 @@ class Segmenter:
 
     @property
     def alpha(self) -> float | None:
-        """Score above which pixels are refined unless a call asks otherwise; None: has none."""
+        """Score above which pixels are refined, for calls that name none; None: has none."""
         return self.default_of('alpha')
 
     @property
     def budget(self) -> float | None:
-        """Largest fraction that is refined unless a call asks otherwise; None: nothing is."""
+        """Largest fraction that is refined, for calls that name none; None: refines nothing."""
         return self.default_of('budget')
 
     def default_of(self, name: str) -> float | None:
-        """Return what holds of a limit unless a call asks otherwise."""
+        """Return the value of a limit for calls that name none."""
         limit, own = self.method.limits().get(name), getattr(self.request, name)
         return limit.default if limit and own is None else own
 
@@ -78,7 +78,7 @@ class Segmenter:
 
     def make_request(self, alpha: float | None = None, budget: float | None = None,
                      wants: Collection[str] = (), truth: np.ndarray | None = None) -> Request:
-        """Return what a call asks, with the segmenter's own limits where it names none."""
+        """Return the Request of a call; limits that it does not name are the segmenter's own."""
         limits = self.method.limits()
         asked = {name: value for name, value in (('alpha', alpha), ('budget', budget))
                  if value is not None}
@@ -120,7 +120,7 @@ class Segmenter:
                           work=output.work)
 
     def check_output(self, labels: np.ndarray, uncertainty: np.ndarray) -> None:
-        """Raise ValueError for what is no answer: not-a-number would read as a sure class 0."""
+        """Raise ValueError for a bad output: not-a-number would read as a sure class 0."""
         if not math.isfinite(uncertainty.min() + uncertainty.max()):
             count = np.count_nonzero(~np.isfinite(uncertainty))
             raise ValueError(f'the network did not give finite numbers for {count} of '
@@ -133,7 +133,7 @@ class Segmenter:
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by before they become uncertainty and confidence."""
+        """Divisor of the logits before they become uncertainty and confidence."""
         return self.method.temperature
 
     def with_temperature(self, value: float) -> Segmenter:
@@ -160,7 +160,7 @@ class Segmenter:
         return self.read(image, partial(self.method.full_logits, request=request))
 
     def read(self, image: np.ndarray, make: Callable[[Tensor], Tensor]) -> Tensor:
-        """Check and normalise an image -> what `make` makes of it, without gradients."""
+        """Check and normalise an image -> the result of `make` for it, without gradients."""
         check_image(image)
         with torch.inference_mode(), autocast(self.device, self.precision):
             values = make(self.normalise(image)).float()

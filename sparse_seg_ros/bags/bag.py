@@ -3,8 +3,7 @@
 """
 rosbag2 recordings, MCAP or SQLite, read in pure Python, without ROS.
 
-Messages of types other than images are only copied, never parsed, so that a bag with exotic types
-is no trouble.
+Messages of types other than images are copied and never parsed, so a bag may hold any types.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Which files a bag has, and how each is opened: by what it holds, not by what it is called.
+Which files a bag has, and how each is opened: by its content, not by its name.
 
-metadata.yaml only tells the order of the files and the number of messages; a bag whose
-metadata.yaml is absent, damaged or wrong is read all the same.
+metadata.yaml only says the order of the files and the number of messages. A bag is read even if
+its metadata.yaml is absent, damaged or wrong.
 """
 
 from __future__ import annotations

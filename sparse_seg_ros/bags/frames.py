@@ -3,8 +3,8 @@
 """
 The frames of a bag: its images, with the true labels of their stamps.
 
-A stamp says which image a label belongs to only if each has it once: drivers that do not stamp
-write 0, and some repeat a stamp. Labels with such stamps are not scored.
+A label belongs to the image of the same stamp, if one image and one label have that stamp. Drivers
+that do not stamp write 0, and some repeat a stamp. Labels with such stamps are not scored.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 """
 Segment EVERY image of a bag, offline: bag -> bag with masks, and numbers.
 
-Playing a bag into the node tests latency, and drops what comes too fast; this does not.
+Playing a bag into the node tests latency, and drops frames that come too fast. This drops none.
 """
 
 from __future__ import annotations

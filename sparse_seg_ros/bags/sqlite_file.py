@@ -3,9 +3,9 @@
 """
 The .db3 files of rosbag2, whatever version of it wrote them.
 
-A recorder that was killed, or still runs, leaves the newest messages in a -wal file beside, or a
--journal that undoes a half-written transaction. SQLite merges both into a copy: the bag stays as
-it is.
+A recorder that was killed, or still runs, leaves the newest messages in a -wal file beside the
+bag, or a -journal that undoes a half-written transaction. SQLite merges both into a copy, and the
+bag stays as it is.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 What attention costs while images grow: LRFormer beside SegFormer, as in LRFormer's table 12.
 
 Multiply-adds are counted, not run. `products` are those of the table: queries with keys and shares
-with values in the encoder, and 4 for each value that LRFormer enlarges. `attention` is the whole
-of the attention modules, the decoder's among them. Times are taken in turns in one run.
+with values in the encoder, and 4 for each value that LRFormer enlarges. `attention` counts whole
+attention modules, with those of the decoder. Both networks are timed in turns in one run.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 """
 Speed of a network whose tokens merge, against itself unmerged and against merging elsewhere.
 
-All in one run, taking turns, on the same weights: ALGM as a whole, its two halves (Table 5b), and
-the rival that merges a few tokens in every layer. Weights are random, so the numbers of tokens
-are those of the paper by rule 'share', not what the images ask for: of 1025 tokens about 640 stay
-after the local and 500 after the global merging. The rival ends with as many as ALGM.
+All take turns in one run, on the same weights: ALGM as a whole, its two halves (Table 5b), and the
+rival that merges a few tokens in every layer. Weights are random, so rule 'share' sets the numbers
+of tokens to those of the paper: of 1025 tokens about 640 stay after the local and 500 after the
+global merging. The rival ends with the same number as ALGM.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 """
 `sparse_seg bench node`: what ROS costs, beside inference.
 
-Two processes over real DDS, a camera and the node with a method that takes a fixed time. Measured
-are images lost in transport, the time from publish to callback, and the time from callback to
-publish less inference; in a last run of a slow method, whether every frame is accounted for.
+Two processes talk over real DDS: a camera, and the node with a method that takes a fixed time. It
+measures images lost in transport, the time from publish to callback, and the time from callback to
+publish less inference. A last run of a slow method shows whether every frame is accounted for.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
 """
 The five networks of SparseRefine's Table 1: at full resolution, and low under a refiner.
 
-Weights are random, so what the networks say is replaced, at no cost, by logits that are unsure
-near the class boundaries of a street, and alpha is set to refine as many pixels of each network
-as the paper does (Table A1). Each stage then does the work that it does with trained weights.
+Weights are random. So the logits of the networks are replaced, at no cost, by logits that are
+unsure near the class boundaries of a street, and alpha is set to refine as many pixels of each
+network as the paper does (Table A1). Each stage then does the work that it does with trained
+weights.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 """
 Time and accuracy of several models on the same frames, interleaved in one run.
 
-Where one of them refines and another is the same network at full resolution, a verdict says
-whether refining pays.
+If one of them refines and another is the same network at full resolution, a verdict says whether
+refining pays.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One frame of a camera topic, bag, data set or rendered street: read only when asked for."""
+"""One frame of a camera topic, bag, data set or rendered street. It is read when it is used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Frame:
 
     source: camera, topic or file that it comes from. read_image, read_label: make the arrays, or
     raise ValueError; a label is read once. stamp: nanoseconds of the source's clock, 0 without
-    one. header: of the message that it came in. arrived_seconds: monotonic, of a live frame.
+    one. header: header of its message. arrived_seconds: monotonic time, for a live frame.
     """
 
     source: str
@@ -48,11 +48,11 @@ class Frame:
 
 
 AnyFrame = Frame | tuple[np.ndarray, np.ndarray | None]
-FrameSequence = Sequence[AnyFrame]  # can be gone through again and again
+FrameSequence = Sequence[AnyFrame]  # several passes over it are possible
 
 
 def as_frames(items: Iterable[AnyFrame]) -> Iterator[Frame]:
-    """Yield frames, made of (image, label) pairs where those come instead."""
+    """Yield frames; an (image, label) pair becomes a frame."""
     for index, item in enumerate(items):
         if isinstance(item, Frame):
             yield item

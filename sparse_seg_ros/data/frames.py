@@ -20,9 +20,9 @@ WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 
 class Frames:
     """
-    A sequence of labelled Frames, read when asked for.
+    A sequence of labelled Frames, which are read when they are used.
 
-    classes: names of the ids, where a labels.yaml lies beside the split; else empty. A label with
+    classes: names of the ids, if a labels.yaml lies beside the split; else empty. A label with
     other ids is refused when it is read.
     """
 

@@ -3,8 +3,8 @@
 """
 What the bytes of a JPEG or PNG say before they are decoded: how large it is, and where it ends.
 
-A file of some kilobytes can hold gigabytes of pixels, and OpenCV fills the lost part of a JPEG
-that breaks off with grey.
+A file of some kilobytes can hold gigabytes of pixels. Where a JPEG breaks off, OpenCV fills the
+lost part with grey.
 """
 
 from __future__ import annotations

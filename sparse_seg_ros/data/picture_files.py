@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Picture files, read as a camera's messages are: whole or not at all, in the grid of the sensor.
+Picture files, read like a camera's messages: whole or not at all, in the grid of the sensor.
 
 OpenCV fills the lost part of a broken JPEG with grey, turns photos by their EXIF tag, and spreads
 the ids of small PNGs over 0 to 255. None of that may happen to labelled frames.

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Street scenes rendered once and kept on disk, for training that looks at them many times."""
+"""Street scenes rendered once and kept on disk, because a training reads them many times."""
 
 from __future__ import annotations
 

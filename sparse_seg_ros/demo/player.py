@@ -3,9 +3,9 @@
 """
 The camera of the demo, and its recorder: `python -m sparse_seg_ros.demo.player JOB RESULT`.
 
-A process of its own, as a camera driver would be. It waits until the node is ready, publishes the
-images of a bag at the pace of the bag, and records images and answers into another bag. Messages
-pass through as bytes.
+It is a process of its own, as a camera driver is. It waits until the node is ready, publishes the
+images of a bag at the pace of the bag, and records images and results into another bag. Messages
+stay bytes.
 """
 
 from __future__ import annotations

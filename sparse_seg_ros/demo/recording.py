@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo recorded, read frame by frame: images and the node's answers of equal stamp."""
+"""The recording of the demo, frame by frame: images and the node's results of equal stamp."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 """
 The demo: a bag, the real node, and a page that shows what it saw.
 
-This process renders the bag and makes the page. Camera and node are two others, which find each
-other over DDS in a domain of their own on this machine.
+This process renders the bag and makes the page. Camera and node are two other processes, which
+find each other over DDS in a domain of their own on this machine.
 """
 
 from __future__ import annotations

@@ -4,6 +4,6 @@
 Engines: what runs a dense network. load(path) -> callable, (B, 3, h, w) -> (B, C, h', w') logits.
 
 An engine is built for images of one shape and kept beside a JSON sidecar (cache.py). It is used
-only after it said the same as torch on stored images (self_check.py). Methods do not know: what
-they are given (network.py) is called like the network and has its attributes.
+only after it agreed with torch on stored images (self_check.py). Methods do not know of engines:
+they get an object (network.py) that is called like the network and has its attributes.
 """

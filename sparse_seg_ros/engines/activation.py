@@ -3,8 +3,8 @@
 """
 From a network to its engine: found in the cache or built, loaded, and checked before it is used.
 
-Built in this order: ONNX file, checked against torch in ONNX Runtime; for TensorRT its plan; then
-the sidecar. Nothing is activated whose self-check fails.
+The order of building: the ONNX file, checked against torch in ONNX Runtime; for TensorRT its plan;
+then the sidecar. An engine that fails its self-check is not activated.
 """
 
 from __future__ import annotations

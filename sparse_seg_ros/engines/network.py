@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What methods are given in place of a network: its engines, its attributes and its maps."""
+"""What methods get in place of a network: its engines, with its attributes and its maps."""
 
 from __future__ import annotations
 

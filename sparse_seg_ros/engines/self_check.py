@@ -1,10 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Does an engine say what the network says? On stored images, against stored logits of torch.
+Does an engine agree with its network? On stored images, against stored logits of torch.
 
-A build that went wrong, a driver that came with an update, a precision that is too low: all show
-here, before the first frame. The images are rendered streets, made when the engine was.
+A bad build, a changed driver and a precision that is too low all show here, before the first
+frame. The images are rendered streets, made together with the engine.
 """
 
 from __future__ import annotations

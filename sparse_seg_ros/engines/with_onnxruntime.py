@@ -4,7 +4,7 @@
 ONNX Runtime: the artefact is the .onnx file itself, run by the best provider there is.
 
 On a CPU images and logits are shared with torch, not copied. On CUDA they are bound to torch's
-memory and run on torch's stream; that path has never run here, for want of a GPU.
+memory and run on torch's stream; that path is untested, because there was no GPU.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 """
 TensorRT 10 and 11: ONNX file -> serialised engine, and its execution on torch's memory.
 
-IT HAS NEVER RUN: no machine with CUDA was at hand. Written against NVIDIA's Python API reference;
-every name used was looked up in the bindings of 10.3, 10.16 and 11.4. Networks are strongly typed
-(the graph says the precision): TensorRT 11 has no builder flags for fp16 and bf16 any more, and 10
-takes the same graph. Shapes are fixed, so there is no optimisation profile.
+IT IS UNTESTED: no machine with CUDA and TensorRT was at hand. It follows NVIDIA's Python API
+reference; every name was looked up in the bindings of 10.3, 10.16 and 11.4. Networks are strongly
+typed (the graph says the precision): TensorRT 11 has no builder flags for fp16 and bf16 any more,
+and 10 takes the same graph. Shapes are fixed, so there is no optimisation profile.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Torch itself: eager, channels last, under autocast; compiled by torch.compile if asked for.
+Torch itself: eager, channels last, under autocast; compiled by torch.compile on request.
 
-The one engine without a file: its artefact is the weights file. It takes images of any shape.
+It is the one engine without a file of its own: its artefact is the weights file. It takes images
+of any shape.
 """
 
 from __future__ import annotations

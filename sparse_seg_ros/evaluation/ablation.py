@@ -1,9 +1,9 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Variants of a method, measured on the same frames: how SparseRefine's tables are drawn again.
+Variants of a method, measured on the same frames: this draws SparseRefine's tables again.
 
-A plan is a YAML, see config/ablate. One variant that fails does not stop the others.
+A plan is a YAML, see config/ablate. A variant that fails does not stop the others.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 """
 Fit a segmenter to labelled frames without training: entropy threshold, then temperature.
 
-SparseRefine, appendix A2: the threshold is read off the curve of recall over density. The
-temperature, Guo et al. 2017, makes the probabilities of the refined result true.
+SparseRefine, appendix A2: the threshold is read from the curve of recall over density. The
+temperature (Guo et al. 2017) makes the probabilities of the refined result true.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The one loop over frames: evaluate, calibrate, ablate, bench and replay all look through it."""
+"""The one loop over frames, for evaluate, calibrate, ablate, bench and replay."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class View(NamedTuple):
 
 
 def raise_it(frame: Frame, part: str, error: Exception) -> None:
-    """Let what is wrong with a frame end the loop."""
+    """End the loop with the error of a frame."""
     raise error
 
 
 def read_frames(frames: Iterable[AnyFrame], title: str, on_invalid: OnInvalid = raise_it
                 ) -> Iterator[View]:
-    """Yield frames with image and label, under a progress bar; without those of no image."""
+    """Yield frames with image and label, under a progress bar; skip those without an image."""
     for frame in tqdm(as_frames(frames), title, getattr(frames, '__len__', lambda: None)(),
                       leave=False):
         try:
@@ -55,10 +55,10 @@ def segment_frames(segment: Segmenter, frames: Iterable[AnyFrame], sinks: Iterab
                    title: str = 'evaluating', wants: Collection[str] = (),
                    on_invalid: OnInvalid = raise_it) -> int:
     """
-    Segment every frame, and give each sink what comes of it -> how many there were.
+    Segment every frame, and give each sink the result -> number of frames.
 
-    on_invalid: told of a frame that cannot be read or segmented, and whether that is for its
-    image or its label; the loop goes on unless it raises.
+    on_invalid: called for a frame that cannot be read or segmented, with the part that is to
+    blame, 'image' or 'label'; the loop goes on unless it raises.
     """
     count = 0
     for frame, image, label in read_frames(frames, title, on_invalid):

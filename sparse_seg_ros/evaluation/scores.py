@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that is counted over segmented frames; the counts of parts add up, exactly."""
+"""All scores of segmented frames. The scores of parts add up to those of the whole, exactly."""
 
 from __future__ import annotations
 

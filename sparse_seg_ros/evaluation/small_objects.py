@@ -1,11 +1,11 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Score of small things: intersection over union of the objects that cover few pixels; or many.
+Score of small objects: intersection over union of the objects that cover few pixels; or many.
 
-An object is a connected component of one class in the truth; it is small below a fraction of the
+An object is a connected component of one class in the truth. It is small below a fraction of the
 image. A prediction counts against the small objects as far as it is connected to one of them. The
-larger objects are scored alike, to tell what helps the one or the other.
+larger objects are scored in the same way, to tell what helps small and what helps large ones.
 """
 
 from __future__ import annotations

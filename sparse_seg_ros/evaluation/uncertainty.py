@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-How well uncertainty tells errors: recall and density of a threshold, AUROC, calibration error.
+How well uncertainty finds errors: recall and density of a threshold, AUROC, calibration error.
 
 SparseRefine, Figure 3 and appendix A2; Guo et al. 2017 for temperature and calibration error.
 """

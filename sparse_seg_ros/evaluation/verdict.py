@@ -3,8 +3,8 @@
 """
 Whether refining pays: one sentence on time and accuracy against full resolution.
 
-A difference that is beyond the noise between frames is more or less; one that is certainly small
-is equal; of anything else too few frames are known, and the sentence says so.
+A difference beyond the noise between frames is called more or less. A difference that is certainly
+small is called equal. Otherwise there are too few frames, and the sentence says so.
 """
 
 from __future__ import annotations

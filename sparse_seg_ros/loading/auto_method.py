@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What `method: auto` takes: refinement, or the same network at full resolution."""
+"""The choice of `method: auto`: refinement, or the same network at full resolution."""
 
 from __future__ import annotations
 

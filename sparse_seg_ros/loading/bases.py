@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The network of a refiner that is kept in a file of its own, such as one that may not ship."""
+"""The network of a refiner, where it has a file of its own, for example because of its licence."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Weights on disk: one safetensors file with the tensors and, as metadata, what they are.
+Weights on disk: one safetensors file with the tensors and, as metadata, a ModelCard.
 
-A model file carries `network.*` and, if it refines, `refiner.*` tensors, and a JSON ModelCard. It
-has no `network.*` where the card names a `base`, a file beside it that has them.
+A model file holds tensors `network.*` and, if it refines, `refiner.*`, and a ModelCard in JSON. It
+has no `network.*` if the card names a `base`: a file beside it that has them.
 """
 
 from __future__ import annotations

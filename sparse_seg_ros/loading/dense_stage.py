@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What runs the dense network of a model: torch, or the engine that its method YAML asks for."""
+"""What runs the dense network of a model: torch, or the engine that the method YAML names."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A dense model that refines itself: its network at half the scale, and once more where unsure."""
+"""A dense model that refines itself: its network at half the scale, and again where unsure."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 """
 Arrays -> fields of ROS images; the other way is pixels.py.
 
-Every message type comes in as an argument, so that this file serves the messages of rclpy and,
-in bags without ROS, those of rosbags. `msg.data.frombytes()` is the one quick way to fill a
-message of rclpy: assigning an array takes 100 times as long.
+Message types are arguments, so that this file serves the messages of rclpy and, in bags without
+ROS, the messages of rosbags. `msg.data.frombytes()` is the one quick way to fill a message of
+rclpy: assigning an array takes 100 times as long.
 """
 
 from __future__ import annotations

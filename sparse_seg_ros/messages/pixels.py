@@ -3,9 +3,9 @@
 """
 Image message -> (H, W, 3) uint8 RGB, without ROS.
 
-Works on anything with the fields of sensor_msgs/Image or CompressedImage: rclpy's messages and
-those of rosbags alike. Whatever is wrong with a message is a ValueError that says what was
-expected, what came, and what to do about it.
+It works on anything with the fields of sensor_msgs/Image or CompressedImage: messages of rclpy and
+of rosbags. A bad message raises ValueError, which says what was expected, what came, and what to
+do about it.
 """
 
 from __future__ import annotations

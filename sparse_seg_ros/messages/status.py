@@ -3,8 +3,8 @@
 """
 One DiagnosticStatus without ROS: how it becomes a message of rclpy or of rosbags, and back.
 
-The message types come in as an argument, as in fields.py. The names here are a public interface:
-whoever reads /diagnostics or ~/timing relies on them.
+Message types are arguments, as in fields.py. The names here are a public interface: programs that
+read /diagnostics or ~/timing rely on them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-cv_bridge, where ROS has it, for encodings that pixels.py has no row for.
+cv_bridge, if ROS has it, for encodings without a row in pixels.py.
 
 A cv_bridge built for another major version of NumPy ends the process when it is called, and one
 built for another OpenCV fails with a KeyError. So it converts a picture in a process of its own

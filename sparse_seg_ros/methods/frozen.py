@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What objectives have in common whose dense network does not learn."""
+"""What the objectives share that train a refiner under a frozen dense network."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 """
 Losses that several methods train with.
 
-Means are over the pixels of all processes, so that a training in several of them has the loss and
-the gradients of one with the whole batch.
+Means are over the pixels of all processes, so that several processes get the loss and the
+gradients that one process gets for the whole batch.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked of one frame, and what may be asked of a method."""
+"""What a call asks for one frame, and the limits that a method sets to it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Request:
     """
     What is asked of one frame; a method keeps nothing of it.
 
-    alpha: score above which a pixel is refined; budget: largest fraction of the image that is; of
-    both, None is the method's default. wants: names of OPTIONAL outputs. truth: (B, H, W) uint8
+    alpha: score above which a pixel is refined. budget: largest fraction of the image that is
+    refined. None: the method's default. wants: names of OPTIONAL outputs. truth: (B, H, W) uint8
     ids of the images, for oracles.
     """
 
@@ -32,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Limit:
-    """Range of what may be asked, from 0 to `most`, its unit, and what holds unless asked."""
+    """Range of a value that a call may ask for, from 0 to `most`, with its unit and default."""
 
     most: float
     default: float
@@ -45,6 +45,6 @@ class Limit:
             raise ValueError(f'{name} must be from 0 to {self.most:.3g}{unit}, got {value}')
 
 
-Limits = Mapping[str, Limit]  # 'alpha', 'budget': of a method that can be asked for them
+Limits = Mapping[str, Limit]  # by name: 'alpha', 'budget', or neither
 NO_LIMITS: Limits = {}
 DEFAULTS = Request()  # the method's defaults

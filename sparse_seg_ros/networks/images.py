@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What networks can be given, and at which size."""
+"""The images that networks take, and their sizes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One camera of the node: its image subscription, its publishers, and what it has seen."""
+"""One camera of the node: its image subscription, its publishers, and when images came."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""ROS parameters from the settings dataclass: declared, strict, and some of them live."""
+"""ROS parameters from the dataclass NodeConfig: declared, checked, and some of them live."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def declare(node: Node) -> NodeConfig:
 
 
 def find_overrides(node: Node) -> dict[str, Any]:
-    """Return what is set from outside, by name; ValueError, with the cure, for what fits none."""
+    """Return the overrides from outside by name; ValueError, with the cure, for a bad one."""
     given = node._parameter_overrides  # rclpy has no public way to see the unknown ones
     values = {name: parameter.value for name, parameter in given.items()
               if name not in OF_ROS and not name.startswith('qos_overrides.')}

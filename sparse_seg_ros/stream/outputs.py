@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What is published for one frame, as arrays: the one table that node and replay share.
+The outputs for one frame, as arrays: the one table that node and replay share.
 
 messages/fields.py makes messages of the arrays.
 """

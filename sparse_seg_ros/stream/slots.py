@@ -5,8 +5,8 @@ One slot per camera: the newest frame wins, every other is counted with its reas
 
     received = published + superseded + stale + invalid + failed + abandoned + waiting
 
-holds at any time, where waiting counts the frames in a slot or being segmented. Several workers
-may serve the same slots. After close() no frame waits: those that it could not wait for are
+holds at any time; waiting counts the frames in a slot or being segmented. Several workers may
+serve the same slots. After close() no frame waits: the frames that it could not wait for are
 abandoned.
 """
 

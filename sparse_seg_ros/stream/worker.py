@@ -33,12 +33,12 @@ class Sink(Protocol):
         """Return the optional outputs that are wanted now."""
 
     def __call__(self, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
-        """Take what was made of a frame."""
+        """Take the prediction of a frame."""
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What holds from the next frame on; limits: 'alpha' and 'budget' that the calls ask for."""
+    """Settings from the next frame on; limits: the 'alpha' and 'budget' of its call."""
 
     limits: Mapping[str, float] = field(default_factory=dict)
     max_age_seconds: float = 0.0
@@ -48,11 +48,11 @@ class WorkerSettings:
 @dataclass(frozen=True)
 class Host:
     """
-    What a worker asks of the node that it works for.
+    What a worker calls in the node that it works for.
 
-    settings: read before each frame. now: nanoseconds of the clock that stamps are of, and whether
-    its time is simulated. log: severity, 'warning' or 'error', and text. add_times: milliseconds
-    of each frame that was finished in time. add_frame: a frame that was published, its
+    settings: read before each frame. now: nanoseconds of the clock that makes the stamps, and
+    whether its time is simulated. log: severity, 'warning' or 'error', and text. add_times: takes
+    the milliseconds of a frame that was segmented. add_frame: takes a published frame, its
     milliseconds and facts about it.
     """
 
@@ -109,7 +109,7 @@ class Worker:
                           + 'clean up and configure the node')
 
     def stop(self, timeout_seconds: float) -> bool:
-        """End the thread after the frame it is at; tell whether it has ended in time."""
+        """End the thread after its present frame; tell whether it has ended in time."""
         self.stopping.set()
         self.thread.join(timeout_seconds)
         return not self.thread.is_alive()
@@ -135,7 +135,7 @@ class Worker:
 
     def segment(self, frame: Frame, image: np.ndarray, started: float, settings: WorkerSettings
                 ) -> str:
-        """Segment an image, hand on all that is wanted of it, keep its times -> its outcome."""
+        """Segment an image, publish the wanted outputs, keep its times -> its outcome."""
         decoded = time.monotonic()
         self.threads.share(settings.threads)
         known = self.segmenter.method.limits()

@@ -1,9 +1,9 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What is trained, by the name of its stage: a loss for a batch, and the model that comes out.
+Objectives by the name of their training stage: each gives the loss of a batch.
 
-The objectives of the methods are in their folders; a classifier belongs to none of them.
+The objectives of the methods are in their folders; a classifier belongs to no method.
 """
 
 from __future__ import annotations

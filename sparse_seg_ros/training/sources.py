@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The frames a run learns from, and how rare each class is in them."""
+"""The frames that a run learns from, and how rare each class is in them."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-ALGM on one frame: a plain vision transformer some of whose tokens merge on the way.
+ALGM on one frame: a plain vision transformer that merges some of its tokens on the way.
 
-Labels and uncertainty are read from the logits of all patches, after tokens are given back to the
-patches they stand for.
+Labels and uncertainty are read from the logits of all patches: each patch has the logits of the
+token that stands for it.
 """
 
 from __future__ import annotations

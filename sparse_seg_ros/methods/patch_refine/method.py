@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""PatchRefine on one frame: as SparseRefine, but what is refined are whole patches, densely."""
+"""PatchRefine on one frame: as SparseRefine, but it refines whole patches, densely."""
 
 from __future__ import annotations
 

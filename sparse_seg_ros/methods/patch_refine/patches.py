@@ -1,10 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-A grid of square patches over images, which of them are uncertain, and where their pixels are.
+A grid of square patches over images: which patches are uncertain, and where their pixels are.
 
-The grid starts at the top left. Its last row and column reach beyond an image whose sides are no
-multiples of the patch; there the border is repeated, and what is said of it is dropped.
+The grid starts at the top left. If the sides of an image are no multiples of the patch, the last
+row and column reach beyond it. There the border is repeated, and its prediction is dropped.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a network says of an image that PointRend renders from: features and coarse logits."""
+"""The maps that PointRend renders from: features and coarse logits of a network."""
 
 from __future__ import annotations
 

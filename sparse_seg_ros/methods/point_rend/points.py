@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Points of an image: which are in doubt, and what maps say there.
+Points of an image: which points are in doubt, and the values of maps there.
 
 Kirillov et al., "PointRend: Image Segmentation as Rendering", section 3.1. A point is (y, x),
 fractions of the image's height and width.

@@ -1,12 +1,12 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Selected pixels as blocks: what one low-resolution pixel covers is one site of the U-Net.
+Selected pixels as blocks: the pixels under one low-resolution pixel are one site of the U-Net.
 
 Not in the paper. With a network at half the size, the selected pixels come as 2x2 blocks. The
-extractor gets a block's pixels side by side (space to depth) and says the logits of all of them
-(pixel shuffle): a quarter of the sites, four times the channels a site, neighbour tables of the
-low-resolution grid, and twice the reach of every convolution.
+extractor gets a block's pixels side by side (space to depth) and predicts the logits of all of
+them (pixel shuffle). So it has a quarter of the sites, four times the channels a site, neighbour
+tables of the low-resolution grid, and twice the reach of every convolution.
 
 Where an image's side is no multiple of the low-resolution one, blocks differ in size by a pixel;
 their pixels are then assigned in proportion, as those of any other scale.

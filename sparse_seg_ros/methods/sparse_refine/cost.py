@@ -3,7 +3,7 @@
 """
 Multiply-accumulates of a refiner on one selection: only pairs of active pixels count.
 
-The paper's 0.184 T at 11.8 % density is such a count; it depends on the shape of the selection,
+The paper's 0.184 T at 11.8 % density is such a count. It depends on the shape of the selection,
 not only on its size.
 """
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A refiner for inference only, with the norms folded that can be."""
+"""A refiner for inference only: norms are folded into convolutions where that is possible."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training losses: cross-entropy of both predictions at the selected pixels; the selector's."""
+"""Training losses: cross-entropy of both predictions at the selected pixels, and the selector."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The parts that a refiner can be built of, by the names of SparseRefine's Table 5."""
+"""The parts of a refiner, by their names in SparseRefine's Table 5."""
 
 from __future__ import annotations
 

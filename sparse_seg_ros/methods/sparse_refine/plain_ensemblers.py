@@ -3,8 +3,8 @@
 """
 Ensemblers without weights, SparseRefine's Table 5e: one of the two predictions of a pixel wins.
 
-Each is called as the gated one, with (M, C) coarse and (k M, C) refined logits, and an oracle with
-(k M,) true ids, too.
+Each is called like the gated ensembler, with (M, C) coarse and (k M, C) refined logits. An oracle
+gets (k M,) true ids, too.
 """
 
 from __future__ import annotations

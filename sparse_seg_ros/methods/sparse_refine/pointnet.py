@@ -5,8 +5,8 @@ PointNet as extractor of the selected pixels: SparseRefine, Table 5d.
 
 The segmentation network of Qi et al., "PointNet: Deep Learning on Point Sets for 3D Classification
 and Segmentation", figure 2, without its two alignment networks: those turn clouds in space, and a
-pixel's colour has no direction. What a pixel is given is the same as for the U-Net; its position
-is not part of that. With 3 inputs and the widths of the paper: 873,024 parameters.
+pixel's colour has no direction. A pixel has the same inputs as in the U-Net; its position is not
+one of them. With 3 inputs and the widths of the paper it has 873,024 parameters.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@
 The dense network once more, at twice its resolution, only where it was unsure.
 
 Not in the paper, whose extractor begins at random and has to learn what things look like from the
-selected pixels alone. This one begins with the layers of a trained network, MobileNetEdgeTPU: down
-to stride 8 they run on the selected pixels, one low-resolution pixel around them, and what their
-strided convolutions reach. The next map is dense, and small: what lies around comes from the low
-resolution, whose maps stand there enlarged; its last map is mixed with theirs. From there the
-decoder goes back up, to the selected pixels.
+selected pixels alone. This extractor begins with the layers of a trained network,
+MobileNetEdgeTPU. Down to stride 8 the layers run on the selected pixels, one low-resolution pixel
+around them, and the pixels that their strided convolutions reach. The next map is dense and small:
+around the selected pixels it holds the enlarged maps of the low resolution, and its last map is
+mixed with theirs. From there the decoder goes back up to the selected pixels.
 """
 
 from __future__ import annotations
