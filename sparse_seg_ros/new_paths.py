@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a replay writes is new, beside its input, and where it can be written; or an error."""
+"""Checks the paths that a replay writes to: they are new, not the input, and can be written."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What one segmented frame is: the only result type of the package, checked at birth."""
+"""The result of one segmented frame: the only result type of the package, always checked."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Prediction:
     labels:       (H, W) uint8, ids of the label set.
     uncertainty:  (H, W) float32, entropy / ln C, from 0 (sure) to 1 (no idea).
     refined:      (H, W) bool, where the sparse stage ran; None for methods without one.
-    confidence:   (H, W) float32, probability of the label given; None unless asked for.
+    confidence:   (H, W) float32, probability of the label; None unless the call wants it.
     merged:       (H, W) int32, number of the token that a pixel's patch shares with others, from
-                  1; 0 for a patch of its own; None unless asked for of a method that merges.
+                  1; 0 for a patch of its own; None unless the call wants it of such a method.
     milliseconds: time spent per stage, with 'total'.
-    work:         what the method's count_macs has to know of it.
+    work:         what the method's count_macs has to know about it.
     """
 
     labels: np.ndarray

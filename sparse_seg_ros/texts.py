@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Texts of others in messages of ours, cut to a length that a terminal, log or topic can bear."""
+"""Foreign texts in our messages, cut to a length that a terminal, log or topic can bear."""
 
 from __future__ import annotations
 

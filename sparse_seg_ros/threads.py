@@ -1,12 +1,12 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-How many threads torch computes with on cores that other processes use, too.
+The number of torch's threads, on cores that other processes use, too.
 
-torch's threads wait for each other many times a frame, and spin while they wait. Where another
-process holds one of the cores, all of them spin until it lets go: on two cores a frame then takes
-two to four times as long as with a single thread. So torch gets as many threads as there are
-cores that others leave free, looked at again twice a second.
+torch's threads wait for each other many times a frame, and spin while they wait. If another
+process holds one of the cores, all of them spin until it lets go. On two cores a frame then takes
+two to four times as long as with a single thread. So torch gets one thread for each core that
+others leave free, counted again twice a second.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Time on a monotonic clock: of the stages of a frame, and of rivals that take turns."""
+"""Times on a monotonic clock: the stages of a frame, and rivals that take turns."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 """
 YAML from anywhere, read within bounds.
 
-A file of a few hundred bytes can stand for gigabytes: by aliases, by depth, or by the error text
+A file of a few hundred bytes can expand to gigabytes: by aliases, by depth, or by the error text
 that repeats it. All of these are refused, and foreign text in messages is cut.
 """
 

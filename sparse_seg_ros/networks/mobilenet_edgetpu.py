@@ -8,9 +8,10 @@ ReLU, no norms: those of the release are folded into its convolutions (google-co
 Apache-2.0, trained on Cityscapes). The maps end at stride 16, in DeepLab's 1x1 convolution joined
 with the mean of the whole map (ASPP of one branch; Chen et al., arXiv 1706.05587).
 
-The release has seen images of 16 k + 1 pixels a side. Row i of its map at stride s lies on row s i
-of such an image, since every convolution is padded alike on both sides. So it does here in images
-of other sizes, where TensorFlow would pad after the image only, and in what the decoder doubles.
+The release was trained on images of 16 k + 1 pixels a side. Row i of its map at stride s lies on
+row s i of such an image, because every convolution is padded alike on both sides. Here that holds
+for images of other sizes, too, where TensorFlow would pad only after the image, and for the maps
+that the decoder doubles.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 """
 A film that every browser plays: WebM, VP8, by the FFmpeg inside OpenCV, with the legend below.
 
-H.264 is not in that FFmpeg, and MPEG-4 Part 2 is played by no browser.
+That FFmpeg has no H.264, and no browser plays MPEG-4 Part 2.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What the pages share: pictures inside of them, the legend, the table of stages, the templates.
+What the pages share: embedded pictures, the legend, the table of stages, the templates.
 
-A page is one HTML file with everything in it. Its template extends page.html, which has the looks,
+A page is one HTML file with everything in it. Its template extends page.html, which has the style,
 and imports the pieces that it needs from parts.html.
 """
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of a replay to look at: overlays, uncertainties, a contact sheet and a film."""
+"""Pictures of a replay: overlays, uncertainties, a contact sheet and a film."""
 
 from __future__ import annotations
 

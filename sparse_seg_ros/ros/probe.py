@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A client of the node over DDS: sends it images, listens to it, and waits for what it says."""
+"""A client of the node over DDS: it sends images, collects outputs, and waits for states."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Quality of service of the image subscription, and words for what can go wrong with it."""
+"""Quality of service of the image subscription, and explanations of why no images arrive."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Other nodes that are taken for this one: of the same name, or publishing the same masks."""
+"""Other nodes with the name or the mask topics of this one."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 """
 Sparse 3x3 convolutions of a tensor by its backend, forward and backward.
 
-A backend is a module of two functions, `multiply` and `multiply_back`, that compute in the
-weight's type; an optional one also names the ERRORS by which it fails. Under autocast, features
+A backend is a module of two functions, `multiply` and `multiply_back`, which compute in the
+weight's type. An optional backend also names the ERRORS that it raises. Under autocast, features
 and weights are cast like those of `conv2d`.
 """
 

@@ -3,9 +3,9 @@
 """
 Batch norms folded into the convolutions before them, for inference.
 
-A sparse convolution followed at once by a norm gives the same with its kernel scaled and the norm
-reduced to a shift, which its backend adds on the way. Elsewhere in the refiner a norm follows a
-sum, which another path needs as it is, so nothing can be folded there.
+If a norm follows a sparse convolution at once, the norm's scale goes into the kernel, and its
+shift is added by the backend on the way; the result is the same. Elsewhere in the refiner a norm
+follows a sum. Another path needs that sum as it is, so nothing can be folded there.
 """
 
 from __future__ import annotations

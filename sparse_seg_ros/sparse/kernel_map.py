@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which input row meets which output row through which of the nine kernel weights."""
+"""The kernel map: which input row goes to which output row by which of the nine weights."""
 
 from __future__ import annotations
 

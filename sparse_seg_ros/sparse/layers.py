@@ -3,7 +3,7 @@
 """
 Layers of sparse networks. They own the weights; the tensor's backend does the arithmetic.
 
-One canonical layout, that of SparseRefine's release, so one checkpoint runs on all backends:
+There is one layout, that of SparseRefine's release, so one checkpoint runs on all backends:
 3x3 kernels are (9, Cin, Cout) with `W[o, i, dy, dx] = kernel[dy + 3 * dx, i, o]`, 1x1 kernels
 (Cin, Cout).
 """

@@ -1,11 +1,11 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Active pixels of a batch of images, and who neighbours whom.
+Active pixels of a batch of images, and their neighbours.
 
-A `Level` builds the tables its convolutions need when first asked, and every layer of that level
-shares them. Neighbours come from one dense int32 index map of the image, not from hash tables. A
-missing neighbour points at row N, one past the last: a row of zeros, or none at all.
+A `Level` builds the tables of its convolutions when they are first needed, and every layer of that
+level shares them. Neighbours come from one dense int32 index map of the image, not from hash
+tables. A missing neighbour points at row N, one past the last: a row of zeros, or no row.
 """
 
 from __future__ import annotations

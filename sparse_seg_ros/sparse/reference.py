@@ -3,9 +3,10 @@
 """
 Sparse convolution in plain torch: the definition of correct, and the backend on CPU.
 
-Neighbours are gathered in blocks that stay in the cache and multiplied at once. In full precision
-on a CPU, submanifold convolutions do less: narrow ones gather a third of that and convolve along
-the rows of the image, wide ones are Winograd's. Any device, any float type, forward and backward.
+Neighbours are gathered in blocks that stay in the cache, and multiplied at once. In full precision
+on a CPU, submanifold convolutions do less work: narrow ones gather a third of the neighbours and
+convolve along the rows of the image, wide ones use Winograd's filtering. It runs on any device, in
+any float type, forward and backward.
 """
 
 from __future__ import annotations

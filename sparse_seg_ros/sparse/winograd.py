@@ -4,10 +4,10 @@
 Submanifold 3x3 convolution with a quarter of the multiplications, in full precision on a CPU.
 
 Winograd's minimal filtering F(4x4, 3x3): Lavin and Gray, Fast Algorithms for Convolutional Neural
-Networks, 2016. A 6x6 patch and the kernel, both as polynomials, are evaluated at 36 points; there
-the convolution is one product per point, and interpolation gives 4x4 pixels. Only the tiles of 4x4
-that have an active pixel are computed: 13 of 16 are active where a boundary is selected, so that
-the multiplications fall to a third.
+Networks, 2016. A 6x6 patch and the kernel, both as polynomials, are evaluated at 36 points. There
+the convolution is one product per point, and interpolation gives 4x4 pixels. Only tiles of 4x4
+with an active pixel are computed. Along a boundary 13 of their 16 pixels are active, so the
+multiplications fall to a third.
 """
 
 from __future__ import annotations

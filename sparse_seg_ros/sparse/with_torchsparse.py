@@ -1,10 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Sparse convolution by torchsparse 2.1 (TorchSparse++), which has CUDA only: its implicit GEMM.
+Sparse convolution by torchsparse 2.1 (TorchSparse++), its implicit GEMM; it has CUDA only.
 
-Its own tables come from hashing; it is given those of the level, in its form: -1 where there is no
-input row, and rows to a multiple of its block. It has no bfloat16.
+Its own tables come from hashing. Here it gets the tables of the level, in its form: -1 where there
+is no input row, and rows up to a multiple of its block. It has no bfloat16.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 """
 Sparse convolution by Triton: neighbours are gathered on the way into the product.
 
-Nothing of their size is written to memory, and a convolution is one launch per part, where the
-reference has a dozen. Kernels are compiled once per pair of widths, whatever the number of pixels.
-Sums are kept in float32, and in the same order in every run.
+The gathered neighbours are never written to memory, and a convolution is one launch per part,
+where the reference needs a dozen. Kernels are compiled once per pair of widths, for any number of
+pixels. Sums are kept in float32, and have the same order in every run.
 """
 
 from __future__ import annotations

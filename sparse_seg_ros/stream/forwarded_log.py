@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the package logs while a model loads, engine builds above all, in the log of the node."""
+"""Forwards to the node's log what the package logs while a model loads, such as engine builds."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 """
 The health of the node in words and numbers (REP-107), without ROS: one function per task.
 
-Tasks, keys and states are a public interface, as those of messages/status.py. The messages are for
-people: what a program needs to know has a key.
+Tasks, keys and states are a public interface, like those of messages/status.py. Messages are for
+people; everything that a program needs has a key.
 """
 
 from __future__ import annotations

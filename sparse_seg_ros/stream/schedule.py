@@ -1,9 +1,9 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Which camera is served next, and which image comes too late to be of use.
+Which camera is served next, and which images are too old to be of use.
 
-Where the stamp of an image cannot tell its age, the reason is said with its cure.
+If the stamp of an image does not tell its age, the reason is given together with its cure.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Running averages that hold in a short training, too.
+Running averages of weights that work in a short training, too.
 
-After n steps the decay is at most (1 + n) / (10 + n), as in TensorFlow's and timm's averages: or
-what a short training began with would be most of the average.
+After n steps the decay is at most (1 + n) / (10 + n), as in TensorFlow's and timm's averages.
+Otherwise the first weights of a short training would be most of the average.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 """
 The training loop, as one story: read, resume, step, average, score, save.
 
-A run folder holds what record.py writes, last.pt (to resume) and model.safetensors (the averaged
-weights, to use). Started by `torchrun`, several processes share every batch, and the first one
-scores and writes. Batch norms see the whole batch in the refiner; in a dense network on CUDA, too,
-but on a CPU only the share of their process.
+A run folder holds the files of record.py, last.pt (to resume) and model.safetensors (the averaged
+weights, to use). Under `torchrun` several processes share every batch, and the first one scores
+and writes. Batch norms of a refiner see the whole batch. Those of a dense network do so on CUDA;
+on a CPU they see only the share of their process.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ def train(config: TrainConfig, folder: str | Path, device: str = 'auto') -> Path
     """
     Run or resume the training in a folder, or a process's part -> path of its model file.
 
-    All that the run will need is looked at before its first step. Raises ValueError for what does
-    not fit together, or not to the training in the folder, OSError for files and a full disk.
+    Everything that the run needs is checked before its first step. Raises ValueError for settings
+    that do not fit together, or not to the training in the folder; OSError for files and a full
+    disk.
     """
     folder, is_resumed = Path(folder), (Path(folder) / 'last.pt').is_file()
     with joined(choose_device(device)) as own_device:

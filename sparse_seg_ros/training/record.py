@@ -3,8 +3,8 @@
 """
 What a run writes about itself.
 
-config.yaml: its settings with the seed; versions.json: what it ran on, last; metrics.jsonl: one
-line per epoch; and, where `tensorboard` is installed, curves and pictures for it.
+config.yaml: its settings with the seed; versions.json: the machine and versions of its last start;
+metrics.jsonl: one line per epoch; and curves and pictures, if `tensorboard` is installed.
 """
 
 from __future__ import annotations

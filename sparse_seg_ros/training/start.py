@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The model that a training run begins with: fresh, or started from the weights of another."""
+"""The model that a training run begins with: with fresh weights, or those of another model."""
 
 from __future__ import annotations
 

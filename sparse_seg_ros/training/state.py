@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""last.pt, from which a run goes on: written whole or not at all, and refused where it is not."""
+"""last.pt, from which a run resumes: it is written whole or not at all, and refused if damaged."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A trained network from which another learns what to expect (Hinton et al. 2015)."""
+"""A trained network that another network imitates (Hinton et al. 2015)."""
 
 from __future__ import annotations
 

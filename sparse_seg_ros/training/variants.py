@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Trainings of an ablation: each in a folder of its own, resumed, and skipped where it is done."""
+"""Trainings of an ablation: each has its own folder, is resumed, and is skipped if it is done."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Curves for TensorBoard, where the `tensorboard` package is installed."""
+"""Curves for TensorBoard, if the package `tensorboard` is installed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The blocks of HRNet: two residual ones, and the module in which streams tell each other.
+The blocks of HRNet: two residual blocks, and the module that exchanges maps among streams.
 
 "Deep High-Resolution Representation Learning for Visual Recognition", Wang et al., section 3.
 Stream i has 1 / 2^(i + 2) of the image's height and width.

@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Low-resolution self-attention (LRSA): every pixel hears from the whole image, on small grids.
+Low-resolution self-attention (LRSA): every pixel attends to the whole image, on small grids.
 
 LRFormer, section 3.1 and, for the pyramid, 3.4. Queries come from the map averaged down to a grid
 with a short side of 16 and the map's aspect, keys and values from four such grids, still coarser.

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The decoder of SegFormer: every pixel of every scale by itself, then all scales together."""
+"""The decoder of SegFormer: first each pixel of each scale by itself, then all scales together."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-A map as the product of two small non-negative matrices: what is common to its pixels.
+A map as the product of two small non-negative matrices, which hold what its pixels share.
 
 "Is Attention Better Than Matrix Decomposition?", Geng et al., section 2.2.2: columns of X (D x N,
 one per pixel) are mixed from 16 basis columns, X ~ U V^T, found by multiplicative updates.
 
-The release starts from bases drawn anew for every image, also after training, so that it gives
-two answers to one image. Here that is so in training only; afterwards the first bases are always
-the same, drawn once with a fixed seed. MMSegmentation has 16 columns in all sizes, as here; the
-authors' own files of SegNeXt-B and -L were trained with 64, and load, but see with 16.
+The release draws the first bases anew for every image, after training, too. So it gives different
+results for one image. Here that happens in training only; afterwards the first bases are always
+the same, drawn once with a fixed seed. MMSegmentation has 16 columns in all sizes, as here. The
+authors' own files of SegNeXt-B and -L were trained with 64; they load, but run with 16.
 """
 
 from __future__ import annotations

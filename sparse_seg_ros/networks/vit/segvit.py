@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Decoder of SegViT: where a class looks is where it is. Tokens -> logits, by attention to masks.
+Decoder of SegViT: Tokens -> logits; the attention of a class is its mask.
 
 Zhang et al., "SegViT: Semantic Segmentation with Plain Vision Transformers", section 3.2, written
 from the paper alone. Class tokens go through three transformer decoder layers, each looking at
@@ -9,8 +9,8 @@ the tokens of one layer of the encoder, the last layer first; their similarities
 summed over the three, are the masks. Left open by the paper and chosen here: similarities are
 averaged over heads, and layers are normalised after adding, as in the first transformers.
 Different from the paper: masks and classes are multiplied on the grid of patches, not at the
-image's size, which saves a third or more of the decoder's cost; and what comes out are
-logarithms of the scores, so that softmax and entropy mean what they mean elsewhere.
+image's size, which saves a third or more of the decoder's cost; and the outputs are logarithms of
+the scores, so that softmax and entropy mean what they mean elsewhere.
 """
 
 from __future__ import annotations

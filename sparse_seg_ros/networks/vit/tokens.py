@@ -1,11 +1,11 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Tokens of a vision transformer, and which patches of the image each of them stands for.
+Tokens of a vision transformer, and the patches of the image that each of them stands for.
 
-At first every patch is a token of its own. A method may merge tokens inside the encoder: there
-are fewer values then, and `groups` says where each patch went. Decoders work on the tokens there
-are, and `to_grid` gives every patch the result of its token.
+At first every patch is a token of its own. A method may merge tokens inside the encoder. Then
+there are fewer tokens than patches, and `groups` says where each patch went. Decoders work on the
+tokens, and `to_grid` gives every patch the result of its token.
 """
 
 from __future__ import annotations
