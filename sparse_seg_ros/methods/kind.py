@@ -12,11 +12,11 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from sparse_seg_ros.config import Settings, nearest, setting
-from sparse_seg_ros.exposure import EXPOSURES
 from sparse_seg_ros.methods import METHODS, method_names
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.request import Limits, Request
 from sparse_seg_ros.model_card import Model, ModelCard
+from sparse_seg_ros.normalisation import EXPOSURES
 from sparse_seg_ros.timing import Stopwatch
 
 ENGINES = ('auto', 'torch', 'torch_compile', 'onnxruntime', 'tensorrt')

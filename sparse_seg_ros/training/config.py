@@ -15,7 +15,8 @@ from sparse_seg_ros.methods.sparse_refine.parts import ENSEMBLERS, EXTRACTORS, S
 from sparse_seg_ros.training.objectives import stages
 from sparse_seg_ros.yaml_files import read_yaml
 
-PATHS = ('labels', 'start_from', 'teacher', 'backbone', 'splits', 'split_networks', 'validation')
+PATHS = ('labels', 'start_from', 'teacher', 'backbone', 'splits', 'out_of_fold_networks',
+         'validation')
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,10 @@ class TrainConfig(Settings):
         (), "labelled frames, such as 'folder/train'; named twice, seen twice; with a teacher "
         'also folders and lists of pictures alone; for a classifier one folder with a folder per '
         'class')
-    split_networks: tuple[str, ...] | None = setting(
-        None, 'of a refiner: for each split a model file, whose dense network has not seen its '
-        'frames and speaks there; null: that of start_from')
+    out_of_fold_networks: tuple[str, ...] | None = setting(
+        None, 'of a refiner: for each split a model file, whose dense network has not seen the '
+        'frames of that split and predicts there; null: the network of start_from',
+        former='split_networks')
     scales: tuple[float, float] = setting(
         (0.6, 1.6), 'range of random resizing of those frames')
     street_frames: int = setting(0, 'rendered street scenes beside them', at_least=0)

@@ -63,7 +63,7 @@ class SparseRefine:
     @property
     def needs_truth(self) -> bool:
         """True if a part is an oracle."""
-        return self.refiner.needs_labels
+        return self.refiner.needs_truth
 
     def limits(self) -> Limits:
         """Return those of the selector's score and of the fraction refined."""
