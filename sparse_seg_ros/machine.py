@@ -20,6 +20,11 @@ def write_figures(path: str | Path, figures: Mapping[str, object]) -> None:
     Path(path).write_text(to_json(figures))
 
 
+def write_json(path: str | Path, content: object) -> None:
+    """Write content as JSON; null stands for what is not a number."""
+    Path(path).write_text(json.dumps(finite(content), indent=1, allow_nan=False) + '\n')
+
+
 def to_json(figures: Mapping[str, object]) -> str:
     """Return the text of a measurement's file."""
     return json.dumps(finite({**machine(), **figures}), indent=1, allow_nan=False) + '\n'

@@ -11,10 +11,12 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.labels import is_color
+from sparse_seg_ros.normalisation import EXPOSURES, Normalisation
 from sparse_seg_ros.texts import cut
 
 
@@ -54,7 +56,7 @@ CHECKS = {  # field of a card -> what it must be, and what tells whether it is
     'labels': ('text', is_text),
     'mean': ('three finite numbers', is_tuple_of(is_number, 3)),
     'std': ('three finite numbers above 0', is_tuple_of(is_positive, 3)),
-    'exposure': ("'as_is' or 'lifted'", lambda value: value in ('as_is', 'lifted')),
+    'exposure': ("'as_is' or 'lifted'", lambda value: value in EXPOSURES),
     'scale': ('above 0 and at most 1', lambda value: is_positive(value) and value <= 1),
     'refined_by': ('text', is_text),
     'planes': ('whole numbers above 0', is_tuple_of(lambda part: type(part) is int and part > 0)),
@@ -103,6 +105,10 @@ class ModelCard:
     network_config: dict = field(default_factory=dict)  # of a network from a Hugging Face folder
     base: dict = field(default_factory=dict)  # file of the network, in the file of a refiner alone
     colors: tuple[tuple[int, int, int], ...] = ()  # of the classes; empty = as `labels` says
+
+    def normalisation(self, device: torch.device | str) -> Normalisation:
+        """Return how images become what the network sees, on a device."""
+        return Normalisation(self.mean, self.std, self.exposure, device)
 
     def __post_init__(self):
         for name, (expected, is_right) in CHECKS.items():

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.device import autocast
-from sparse_seg_ros.exposure import lift_exposure, wanted_brightness
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.methods.kind import Method
 from sparse_seg_ros.methods.request import DEFAULTS, Request
+from sparse_seg_ros.normalisation import Normalisation
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.timing import Stopwatch
 
@@ -41,10 +41,8 @@ class Segmenter:
                  sizes_hw: tuple[tuple[int, int], ...] = ()):
         self.method, self.labels, self.sizes_hw = method, labels, sizes_hw
         self.request = DEFAULTS  # for calls that name nothing else
-        self.brightness = wanted_brightness(exposure, mean)
+        self.normalisation = Normalisation(mean, std, exposure, device)
         self.device, self.precision = torch.device(device), precision
-        self.mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1)
-        self.std = torch.tensor(std, device=self.device).view(1, 3, 1, 1)
         self.description = {**(description or {}), 'device': str(self.device),
                             'precision': precision}
         self.choice = ''  # of method auto, in words; empty where there was none
@@ -171,12 +169,7 @@ class Segmenter:
 
     def normalise(self, image: np.ndarray) -> Tensor:
         """(H, W, 3) uint8 RGB -> (1, 3, H, W) float32, zero mean and unit variance, on device."""
-        if self.brightness is not None:
-            image = lift_exposure(image, self.brightness)
-        image = np.require(image, requirements=['C', 'W'])  # torch warns of what it may not write
-        pixels = torch.from_numpy(image).to(self.device)
-        pixels = pixels.movedim(-1, 0).unsqueeze(0)  # (1, 3, H, W), channels last in memory
-        return (pixels.float() - self.mean) / self.std
+        return self.normalisation(image[None])
 
 
 def check_image(image: np.ndarray) -> None:

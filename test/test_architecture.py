@@ -23,7 +23,7 @@ HEADER = ('# Copyright 2026 The sparse_seg_ros authors\n'
 
 # Imports point from a later row to the same or an earlier one.
 ROWS = (
-    ('files', 'texts', 'yaml_files', 'config', 'exposure', 'labels', 'prediction', 'timing',
+    ('files', 'texts', 'yaml_files', 'config', 'normalisation', 'labels', 'prediction', 'timing',
      'memory', 'processes', 'threads', 'device', 'machine', 'environment', 'new_paths',
      'model_card'),
     ('pictures', 'data', 'networks', 'sparse', 'engines', 'messages'),
@@ -182,3 +182,12 @@ def test_help_does_not_pay_for_torch_or_ros(verb):
 @pytest.mark.parametrize('verb', VERBS)
 def test_help_of_every_verb_has_an_example(verb):
     assert f'sparse_seg {verb} ' in help_of(verb)[0].partition('example')[2]
+
+
+def test_the_node_does_not_load_the_renderer_of_streets():
+    pytest.importorskip('rclpy')
+    program = ('import sys, sparse_seg_ros.ros.node as node; node.load_model(node.NodeConfig('
+               "device='cpu')); print([name for name in sys.modules if '.data.street' in name])")
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
+                          timeout=120, cwd=CHECKOUT)
+    assert done.stdout.strip() == '[]', done.stdout + done.stderr

@@ -68,7 +68,7 @@ def test_a_whole_number_is_taken_for_a_float_and_a_list_for_a_tuple():
     ({'street_size_hw': [1.5, 2]}, "'street_size_hw' must be a list of 2 whole numbers, such "),
     ({'planes': ['a']}, "setting 'planes' must be a list of whole numbers, got ['a']"),
     ({'planes': [True]}, "setting 'planes' must be a list of whole numbers, got [True]"),
-    ({'split_networks': []}, "setting 'split_networks' must be a list of texts or null, got []"),
+    ({'out_of_fold_networks': []}, 'must be a list of texts or null, got []'),
     ({'start_from': ''}, "setting 'start_from' must be text or null, got ''"),
     ({'scales': [1.5, 0.5]}, "setting 'scales' must be the smallest and the largest factor"),
     ({'street_scales': [0, 1]}, "setting 'street_scales' must be the smallest"),

@@ -32,7 +32,7 @@ class Bag:
     A recording to read: `with Bag(path) as bag: for message in bag.messages(): ...`.
 
     connections: one of each topic and type, with the number of its messages, if that is known.
-    notes: what is unusual about the bag, and was done about it.
+    notes: what is unusual about the bag, and how it was handled.
     """
 
     def __init__(self, path: str | Path):

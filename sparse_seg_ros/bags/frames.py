@@ -126,7 +126,7 @@ class BagLabels:
         self.messages, self.waiting = self.read(bag), {}
 
     def read(self, bag: Bag) -> Iterator[tuple[int, str, bytes]]:
-        """Yield stamp, type and bytes of the labels of which each belongs to one image."""
+        """Yield stamp, type and bytes of the labels that belong to exactly one image."""
         try:
             for connection, _, raw in bag.messages():
                 if connection.topic == self.topic and connection.msgtype in IMAGE_TYPES:
@@ -155,5 +155,5 @@ class BagLabels:
 
 
 def refuse(error: Exception) -> np.ndarray:
-    """Raise why a message cannot be read, when its image is asked for."""
+    """Raise the error of an unreadable message when its image is read."""
     raise error

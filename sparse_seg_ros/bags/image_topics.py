@@ -27,7 +27,7 @@ PNG_COLOUR_TYPE, PNG_COLOURED = 25, (2, 6)  # its place in a file, and those wit
 
 def choose_images(bag: Bag, topic: str | None = None, labels: str | None = None) -> Connection:
     """
-    Return the image topic asked for, or the only one that can be the camera's.
+    Return the chosen image topic, or the only one that can be the camera's.
 
     Of several topics, those without messages, the label topic, outputs of this package and the
     compressed twin of a raw topic are passed over; then those whose images have no colours.

@@ -168,7 +168,7 @@ class Replay:
 
 class BagSink:
     """
-    Writes a bag: all messages of another one, and what is made of each of its images.
+    Writes a bag: all messages of another bag, and the outputs for each of its images.
 
     replaced: outputs of an earlier run, by topic, in whose place new ones are written.
     """

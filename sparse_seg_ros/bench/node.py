@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from sparse_seg_ros.environment import large_image_settings, private_settings
 from sparse_seg_ros.stream.health import RECEIVED
@@ -67,25 +68,29 @@ OVERLOAD = Case(240, 320, 'reliable', frames=1000, rate_hz=100.0, method_millise
 
 
 def run(frames: int = 200, has_overload: bool = True) -> dict[str, Any]:
-    """Run and print all cases -> 'cases' and 'overload'; times in milliseconds."""
-    print(HEADING)
-    cases = [show(measure(replace(case, frames=frames))) for case in CASES]
-    return {'cases': cases,
-            **({'overload': show(measure(OVERLOAD))} if has_overload else {})}
+    """Measure all cases -> 'cases' and 'overload'; times in milliseconds."""
+    cases = [measure(replace(case, frames=frames)) for case in tqdm(CASES, 'cases', leave=False)]
+    return {'cases': cases, **({'overload': measure(OVERLOAD)} if has_overload else {})}
 
 
-def show(found: dict[str, Any]) -> dict[str, Any]:
-    """Print a line, and where frames were dropped one more, and return what came in."""
+def describe(figures: dict[str, Any]) -> str:
+    """Figures -> the table that the command prints."""
+    cases = [*figures['cases'], *([figures['overload']] if 'overload' in figures else [])]
+    return '\n'.join([HEADING, *map(describe_case, cases)])
+
+
+def describe_case(found: dict[str, Any]) -> str:
+    """Return a line, and where frames were dropped one more."""
     times = ''.join(f"{found[name]['median']:>8.1f} /{found[name]['p95']:>5.1f}"
                     for name in ('transport_ms', 'overhead_ms', 'publish_ms'))
     size = f"{found['height']}x{found['width']}"
-    print(f"{size:<10}{found['reliability']:<13}{found['rate_hz']:>4.0f} Hz"
-          f"{found['sent']:>6}{found['lost_in_transport']:>6}{times}")
-    if found['published'] < found['received']:
-        counts = ' + '.join(f'{found[name]} {name}' for name in OUTCOMES)
-        sign = '=' if found['is_accounted'] else 'IS NOT'
-        print(f"{'':<10}{found['received']} received {sign} {counts}")
-    return found
+    line = (f"{size:<10}{found['reliability']:<13}{found['rate_hz']:>4.0f} Hz"
+            f"{found['sent']:>6}{found['lost_in_transport']:>6}{times}")
+    if found['published'] == found['received']:
+        return line
+    counts = ' + '.join(f'{found[name]} {name}' for name in OUTCOMES)
+    sign = '=' if found['is_accounted'] else 'IS NOT'
+    return f"{line}\n{'':<10}{found['received']} received {sign} {counts}"
 
 
 def measure(case: Case, domain: int = 91) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
+from sparse_seg_ros.data.frame import AnyFrame
+from sparse_seg_ros.evaluation.loop import read_frames
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.evaluation.verdict import judge, mean_iou
 from sparse_seg_ros.segmenter import Segmenter
@@ -31,7 +32,7 @@ class Result:
     matrix: ConfusionMatrix | None = None
 
 
-def run(models: dict[str, Segmenter], frames: Iterable[tuple[np.ndarray, np.ndarray]],
+def run(models: dict[str, Segmenter], frames: Iterable[AnyFrame],
         classes: tuple[str, ...] = ()) -> dict:
     """
     Name -> Segmenter, on (image, label) pairs -> figures of each, and verdicts.
@@ -62,11 +63,11 @@ def describe(figures: dict) -> str:
         *(f'{pair}: {verdict["text"]}' for pair, verdict in figures['verdicts'].items())])
 
 
-def segment_all(models: dict[str, Segmenter], frames: Iterable[tuple[np.ndarray, np.ndarray]],
+def segment_all(models: dict[str, Segmenter], frames: Iterable[AnyFrame],
                 classes: tuple[str, ...]) -> tuple[dict[str, list[Result]], tuple[int, int]]:
     """Let every model segment every frame in turn, the first one twice -> results, last size."""
     results: dict[str, list[Result]] = {name: [] for name in models}
-    for image, label in tqdm(frames, 'frames', leave=False):
+    for _, image, label in read_frames(frames, 'frames'):
         for name, segment in models.items():
             if not results[name]:
                 segment(image)  # to warm up
@@ -97,7 +98,7 @@ def describe_row(name: str, row: dict) -> str:
 
 
 def segment_one(segment: Segmenter, image: np.ndarray, label: np.ndarray | None) -> Result:
-    """Segment a frame, and count what is right where the truth is known."""
+    """Segment a frame, and count its correct pixels if the truth is known."""
     prediction, matrix = segment(image), None
     if label is not None:
         matrix = ConfusionMatrix(len(segment.labels))

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def show(args: argparse.Namespace, figures: dict, describe: Callable[[dict], str]) -> int:
-    """Print what was measured, and write it where it was asked for."""
+    """Print the figures, and write them where --json says."""
     print(describe(figures))
     options.write_json(args, figures)
     return 0
@@ -229,8 +229,7 @@ def bench_node(args: argparse.Namespace) -> int:
       sparse_seg bench node --json node.json
     """
     from sparse_seg_ros.bench import node
-    options.write_json(args, node.run())
-    return 0
+    return show(args, node.run(), node.describe)
 
 
 BENCHES = {'sparse': (add_sparse, bench_sparse), 'model': (add_model, bench_model),

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Calibrate, print what was found, and write what was asked for."""
+    """Calibrate, print the result, and write the wanted files."""
     from sparse_seg_ros.evaluation import calibration
     from sparse_seg_ros.loading.zoo import find_model, load
     from sparse_seg_ros.report import calibration_tables
@@ -118,14 +118,14 @@ def fit_merging(args: argparse.Namespace, segment, frames):
 
 
 def chosen_goal(args: argparse.Namespace):
-    """Return the goal that was asked for."""
+    """Return the goal that the options name."""
     from sparse_seg_ros.evaluation.calibration import Goal
     asked = {kind: getattr(args, kind) for kind in ('recall', 'density', 'milliseconds', 'alpha')}
     return next((Goal(kind, value) for kind, value in asked.items() if value is not None), Goal())
 
 
 def write(args: argparse.Namespace, segment, curve, point, trust: dict, merging) -> None:
-    """Write method YAML, plot and figures where they were asked for."""
+    """Write method YAML, plot and figures, if the options name them."""
     from sparse_seg_ros.report.calibration_tables import TABLE_NATS
     if args.out:
         args.out.write_text(method_yaml(args, segment, point, merging))

@@ -11,7 +11,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from sparse_seg_ros.commands import options
@@ -41,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the demo and say where everything is."""
     from sparse_seg_ros.demo.run import DemoJob, run_demo
+    from sparse_seg_ros.machine import write_json
 
     frames = count_frames(args)
     if not args.rate > 0:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
                   args.seed, args.model, args.device, args.precision)
     numbers = run_demo(job)
     if args.json:
-        args.json.write_text(json.dumps(numbers, indent=1) + '\n')
+        write_json(args.json, numbers)
     tell(job, numbers)
     return 0
 

@@ -9,7 +9,6 @@ example: sparse_seg doctor --json doctor.json
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 
 from sparse_seg_ros.commands import options
@@ -24,13 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print all findings; fail where nothing can work without what is missing."""
+    """Print all findings; fail if a package is missing that everything needs."""
     from sparse_seg_ros.doctor import examine
+    from sparse_seg_ros.machine import write_json
     findings = examine()
     for finding in findings:
         print(f'{SIGNS[finding.is_fine]}  {finding.name:<13} {finding.detail}')
         if finding.is_fine is False:
             print(f"{'':<18}-> {finding.cure}")
     if args.json:
-        args.json.write_text(json.dumps([asdict(f) for f in findings], indent=1) + '\n')
+        write_json(args.json, [asdict(finding) for finding in findings])
     return int(any(finding.is_fine is False for finding in findings if finding.name in NEEDED))

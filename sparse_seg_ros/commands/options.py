@@ -45,7 +45,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 
 def add_source(parser: argparse.ArgumentParser, *kinds: str,
                required: bool = True) -> argparse._ArgumentGroup:
-    """Add one option for each kind of source, of which one is given; return their group."""
+    """Add an option for each kind of source; a user gives one of them. Return their group."""
     group = parser.add_mutually_exclusive_group(required=required)
     for kind in kinds:
         group.add_argument(f'--{kind}', **SOURCES[kind])
@@ -54,7 +54,7 @@ def add_source(parser: argparse.ArgumentParser, *kinds: str,
 
 def add_size(parser: argparse.ArgumentParser, default: str | None = FULL_SIZE, *,
              of: str = 'rendered frames', note: str = '') -> None:
-    """Add --size, of what is not read from disk; note: what holds without it."""
+    """Add --size, for images that are not read from disk; note: the default in words."""
     parser.add_argument('--size', metavar='HxW', default=default,
                         help=f'height and width of {of} (default: {note or default})')
 

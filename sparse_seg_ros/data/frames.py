@@ -119,7 +119,7 @@ def read_text(path: Path) -> str:
 
 
 def read_pair(line: str, listing: Path) -> tuple[Path, Path]:
-    """Line of a split -> its two paths: divided by a tab, in quotes, or by what is there."""
+    """Line of a split -> its two paths: divided by a tab, by quotes, or by files that exist."""
     folder, line = listing.parent, line.strip()
     words = [part.strip(' "\'') for part in line.split('\t') if part.strip()]
     if len(words) == 1:

@@ -15,7 +15,7 @@ SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 class PictureFolder:
     """
-    A sequence of (image (H, W, 3) uint8 RGB, class id) pairs, read when asked for.
+    A sequence of (image (H, W, 3) uint8 RGB, class id) pairs, read when used.
 
     Raises FileNotFoundError without the folder, ValueError with less than two classes or with a
     class that has no pictures.

@@ -16,7 +16,7 @@ from sparse_seg_ros.texts import cut
 
 
 class Unlabelled:
-    """A sequence of (image (H, W, 3) uint8 RGB, (H, W) uint8 of 255), read when asked for."""
+    """A sequence of (image (H, W, 3) uint8 RGB, (H, W) uint8 of 255), read when used."""
 
     def __init__(self, paths: list[Path]):
         self.paths = paths
@@ -34,7 +34,7 @@ def find_unlabelled(split: str | Path) -> Unlabelled | None:
     Return the frames of a folder, or of a list of pictures alone; None if the split has labels.
 
     'folder/train' is the list folder/train.txt if there is one, or else the folder itself. Raises
-    ValueError for a list of which some lines have labels.
+    ValueError for a list where only some lines have labels.
     """
     listing = listing_of(split)
     if not listing.is_file():

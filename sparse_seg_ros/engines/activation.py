@@ -39,7 +39,7 @@ REFERENCE = '.check.safetensors'
 @dataclass(frozen=True)
 class Job:
     """
-    An engine that is wanted: of which network, for what, and the folder where it is kept.
+    An engine to be found or built: its network, its purpose, and the folder where it is kept.
 
     mean, std: of RGB in 0..255, for the images of the self-check.
     """

@@ -5,8 +5,8 @@ Network -> ONNX file for images of one shape, by torch's exporter, and its check
 
 The graph is typed: in fp16 or bf16 all weights and layers are, between two casts, so that a
 strongly typed TensorRT network of any version computes in just that precision. Images and logits
-stay float32. Average pooling onto grids that do not divide the map, of which ONNX knows nothing,
-becomes two products with the matrices that average rows and columns. Sigmoids are spelt out.
+stay float32. ONNX has no average pooling onto grids that do not divide the map, so it becomes two
+products with the matrices that average rows and columns. Sigmoids are spelt out.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def export(network: nn.Module, path: Path, shape: Shape, precision: str,
 
 
 def write(network: nn.Module, path: Path, shape: Shape, precision: str) -> None:
-    """Trace a network for one shape -> ONNX file, every node of which TensorRT takes."""
+    """Trace a network for one shape -> ONNX file with nodes that TensorRT takes."""
     if any(getattr(module, 'merges', None) for module in network.modules()):
         raise ValueError('a network whose steps depend on the image has no engine, and this one '
                          'has merged tokens; remove the merging, or use engine: torch')

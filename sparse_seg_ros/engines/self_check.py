@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sparse_seg_ros.data.street import SMALLEST_PIXELS, street_frames
 from sparse_seg_ros.engines.contract import MAP, Outputs, Shape, as_tuple
+from sparse_seg_ros.normalisation import Normalisation
 
 SEED = 5
 MOST_PIXELS = 1 << 16  # of the logits that are stored: a regular grid of them
@@ -74,13 +75,13 @@ class Agreement:
 
 def make_images(shape: Shape, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """(B, 3, h, w) -> that many rendered streets, normalised."""
+    from sparse_seg_ros.data.street import SMALLEST_PIXELS, street_frames  # for a new engine alone
+
     batch, _, height, width = shape
     drawn_hw = max(height, SMALLEST_PIXELS), max(width, SMALLEST_PIXELS)
-    frames = [torch.from_numpy(image[:height, :width]).float() for image, _ in
-              street_frames(SEED, batch, drawn_hw)]
-    images = torch.stack(frames).movedim(-1, 1)  # (B, 3, h, w)
-    return ((images - torch.tensor(mean).view(3, 1, 1)) /
-            torch.tensor(std).view(3, 1, 1)).contiguous()
+    images = np.stack([image[:height, :width] for image, _ in
+                       street_frames(SEED, batch, drawn_hw)])
+    return Normalisation(mean, std)(images).contiguous()
 
 
 @torch.inference_mode()

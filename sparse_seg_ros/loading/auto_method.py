@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from sparse_seg_ros.data.street import Street
 from sparse_seg_ros.methods.kind import MethodConfig
 from sparse_seg_ros.model_card import ModelCard, is_number
 from sparse_seg_ros.segmenter import Segmenter
@@ -49,6 +48,8 @@ def decide(milliseconds: Mapping[str, float], scores: Mapping[str, Scores]) -> t
 def time_both(rivals: Mapping[str, Segmenter], sizes_hw: Sequence[tuple[int, int]]
               ) -> dict[str, float]:
     """Median milliseconds of each for a frame of every size; the two take turns."""
+    from sparse_seg_ros.data.street import Street  # for method auto alone
+
     images = [Street(7, size_hw).frame(0).image for size_hw in sizes_hw]
 
     def segment_all(segment: Segmenter) -> None:

@@ -37,7 +37,8 @@ def engine_job(segment: Segmenter, folder: str | Path, engine: str, size_hw: tup
                          'to export it')
     if batch < 1:
         raise ValueError(f'batch must be at least 1, got {batch}')
-    mean, std = (tuple(values.flatten().tolist()) for values in (segment.mean, segment.std))
+    mean, std = (tuple(values.flatten().tolist()) for values in
+                 (segment.normalisation.mean, segment.normalisation.std))
     network = with_maps_for(getattr(segment.method, 'refiner', None), network)
     return Job(network, engine, dense_shape(network, size_hw, segment.method.scale, batch),
                choose_precision(engine, precision, device), device, mean, std, Path(folder))

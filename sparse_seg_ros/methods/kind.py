@@ -12,11 +12,11 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from sparse_seg_ros.config import Settings, nearest, setting
-from sparse_seg_ros.exposure import EXPOSURES
 from sparse_seg_ros.methods import METHODS, method_names
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.request import Limits, Request
 from sparse_seg_ros.model_card import Model, ModelCard
+from sparse_seg_ros.normalisation import EXPOSURES
 from sparse_seg_ros.timing import Stopwatch
 
 ENGINES = ('auto', 'torch', 'torch_compile', 'onnxruntime', 'tensorrt')
@@ -46,13 +46,13 @@ class Method(Protocol):
         """(B, 3, H, W) normalised -> MethodOutput, its stages timed by the clock."""
 
     def limits(self) -> Limits:
-        """Return what may be asked of it, by name: 'alpha', 'budget', or neither."""
+        """Return the limits that a request may set, by name: 'alpha', 'budget', or neither."""
 
     def coarse_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
 
     def scores(self, images: Tensor, request: Request) -> Tensor:
-        """(B, 3, H, W) normalised -> (B, h, w), what is compared with alpha."""
+        """(B, 3, H, W) normalised -> (B, h, w) scores that are compared with alpha."""
 
     def full_logits(self, images: Tensor, request: Request) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W) of every pixel. Large: for calibration only."""

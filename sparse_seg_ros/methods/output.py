@@ -15,9 +15,9 @@ class MethodOutput:
     """
     labels (B, H, W) uint8; uncertainty (B, H, W) in [0, 1]; confidence (B, H, W) in [0, 1].
 
-    refined: (B, H, W) bool, or None where the method has no sparse stage. confidence is None
-    unless it was asked for; merged (B, H, W) int32 as well, and where the method merges nothing.
-    work: what else the method's count_macs has to know of these images.
+    refined: (B, H, W) bool, or None for a method without a sparse stage. confidence: None unless
+    the request wants it. merged: (B, H, W) int32; None unless the request wants it and the method
+    merges tokens. work: what else the method's count_macs has to know about these images.
     """
 
     labels: Tensor

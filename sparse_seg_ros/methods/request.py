@@ -17,7 +17,7 @@ OPTIONAL = ('confidence', 'merged')  # outputs that a frame has only where they 
 @dataclass(frozen=True)
 class Request:
     """
-    What is asked of one frame; a method keeps nothing of it.
+    What a call asks for one frame; a method keeps nothing of it.
 
     alpha: score above which a pixel is refined. budget: largest fraction of the image that is
     refined. None: the method's default. wants: names of OPTIONAL outputs. truth: (B, H, W) uint8

@@ -35,7 +35,7 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture of a page: path of the full-size one, data URL of what is shown, words."""
+    """One picture of a page: path of the full-size file, data URL of the shown one, caption."""
 
     file: str
     data: str

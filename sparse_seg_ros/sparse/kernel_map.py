@@ -41,7 +41,7 @@ class KernelMapPart:
 
 class RowRuns(Grid):
     """
-    The submanifold kernel map once more, by rows of the image; built when first asked for.
+    The submanifold kernel map once more, by rows of the image; built when it is first needed.
 
     Each run of active pixels has one pixel more before and after it, so that the neighbours of an
     active pixel in its row stand beside it.

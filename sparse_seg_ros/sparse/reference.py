@@ -27,7 +27,7 @@ BLOCK_BYTES = {  # of gathered features
 }
 SMALLEST_BLOCK = 1024  # rows: fewer leave the matrix product waiting for its weights
 SMALLEST_STEP = 256  # rows: from one size of a linear layer's input to the next
-TILE_CHANNELS = 64  # from so many on, Winograd saves more than its transforms cost
+TILE_CHANNELS = 64  # from this number on, Winograd saves more than its transforms cost
 ONEDNN_WIDTH = 8192  # columns above which a float32 product goes to MKL
 
 
@@ -92,7 +92,7 @@ def multiply(
     """
     (N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type.
 
-    With a shift (Cout,), that is added and what is negative becomes zero, while in the cache.
+    A shift (Cout,) is added, and negative values become zero, while they are in the cache.
     """
     padded = pad(features, weight.dtype)
     out = weight.new_empty((round_up(kernel_map.outputs + 1), weight.shape[2]))

@@ -33,7 +33,7 @@ POINTS = (0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)  # and infinity; least rounding error
 
 
 class Tiles(Grid):
-    """The submanifold kernel map once more, by tiles of the image; built when first asked for."""
+    """The submanifold kernel map once more, by tiles of the image; built when first needed."""
 
     @cached_property
     def count(self) -> int:

@@ -18,7 +18,7 @@ from sparse_seg_ros.sparse import reference
 from sparse_seg_ros.sparse.kernel_map import KernelMap, KernelMapPart
 
 ERRORS = (AttributeError, RuntimeError)  # of another version, of the GPU
-BLOCK_ROWS = 128  # its kernels read the table in blocks of so many rows
+BLOCK_ROWS = 128  # rows of the blocks in which its kernels read the table
 
 
 def multiply(
@@ -27,7 +27,7 @@ def multiply(
     """
     (N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type.
 
-    With a shift (Cout,), that is added and what is negative becomes zero.
+    A shift (Cout,) is added, and negative values become zero.
     """
     out = weight.new_empty((kernel_map.outputs, weight.shape[2]))
     computed = torch.float16 if weight.dtype == torch.float16 else torch.float32

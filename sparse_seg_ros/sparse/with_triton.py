@@ -36,7 +36,7 @@ def multiply(
     """
     (N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type.
 
-    With a shift (Cout,), that is added and what is negative becomes zero.
+    A shift (Cout,) is added, and negative values become zero.
     """
     features = features.to(weight.dtype).contiguous()
     out = features.new_empty((kernel_map.outputs, weight.shape[2]))

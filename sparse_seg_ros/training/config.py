@@ -15,7 +15,8 @@ from sparse_seg_ros.methods.sparse_refine.parts import ENSEMBLERS, EXTRACTORS, S
 from sparse_seg_ros.training.objectives import stages
 from sparse_seg_ros.yaml_files import read_yaml
 
-PATHS = ('labels', 'start_from', 'teacher', 'backbone', 'splits', 'split_networks', 'validation')
+PATHS = ('labels', 'start_from', 'teacher', 'backbone', 'splits', 'out_of_fold_networks',
+         'validation')
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,10 @@ class TrainConfig(Settings):
         (), "labelled frames, such as 'folder/train'; a split named twice is seen twice; with a "
         'teacher also folders and lists of pictures without labels; for a classifier one folder '
         'with a folder per class')
-    split_networks: tuple[str, ...] | None = setting(
+    out_of_fold_networks: tuple[str, ...] | None = setting(
         None, 'for a refiner: out-of-fold networks, for each split a model file whose dense '
-        'network has not seen its frames; null: the network of start_from')
+        'network has not seen its frames; null: the network of start_from',
+        former='split_networks')
     scales: tuple[float, float] = setting(
         (0.6, 1.6), 'range of random resizing of those frames')
     street_frames: int = setting(0, 'number of rendered street scenes beside them', at_least=0)
@@ -134,7 +136,7 @@ class TrainConfig(Settings):
 
 def read_config(path: str | Path, changes: Mapping[str, Any] | None = None,
                 source: str = '') -> TrainConfig:
-    """YAML of a run, with what is different from it -> its settings; source: for the errors."""
+    """YAML of a run, and changes to it -> its settings; source: name for the errors."""
     content = read_yaml(path)
     if isinstance(content, Mapping):
         content = {**beside(content, Path(path).parent), **(changes or {})}

@@ -25,12 +25,11 @@ from sparse_seg_ros.data.batches import Batch, Batches
 from sparse_seg_ros.device import autocast, choose_device, choose_precision
 from sparse_seg_ros.evaluation.classify import top1
 from sparse_seg_ros.evaluation.evaluate import evaluate
-from sparse_seg_ros.exposure import lift_exposure, wanted_brightness
 from sparse_seg_ros.loading.assemble import assemble
 from sparse_seg_ros.loading.checkpoints import build_model, save_model
 from sparse_seg_ros.loading.method_config import own_config
 from sparse_seg_ros.methods.dense import DenseObjective
-from sparse_seg_ros.model_card import Model, ModelCard
+from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.processes import (
     count_processes,
     first_alone,
@@ -43,7 +42,7 @@ from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.objectives import CLASSIFIER, objective_of
 from sparse_seg_ros.training.record import FREE, Record, preview, refuse_others
 from sparse_seg_ros.training.sources import class_weights, training_sources, validation_of
-from sparse_seg_ros.training.start import split_networks, start_model, teachers
+from sparse_seg_ros.training.start import out_of_fold_networks, start_model, teachers
 from sparse_seg_ros.training.state import check_room, read_state, write_state
 
 
@@ -69,7 +68,8 @@ def train(config: TrainConfig, folder: str | Path, device: str = 'auto') -> Path
         weights = class_weights(sources, len(model.card.classes), config.balance)
         scales = {'second_scale': config.second_scale} if config.second_scale else {}
         objective = objective_of(config.stage)(
-            model, weights, **split_networks(config, model), **teachers(config, model), **scales)
+            model, weights, **out_of_fold_networks(config, model), **teachers(config, model),
+            **scales)
         run = Run(config, model, objective.to(own_device), folder, precision)
         check_room(folder, objective.trained, model.parts().values())
         run.resume()
@@ -96,6 +96,7 @@ class Run:
         self.config, self.model, self.objective, self.folder = config, model, objective, folder
         self.precision = precision
         self.device = objective.class_weights.device
+        self.normalisation = model.card.normalisation(self.device)
         objective.trained.to(memory_format=torch.channels_last)
         self.shared = share(objective)
         self.average = AveragedModel(
@@ -154,7 +155,7 @@ class Run:
     def step(self, batch: Batch, rate: float) -> Tensor:
         """One step of the optimiser on what `Batches` yields -> its loss."""
         self.norms.set_momenta(int(self.average.n_averaged))
-        images = normalise(batch[0], self.model.card, self.device)
+        images = self.normalisation(batch[0].movedim(1, -1).numpy())
         labels, sources = (part.to(self.device) for part in batch[1:])
         with autocast(self.device.type, self.precision):
             loss = self.shared(images, labels, sources)
@@ -212,17 +213,6 @@ class Run:
         report = evaluate(segment, validation)
         record.show(epoch, preview(segment, *validation[0]))
         return {'val_miou': round(report.mean_iou, 4), 'density': round(report.density, 4)}
-
-
-def normalise(images: Tensor, card: ModelCard, device: torch.device) -> Tensor:
-    """(B, 3, H, W) uint8 -> float32 on the device, as a segmenter of this card sees each image."""
-    brightness = wanted_brightness(card.exposure, card.mean)
-    if brightness is not None:
-        images = torch.stack([torch.from_numpy(lift_exposure(image.numpy(), brightness))
-                              for image in images.movedim(1, -1)]).movedim(-1, 1)
-    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1)
-                 for values in (card.mean, card.std))
-    return (images.to(device).float() - mean) / std
 
 
 def autocast_precision(name: str, device_type: str) -> str:

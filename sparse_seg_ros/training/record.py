@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from sparse_seg_ros.machine import machine
+from sparse_seg_ros.machine import machine, write_json
 from sparse_seg_ros.pictures import heat, overlay
 from sparse_seg_ros.processes import count_processes
 from sparse_seg_ros.report.tables import percent
@@ -46,7 +46,7 @@ class Record:
         (folder / 'config.yaml').write_text(yaml.safe_dump(plain(asdict(config))))
         about = {'seed': config.seed, 'processes': count_processes(), 'precision': precision,
                  **machine()}
-        (folder / 'versions.json').write_text(json.dumps(about, indent=1) + '\n')
+        write_json(folder / 'versions.json', about)
         keep_metrics(folder / 'metrics.jsonl', epoch)
         self.writer = open_writer(folder, epoch)
 

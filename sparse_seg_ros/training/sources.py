@@ -45,7 +45,7 @@ def frames_of(split: str, config: TrainConfig) -> Sequence:
     """
     Return the frames of a split: labelled ones read at once, others each time they are shown.
 
-    Raises ValueError for those without labels where nothing else says what is in them.
+    Raises ValueError for frames without labels, unless a teacher says what is in them.
     """
     unlabelled = find_unlabelled(split)
     if unlabelled is None:
@@ -88,7 +88,7 @@ def validation_of(config: TrainConfig) -> Sequence | None:
     """
     Return the frames or pictures to score while training, if the run names any.
 
-    All of them are looked at once: what is wrong with them is said before the training.
+    All of them are read once, so that errors come before the training.
     """
     if config.stage == 'classifier':
         return validation_pictures(config)

@@ -92,26 +92,26 @@ def teachers(config: TrainConfig, model: Model) -> dict[str, Teacher]:
     return {'teacher': Teacher(found, model.card, device_of(model))}
 
 
-def split_networks(config: TrainConfig, model: Model) -> dict[str, list[nn.Module]]:
+def out_of_fold_networks(config: TrainConfig, model: Model) -> dict[str, list[nn.Module]]:
     """
-    Read the dense networks of `split_networks` -> arguments of the objective: one per source.
+    Read the `out_of_fold_networks` -> arguments of the objective: a dense network per source.
 
     On frames that its network has learnt from, a refiner would see too few errors, and too timid
     ones; a network that has learnt from other frames errs there as on those to come.
     """
-    if not config.split_networks:
+    if not config.out_of_fold_networks:
         return {}
     if config.stage != 'refiner' or model.refiner.needs_features:
-        raise ValueError("'split_networks' speak to a refiner of logits alone; remove them, or "
-                         "set 'stage: refiner', an extractor other than network, and 'inputs' "
+        raise ValueError("'out_of_fold_networks' are for a refiner of logits alone; remove them, "
+                         "or set 'stage: refiner', an extractor other than network, and 'inputs' "
                          'without features')
-    if len(config.split_networks) != len(config.splits):
-        raise ValueError(f"'split_networks' must be one per split, got "
-                         f'{len(config.split_networks)} for {len(config.splits)}')
-    found = {path: load_named(path) for path in config.split_networks}
+    if len(config.out_of_fold_networks) != len(config.splits):
+        raise ValueError(f"'out_of_fold_networks' must be one per split, got "
+                         f'{len(config.out_of_fold_networks)} for {len(config.splits)}')
+    found = {path: load_named(path) for path in config.out_of_fold_networks}
     for path, other in found.items():
         check_alike(other.card, model.card, ('network', 'classes', 'scale'), path)
-    networks = [found[path].network.to(device_of(model)) for path in config.split_networks]
+    networks = [found[path].network.to(device_of(model)) for path in config.out_of_fold_networks]
     return {'networks': networks + [model.network] * (config.street_frames > 0)}
 
 

@@ -20,7 +20,7 @@ from sparse_seg_ros.training.record import read_metrics, refuse_others
 
 
 class Trainings:
-    """The variants' models: files in one folder, trained when they are asked for."""
+    """The variants' models: files in one folder, trained when they are needed."""
 
     def __init__(self, variants: Mapping[str, Variant], folder: str | Path, device: str):
         """Read every training's settings; one that is not known raises ValueError here."""
@@ -29,7 +29,7 @@ class Trainings:
                         if variant.train}
 
     def read(self, variant: Variant) -> TrainConfig:
-        """Return a variant's training: its YAML with what is different."""
+        """Return a variant's training: its YAML with the changes of the variant."""
         own = {'cache': str(self.folder / 'cache'), **variant.training}
         return read_config(find_file(variant.train), own, f'training of {variant.name!r}')
 

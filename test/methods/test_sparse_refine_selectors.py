@@ -32,7 +32,7 @@ def some_scene(batch=2) -> Scene:
 def part_of(scene: Scene, image: int) -> Scene:
     one = slice(image, image + 1)
     features = Features(scene.features.values[one], scene.features.rows, scene.features.columns)
-    return Scene(scene.image[one], scene.logits[one], features, scene.labels[one])
+    return Scene(scene.image[one], scene.logits[one], features, scene.truth[one])
 
 
 def selected(name: str, alpha: float, scene: Scene, budget: float = 1.0) -> torch.Tensor:
@@ -41,7 +41,7 @@ def selected(name: str, alpha: float, scene: Scene, budget: float = 1.0) -> torc
     if name == 'learnable':  # as if it had been trained
         torch.nn.init.normal_(refiner.selector.judge[-1].weight)
     return refiner(scene.image, scene.logits, features=scene.features,
-                   request=Request(budget=budget, truth=scene.labels)).selected
+                   request=Request(budget=budget, truth=scene.truth)).selected
 
 
 @pytest.mark.parametrize('name', SELECTORS)
@@ -85,7 +85,7 @@ def test_magnitude_is_the_norm_over_the_largest_of_the_image():
 def test_the_oracle_finds_all_errors_and_nothing_else():
     scene = some_scene()
     predicted = F.interpolate(scene.logits, (20, 32), mode='nearest').argmax(1)
-    wrong = (predicted != scene.labels) & (scene.labels != 255)
+    wrong = (predicted != scene.truth) & (scene.truth != 255)
     assert torch.equal(selected('oracle', 0.5, scene), wrong)
 
 
@@ -101,10 +101,10 @@ def test_the_selectors_loss_is_the_cross_entropy_with_every_pixels_error():
     scene = some_scene()
     p = torch.rand(2, 10, 16)
     predicted = F.interpolate(scene.logits, (20, 32), mode='nearest').argmax(1)
-    known = scene.labels != 255
-    wrong = (predicted != scene.labels)[known].float()
+    known = scene.truth != 255
+    wrong = (predicted != scene.truth)[known].float()
     full = F.interpolate(p[:, None], (20, 32), mode='nearest')[:, 0][known]
-    torch.testing.assert_close(selection_loss(p, scene.logits, scene.labels),
+    torch.testing.assert_close(selection_loss(p, scene.logits, scene.truth),
                                F.binary_cross_entropy(full, wrong))
 
 
@@ -114,7 +114,7 @@ def test_the_learnable_selector_learns_beside_the_refiner_and_not_through_it():
         torch.manual_seed(0)
         refiner = SparseRefiner(CLASSES, (4, 8), alpha, parts=Parts('learnable'))
         output = refiner(scene.image, scene.logits)
-        refinement_loss(output, scene.labels).backward()
+        refinement_loss(output, scene.truth).backward()
         seen[alpha] = refiner.selector.judge[-1].weight.grad
     assert seen[0.0].abs().max() > 0
     torch.testing.assert_close(seen[0.0], seen[1.0])

@@ -38,7 +38,7 @@ from sparse_seg_ros.training.loop import (
 )
 from sparse_seg_ros.training.objectives import objective_of
 from sparse_seg_ros.training.record import Record, plain
-from sparse_seg_ros.training.start import split_networks, start_model, teachers
+from sparse_seg_ros.training.start import out_of_fold_networks, start_model, teachers
 from sparse_seg_ros.yaml_files import read_yaml
 
 train = partial(loop.train, device='cpu')
@@ -139,14 +139,15 @@ def cross_fitted(folder, config):
     return replace(config, stage='refiner', epochs=1, alpha=0.04,
                    start_from=str(folder / 'start.safetensors'),
                    splits=tuple(write_split(folder, name, 3) for name in ('north', 'south')),
-                   split_networks=(str(folder / 'south.safetensors'),
+                   out_of_fold_networks=(str(folder / 'south.safetensors'),
                                    str(folder / 'north.safetensors')))
 
 
 def test_each_split_is_spoken_to_by_the_network_that_has_not_seen_it(tmp_path, config):
     config = cross_fitted(tmp_path, config)
     model = start_model(config)
-    objective = objective_of('refiner')(model, torch.ones(11), **split_networks(config, model))
+    objective = objective_of('refiner')(
+        model, torch.ones(11), **out_of_fold_networks(config, model))
     images, sources = torch.randn(4, 3, 48, 64), torch.tensor([2, 0, 1, 0])
     with torch.no_grad():
         logits, _ = objective.coarse(images, sources)

@@ -3,8 +3,9 @@
 """
 Street scenes: a seeded procedural drive with exact labels in CamVid's eleven classes.
 
-Drawn directly at the asked size, so distant people and poles are as thin as a camera would see
-them. Reading order: world (what there is), canvas (camera and brush), backdrop, then the things.
+They are drawn directly at the wanted size, so distant people and poles are as thin as a camera
+sees them. Reading order: world (what there is), canvas (camera and brush), backdrop, then the
+things.
 """
 from __future__ import annotations
 

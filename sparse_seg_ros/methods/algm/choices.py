@@ -46,5 +46,5 @@ def share_of(similarity: Tensor, share: float) -> int:
 
 
 def up_to(similarity: Tensor, most: int) -> int:
-    """(B, n) -> as many as asked for, or all n."""
+    """(B, n) -> the wanted number, or all n."""
     return min(most, similarity.shape[1])

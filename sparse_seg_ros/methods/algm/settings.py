@@ -67,7 +67,7 @@ class Merging:
         return 0 if self.rule == 'every' else self.layers[1]
 
     def check_depth(self, depth: int) -> None:
-        """Raise ValueError unless the layers are those of a network of so many blocks."""
+        """Raise ValueError unless a network of this depth has the layers."""
         layers = self.local, self.anywhere
         if max(layers) > depth or (all(layers) and layers[0] >= layers[1]):
             raise ValueError(f'layers must be (local, global) with 1 <= local < global <= {depth}'

@@ -45,7 +45,7 @@ class Dense:
         return planes(run_sliding(self.network, small, self.windows, call))
 
     def limits(self) -> Limits:
-        """Return none: nothing is refined."""
+        """Return no limits: nothing is refined."""
         return NO_LIMITS
 
     def scores(self, images: Tensor, request: Request = DEFAULTS) -> Tensor:

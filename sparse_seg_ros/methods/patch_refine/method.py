@@ -26,7 +26,7 @@ class PatchRefine(SparseRefine):
     convolves = False
 
     def limits(self) -> Limits:
-        """Return those of the mean entropy of a patch and of the fraction refined."""
+        """Return the limits of the mean entropy of a patch and of the refined fraction."""
         return {'alpha': Limit(math.log(self.refiner.num_classes), self.refiner.alpha, 'nats'),
                 'budget': Limit(most=1.0, default=1.0)}
 

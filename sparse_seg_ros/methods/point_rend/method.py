@@ -44,7 +44,7 @@ class PointRend:
         self.points = points
 
     def limits(self) -> Limits:
-        """Return that of the budget; what is refined does not depend on a threshold."""
+        """Return the limit of the budget; there is no threshold."""
         return {'budget': Limit(most=1.0, default=1.0)}
 
     def coarse_logits(self, images: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ INITIAL_WEIGHT = 0.9  # near 1, and far enough from it for the gate to learn
 class Ensembler(nn.Module):
     """y = fuse(w1 * coarse + w2 * refined), (w1, w2) = softmax(gate(both and their entropies))."""
 
-    needs_labels = False
+    needs_truth = False
 
     def __init__(self, num_classes: int, trusts_refined: bool = False):
         """Start as the identity on coarse; trusts_refined: refined starts equal, or better."""

@@ -63,10 +63,10 @@ class SparseRefine:
     @property
     def needs_truth(self) -> bool:
         """True if a part is an oracle."""
-        return self.refiner.needs_labels
+        return self.refiner.needs_truth
 
     def limits(self) -> Limits:
-        """Return those of the selector's score and of the fraction refined."""
+        """Return the limits of the selector's score and of the refined fraction."""
         unit = 'nats' if self.selector == 'entropy' else ''
         return {'alpha': Limit(self.refiner.selector.most, self.refiner.alpha, unit),
                 'budget': Limit(most=1.0, default=1.0)}

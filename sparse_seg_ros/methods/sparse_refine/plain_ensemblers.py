@@ -18,7 +18,7 @@ from sparse_seg_ros.methods.reading import entropy
 class Direct(nn.Module):
     """The refined prediction, always."""
 
-    needs_labels = False
+    needs_truth = False
 
     def forward(self, coarse: Tensor, refined: Tensor, targets: Tensor | None = None) -> Tensor:
         return refined
@@ -27,7 +27,7 @@ class Direct(nn.Module):
 class LowerEntropy(nn.Module):
     """The surer of the two; of equals the coarse one."""
 
-    needs_labels = False
+    needs_truth = False
 
     def forward(self, coarse: Tensor, refined: Tensor, targets: Tensor | None = None) -> Tensor:
         coarse = repeat(coarse, refined)
@@ -37,7 +37,7 @@ class LowerEntropy(nn.Module):
 class Oracle(nn.Module):
     """The refined prediction where it is right, else the coarse one."""
 
-    needs_labels = True
+    needs_truth = True
 
     def forward(self, coarse: Tensor, refined: Tensor, targets: Tensor | None = None) -> Tensor:
         coarse = repeat(coarse, refined)

@@ -123,9 +123,9 @@ class SparseRefiner(nn.Module):
         return self.is_network or 'features' in self.inputs or self.selector.needs_features
 
     @property
-    def needs_labels(self) -> bool:
+    def needs_truth(self) -> bool:
         """True if one of its parts is an oracle, which must be told the labels."""
-        return self.selector.needs_labels or self.ensembler.needs_labels
+        return self.selector.needs_truth or self.ensembler.needs_truth
 
     def forward(self, image: Tensor, logits: Tensor, clock=nullcontext,
                 features: Features | None = None, request: Request = DEFAULTS,
@@ -134,7 +134,7 @@ class SparseRefiner(nn.Module):
         (B, 3, H, W) normalised, (B, C, h, w) low-resolution logits -> refined unsure pixels.
 
         clock: called with 'select', 'extract' and 'ensemble', returns a context to time each in.
-        features, and the truth (B, H, W) of the request: where `needs_features` and `needs_labels`
+        features, and the truth (B, H, W) of the request: where `needs_features` and `needs_truth`
         say so. full_hw: size of the camera's image, of which the budget is a fraction, if not
         image's.
         """
@@ -155,7 +155,7 @@ class SparseRefiner(nn.Module):
         refined, coarse = refined.flatten(1).t(), coarse.t()
         with clock('ensemble'):
             targets = request.truth.flatten()[covered.flat] \
-                if self.ensembler.needs_labels else None
+                if self.ensembler.needs_truth else None
             ensembled = self.ensembler(coarse, refined, targets)
         return Refinement(covered.selected, covered.flat, coarse, refined, ensembled, logits,
                           scores)
@@ -249,6 +249,6 @@ class SparseRefiner(nn.Module):
                              'features from networks.features.run_with_features')
         if self.is_network:
             self._check_network(scene)
-        if self.needs_labels and scene.labels is None:
+        if self.needs_truth and scene.truth is None:
             raise ValueError('an oracle needs the labels of the image; it is for training and '
                              '`sparse_seg evaluate` only')

@@ -22,7 +22,7 @@ def select(scores: Tensor, alpha: float, count: int | None = None) -> Tensor:
     """
     (B, h, w) scores of a selector -> (B, h, w) bool: above alpha.
 
-    count: at most so many of each image, the highest.
+    count: largest number of pixels of each image; the highest are taken.
     """
     if count is None or count >= scores[0].numel():
         return scores > alpha

@@ -41,20 +41,20 @@ class Scene:
     """
     What a refiner is told of a batch.
 
-    image (B, 3, H, W) normalised; logits (B, C, h, w); features and labels (B, H, W) are there
-    where a part of the refiner needs them.
+    image (B, 3, H, W) normalised; logits (B, C, h, w); features, and truth, (B, H, W) ids, are
+    there where a part of the refiner needs them.
     """
 
     image: Tensor
     logits: Tensor
     features: Features | None = None
-    labels: Tensor | None = None
+    truth: Tensor | None = None
 
 
 class Selector(nn.Module):
     """Scene -> (B, h, w) scores. Built with the number of classes."""
 
-    needs_features = needs_labels = False
+    needs_features = needs_truth = False
 
     def __init__(self, num_classes: int):
         super().__init__()
@@ -114,10 +114,10 @@ class LearnableSelector(Selector):
 class OracleSelector(Selector):
     """The pixels that the low-resolution prediction gets wrong; none where the label is void."""
 
-    needs_labels = True
+    needs_truth = True
 
     def forward(self, scene: Scene) -> Tensor:
-        return find_errors(scene.logits, scene.labels).float()
+        return find_errors(scene.logits, scene.truth).float()
 
 
 def find_errors(logits: Tensor, labels: Tensor) -> Tensor:

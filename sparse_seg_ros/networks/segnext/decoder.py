@@ -38,7 +38,7 @@ class Decoder(nn.Module):
 
 
 class Hamburger(nn.Module):
-    """(B, C, H, W) -> (B, C, H, W): each pixel with what is common to the whole map."""
+    """(B, C, H, W) -> (B, C, H, W): each pixel joined with what the whole map shares."""
 
     def __init__(self, width: int):
         super().__init__()

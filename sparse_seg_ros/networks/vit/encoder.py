@@ -61,7 +61,7 @@ class VisionTransformer(nn.Module):
         """
         (B, 3, H, W) -> Tokens, and how many of them entered each block's perceptron.
 
-        layers: those, from 1, after which the tokens are asked for.
+        layers: numbers, from 1, of the layers whose tokens are returned.
         """
         tokens, seen, counts = self.embed(images), [], []
         for layer, block in enumerate(self.blocks, start=1):

@@ -13,9 +13,8 @@ from tiny import tiny_model
 
 import sparse_seg_ros as ss
 from sparse_seg_ros.data.street import street_frames
-from sparse_seg_ros.exposure import lift_exposure
 from sparse_seg_ros.loading.checkpoints import load_model, save_model
-from sparse_seg_ros.training.loop import normalise
+from sparse_seg_ros.normalisation import lift_exposure
 
 STREET = next(iter(street_frames(3, 1, (96, 128))))[0]
 
@@ -65,7 +64,7 @@ def test_the_card_decides_and_a_method_yaml_may_say_otherwise(weights, tmp_path)
     dark = STREET // 2
     seen = {name: ss.load(weights(name), 'cpu').normalise(dark) for name in ('as_is', 'lifted')}
     plain = ss.load(weights('as_is'), 'cpu')
-    brightness = float(plain.mean.mean())
+    brightness = float(plain.normalisation.mean.mean())
     torch.testing.assert_close(seen['lifted'], plain.normalise(lift_exposure(dark, brightness)))
     assert seen['lifted'].mean() > seen['as_is'].mean()
     for card, asked in (('as_is', 'lifted'), ('lifted', 'as_is')):
@@ -77,8 +76,7 @@ def test_the_card_decides_and_a_method_yaml_may_say_otherwise(weights, tmp_path)
 @pytest.mark.parametrize('exposure', ['as_is', 'lifted'])
 def test_a_training_sees_each_image_as_the_segmenter_will(weights, exposure):
     path = weights(exposure)
-    views = torch.from_numpy(np.stack([STREET, STREET // 3])).movedim(-1, 1)
-    batch = normalise(views, load_model(path).card, torch.device('cpu'))
+    batch = load_model(path).card.normalisation('cpu')(np.stack([STREET, STREET // 3]))
     segment = ss.load(path, 'cpu')
     alone = [segment.normalise(image) for image in (STREET, STREET // 3)]
     torch.testing.assert_close(batch, torch.cat(alone))

@@ -1,0 +1,59 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+From an image to the input of a network: lifted if it is dark, zero mean, unit variance.
+
+Lifting brightens an image that is darker than the training images: dusk becomes an overcast day.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+EXPOSURES = ('as_is', 'lifted')
+LEAST_POWER = 0.4  # shadows are lifted no further: below lies noise
+
+
+class Normalisation:
+    """
+    What a model card says of its images, on a device.
+
+    mean, std: of RGB in 0..255. exposure: 'as_is', or 'lifted', which brightens images that are
+    darker than the mean.
+    """
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], exposure: str = 'as_is',
+                 device: torch.device | str = 'cpu'):
+        self.device = torch.device(device)
+        self.brightness = sum(mean) / len(mean) if exposure == 'lifted' else None
+        self.mean, self.std = (torch.tensor(values, device=device).view(1, 3, 1, 1)
+                               for values in (mean, std))
+
+    def __call__(self, images: np.ndarray) -> Tensor:
+        """(B, H, W, 3) uint8 RGB -> (B, 3, H, W) float32 on the device, channels last."""
+        if self.brightness is not None:
+            images = np.stack([lift_exposure(image, self.brightness) for image in images])
+        images = np.require(images, requirements=['C', 'W'])  # torch warns of what is read-only
+        pixels = torch.from_numpy(images).to(self.device).movedim(-1, 1)
+        return (pixels.float() - self.mean) / self.std
+
+
+def lift_exposure(pixels: np.ndarray, brightness: float) -> np.ndarray:
+    """
+    uint8 values of one image -> the same to a power, at most 1, that brings their mean near.
+
+    brightness: the mean wanted, between 0 and 255; an image that has it or more is returned as it
+    is. The power is exact for an even image. Black stays black, and white stays white.
+    """
+    rows = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
+    seen = max(cv2.mean(rows)[0], 1.0)
+    if seen >= brightness:
+        return pixels
+    power = max(math.log(brightness / 255) / math.log(seen / 255), LEAST_POWER)
+    table = np.round(255 * (np.arange(256) / 255) ** power).astype(np.uint8)
+    return cv2.LUT(rows, table).reshape(pixels.shape)
