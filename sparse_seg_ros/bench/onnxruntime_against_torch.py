@@ -54,7 +54,7 @@ class Spread(nn.Module):
 @torch.no_grad()
 def enliven(network: nn.Module, seed: int = 0) -> nn.Module:
     """
-    Draw the vectors that are constant at birth anew, in place: norms, biases, layer scales.
+    Draw the vectors that are constant at first again, in place: norms, biases, layer scales.
 
     Layer scales (small at birth) are drawn around 0.1: with more, gated blocks grow to infinity.
     """

@@ -128,8 +128,8 @@ def named_models(items: list[str]) -> dict[str, str]:
     """
     '[NAME=]MODEL' of the command line -> name -> model, in order.
 
-    A model without a name has that of its file, or of its run folder; where two would have the
-    same, that of the whole path. The same name given twice raises ValueError.
+    A model without a name gets the name of its file or of its run folder. If two models would have
+    the same name, they get their whole paths. A name that is given twice raises ValueError.
     """
     pairs = [(name, model) for name, _, model in (item.rpartition('=') for item in items)]
     short = [name or short_name(model) for name, model in pairs]

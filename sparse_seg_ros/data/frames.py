@@ -103,7 +103,7 @@ def frames(split: str | Path) -> Frames:
 
 
 def listing_of(split: str | Path) -> Path:
-    """'dataset/test' -> path of its split file, dataset/test.txt, be it there or not."""
+    """'dataset/test' -> path of its split file, dataset/test.txt, which may be missing."""
     return Path(split if str(split).endswith('.txt') else f'{split}.txt')
 
 

@@ -44,7 +44,7 @@ HIGHEST_DOMAIN = 100
 
 @dataclass(frozen=True)
 class DemoJob:
-    """What to play, into which model, and the folder for all that comes of it."""
+    """What to play, into which model, and the folder for the results."""
 
     out: Path
     bag: Path | None = None

@@ -174,8 +174,8 @@ def store(key: Key, folder: Path, writers: dict[str, Callable[[Path], Any]],
     """
     Write the files of an artefact and their sidecar, each complete or not at all -> the first.
 
-    writers: suffix -> what writes that file to a path it is given. What a writer returns, if a
-    dict, joins `about`. The old sidecar goes first: nothing half-written is ever trusted.
+    writers: suffix -> function that writes that file to a path. A dict that a writer returns joins
+    `about`. The old sidecar is removed first, so that nothing half-written is ever trusted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f'{key.stem}{suffix}' for suffix in writers]

@@ -86,7 +86,7 @@ def make_images(shape: Shape, mean: tuple[float, ...], std: tuple[float, ...]) -
 
 @torch.inference_mode()
 def make_reference(network: nn.Module, images: Tensor) -> Reference:
-    """Run the network in float32 where it is -> what an engine of it must say."""
+    """Run the network in float32 on its device -> the output that its engines must have."""
     device = next(network.parameters()).device
     logits, *maps = (part.float().cpu() for part in as_tuple(network(images.to(device))))
     step = 1

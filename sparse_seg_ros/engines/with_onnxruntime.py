@@ -78,7 +78,7 @@ def errors(onnxruntime: Any) -> tuple[type[Exception], ...]:
 
 
 def session_options(onnxruntime: Any) -> Any:
-    """As many threads as torch has, which do not spin afterwards: torch goes on on those cores."""
+    """Return options: as many threads as torch, and no spinning, because torch needs the cores."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1

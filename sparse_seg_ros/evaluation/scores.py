@@ -43,8 +43,8 @@ class Scores:
     """
     Counts frames: a sink of the loop, `scores(frame, image, prediction)`.
 
-    `one + other` are the scores of the frames of both, bit for bit, in whatever order they are
-    added. frames: all that were segmented; labelled: those with labels.
+    `one + other` has the scores of the frames of both, bit for bit, in any order of adding.
+    frames: number of segmented frames; labelled: number of frames with labels.
     """
 
     def __init__(self, names: tuple[str, ...]):

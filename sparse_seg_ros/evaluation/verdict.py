@@ -128,7 +128,7 @@ def compare_times(times: np.ndarray, rival_times: np.ndarray) -> tuple[float, fl
 
 
 def errors_of_margin(count: int) -> float:
-    """Return how many standard errors a mean of so many frames may be off."""
+    """Return how many standard errors the mean of this number of frames may be off."""
     return STUDENT[count - 1] if count <= len(STUDENT) else 2.0
 
 

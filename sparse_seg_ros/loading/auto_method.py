@@ -24,8 +24,8 @@ def choose(rivals: Mapping[str, Segmenter], scores: Mapping[str, Scores],
     """
     Segmenters 'refined' and 'full', scores of their cards -> the name taken, and why.
 
-    They are timed here and now, on frames of these sizes. limits: 'alpha' and 'budget' that are
-    asked of the refined one.
+    Both are timed now, on frames of these sizes. limits: 'alpha' and 'budget' for the refined
+    one.
     """
     sizes_hw = tuple(sizes_hw) or (SIZE_HW,)
     refined = rivals['refined'].with_limits(**(limits or {}))

@@ -139,5 +139,5 @@ def sizes_of(config: MethodConfig) -> tuple[tuple[int, int], ...]:
 
 
 def dense_shape(network: Any, size_hw: tuple[int, int], scale: float, batch: int = 1) -> Shape:
-    """Size of an image -> shape of what the network is given of it: shrunken, then padded."""
+    """Size of an image -> shape of the input of the network: shrunken, then padded."""
     return (batch, 3, *padded_size(network, shrunk_hw(size_hw, scale)))

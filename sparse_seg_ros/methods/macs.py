@@ -25,6 +25,6 @@ def count_module(module: nn.Module, *shape: int) -> int:
 
 
 def count_network(network: nn.Module, scale: float, size_hw: tuple[int, int]) -> int:
-    """Count those of a network over an image of this size, shrunk and padded as it wants it."""
+    """Count those of a network over an image of this size, shrunk and padded as it needs."""
     sides = (side + -side % network.multiple for side in shrunk_hw(size_hw, scale))
     return count_module(network, 1, 3, *sides)

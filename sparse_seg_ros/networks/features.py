@@ -28,7 +28,7 @@ class Features:
     Last features of the images that gave (B, C, h, w) logits, at the network's own stride.
 
     values: (B, F, h', w'). rows: (h,) int64, the row of values nearest to each row of logits;
-    columns: (w,) likewise. logits: (B, C, h', w') of that size. maps: (B, Ci, hi, wi) each, of the
+    columns: (w,) as well. logits: (B, C, h', w') of that size. maps: (B, Ci, hi, wi) each, of the
     encoder, for the padded images; none of a network without `with_maps`. An engine gives maps
     alone.
     """
@@ -55,7 +55,7 @@ class Features:
 
 
 def run_with_features(network: nn.Module, images: Tensor) -> tuple[Tensor, Features]:
-    """(B, 3, h, w) normalised -> (B, C, h, w) logits as of `run_padded`, last features, maps."""
+    """(B, 3, h, w) normalised -> (B, C, h, w) logits as from `run_padded`, last features, maps."""
     maps: list[Tensor] = []
 
     def call(padded: Tensor) -> Tensor:

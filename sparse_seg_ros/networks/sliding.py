@@ -52,7 +52,7 @@ def run_sliding(network: nn.Module, images: Tensor, windows: Windows,
     """
     (B, 3, H, W) normalised, of any size -> (B, C, H, W) logits, averaged over the windows.
 
-    call: what to run in the network's place, as of `run_padded`.
+    call: a function to run in the network's place, as in `run_padded`.
     """
     windows.check(network.multiple)
     height, width = images.shape[2:]

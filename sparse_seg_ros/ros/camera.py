@@ -70,7 +70,7 @@ class Camera:
             qos_overriding_options=qos.INPUT_OVERRIDES)
 
     def match_publishers(self) -> None:
-        """Subscribe anew if the publishers offer another reliability than subscribed with."""
+        """Subscribe again if the publishers offer another reliability than before."""
         publishers = self.find_publishers()
         with self.changing:
             if not publishers or self.subscription is None or self.profile.reliability \

@@ -46,7 +46,7 @@ class Diagnostics:
             callback_group=MutuallyExclusiveCallbackGroup())
 
     def forget_times(self) -> None:
-        """Begin anew, for another model."""
+        """Forget all stage times, because another model runs."""
         self.times = StageTimes()
 
     def add_times(self, milliseconds: Mapping[str, float]) -> None:

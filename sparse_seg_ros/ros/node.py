@@ -170,7 +170,7 @@ class SegmentationNode(LifecycleNodeMixin, Node):
         return clock.now().nanoseconds, clock.ros_time_is_active
 
     def log(self, severity: str, text: str) -> None:
-        """Log one line; rclpy wants a line of code for each severity."""
+        """Log one line; rclpy needs a line of code for each severity."""
         if severity == 'error':
             self.get_logger().error(text)
         else:

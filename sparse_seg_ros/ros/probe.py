@@ -151,7 +151,7 @@ class Probe:
 
     def wait_until_settled(self, count: float = math.inf) -> dict[str, int]:
         """
-        Wait until the node has received so many frames, and none of them waits -> counters.
+        Wait until the node has received this many frames, and none of them waits -> counters.
 
         Two equal reports while none waits mean that no more will come.
         """

@@ -22,8 +22,8 @@ def backend_of(device_type: str) -> ModuleType:
     """
     Return the fastest that computes there what the reference does; on a CPU the reference itself.
 
-    Neither Triton nor torchsparse is everywhere that CUDA is, and Triton wants a C compiler when
-    it first runs: without them, this warns, once.
+    Not every machine with CUDA has Triton or torchsparse, and Triton needs a C compiler when it
+    first runs. Without them, this warns once.
     """
     if device_type != 'cuda':
         return reference

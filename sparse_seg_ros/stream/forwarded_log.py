@@ -20,7 +20,7 @@ class Forward(logging.Handler):
         self.logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log one record; rclpy wants a line of code for each severity."""
+        """Log one record; rclpy needs a line of code for each severity."""
         text = cut(record.getMessage(), LONG)
         if record.levelno >= logging.WARNING:
             self.logger.warning(text)

@@ -65,7 +65,7 @@ def go_on(start: Model, model: Model, source: str) -> None:
 
 
 def shared_tensors(start: Model, model: Model) -> dict[str, Tensor]:
-    """Tensors of the network to start from; for other classes what tells them begins anew."""
+    """Tensors of the network to start from; for other classes the classifier begins anew."""
     tensors, own = start.network.state_dict(), model.network.state_dict()
     if len(start.card.classes) == len(model.card.classes):
         return tensors
@@ -131,9 +131,9 @@ def device_of(model: Model) -> torch.device:
 
 def goes_on(start: ModelCard, card: ModelCard) -> bool:
     """
-    Tell whether a run goes on with the refiner that it starts from: one of the same kind.
+    Tell whether a run trains on the refiner that it starts from: one of the same kind.
 
-    One with the extractor 'network' begins as its network where another is there.
+    With the extractor 'network' it begins as its network if the old refiner has another one.
     """
     is_other = card.extractor == 'network' != start.extractor
     return bool(start.planes) and bool(card.planes) and start.refined_by == card.refined_by \

@@ -64,7 +64,7 @@ class Trainings:
 
 
 def train_once(config: TrainConfig, folder: Path, device: str) -> Path:
-    """Train in a folder, go on there, or do nothing where it is done -> the model file."""
+    """Train in a folder, resume there, or do nothing if it is done -> the model file."""
     refuse_others(folder, config)
     done, model = folder / 'metrics.jsonl', folder / 'model.safetensors'
     epochs = [line['epoch'] for line in read_metrics(done)]

@@ -40,7 +40,7 @@ class Street:
     """
     One drive down one street.
 
-    `frame` may be asked for any index in any order: the same seed, size and index give the same
+    `frame` takes any index in any order: the same seed, size and index give the same
     bytes. Another seed is another street, weather, traffic and camera mounting.
     """
 

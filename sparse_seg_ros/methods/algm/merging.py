@@ -44,7 +44,7 @@ def merge_global(tokens: Tokens, choose: Choice, features: Tensor | None = None)
 
     The class token, at 0, takes no part. Averages are weighted by size. Order after: class token,
     even tokens that did not merge, all odd ones. features (B, T, f): what is compared by cosine
-    instead of the values. The choice is given the best similarities (B, A) of the even tokens.
+    instead of the values. The choice takes the best similarities (B, A) of the even tokens.
     """
     unit = unit_rows(tokens.values if features is None else features)
     best, match = (unit[:, 2::2] @ unit[:, 1::2].mT).max(2)  # (B, A)

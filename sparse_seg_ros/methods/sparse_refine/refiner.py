@@ -112,7 +112,7 @@ class SparseRefiner(nn.Module):
         self.check_alpha()
 
     def count_channels(self) -> int:
-        """Return how many numbers the extractor is given per site."""
+        """Return the number of input channels of the extractor per site."""
         channels = {'rgb': 3 * self.parts.side ** 2, 'logits': self.num_classes,
                     'features': self.parts.feature_channels}
         return sum(channels[name] for name in self.inputs)
@@ -124,7 +124,7 @@ class SparseRefiner(nn.Module):
 
     @property
     def needs_truth(self) -> bool:
-        """True if one of its parts is an oracle, which must be told the labels."""
+        """True if one of its parts is an oracle, which needs the labels."""
         return self.selector.needs_truth or self.ensembler.needs_truth
 
     def forward(self, image: Tensor, logits: Tensor, clock=nullcontext,

@@ -39,10 +39,10 @@ EXPECTED_ERRORS = 0.05  # fraction of pixels: the first guess of a learnable sel
 @dataclass(frozen=True)
 class Scene:
     """
-    What a refiner is told of a batch.
+    The input of a refiner for a batch.
 
     image (B, 3, H, W) normalised; logits (B, C, h, w); features, and truth, (B, H, W) ids, are
-    there where a part of the refiner needs them.
+    there if a part of the refiner needs them.
     """
 
     image: Tensor

@@ -56,7 +56,7 @@ class Block(nn.Module):
         self.mlp = Perceptron(dim, dropout)
 
     def attend(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Take the first half: tokens exchange what they know; their keys are told, too."""
+        """Run the first half, attention -> tokens, and their keys."""
         seen, keys = self.attn.look(self.norm1(x))
         return x + seen, keys
 

@@ -39,8 +39,8 @@ class VisionTransformer(nn.Module):
     """
     (B, 3, H, W) normalised -> Tokens.
 
-    merges: layer, from 1, -> what merges tokens between its attention and its perceptron, given
-    them and the keys of that attention, (B, heads, T, d / heads).
+    merges: layer, from 1, -> function that merges tokens between its attention and its
+    perceptron. It takes the tokens and the keys of that attention, (B, heads, T, d / heads).
     """
 
     def __init__(self, image_size: int, patch_size: int, dim: int, depth: int, heads: int):
