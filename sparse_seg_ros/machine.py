@@ -70,6 +70,6 @@ def installed(package: str) -> str | None:
 
 def commit() -> str | None:
     """Short commit of the checkout, '+' if it has changes; None outside one."""
-    asked = subprocess.run(['git', 'describe', '--always', '--dirty=+'], cwd=PACKAGE,
+    described = subprocess.run(['git', 'describe', '--always', '--dirty=+'], cwd=PACKAGE,
                            capture_output=True, text=True, check=False)
-    return asked.stdout.strip() or None
+    return described.stdout.strip() or None

@@ -78,9 +78,9 @@ class Segmenter:
                      wants: Collection[str] = (), truth: np.ndarray | None = None) -> Request:
         """Return the Request of a call; limits that it does not name are the segmenter's own."""
         limits = self.method.limits()
-        asked = {name: value for name, value in (('alpha', alpha), ('budget', budget))
+        values = {name: value for name, value in (('alpha', alpha), ('budget', budget))
                  if value is not None}
-        for name, value in asked.items():
+        for name, value in values.items():
             if name not in limits:
                 raise ValueError(f'{name} needs a method with refinement that has one; this model '
                                  f"runs {self.description.get('method', 'dense')!r}")
@@ -90,8 +90,8 @@ class Segmenter:
             raise ValueError(f'this model has no optional output {min(unknown)!r}; '
                              f'{nearest(min(unknown), self.method.optional)}')
         if truth is not None and self.method.needs_truth:
-            asked['truth'] = torch.from_numpy(truth)[None].to(self.device)
-        return replace(self.request, wants=wants, **asked)
+            values['truth'] = torch.from_numpy(truth)[None].to(self.device)
+        return replace(self.request, wants=wants, **values)
 
     def __call__(self, image: np.ndarray, alpha: float | None = None,
                  budget: float | None = None, wants: Collection[str] = (),

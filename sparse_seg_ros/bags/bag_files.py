@@ -51,14 +51,14 @@ def list_files(path: Path) -> Listing:
     return reconcile(listing, tuple(found))
 
 
-def reconcile(listing: Listing, found: tuple[Path, ...]) -> Listing:
-    """Compare what metadata.yaml names with the files found -> the files to read."""
-    others = [file for file in found if file not in listing.files]
+def reconcile(listing: Listing, paths: tuple[Path, ...]) -> Listing:
+    """Compare what metadata.yaml names with the files that are there -> those to read."""
+    others = [file for file in paths if file not in listing.files]
     names = ', '.join(file.name for file in others)
     if not listing.files and not listing.missing:
-        return replace(listing, files=found)
+        return replace(listing, files=paths)
     if others and len(others) == len(listing.missing):
-        return replace(listing, files=found, missing=(), notes=(
+        return replace(listing, files=paths, missing=(), notes=(
             f'metadata.yaml names {", ".join(listing.missing)}, which is not there; {names} is '
             'read instead',))
     if others:

@@ -85,21 +85,21 @@ def count_macs(build: Callable[[], nn.Module], side: int) -> dict[str, float]:
                 {name: output.numel() if isinstance(output, Tensor) else 0}))
     with FlopCounterMode(display=False) as counter:
         network(images)
-    found = {name.partition('.')[2]: flops for name, flops in counter.get_flop_counts().items()}
-    total = sum(found[''].values()) / 2e9
-    whole = sum(sum(found[name].values()) for name in enlarged) / 2e9
-    products = sum(count_products(found, name, module) / 2e9 + 4e-9 * enlarged[name]
+    counts = {name.partition('.')[2]: flops for name, flops in counter.get_flop_counts().items()}
+    total = sum(counts[''].values()) / 2e9
+    whole = sum(sum(counts[name].values()) for name in enlarged) / 2e9
+    products = sum(count_products(counts, name, module) / 2e9 + 4e-9 * enlarged[name]
                    for name, module in attentions(network).items() if 'decode' not in name)
     return {'macs': total, 'attention': whole, 'products': products, 'share': whole / total}
 
 
-def count_products(found: dict[str, dict], name: str, module: nn.Module) -> int:
+def count_products(counts: dict[str, dict], name: str, module: nn.Module) -> int:
     """Flops by module and operation -> those of an attention without its layers."""
-    own = sum(flops for operation, flops in found[name].items()
+    own = sum(flops for operation, flops in counts[name].items()
               if operation is not torch.ops.aten.convolution)
     layers = (f'{name}.{child}' for child, layer in module.named_modules()
               if isinstance(layer, (nn.Linear, TokenConv)))
-    return own - sum(sum(found[layer].values()) for layer in layers)
+    return own - sum(sum(counts[layer].values()) for layer in layers)
 
 
 def time_networks(networks: dict[str, nn.Module], side: int, repeats: int,

@@ -79,18 +79,18 @@ def describe(figures: dict[str, Any]) -> str:
     return '\n'.join([HEADING, *map(describe_case, cases)])
 
 
-def describe_case(found: dict[str, Any]) -> str:
+def describe_case(case: dict[str, Any]) -> str:
     """Return a line, and where frames were dropped one more."""
-    times = ''.join(f"{found[name]['median']:>8.1f} /{found[name]['p95']:>5.1f}"
+    times = ''.join(f"{case[name]['median']:>8.1f} /{case[name]['p95']:>5.1f}"
                     for name in ('transport_ms', 'overhead_ms', 'publish_ms'))
-    size = f"{found['height']}x{found['width']}"
-    line = (f"{size:<10}{found['reliability']:<13}{found['rate_hz']:>4.0f} Hz"
-            f"{found['sent']:>6}{found['lost_in_transport']:>6}{times}")
-    if found['published'] == found['received']:
+    size = f"{case['height']}x{case['width']}"
+    line = (f"{size:<10}{case['reliability']:<13}{case['rate_hz']:>4.0f} Hz"
+            f"{case['sent']:>6}{case['lost_in_transport']:>6}{times}")
+    if case['published'] == case['received']:
         return line
-    counts = ' + '.join(f'{found[name]} {name}' for name in OUTCOMES)
-    sign = '=' if found['is_accounted'] else 'IS NOT'
-    return f"{line}\n{'':<10}{found['received']} received {sign} {counts}"
+    counts = ' + '.join(f'{case[name]} {name}' for name in OUTCOMES)
+    sign = '=' if case['is_accounted'] else 'IS NOT'
+    return f"{line}\n{'':<10}{case['received']} received {sign} {counts}"
 
 
 def measure(case: Case, domain: int = 91) -> dict[str, Any]:
@@ -107,8 +107,8 @@ def measure(case: Case, domain: int = 91) -> dict[str, Any]:
         finally:
             node.terminate()
             exit_code = node.wait(30)
-        found = json.loads(result.read_text())
-    return {**asdict(case), **summarise(found), 'node_exit_code': exit_code}
+        record = json.loads(result.read_text())
+    return {**asdict(case), **summarise(record), 'node_exit_code': exit_code}
 
 
 def start(environment: dict[str, str], role: str, case: Case,
@@ -119,12 +119,12 @@ def start(environment: dict[str, str], role: str, case: Case,
          json.dumps(asdict(case)), str(result)], env=environment)
 
 
-def summarise(found: dict[str, Any]) -> dict[str, Any]:
+def summarise(record: dict[str, Any]) -> dict[str, Any]:
     """Counters and times of every frame -> the figures of a case."""
-    counts, frames = found['counters'], [FrameTimes(**each) for each in found['times']]
+    counts, frames = record['counters'], [FrameTimes(**each) for each in record['times']]
     accounted = sum(counts[name] for name in OUTCOMES)
-    return {'sent': found['sent'], **counts,
-            'lost_in_transport': found['sent'] - counts[RECEIVED],
+    return {'sent': record['sent'], **counts,
+            'lost_in_transport': record['sent'] - counts[RECEIVED],
             'is_accounted': accounted == counts[RECEIVED],
             'transport_ms': spread([frame.transport for frame in frames]),
             'overhead_ms': spread([frame.overhead for frame in frames]),

@@ -120,8 +120,8 @@ def fit_merging(args: argparse.Namespace, segment, frames):
 def chosen_goal(args: argparse.Namespace):
     """Return the goal that the options name."""
     from sparse_seg_ros.evaluation.calibration import Goal
-    asked = {kind: getattr(args, kind) for kind in ('recall', 'density', 'milliseconds', 'alpha')}
-    return next((Goal(kind, value) for kind, value in asked.items() if value is not None), Goal())
+    goals = {kind: getattr(args, kind) for kind in ('recall', 'density', 'milliseconds', 'alpha')}
+    return next((Goal(kind, value) for kind, value in goals.items() if value is not None), Goal())
 
 
 def write(args: argparse.Namespace, segment, curve, point, trust: dict, merging) -> None:

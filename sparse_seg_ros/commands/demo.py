@@ -77,7 +77,7 @@ def tell(job, numbers: dict) -> None:
 
     spent, latency = numbers['milliseconds']['segment'], numbers['latency_milliseconds']
     steps = '\n'.join(f'# {about}\n{command}' for about, command in next_steps(numbers))
-    said = pace(numbers) and f'\n{pace(numbers)}'
+    advice = pace(numbers) and f'\n{pace(numbers)}'
     resolutions = ', '.join(f'{title} {milliseconds:.0f} ms' for title, milliseconds in
                             numbers['resolutions_milliseconds'].items())
     compared = resolutions and f'\non the same frames, after the run: {resolutions}'
@@ -86,7 +86,7 @@ def tell(job, numbers: dict) -> None:
 by newer ones, {numbers['not_received']} not received
 {spent['p50']:.0f} ms to segment a frame (p95 {spent['p95']:.0f}), {latency['p50']:.0f} ms from \
 camera to mask (p95 {latency['p95']:.0f}), {numbers['refined']:.1%} of the pixels \
-refined{said}{compared}
+refined{advice}{compared}
 
 page       {numbers['page']}
 pictures   {job.pictures}, {job.out / 'contact_sheet.jpg'}

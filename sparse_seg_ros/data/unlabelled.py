@@ -54,8 +54,8 @@ def find_unlabelled(split: str | Path) -> Unlabelled | None:
 
 def pictures_in(folder: Path) -> list[Path]:
     """Folder -> the pictures in it, by name; ValueError without any."""
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not found:
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not paths:
         raise ValueError(f'{folder} holds no pictures ({", ".join(SUFFIXES)}); name a folder that '
                          'does, or a split file')
-    return found
+    return paths

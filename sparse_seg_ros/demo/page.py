@@ -102,10 +102,10 @@ def pace(numbers: Mapping[str, Any]) -> str:
         return f'The node keeps up with the camera: {measured}.'
     lost = {name: numbers[name] for name in LOSSES if numbers[name]}
     counts = ', '.join(f'{count} {LOSSES[name]}' for name, count in lost.items())
-    said = f'The node does not keep up with the camera: {measured}{why_slow(times, is_fast)}.'
+    text = f'The node does not keep up with the camera: {measured}{why_slow(times, is_fast)}.'
     if counts:
-        said += f" Of {numbers['sent']} frames {counts}."
-    return f'{said} {cure(numbers, is_fast, max(lost, key=lost.get, default=""))}'
+        text += f" Of {numbers['sent']} frames {counts}."
+    return f'{text} {cure(numbers, is_fast, max(lost, key=lost.get, default=""))}'
 
 
 def why_slow(times: Mapping[str, Mapping[str, float]], is_fast: bool) -> str:

@@ -42,14 +42,14 @@ class Recording:
                        **{f'/segmentation/{name}': name for name in ANSWERS}}
         self.milliseconds: dict[int, dict[str, float]] = {}
         self.refined: dict[int, float] = {}
-        found: dict[str, set[int]] = {name: set() for name in self.topics.values()}
+        stamps: dict[str, set[int]] = {name: set() for name in self.topics.values()}
         with Bag(path) as bag:
             for connection, _, raw in bag.messages():
                 name, stamp = self.topics[connection.topic], raw_stamp_nanoseconds(raw)
-                found[name].add(stamp)
+                stamps[name].add(stamp)
                 if name == 'timing':
                     self.add_times(stamp, parse(raw, connection.msgtype))
-        self.complete = sorted(set.intersection(*found.values()))
+        self.complete = sorted(set.intersection(*stamps.values()))
 
     def add_times(self, stamp: int, message: Any) -> None:
         """Read one message of ~/timing."""

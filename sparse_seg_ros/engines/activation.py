@@ -123,8 +123,8 @@ def load(path: str | Path, device: str = 'cpu') -> Engine:
 
 def obtain(job: Job) -> Path:
     """Job -> the artefact of its key, from the cache or else built now."""
-    found = cache.find(job.key, job.folder, job.adapter.SUFFIX)
-    return found or (build_plan if job.engine == 'tensorrt' else build_onnx)(job)
+    cached = cache.find(job.key, job.folder, job.adapter.SUFFIX)
+    return cached or (build_plan if job.engine == 'tensorrt' else build_onnx)(job)
 
 
 def build_onnx(job: Job) -> Path:

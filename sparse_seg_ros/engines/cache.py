@@ -105,15 +105,15 @@ def why_not(path: Path, key: Key) -> str | None:
 
 def why_missing(folder: Path, key: Key) -> str:
     """Return how the most similar artefact in a folder differs from a key."""
-    found = []
+    mismatches = []
     for path in folder.glob('*.json') if folder.is_dir() else ():
         try:
-            found.append(differences(read_sidecar(path).key, key))
+            mismatches.append(differences(read_sidecar(path).key, key))
         except (ValueError, OSError):
             continue
-    if not found:
+    if not mismatches:
         return f'{folder} holds none yet'
-    nearest = min(found, key=lambda text: text.count(';'))
+    nearest = min(mismatches, key=lambda text: text.count(';'))
     return f'none there is of this key; the nearest is of {nearest}'
 
 

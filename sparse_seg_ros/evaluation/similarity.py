@@ -92,13 +92,13 @@ def fit(segment: Segmenter, frames: FrameSequence, thresholds: Sequence[float] =
     """
     statistics = measure_similarity(segment, frames)
     automatic = min(1.0, statistics.mean + statistics.deviation)
-    found = Fit(statistics.mean, statistics.deviation, automatic)
+    result = Fit(statistics.mean, statistics.deviation, automatic)
     if not thresholds:
-        return with_threshold(segment, automatic), found
+        return with_threshold(segment, automatic), result
     points = sweep(segment, frames, sorted({*thresholds, automatic}))
     chosen = fastest_as_good(points)
     return with_threshold(segment, chosen.threshold), replace(
-        found, points=tuple(points), chosen=chosen)
+        result, points=tuple(points), chosen=chosen)
 
 
 def measure_similarity(segment: Segmenter, frames: FrameSequence) -> SimilarityStatistics:

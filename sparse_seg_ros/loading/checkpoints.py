@@ -254,10 +254,10 @@ def check_tensors(tensors: dict[str, Tensor], source: str | Path) -> None:
                              f'{float(tensor.min()):.3g}; train or convert the model again')
 
 
-def likely_cause(module: nn.Module, own: torch.Size, found: torch.Size) -> str:
+def likely_cause(module: nn.Module, own: torch.Size, actual: torch.Size) -> str:
     """Shapes that differ -> the end of a question: what the weights may have been trained for."""
     classes = getattr(module, 'num_classes', None)
-    if own[:1] == (classes,) and own[1:] == found[1:]:
-        return (f'classes? they seem to be for {found[0]}, the network is for {classes}; build it '
-                f'with num_classes={found[0]}')
+    if own[:1] == (classes,) and own[1:] == actual[1:]:
+        return (f'classes? they seem to be for {actual[0]}, the network is for {classes}; build '
+                f'it with num_classes={actual[0]}')
     return 'classes or planes?'

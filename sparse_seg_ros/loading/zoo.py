@@ -25,7 +25,7 @@ from sparse_seg_ros.texts import cut
 from sparse_seg_ros.yaml_files import read_yaml
 
 LOG = logging.getLogger(__name__)
-Found = tuple[Model, MethodConfig, Path]  # a model, its settings, its weights file or folder
+Source = tuple[Model, MethodConfig, Path]  # a model, its settings, its weights file or folder
 
 
 def load(name: str | Path = 'demo', device: str = 'auto', precision: str = 'auto',
@@ -50,16 +50,17 @@ def origin(name: str | Path, weights: Path) -> dict[str, str]:
     return {'model': str(name), 'weights': weights.name, 'weights_hash': file_hash(weights)}
 
 
-def load_best(name: str | Path, found: Found, device: str, precision: str,
+def load_best(name: str | Path, source: Source, device: str, precision: str,
               limits: Mapping[str, float]) -> Segmenter:
     """Load a model by method auto: refined, or the same network at full resolution; log why."""
-    model, config, _ = found
+    model, config, weights = source
     full = find_full(model, config)
     if model.refiner is None or full is None:
         raise ValueError('method auto needs weights with a refiner, and those of the same network '
                          "at full resolution; name these as 'full' in a method YAML, or use "
                          'another method')
-    models = {'refined': (model, as_method(model.card.refined_by, config), found[2]), 'full': full}
+    models = {'refined': (model, as_method(model.card.refined_by, config), weights),
+              'full': full}
     rivals = {key: assemble(one, settings, device, precision, origin(name, weights))
               for key, (one, settings, weights) in models.items()}
     scores = {'refined': scores_of(model.card, config, limits), 'full': full[0].card.scores}
@@ -87,7 +88,7 @@ def load_resolutions(name: str | Path, device: str = 'auto', precision: str = 'a
             for key, found in models.items() if found}
 
 
-def find_full(model: Model, config: MethodConfig) -> Found | None:
+def find_full(model: Model, config: MethodConfig) -> Source | None:
     """
     Model that refines, its settings -> the same network at full resolution, to be run densely.
 
@@ -112,7 +113,7 @@ def find_full(model: Model, config: MethodConfig) -> Found | None:
     return full, replace(as_method('dense', own), **shared), weights
 
 
-def find_model(name: str | Path) -> Found:
+def find_model(name: str | Path) -> Source:
     """Name of a model, as for `load` -> model, its settings, its weights file or folder."""
     path = Path(name)
     if path.suffix in ('.yaml', '.yml'):

@@ -69,10 +69,10 @@ class Diagnostics:
         header = Header(stamp=self.node.get_clock().now().to_msg())
         self.publish(self.health, header, self.collect())
 
-    def publish(self, publisher: Any, header: Header, found: list) -> None:
+    def publish(self, publisher: Any, header: Header, reports: list) -> None:
         """Publish statuses under the full name of the node."""
         publisher.publish(diagnostic_array(
-            diagnostic_types, header, self.node.get_fully_qualified_name(), found))
+            diagnostic_types, header, self.node.get_fully_qualified_name(), reports))
 
     def collect(self) -> list[health.Status]:
         """Return one status per task of ROS.md."""
@@ -81,14 +81,14 @@ class Diagnostics:
         description = segmenter.description if segmenter else {}
         if worker is not None:
             description = {**description, health.THREADS: str(worker.threads.used)}
-        found = [health.engine_status(node.state, description, node.error),
+        reports = [health.engine_status(node.state, description, node.error),
                  health.timing_status(
                      self.times, node.config.budget_milliseconds, node.slots.running_seconds(),
                      time.monotonic() - self.times.last_seconds),
                  health.memory_status(has_model=segmenter is not None), self.collect_node()]
         for camera in list(node.cameras.values()):
-            found += self.collect_camera(camera)
-        return found
+            reports += self.collect_camera(camera)
+        return reports
 
     def collect_node(self) -> health.Status:
         """Return what goes wrong in the node beside the frames."""

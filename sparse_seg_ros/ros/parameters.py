@@ -42,8 +42,8 @@ def declare(node: Node) -> NodeConfig:
 
 def find_overrides(node: Node) -> dict[str, Any]:
     """Return the overrides from outside by name; ValueError, with the cure, for a bad one."""
-    given = node._parameter_overrides  # rclpy has no public way to see the unknown ones
-    values = {name: parameter.value for name, parameter in given.items()
+    overrides = node._parameter_overrides  # rclpy has no public way to see the unknown ones
+    values = {name: parameter.value for name, parameter in overrides.items()
               if name not in OF_ROS and not name.startswith('qos_overrides.')}
     for former, name in FORMER.items():
         if former in values:

@@ -88,15 +88,15 @@ def keep_metrics(path: Path, epoch: int) -> None:
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Return the metrics of each epoch that is complete in a metrics.jsonl."""
-    found = []
+    lines = []
     for line in path.read_text(errors='replace').splitlines() if path.is_file() else ():
         try:
             values = json.loads(line)
         except ValueError:  # a line that was cut when the power was
             continue
         if isinstance(values, dict) and isinstance(values.get('epoch'), int):
-            found.append(values)
-    return found
+            lines.append(values)
+    return lines
 
 
 def duration(seconds: float) -> str:

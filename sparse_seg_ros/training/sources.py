@@ -74,11 +74,11 @@ def pictures(config: TrainConfig) -> PictureFolder:
     return PictureFolder(config.splits[0])
 
 
-def checked(found: Frames, config: TrainConfig, about: str) -> Iterator[tuple]:
+def checked(frames_: Frames, config: TrainConfig, about: str) -> Iterator[tuple]:
     """Yield images and labels; ValueError for one whose label has other ids than the classes."""
     names = load_labels(config.labels).names
-    check_classes(found, names, f'label set {config.labels}')
-    for frame, (_, label_path) in zip(tqdm(found, about, leave=False), found.paths):
+    check_classes(frames_, names, f'label set {config.labels}')
+    for frame, (_, label_path) in zip(tqdm(frames_, about, leave=False), frames_.paths):
         image, label = frame
         check_label(label, len(names), label_path)
         yield image, label
@@ -92,24 +92,24 @@ def validation_of(config: TrainConfig) -> Sequence | None:
     """
     if config.stage == 'classifier':
         return validation_pictures(config)
-    found = validation_frames(config)
-    check_classes(found, load_labels(config.labels).names, f'label set {config.labels}')
-    if isinstance(found, Frames):
-        for _ in checked(found, config, f'reading {config.validation}'):
+    pairs = validation_frames(config)
+    check_classes(pairs, load_labels(config.labels).names, f'label set {config.labels}')
+    if isinstance(pairs, Frames):
+        for _ in checked(pairs, config, f'reading {config.validation}'):
             pass
-    return found
+    return pairs
 
 
 def validation_pictures(config: TrainConfig) -> PictureFolder | None:
     """Return the pictures to score a classifier on; their classes must be the learnt ones."""
     if not config.validation:
         return None
-    found, learnt = PictureFolder(config.validation), pictures(config).classes
-    if found.classes != learnt:
-        odd = sorted(set(found.classes) ^ set(learnt))[0]
+    folder, learnt = PictureFolder(config.validation), pictures(config).classes
+    if folder.classes != learnt:
+        odd = sorted(set(folder.classes) ^ set(learnt))[0]
         raise ValueError(f'{config.validation} and {config.splits[0]} must hold the same classes; '
                          f'only one has {odd!r}')
-    return found
+    return folder
 
 
 def validation_frames(config: TrainConfig) -> Sequence | None:

@@ -111,6 +111,6 @@ class PatchRefiner(nn.Module):
 
     def refine(self, pixels: Tensor, coarse: Tensor) -> Tensor:
         """(P, 3, S, S) normalised, (P, C, S, S) logits -> (P, C, S, S) logits."""
-        given = torch.cat((pixels, coarse.softmax(dim=1)), dim=1) if self.corrects else pixels
-        said = self.head(self.unet(given))
-        return coarse + said if self.corrects else said
+        inputs = torch.cat((pixels, coarse.softmax(dim=1)), dim=1) if self.corrects else pixels
+        predicted = self.head(self.unet(inputs))
+        return coarse + predicted if self.corrects else predicted

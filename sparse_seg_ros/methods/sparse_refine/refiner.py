@@ -178,15 +178,16 @@ class SparseRefiner(nn.Module):
         """(C, M) logits -> (C, M), or (C * side * side, M), what the extractor says of sites."""
         if self.is_network:
             return self.extractor(scene.image, covered, scene.features.maps)
-        given = [covered.gather(scene.image)]  # (M, 3), or (M, side * side * 3)
+        parts = [covered.gather(scene.image)]  # (M, 3), or (M, side * side * 3)
         if 'logits' in self.inputs:
-            given.append(coarse.softmax(dim=0).t())  # (M, C)
+            parts.append(coarse.softmax(dim=0).t())  # (M, C)
         if 'features' in self.inputs:
-            given.append(scene.features.at(*covered.low).to(given[0].dtype))  # (M, F)
-        inputs = torch.cat(given, dim=1)
-        found = self.extractor(SparseTensor(inputs, covered.level, backend_of(inputs.device.type)))
-        said = self.head.weight @ rounded(found.features).t()
-        return said[:, :len(found.features)] + self.head.bias[:, None]
+            parts.append(scene.features.at(*covered.low).to(parts[0].dtype))  # (M, F)
+        inputs = torch.cat(parts, dim=1)
+        backend = backend_of(inputs.device.type)
+        features = self.extractor(SparseTensor(inputs, covered.level, backend)).features
+        predicted = self.head.weight @ rounded(features).t()
+        return predicted[:, :len(features)] + self.head.bias[:, None]
 
     def input_hw(self, low_hw: tuple[int, int], size_hw: tuple[int, int]) -> tuple[int, int]:
         """Sizes of the low resolution and of an image -> that at which the refiner sees it."""
@@ -200,8 +201,8 @@ class SparseRefiner(nn.Module):
         Only parts without weights can take another's place. A copy keeps alpha, which has another
         meaning for another selector: name one in each request.
         """
-        asked = {'selector': selector, 'ensembler': ensembler}
-        changes = {kind: name for kind, name in asked.items()
+        wanted = {'selector': selector, 'ensembler': ensembler}
+        changes = {kind: name for kind, name in wanted.items()
                    if name not in (None, getattr(self.parts, kind))}
         if not changes:
             return self

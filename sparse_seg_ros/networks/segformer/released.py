@@ -45,13 +45,13 @@ def to_released(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def from_released(keys: list[str], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Names in `transformers`, MMSegmentation's tensors -> those of the names that are there."""
-    found = {key: tensors[released_name(key)] for key in keys if released_name(key) in tensors}
-    for key, tensor in found.items():
+    own = {key: tensors[released_name(key)] for key in keys if released_name(key) in tensors}
+    for key, tensor in own.items():
         if packing_order(key) >= 0:
-            found[key] = tensor.chunk(len(PACKED))[packing_order(key)]
+            own[key] = tensor.chunk(len(PACKED))[packing_order(key)]
         elif key.endswith(POINTWISE):
-            found[key] = tensor.flatten(1)
-    return found
+            own[key] = tensor.flatten(1)
+    return own
 
 
 def released_name(key: str) -> str:
