@@ -35,7 +35,7 @@ setup(
     maintainer_email='maintainers@sparse-seg-ros.example.com',
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['*/*.html']},
+    package_data={NAME: ['py.typed', '*/*.html']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (SHARE, ['package.xml']),
