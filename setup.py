@@ -56,8 +56,8 @@ setup(
         'engines': ENGINES,
         # spconv is a second opinion for the tests of the sparse convolution and a rival in bench;
         # Triton's kernels are interpreted where there is no GPU.
-        'test': ['matplotlib', 'tensorboard', 'pytest', 'ruff', *TRANSFORMERS, *ENGINES,
-                 f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}', f'triton; {ON_PC}'],
+        'test': ['matplotlib', 'tensorboard', 'pytest', 'ruff', 'basedpyright', *TRANSFORMERS,
+                 *ENGINES, f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}', f'triton; {ON_PC}'],
     },
     entry_points={'console_scripts': [
         f'segmentation_node = {NAME}.ros.run_node:main',
