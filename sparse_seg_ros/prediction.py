@@ -38,7 +38,7 @@ class Prediction:
                             ('refined', np.bool_), ('confidence', np.float32),
                             ('merged', np.int32)):
             array = getattr(self, name)
-            if array is None and name in ('refined', 'confidence', 'merged'):
+            if name in ('refined', 'confidence', 'merged') and array is None:
                 continue
             if array.dtype != dtype or array.shape != self.labels.shape or array.ndim != 2:
                 raise ValueError(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from copy import copy
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,8 +79,8 @@ class Segmenter:
                      wants: Collection[str] = (), truth: np.ndarray | None = None) -> Request:
         """Return the Request of a call; limits that it does not name are the segmenter's own."""
         limits = self.method.limits()
-        values = {name: value for name, value in (('alpha', alpha), ('budget', budget))
-                 if value is not None}
+        values: dict[str, Any] = {name: value for name, value in (
+            ('alpha', alpha), ('budget', budget)) if value is not None}
         for name, value in values.items():
             if name not in limits:
                 raise ValueError(f'{name} needs a method with refinement that has one; this model '
@@ -110,12 +111,13 @@ class Segmenter:
                 images = self.normalise(image)
             output = self.method(images, request, clock)
             with clock('download'):
-                arrays = {name: to_array(getattr(output, name)) for name in
-                          ('labels', 'uncertainty', 'refined', 'confidence', 'merged')}
-        self.check_output(arrays['labels'], arrays['uncertainty'])
+                labels, uncertainty = to_array(output.labels), to_array(output.uncertainty)
+                others = {name: to_array(part) for name in ('refined', 'confidence', 'merged')
+                          if (part := getattr(output, name)) is not None}
+        self.check_output(labels, uncertainty)
         total = (time.perf_counter() - start) * 1e3
-        return Prediction(**arrays, milliseconds={**clock.milliseconds, 'total': total},
-                          work=output.work)
+        return Prediction(labels, uncertainty, **others, work=output.work,
+                          milliseconds={**clock.milliseconds, 'total': total})
 
     def check_output(self, labels: np.ndarray, uncertainty: np.ndarray) -> None:
         """Raise ValueError for a bad output: not-a-number would read as a sure class 0."""
@@ -182,6 +184,6 @@ def check_image(image: np.ndarray) -> None:
         raise ValueError(f'image must be (H, W, 3) uint8 RGB, got {got}{cure}')
 
 
-def to_array(tensor: Tensor | None) -> np.ndarray | None:
-    """(1, H, W) tensor on any device -> (H, W) array; None stays None."""
-    return None if tensor is None else tensor[0].cpu().numpy()
+def to_array(tensor: Tensor) -> np.ndarray:
+    """(1, H, W) tensor on any device -> (H, W) array."""
+    return tensor[0].cpu().numpy()

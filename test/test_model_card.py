@@ -11,6 +11,7 @@ from dataclasses import asdict
 import pytest
 from tiny import tiny_model
 
+from sparse_seg_ros.methods.point_rend import PointHead
 from sparse_seg_ros.model_card import ModelCard, read_card
 
 CARD = asdict(ModelCard('compact', ('grass', 'sky'), 'farm', (1.0, 2.0, 3.0), (1.0, 1.0, 1.0),
@@ -45,6 +46,19 @@ def test_a_value_that_no_model_can_have_is_named(changes):
 def test_a_colour_is_needed_for_every_class():
     with pytest.raises(ValueError, match='must have as many colours as classes, got 1 for 2'):
         read(colors=[[0, 0, 0]])
+
+
+@pytest.mark.parametrize('refined_by', ['sparse_refine', 'patch_refine'])
+def test_a_refiner_with_a_threshold_needs_one_in_its_card(refined_by):
+    with pytest.raises(ValueError, match=f"'alpha' of a model card must be a number for the "
+                                         f"refiner of '{refined_by}', got nothing; export"):
+        tiny_model(refined_by=refined_by, alpha=None, patch=16)
+
+
+def test_a_model_names_the_refiner_that_it_lacks():
+    model = tiny_model(refines=False)
+    with pytest.raises(ValueError, match='must have a PointHead as its refiner, got none; train'):
+        model.require_refiner(PointHead)
 
 
 @pytest.mark.parametrize(('text', 'words'), [

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from sparse_seg_ros.texts import cut
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -36,6 +38,14 @@ class Frame:
     def label(self) -> np.ndarray | None:
         """Return (H, W) uint8 ids, 255 for void; None for a frame without labels."""
         return self._label
+
+    def require_label(self) -> np.ndarray:
+        """Return (H, W) uint8 ids, 255 for void; ValueError for a frame without labels."""
+        label = self.label()
+        if label is None:
+            raise ValueError(f'{cut(self.source)} must have labels, got an image alone; leave it '
+                             'out, or label it')
+        return label
 
     @cached_property
     def _label(self) -> np.ndarray | None:

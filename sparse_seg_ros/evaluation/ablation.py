@@ -8,7 +8,7 @@ A plan is a YAML, see config/ablate. A variant that fails does not stop the othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ class Outcome:
     macs: dict[str, float]
     large_iou: dict[str, float]
     tokens: tuple[float, ...] = ()
-    weights: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -193,18 +193,19 @@ class FrameStatistics:
         self.segment = segment
         self.large = SmallObjects(len(segment.labels), large_components)
         self.macs: list[dict[str, int]] = []
-        self.tokens: list[list[int]] = []
+        self.tokens: list[Sequence[int]] = []
         self.errors = self.found = 0
         self.refines = False
 
     def __call__(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
         """Count one frame."""
-        label = frame.label()
+        label = frame.require_label()
+        height, width = label.shape
         self.large.add(seen.labels, label)
         if isinstance(seen.work, Work):
             self.tokens += [call.counts for call in seen.work.calls]
         refined = None if seen.refined is None else torch.from_numpy(seen.refined)[None]
-        self.macs.append(self.segment.method.count_macs(label.shape, refined, seen.work))
+        self.macs.append(self.segment.method.count_macs((height, width), refined, seen.work))
         if seen.refined is not None:
             coarse = self.segment.coarse_logits(image).argmax(1).to(torch.uint8)
             is_wrong = (enlarge(coarse, label.shape)[0].cpu().numpy() != label) & (label != VOID)

@@ -21,7 +21,7 @@ from torch import Tensor
 from sparse_seg_ros.data.frame import FrameSequence, as_frames
 from sparse_seg_ros.data.frames import check_classes
 from sparse_seg_ros.evaluation import similarity
-from sparse_seg_ros.evaluation.loop import read_frames
+from sparse_seg_ros.evaluation.loop import read_labelled
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.evaluation.scores import warn_of_other_order
 from sparse_seg_ros.evaluation.uncertainty import (
@@ -110,7 +110,7 @@ def selection_curve(segment: Segmenter, frames: FrameSequence) -> UncertaintyCur
     """Measure what alpha is compared with against errors of the dense stage, at full size."""
     check_classes(frames, segment.labels.names, 'the model')
     curve, matrix = empty_curve(segment), ConfusionMatrix(len(segment.labels))
-    for _, image, label in read_frames(frames, 'errors of the dense stage'):
+    for image, label in read_labelled(frames, 'errors of the dense stage'):
         logits = segment.coarse_logits(image)
         add_errors(curve, logits, label, own_scores(segment, image, label))
         matrix.add(labels_of(logits, label.shape), label)
@@ -136,7 +136,7 @@ def measure_uncertainty(segment: Segmenter, frames: FrameSequence) -> Uncertaint
     """Measure selection, uncertainty and calibration of a segmenter as it is set."""
     coarse, final = empty_curve(segment), UncertaintyCurve(len(segment.labels))
     samples = Samples()
-    for _, image, label in read_frames(frames, 'errors of both stages'):
+    for image, label in read_labelled(frames, 'errors of both stages'):
         add_errors(coarse, segment.coarse_logits(image), label, own_scores(segment, image, label))
         logits = segment.full_logits(image, label)
         add_errors(final, logits / segment.temperature, label)
@@ -153,7 +153,7 @@ def measure_uncertainty(segment: Segmenter, frames: FrameSequence) -> Uncertaint
 def best_temperature(segment: Segmenter, frames: FrameSequence) -> float:
     """Fit the temperature of the final probabilities."""
     samples = Samples()
-    for _, image, label in read_frames(frames, 'final probabilities'):
+    for image, label in read_labelled(frames, 'final probabilities'):
         samples.add(segment.full_logits(image, label), label)
     return fit_temperature(*samples.joined())
 
@@ -193,6 +193,6 @@ def add_errors(curve: UncertaintyCurve, logits: Tensor, label: np.ndarray,
     curve.add(nats[known], (predicted != label)[known])
 
 
-def labels_of(logits: Tensor, size_hw: tuple[int, int]) -> np.ndarray:
+def labels_of(logits: Tensor, size_hw: tuple[int, ...]) -> np.ndarray:
     """(1, C, h, w) logits -> (H, W) uint8 labels, enlarged by nearest neighbour."""
     return enlarge(logits.argmax(1).to(torch.uint8), size_hw)[0].cpu().numpy()

@@ -51,6 +51,13 @@ def read_frames(frames: Iterable[AnyFrame], title: str, on_invalid: OnInvalid = 
         yield View(frame, image, label)
 
 
+def read_labelled(frames: Iterable[AnyFrame], title: str
+                  ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield image and label of every frame; ValueError for a frame without labels."""
+    for frame, image, _ in read_frames(frames, title):
+        yield image, frame.require_label()
+
+
 def segment_frames(segment: Segmenter, frames: Iterable[AnyFrame], sinks: Iterable[Sink],
                    title: str = 'evaluating', wants: Collection[str] = (),
                    on_invalid: OnInvalid = raise_it) -> int:

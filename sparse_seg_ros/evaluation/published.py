@@ -93,4 +93,5 @@ def latency(board: str, network: str, batch: int, precision: str) -> Latency | N
     columns = len(rows[network]) // 3
     if batch not in BATCHES[:columns]:
         return None
-    return Latency(*rows[network][BATCHES.index(batch)::columns])
+    full, low, refined = rows[network][BATCHES.index(batch)::columns]
+    return None if low is None or refined is None else Latency(full, low, refined)

@@ -19,8 +19,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sparse_seg_ros.data.frame import FrameSequence
-from sparse_seg_ros.evaluation.loop import read_frames
+from sparse_seg_ros.evaluation.loop import read_frames, read_labelled
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
+from sparse_seg_ros.methods.algm.method import Algm
+from sparse_seg_ros.methods.algm.settings import Merging
 from sparse_seg_ros.networks.vit.tokens import Tokens
 from sparse_seg_ros.segmenter import Segmenter
 
@@ -120,8 +122,13 @@ def measure_similarity(segment: Segmenter, frames: FrameSequence) -> SimilarityS
 def with_threshold(segment: Segmenter, threshold: float | None) -> Segmenter:
     """Return a segmenter whose tokens merge from a similarity on; None: not at all."""
     method = segment.method
+    if not isinstance(method, Algm):
+        raise ValueError('a threshold of similarity needs a segmenter whose tokens merge, got one '
+                         f'of a {type(method).__name__}; load it with method algm')
+    if threshold is None:
+        return segment.with_method(method.with_merging(None))
     return segment.with_method(method.with_merging(
-        None if threshold is None else replace(method.merging, threshold=threshold)))
+        replace(method.merging or Merging(), threshold=threshold)))
 
 
 def sweep(segment: Segmenter, frames: FrameSequence, thresholds: Sequence[float]
@@ -135,7 +142,7 @@ def measure(segment: Segmenter, frames: FrameSequence, threshold: float | None) 
     segment = with_threshold(segment, threshold)
     matrix, times, kept = ConfusionMatrix(len(segment.labels)), [], []
     about = 'without merging' if threshold is None else f'threshold {threshold:.3f}'
-    for _, image, label in read_frames(frames, about):
+    for image, label in read_labelled(frames, about):
         seen = segment(image)
         matrix.add(seen.labels, label)
         times.append(seen.milliseconds['total'])

@@ -23,7 +23,7 @@ def small_components(mask: np.ndarray) -> np.ndarray:
     _, component, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     is_small = stats[:, cv2.CC_STAT_AREA] < SMALL_FRACTION * mask.size
     is_small[0] = False  # the background
-    return is_small[component]
+    return is_small[np.asarray(component, np.int32)]
 
 
 def large_components(mask: np.ndarray) -> np.ndarray:
@@ -71,6 +71,7 @@ class SmallObjects:
 def connected_to(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """(H, W) bool each -> the components of mask that hold a seed."""
     count, component = cv2.connectedComponents(mask.astype(np.uint8))
+    component = np.asarray(component, np.int32)
     is_reached = np.zeros(count, bool)
     is_reached[component[seeds & mask]] = True
     return is_reached[component] & mask

@@ -80,7 +80,7 @@ class Verdict:
 
     def accuracy(self) -> str:
         """Return how accurate it is, in words; '' where that was not measured."""
-        if self.accuracy_gained == 'unknown':
+        if self.points is None or self.accuracy_gained == 'unknown':
             return ''
         points = f'{abs(self.points):.1f} points {"more" if self.points > 0 else "less"}'
         margin = 'on one frame' if math.isinf(self.points_margin) else \
@@ -112,10 +112,11 @@ def judge(refined: Sequence[tuple[float, ConfusionMatrix | None]],
     """(milliseconds, confusion matrix or None) of each frame, of both -> Verdict."""
     times, full_times = (np.array([spent for spent, _ in frames]) for frames in (refined, full))
     speedup = compare_times(times, full_times)
-    if any(matrix is None for _, matrix in (*refined, *full)):
+    counts, full_counts = ([matrix.counts for _, matrix in frames if matrix is not None]
+                           for frames in (refined, full))
+    if len(counts) < len(refined) or len(full_counts) < len(full):
         return Verdict(*speedup)
-    points, error = difference(*(np.stack([matrix.counts for _, matrix in frames])
-                                 for frames in (refined, full)))
+    points, error = difference(np.stack(counts), np.stack(full_counts))
     return Verdict(*speedup, points, error * errors_of_margin(len(times)))
 
 
@@ -140,10 +141,10 @@ def difference(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     infinite where that leaves nothing to measure.
     """
     totals = one.sum(0), other.sum(0)
-    points = [100 * (mean_iou(totals[0] - left) - mean_iou(totals[1] - right))
-              for left, right in zip(one, other)]
+    points = np.array([100 * (mean_iou(totals[0] - left) - mean_iou(totals[1] - right))
+                       for left, right in zip(one, other)])
     number = len(points)
-    error = float(np.sqrt((number - 1) / number * np.square(points - np.mean(points)).sum()))
+    error = float(np.sqrt((number - 1) / number * np.square(points - points.mean()).sum()))
     return 100 * (mean_iou(totals[0]) - mean_iou(totals[1])), \
         error if number > 1 and math.isfinite(error) else math.inf
 

@@ -44,7 +44,7 @@ def convert(message: Any) -> np.ndarray | None:
     """Image message -> (H, W, 3) uint8 RGB; None where cv_bridge is not usable or fails."""
     if not is_usable():
         return None
-    from cv_bridge import CvBridge, CvBridgeError
+    from cv_bridge import CvBridge, CvBridgeError  # pyright: ignore[reportMissingImports]
     try:
         return np.ascontiguousarray(CvBridge().imgmsg_to_cv2(message, 'rgb8'))
     except (CvBridgeError, KeyError, ValueError):

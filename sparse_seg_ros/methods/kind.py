@@ -33,37 +33,57 @@ class Method(Protocol):
     whether a part of it is made of sparse convolutions.
     """
 
-    network: Any
-    refiner: nn.Module | None
-    scale: float
     temperature: float
-    optional: tuple[str, ...]
-    needs_truth: bool
-    selector: str
-    convolves: bool
+
+    @property
+    def network(self) -> Any: ...
+
+    @property
+    def refiner(self) -> nn.Module | None: ...
+
+    @property
+    def scale(self) -> float: ...
+
+    @property
+    def optional(self) -> tuple[str, ...]: ...
+
+    @property
+    def needs_truth(self) -> bool: ...
+
+    @property
+    def selector(self) -> str: ...
+
+    @property
+    def convolves(self) -> bool: ...
 
     def __call__(self, images: Tensor, request: Request, clock: Stopwatch) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, its stages timed by the clock."""
+        ...
 
     def limits(self) -> Limits:
         """Return the limits that a request may set, by name: 'alpha', 'budget', or neither."""
+        ...
 
     def coarse_logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
+        ...
 
     def scores(self, images: Tensor, request: Request) -> Tensor:
         """(B, 3, H, W) normalised -> (B, h, w) scores that are compared with alpha."""
+        ...
 
     def full_logits(self, images: Tensor, request: Request) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W) of every pixel. Large: for calibration only."""
+        ...
 
-    def count_macs(self, size_hw: tuple[int, int], refined: Tensor | None,
+    def count_macs(self, size_hw: tuple[int, int], refined: Any,
                    work: Any) -> dict[str, int]:
         """
         Size of an image, (1, H, W) bool where refined -> multiply-accumulates per stage.
 
-        work: of the MethodOutput.
+        refined: None of a method without a refiner. work: of the MethodOutput.
         """
+        ...
 
 
 @dataclass(frozen=True)
@@ -92,6 +112,12 @@ class MethodConfig(Settings):
         None, 'folder of the engines, relative to this file; null: ~/.cache/sparse_seg_ros')
     engine_failure: str = setting('refuse', 'without a working engine: refuse to start, or run '
                                   'torch with a warning', choices=('refuse', 'torch'))
+
+
+def scale_and_temperature(config: MethodConfig, card: ModelCard) -> tuple[float, float]:
+    """Return both of the settings, or of the weights where they are null."""
+    return (card.scale if config.scale is None else config.scale,
+            card.temperature if config.temperature is None else config.temperature)
 
 
 @dataclass(frozen=True)

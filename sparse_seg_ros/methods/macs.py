@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from sparse_seg_ros.networks import padded_size
 from sparse_seg_ros.networks.images import shrunk_hw
 
 
@@ -26,5 +27,4 @@ def count_module(module: nn.Module, *shape: int) -> int:
 
 def count_network(network: nn.Module, scale: float, size_hw: tuple[int, int]) -> int:
     """Count those of a network over an image of this size, shrunk and padded as it needs."""
-    sides = (side + -side % network.multiple for side in shrunk_hw(size_hw, scale))
-    return count_module(network, 1, 3, *sides)
+    return count_module(network, 1, 3, *padded_size(network, shrunk_hw(size_hw, scale)))

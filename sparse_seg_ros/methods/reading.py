@@ -65,7 +65,7 @@ def best_class(values: Tensor) -> tuple[Tensor, Tensor]:
     return best.squeeze(1), labels.to(torch.uint8)
 
 
-def read_both(logits: Tensor, fine: Tensor, positions: Tensor, size_hw: torch.Size,
+def read_both(logits: Tensor, fine: Tensor, positions: Tensor, size_hw: tuple[int, ...],
               temperature: float, wants_confidence: bool) -> Reading:
     """
     Labels, uncertainty and confidence, (B, H, W) each: coarse, and fine where that was refined.
@@ -76,14 +76,16 @@ def read_both(logits: Tensor, fine: Tensor, positions: Tensor, size_hw: torch.Si
                            size_hw, temperature)
 
 
-def refined_reading(low: Reading, fine: Tensor, positions: Tensor, size_hw: torch.Size,
+def refined_reading(low: Reading, fine: Tensor, positions: Tensor, size_hw: tuple[int, ...],
                     temperature: float) -> Reading:
     """As `read_both`, of coarse (B, h, w) that are read."""
     by_class = fine.float().t()[None]  # (1, C, N): far faster on CPU than (N, C)
     high = read_logits(by_class, temperature, low[2] is not None)
-    return tuple(None if coarse is None else
-                 overwrite(enlarge(coarse, size_hw), positions, refined)
-                 for coarse, refined in zip(low, high))
+    labels, uncertainty = (overwrite(enlarge(coarse, size_hw), positions, refined)
+                           for coarse, refined in zip(low[:2], high[:2]))
+    confidence = None if low[2] is None or high[2] is None else \
+        overwrite(enlarge(low[2], size_hw), positions, high[2])
+    return labels, uncertainty, confidence
 
 
 def overwrite(values: Tensor, positions: Tensor, fine: Tensor) -> Tensor:
@@ -92,7 +94,7 @@ def overwrite(values: Tensor, positions: Tensor, fine: Tensor) -> Tensor:
     return values
 
 
-def enlarge(values: Tensor, size_hw: tuple[int, int]) -> Tensor:
+def enlarge(values: Tensor, size_hw: tuple[int, ...]) -> Tensor:
     """(B, h, w) -> (B, H, W) by nearest neighbour."""
     if values.shape[1:] == size_hw:
         return values

@@ -53,6 +53,14 @@ class Features:
             raise ValueError('an engine gives no last features of a network; set engine: torch')
         return self.values
 
+    def require_maps(self) -> tuple[Tensor, Tensor]:
+        """Return values and logits; ValueError as of `require_values`."""
+        values = self.require_values()
+        if self.logits is None:
+            raise ValueError('the features must come with their logits, got none; take them from '
+                             '`run_with_features`')
+        return values, self.logits
+
 
 def run_with_features(network: nn.Module, images: Tensor) -> tuple[Tensor, Features]:
     """(B, 3, h, w) normalised -> (B, C, h, w) logits as from `run_padded`, last features, maps."""

@@ -16,13 +16,20 @@ def check_images(images: Tensor) -> None:
                          'dimension to a single image')
 
 
+def size_of(images: Tensor) -> tuple[int, int]:
+    """(..., H, W) -> height and width."""
+    height, width = images.shape[-2:]
+    return height, width
+
+
 def shrunk_hw(size_hw: tuple[int, int], scale: float) -> tuple[int, int]:
     """Size of an image -> the size at which a network sees it."""
-    return tuple(max(1, round(side * scale)) for side in size_hw)
+    height, width = (max(1, round(side * scale)) for side in size_hw)
+    return height, width
 
 
 def shrink(images: Tensor, scale: float) -> Tensor:
     """(B, 3, H, W) -> (B, 3, round(scale H), round(scale W)), averaging the pixels covered."""
     if scale == 1:
         return images
-    return F.interpolate(images, size=shrunk_hw(images.shape[-2:], scale), mode='area')
+    return F.interpolate(images, size=shrunk_hw(size_of(images), scale), mode='area')

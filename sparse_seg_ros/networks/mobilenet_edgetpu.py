@@ -85,6 +85,11 @@ class Encoder(nn.Module):
         eighth = self.blocks[ENDS[0]:ENDS[1]](quarter)
         return half, quarter, eighth, self.pool(self.blocks[ENDS[1]:](eighth))
 
+    def bottlenecks(self, first: int, last: int) -> list[InvertedBottleneck]:
+        """Return some of the blocks, from first up to last."""
+        return [block for block in list(self.blocks)[first:last]
+                if isinstance(block, InvertedBottleneck)]
+
     def pool(self, x: Tensor) -> Tensor:
         """(B, 144, h, w) -> (B, 128, h, w), each place joined with the mean of all."""
         x = F.relu(self.widen(x))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs import msg as diagnostic_types
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -17,26 +17,43 @@ from std_msgs.msg import Header
 
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.messages.status import diagnostic_array, frame_status
+from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.ros import qos
 from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.rivals import describe_rivals
 from sparse_seg_ros.stream import health
-from sparse_seg_ros.stream.slots import Counters
+from sparse_seg_ros.stream.slots import Counters, LatestFrameSlots
 from sparse_seg_ros.stream.stage_times import StageTimes
+from sparse_seg_ros.stream.worker import Worker
 from sparse_seg_ros.texts import describe_error
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.segmenter import Segmenter  # imports torch: seconds
 
 PERIOD_SECONDS = 1.0
 THROTTLE_SECONDS = 5.0
 
 
+class WatchedNode(Node):
+    """What Diagnostics looks at; segmenter and worker are None while no model is loaded."""
+
+    config: NodeConfig
+    segmenter: Segmenter | None
+    worker: Worker | None
+    state: str
+    error: str
+    cameras: dict[str, Camera]
+    slots: LatestFrameSlots
+
+
 class Diagnostics:
     """
-    Watches a SegmentationNode on a steady clock, whether frames come or not.
+    Watches a node on a steady clock, whether frames come or not.
 
     The default updater of ROS is not used: it misreports rates under simulated time.
     """
 
-    def __init__(self, node: Node):
+    def __init__(self, node: WatchedNode):
         self.node, self.times, self.errors = node, StageTimes(), CallbackErrors()
         self.rivals, self.before = '', {}
         self.timing = node.create_publisher(diagnostic_types.DiagnosticArray, '~/timing', 10)

@@ -19,9 +19,9 @@ TOPIC = 'segmentation/label_info'
 PERIOD_SECONDS = 5.0  # bags started late miss latched messages
 
 try:
-    from vision_msgs.msg import LabelInfo, VisionClass
+    from vision_msgs.msg import LabelInfo, VisionClass  # pyright: ignore[reportMissingImports]
 except ImportError:  # optional: not on PyPI
-    LabelInfo = None
+    LabelInfo = VisionClass = None
 
 
 class LabelInfoPublisher:
@@ -61,7 +61,10 @@ class LabelInfoPublisher:
 
 
 def label_info(header: Header, labels: LabelSet) -> Any:
-    """Label set -> LabelInfo."""
+    """Label set -> LabelInfo; ImportError without vision_msgs."""
+    if LabelInfo is None or VisionClass is None:
+        raise ImportError('the message LabelInfo needs vision_msgs; install the ROS package '
+                          'vision_msgs')
     return LabelInfo(header=header, threshold=0.0, class_map=[
         VisionClass(class_id=number, class_name=name)
         for number, name in enumerate(labels.names)])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType, ROSClock
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.lifecycle.node import LifecycleNodeMixin
 from rclpy.node import Node
@@ -26,7 +26,7 @@ from sparse_seg_ros.messages.status import ONLY_CAMERA
 from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.ros import parameters
 from sparse_seg_ros.ros.camera import Camera
-from sparse_seg_ros.ros.diagnostics import Diagnostics
+from sparse_seg_ros.ros.diagnostics import Diagnostics, WatchedNode
 from sparse_seg_ros.ros.label_info import LabelInfoPublisher
 from sparse_seg_ros.stream.forwarded_log import forwarded
 from sparse_seg_ros.stream.health import ACTIVE, FINALIZED, INACTIVE, LOADING, UNCONFIGURED
@@ -50,7 +50,7 @@ def load_model(config: NodeConfig) -> Segmenter:
     return load(config.model, config.device, config.precision, config.method, config.limits())
 
 
-class SegmentationNode(LifecycleNodeMixin, Node):
+class SegmentationNode(LifecycleNodeMixin, WatchedNode):
     """
     Segments the images of its cameras.
 
@@ -129,33 +129,32 @@ class SegmentationNode(LifecycleNodeMixin, Node):
                                f'{cut(self.config.device)}')
         try:
             with forwarded(self.get_logger()):
-                self.segmenter = self.load(self.config)
+                self.segmenter = segmenter = self.load(self.config)
             self.check_limits(self.config)
             self.warn_of_idle_limits(self.config, NodeConfig())
-            self.warm_up()
-            self.make_topics()
+            self.warm_up(segmenter)
+            self.make_topics(segmenter)
         except BaseException:
             self.state = UNCONFIGURED
             self.release()
             raise
         self.get_logger().info(f'ready after {time.monotonic() - start:.1f} s: '
-                               f'{self.segmenter.description}')
+                               f'{segmenter.description}')
 
-    def warm_up(self) -> None:
+    def warm_up(self, segmenter: Segmenter) -> None:
         """Segment grey images: the first runs allocate and compile."""
-        for size_hw in (self.segmenter.sizes_hw or [WARM_UP_SIZE_HW]) * WARM_UP_RUNS:
-            self.segmenter(np.full((*size_hw, 3), 128, np.uint8),
-                           wants=self.segmenter.method.optional)
+        for size_hw in (segmenter.sizes_hw or (WARM_UP_SIZE_HW,)) * WARM_UP_RUNS:
+            segmenter(np.full((*size_hw, 3), 128, np.uint8), wants=segmenter.method.optional)
 
-    def make_topics(self) -> None:
+    def make_topics(self, segmenter: Segmenter) -> None:
         """Create cameras, label info and the thread that serves them."""
-        namespaces, outputs = self.config.namespaces, topics_of(self.segmenter.method)
+        namespaces, outputs = self.config.namespaces, topics_of(segmenter.method)
         for namespace in namespaces:
-            camera = Camera(self, namespace, outputs, self.segmenter.labels)
+            camera = Camera(self, namespace, outputs, segmenter.labels)
             self.cameras[camera.name] = camera
-        self.label_info = LabelInfoPublisher(self, namespaces, self.segmenter.labels)
+        self.label_info = LabelInfoPublisher(self, namespaces, segmenter.labels)
         self.diagnostics.forget_times()
-        self.worker = Worker(self.segmenter, self.slots, self.cameras, Host(
+        self.worker = Worker(segmenter, self.slots, self.cameras, Host(
             self.worker_settings, self.now, self.log, self.diagnostics.add_times,
             self.diagnostics.add_frame))
 
@@ -167,7 +166,8 @@ class SegmentationNode(LifecycleNodeMixin, Node):
     def now(self) -> tuple[int, bool]:
         """Return the nanoseconds of the clock, and whether they are simulated time."""
         clock = self.get_clock()
-        return clock.now().nanoseconds, clock.ros_time_is_active
+        is_simulated = isinstance(clock, ROSClock) and clock.ros_time_is_active
+        return clock.now().nanoseconds, is_simulated
 
     def log(self, severity: str, text: str) -> None:
         """Log one line; rclpy needs a line of code for each severity."""

@@ -101,6 +101,7 @@ class Server(threading.Thread):
         """Make the node and serve it -> exit code."""
         import rclpy
         from rclpy.exceptions import NameValidationException, ParameterException
+        from rclpy.logging import get_logger
         from rclpy.signals import SignalHandlerOptions
 
         from sparse_seg_ros.memory import keep_freed_memory
@@ -114,7 +115,7 @@ class Server(threading.Thread):
             node = SegmentationNode(self.load or load_model)
         except (ValueError, RuntimeError, NameValidationException, ParameterException) as error:
             text = cut(str(error), LONG) if type(error) is ValueError else describe_error(error)
-            rclpy.logging.get_logger('segmentation').fatal(text)
+            get_logger('segmentation').fatal(text)
             rclpy.try_shutdown()
             return 1
         spin(node, self.stopping)
@@ -148,8 +149,9 @@ def leave_behind(server: Server) -> None:
     """Say that the process ends although the node is still busy, and write the log."""
     if not server.is_importing:
         import rclpy
+        from rclpy.logging import get_logger
 
-        rclpy.logging.get_logger('segmentation').warning(
+        get_logger('segmentation').warning(
             f'the node did not end within {GRACE_SECONDS} s: the model still loads, or hangs in a '
             'frame; the process ends without it')
         flush = threading.Thread(target=rclpy.try_shutdown, daemon=True)  # may hang with the rest

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from sparse_seg_ros import pictures
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.methods.request import OPTIONAL
 from sparse_seg_ros.prediction import Prediction
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.methods.kind import Method  # imports torch: seconds
 
 
 @dataclass(frozen=True)
@@ -64,21 +68,30 @@ def to_levels(values: np.ndarray) -> np.ndarray:
     return np.rint(values * 255).astype(np.uint8)
 
 
+def required(frame: SegmentedFrame, name: str) -> np.ndarray:
+    """Return an optional output of a frame; ValueError where it was not wanted."""
+    array = getattr(frame.prediction, name)
+    if array is None:
+        raise ValueError(f'the frame was segmented without {name!r}; ask for it in wants')
+    return array
+
+
 OUTPUTS = {
     'mask': Output(lambda frame: 'mono8', lambda frame: frame.prediction.labels, is_lazy=False),
     'uncertainty': Output(lambda frame: frame.uncertainty_encoding, make_uncertainty,
                           is_lazy=False),
     'refined': Output(lambda frame: 'mono8', make_refined),
     'confidence': Output(lambda frame: 'mono8',
-                         lambda frame: to_levels(frame.prediction.confidence)),
-    'merged': Output(lambda frame: 'rgb8', lambda frame: pictures.merged(frame.prediction.merged)),
+                         lambda frame: to_levels(required(frame, 'confidence'))),
+    'merged': Output(lambda frame: 'rgb8',
+                     lambda frame: pictures.merged(required(frame, 'merged'))),
     'color': Output(lambda frame: 'rgb8',
                     lambda frame: pictures.color(frame.prediction.labels, frame.labels)),
     'overlay': Output(lambda frame: 'rgb8', make_overlay),
 }
 
 
-def topics_of(method: object) -> tuple[str, ...]:
+def topics_of(method: Method) -> tuple[str, ...]:
     """Return the outputs that a method can fill: all but OPTIONAL ones that it does not make."""
     return tuple(name for name in OUTPUTS
                  if name not in OPTIONAL or name in method.optional)

@@ -86,9 +86,10 @@ class LatestFrameSlots:
             self.changed.wait_for(lambda: any(self.slots.values()), timeout_seconds)
             camera = self.schedule.choose(
                 [camera for camera, frame in self.slots.items() if frame is not None])
-            if camera is None:
+            frame = None if camera is None else self.slots[camera]
+            if camera is None or frame is None:
                 return None
-            frame, self.slots[camera] = self.slots[camera], None
+            self.slots[camera] = None
             self.in_flight[frame], self.moved_seconds = False, time.monotonic()
             return frame
 

@@ -31,6 +31,7 @@ class Sink(Protocol):
 
     def optional_outputs(self) -> Collection[str]:
         """Return the optional outputs that are wanted now."""
+        ...
 
     def __call__(self, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
         """Take the prediction of a frame."""
@@ -139,9 +140,9 @@ class Worker:
         decoded = time.monotonic()
         self.threads.share(settings.threads)
         known = self.segmenter.method.limits()
-        prediction = self.segmenter(
-            image, **{name: value for name, value in settings.limits.items() if name in known},
-            wants=self.sinks[frame.source].optional_outputs())
+        limits = {name: value for name, value in settings.limits.items() if name in known}
+        prediction = self.segmenter(image, alpha=limits.get('alpha'), budget=limits.get('budget'),
+                                    wants=self.sinks[frame.source].optional_outputs())
         segmented = time.monotonic()
         outcome = self.publish(frame, image, prediction, settings)
         published = time.monotonic()

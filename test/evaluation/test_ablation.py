@@ -144,6 +144,12 @@ def test_recall_and_large_objects_are_counted_over_all_frames():
         pytest.approx(score, abs=1e-4) for score in large.iou() if np.isfinite(score)]
 
 
+def test_statistics_of_a_frame_without_labels_are_refused():
+    segment, image = tiny_merging_segmenter(), street_image(64, 96)
+    with pytest.raises(ValueError, match='a frame must have labels, got an image alone'):
+        FrameStatistics(segment)(Frame('a frame', lambda: image), image, segment(image))
+
+
 def test_multiply_accumulates_are_means_over_frames():
     model = tiny_model()
     segment = assemble(model, own_config(model), 'cpu', 'fp32', {})

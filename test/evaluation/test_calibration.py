@@ -66,6 +66,12 @@ def test_frames_without_labels_are_refused(weights, frames):
         ss.calibrate(ss.load(weights, 'cpu', 'fp32'), void)
 
 
+def test_an_image_alone_among_the_frames_is_refused_by_its_name(weights, frames):
+    mixed = [*frames, (frames[0][0], None)]
+    with pytest.raises(ValueError, match='frame 3 must have labels, got an image alone; leave it'):
+        ss.calibrate(ss.load(weights, 'cpu', 'fp32'), mixed)
+
+
 def test_frames_of_another_label_set_are_warned_of(caplog):
     segment = ss.load('demo', 'cpu', 'fp32')
     other = np.append(np.roll(np.arange(11), 4), np.full(245, 255)).astype(np.uint8)

@@ -16,7 +16,9 @@ import sparse_seg_ros as ss
 from sparse_seg_ros.commands import calibrate, main
 from sparse_seg_ros.evaluation import similarity
 from sparse_seg_ros.evaluation.similarity import SimilarityStatistics, Tradeoff, fastest_as_good
+from sparse_seg_ros.loading.assemble import assemble
 from sparse_seg_ros.loading.checkpoints import save_model
+from sparse_seg_ros.loading.method_config import own_config
 from sparse_seg_ros.methods import algm
 
 
@@ -43,6 +45,13 @@ def test_statistics_equal_those_of_all_pairs():
 def test_without_an_image_there_is_nothing_to_calibrate_on():
     with pytest.raises(ValueError, match='no pairs of tokens to calibrate on; give at least one'):
         _ = similarity.measure_similarity(tiny_merging_segmenter(), []).mean
+
+
+def test_thresholds_of_a_method_that_does_not_merge_are_refused(frames):
+    model = tiny_model(refines=False)
+    segment = assemble(model, own_config(model), 'cpu', 'fp32', {})
+    with pytest.raises(ValueError, match='tokens merge, got one of a Dense; load it with method'):
+        similarity.fit(segment, frames)
 
 
 @torch.inference_mode()

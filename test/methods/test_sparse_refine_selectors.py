@@ -89,6 +89,15 @@ def test_the_oracle_finds_all_errors_and_nothing_else():
     assert torch.equal(selected('oracle', 0.5, scene), wrong)
 
 
+@pytest.mark.parametrize(('name', 'message'), [
+    ('oracle', 'an oracle needs the labels of the image'),
+    ('magnitude', "this refiner needs the network's last features")])
+def test_a_selector_without_what_it_needs_says_so(name, message):
+    scene = some_scene()
+    with pytest.raises(ValueError, match=message):
+        SELECTORS[name](CLASSES)(Scene(scene.image, scene.logits))
+
+
 def test_the_learnable_selector_has_its_layers_and_at_first_selects_nothing():
     selector = LearnableSelector(19)
     shapes = [tuple(parameter.shape) for parameter in selector.parameters() if parameter.ndim > 1]

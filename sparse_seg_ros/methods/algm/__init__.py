@@ -11,7 +11,7 @@ from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.methods.algm.patch import apply, remove, token_counts
 from sparse_seg_ros.methods.algm.settings import RULES, Merging
 from sparse_seg_ros.methods.dense import DenseConfig
-from sparse_seg_ros.methods.kind import Kind
+from sparse_seg_ros.methods.kind import Kind, scale_and_temperature
 from sparse_seg_ros.model_card import Model
 
 
@@ -44,7 +44,7 @@ class AlgmConfig(DenseConfig):
 
 def build(model: Model, config: AlgmConfig) -> Algm:
     """Put a vision transformer under the method."""
-    return Algm(model.network, config.merging(), config.scale, config.temperature,
+    return Algm(model.network, config.merging(), *scale_and_temperature(config, model.card),
                 config.windows())
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +24,9 @@ from sparse_seg_ros.methods.macs import count_module
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.reading import enlarge
 from sparse_seg_ros.methods.request import OPTIONAL, Request
+from sparse_seg_ros.networks.images import size_of
 from sparse_seg_ros.networks.sliding import Windows
-from sparse_seg_ros.networks.vit.segmenter_vit import Groups
+from sparse_seg_ros.networks.vit.segmenter_vit import Groups, SegmenterViT
 from sparse_seg_ros.networks.vit.tokens import Tokens
 from sparse_seg_ros.timing import Stopwatch
 
@@ -56,6 +57,7 @@ class Algm(Dense):
     """A Segmenter, SETR or SegViT that merges tokens, over the whole image or in windows."""
 
     optional = OPTIONAL
+    network: SegmenterViT
 
     def __init__(self, network: nn.Module, merging: Merging | None, scale: float = 1.0,
                  temperature: float = 1.0, windows: Windows | None = None):
@@ -83,13 +85,13 @@ class Algm(Dense):
             logits, groups = self.segment(images)
         with clock('label'):
             output = self.read(logits, images.shape[-2:], request)
-            low_hw, size_hw = (tuple(part.shape[-2:]) for part in (logits, images))
+            low_hw, size_hw = size_of(logits), size_of(images)
             merged = None
             if 'merged' in request.wants:
                 merged = enlarge(self.map_of(groups, low_hw).double(), size_hw).int()
         return replace(output, merged=merged, work=work_of(groups, images))
 
-    def count_macs(self, size_hw: tuple[int, int], refined: None = None,
+    def count_macs(self, size_hw: tuple[int, int], refined: Any = None,
                    work: Work | None = None) -> dict[str, int]:
         """
         Size of an image -> multiply-accumulates, with as many tokens as were left in `work`.
@@ -140,8 +142,8 @@ class Algm(Dense):
 
 def work_of(calls: list[Groups], images: Tensor) -> Work:
     """Return the numbers that `count_macs` needs."""
-    return Work(tuple(images.shape[-2:]), len(images), tuple(
-        Call(len(call.of_patches), tuple(call.of_patches.shape[1:]), tuple(call.counts))
+    return Work(size_of(images), len(images), tuple(
+        Call(len(call.of_patches), size_of(call.of_patches), tuple(call.counts))
         for call in calls))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sparse_seg_ros.config import setting
 from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.dense.objective import DenseObjective
-from sparse_seg_ros.methods.kind import Kind, MethodConfig
+from sparse_seg_ros.methods.kind import Kind, MethodConfig, scale_and_temperature
 from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.networks.sliding import Windows
 
@@ -37,7 +37,7 @@ class DenseConfig(MethodConfig):
 
 def build(model: Model, config: DenseConfig) -> Dense:
     """Put a network under the method; scale and temperature are set."""
-    return Dense(model.network, config.scale, config.temperature, config.windows())
+    return Dense(model.network, *scale_and_temperature(config, model.card), config.windows())
 
 
 KIND = Kind(DenseConfig, build, stage='dense', objective=DenseObjective)

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,18 +23,19 @@ from sparse_seg_ros.timing import Stopwatch
 class Dense:
     """Logits at scale x image size; labels and entropy go to full size by nearest neighbour."""
 
-    optional = ('confidence',)
+    optional: tuple[str, ...] = ('confidence',)
+    network: Any  # or the engines in its place
     needs_truth = False
-    refiner = None
+    refiner: nn.Module | None = None
     selector = 'entropy'
     convolves = False
 
-    def __init__(self, network: nn.Module, scale: float = 1.0, temperature: float = 1.0,
+    def __init__(self, network: Any, scale: float = 1.0, temperature: float = 1.0,
                  windows: Windows | None = None):
         self.network, self.scale, self.temperature = network, scale, temperature
         self.windows = windows
         if windows is not None:
-            windows.check(network.multiple)
+            windows.check(self.network.multiple)
 
     def coarse_logits(self, images: Tensor,
                       call: Callable[[Tensor], Tensor] | None = None) -> Tensor:
@@ -56,8 +57,8 @@ class Dense:
         """(B, 3, H, W) normalised -> (B, C, H, W). Large: for calibration only."""
         return F.interpolate(self.coarse_logits(images), images.shape[-2:], mode='nearest')
 
-    def count_macs(self, size_hw: tuple[int, int], refined: None = None,
-                   work: None = None) -> dict[str, int]:
+    def count_macs(self, size_hw: tuple[int, int], refined: Any = None,
+                   work: Any = None) -> dict[str, int]:
         """Size of an image -> multiply-accumulates per stage, over all windows."""
         if self.windows is None:
             return {'dense': count_network(self.network, self.scale, size_hw)}
@@ -71,7 +72,7 @@ class Dense:
         with clock('label'):
             return self.read(logits, images.shape[-2:], request)
 
-    def read(self, logits: Tensor, size_hw: torch.Size, request: Request) -> MethodOutput:
+    def read(self, logits: Tensor, size_hw: tuple[int, ...], request: Request) -> MethodOutput:
         """(B, C, h, w), and the size of the images -> MethodOutput of that size."""
         labels, uncertainty, confidence = read_logits(
             logits, self.temperature, 'confidence' in request.wants)

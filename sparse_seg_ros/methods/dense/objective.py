@@ -30,6 +30,8 @@ class DenseObjective(nn.Module):
     loss there is added, for which the network at its own scale is the teacher.
     """
 
+    class_weights: Tensor
+
     def __init__(self, model: Model, class_weights: Tensor, teacher: Callable | None = None,
                  second_scale: float = 0.0):
         super().__init__()

@@ -14,5 +14,6 @@ def patch_loss(output: PatchRefinement, labels: Tensor,
                class_weights: Tensor | None = None) -> Tensor:
     """(B, H, W) ids -> scalar: CE(refined) + CE(ensembled), 0 where nothing is left of either."""
     targets = labels.flatten()[output.positions].long()[None]
-    return sum(mean_cross_entropy(logits.float().t()[None], targets, class_weights)
-               for logits in (output.refined, output.ensembled))
+    refined, ensembled = (mean_cross_entropy(logits.float().t()[None], targets, class_weights)
+                          for logits in (output.refined, output.ensembled))
+    return refined + ensembled

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -12,27 +13,39 @@ from torch.nn import functional as F
 from sparse_seg_ros.methods.macs import count_module, count_network
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.patch_refine.patches import mean_per_patch
-from sparse_seg_ros.methods.reading import read_both
+from sparse_seg_ros.methods.patch_refine.refiner import PatchRefiner
+from sparse_seg_ros.methods.reading import planes, read_both
 from sparse_seg_ros.methods.request import DEFAULTS, Limit, Limits, Request
-from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
+from sparse_seg_ros.networks import run_padded
+from sparse_seg_ros.networks.images import shrink, size_of
 from sparse_seg_ros.timing import Stopwatch
 
 
-class PatchRefine(SparseRefine):
+class PatchRefine:
     """A network over the shrunken image and a PatchRefiner where that is most unsure."""
 
+    optional: tuple[str, ...] = ('confidence',)
     selector = 'patches'  # what alpha is a score of: their mean entropy, not that of pixels
     needs_truth = False
     convolves = False
+
+    def __init__(self, network: Any, refiner: PatchRefiner, scale: float = 0.5,
+                 temperature: float = 1.0):
+        self.network, self.refiner = network, refiner
+        self.scale, self.temperature = scale, temperature
 
     def limits(self) -> Limits:
         """Return the limits of the mean entropy of a patch and of the refined fraction."""
         return {'alpha': Limit(math.log(self.refiner.num_classes), self.refiner.alpha, 'nats'),
                 'budget': Limit(most=1.0, default=1.0)}
 
+    def coarse_logits(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised -> (B, C, h, w) of the dense stage."""
+        return planes(run_padded(self.network, shrink(images, self.scale)))
+
     def scores(self, images: Tensor, request: Request = DEFAULTS) -> Tensor:
         """(B, 3, H, W) normalised -> (B, H, W) what is compared with alpha, of the patch."""
-        size_hw, side = tuple(images.shape[-2:]), self.refiner.patch
+        size_hw, side = size_of(images), self.refiner.patch
         means = self.refiner.scores(self.coarse_logits(images), size_hw)
         spread = means.repeat_interleave(side, 1).repeat_interleave(side, 2)
         return spread[:, :size_hw[0], :size_hw[1]]

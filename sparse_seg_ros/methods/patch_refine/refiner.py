@@ -24,6 +24,7 @@ from sparse_seg_ros.methods.patch_refine.unet import UNet
 from sparse_seg_ros.methods.reading import enlarge, entropy_map
 from sparse_seg_ros.methods.request import DEFAULTS, Request
 from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
+from sparse_seg_ros.networks.images import size_of
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ class PatchRefiner(nn.Module):
         self.unet = UNet(3 + num_classes * self.corrects, tuple(planes))
         self.head = nn.Conv2d(planes[0], num_classes, 1)
         self.ensembler = Ensembler(num_classes, trusts_refined=self.corrects)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor, logits: Tensor, clock=nullcontext,
                 request: Request = DEFAULTS) -> PatchRefinement:
@@ -84,7 +85,7 @@ class PatchRefiner(nn.Module):
 
         clock: called with 'select', 'extract' and 'ensemble', returns a context to time each in.
         """
-        size_hw = tuple(image.shape[2:])
+        size_hw = size_of(image)
         with clock('select'):
             chosen = self.choose(logits, size_hw, request)
             patches = Patches.of(chosen, self.patch, size_hw)
@@ -101,7 +102,7 @@ class PatchRefiner(nn.Module):
     def choose(self, logits: Tensor, size_hw: tuple[int, int], request: Request) -> Tensor:
         """(B, C, h, w) -> (B, rows, columns) bool: the patches to refine."""
         alpha = self.alpha if request.alpha is None else request.alpha
-        count = None if request.budget in (None, 1) else \
+        count = None if request.budget is None or request.budget == 1 else \
             int(request.budget * size_hw[0] * size_hw[1]) // self.patch ** 2
         return choose(self.scores(logits, size_hw), alpha, count)
 

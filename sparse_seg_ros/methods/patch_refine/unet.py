@@ -43,7 +43,7 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         skip = self.encode(x)
-        if self.around is None:
+        if self.around is None or self.decode is None:
             return skip
         return self.decode(torch.cat((skip, self.around(skip)), dim=1))
 

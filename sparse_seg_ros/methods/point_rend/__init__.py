@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from sparse_seg_ros.config import setting
-from sparse_seg_ros.methods.kind import Kind, RefiningConfig
+from sparse_seg_ros.methods.kind import Kind, RefiningConfig, scale_and_temperature
 from sparse_seg_ros.methods.point_rend.head import PointHead
 from sparse_seg_ros.methods.point_rend.method import POINTS, PointRend
 from sparse_seg_ros.methods.point_rend.objective import PointObjective
@@ -27,8 +27,8 @@ class PointRendConfig(RefiningConfig):
 
 def build(model: Model, config: PointRendConfig) -> PointRend:
     """Put network and head under the method."""
-    return PointRend(model.network, model.refiner, config.scale, config.temperature,
-                     config.points)
+    return PointRend(model.network, model.require_refiner(PointHead),
+                     *scale_and_temperature(config, model.card), config.points)
 
 
 def build_refiner(card: ModelCard, network: nn.Module) -> PointHead:

@@ -26,9 +26,9 @@ class PointHead(nn.Module):
         self.layers = nn.ModuleList(nn.Conv1d(before + num_classes, after, 1)
                                     for before, after in zip(widths, planes))
         self.predict = nn.Conv1d(widths[-1] + num_classes, num_classes, 1)
-        nn.init.zeros_(self.predict.bias)
         with torch.no_grad():
-            self.predict.weight.zero_()
+            for parameter in self.predict.parameters():
+                parameter.zero_()
             self.predict.weight[:, widths[-1]:, 0] = torch.eye(num_classes)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
@@ -40,4 +40,4 @@ class PointHead(nn.Module):
 
     def macs_per_point(self) -> int:
         """Count the multiply-accumulates of one point."""
-        return sum(layer.weight.numel() for layer in (*self.layers, self.predict))
+        return sum(part.numel() for part in self.parameters() if part.ndim == 3)  # no bias

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sparse_seg_ros.methods.point_rend.points import centres, sample_points
+from sparse_seg_ros.networks import padded_size
 from sparse_seg_ros.networks.features import run_with_features
+from sparse_seg_ros.networks.images import size_of
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,18 @@ class Maps:
 def read_maps(network: nn.Module, images: Tensor) -> Maps:
     """(B, 3, h, w) normalised, any size -> its maps; ValueError if the network gives none."""
     _, features = run_with_features(network, images)
-    image_hw = tuple(images.shape[-2:])
-    stride = (image_hw[0] + -image_hw[0] % network.multiple) // features.logits.shape[2]
-    return Maps(features.values.float(), features.logits.float(), image_hw, stride,
+    image_hw, (values, logits) = size_of(images), features.require_maps()
+    stride = padded_size(network, image_hw)[0] // logits.shape[2]
+    return Maps(values.float(), logits.float(), image_hw, stride,
                 getattr(network, 'is_aligned', False))
 
 
 def doublings(image_hw: tuple[int, int], stride: int,
               full_hw: tuple[int, int]) -> list[tuple[int, int]]:
     """Return each size that is rendered: twice that of an image's maps, and on up to the full."""
-    size_hw = tuple(math.ceil(side / stride) for side in image_hw)
-    sizes = []
-    while not sizes or size_hw != full_hw:
-        size_hw = tuple(min(2 * side, full) for side, full in zip(size_hw, full_hw))
-        sizes.append(size_hw)
+    height, width = (math.ceil(side / stride) for side in image_hw)
+    sizes: list[tuple[int, int]] = []
+    while not sizes or (height, width) != full_hw:
+        height, width = min(2 * height, full_hw[0]), min(2 * width, full_hw[1])
+        sizes.append((height, width))
     return sizes

@@ -11,18 +11,20 @@ network enlarges them. The network only sees the shrunken image, as in SparseRef
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.methods.point_rend.head import PointHead
 from sparse_seg_ros.methods.point_rend.maps import doublings, read_maps
 from sparse_seg_ros.methods.point_rend.points import centres, most_doubtful
 from sparse_seg_ros.methods.reading import enlarge, entropy_map, planes, read_logits
 from sparse_seg_ros.methods.request import DEFAULTS, Limit, Limits, Request
 from sparse_seg_ros.networks import run_padded
-from sparse_seg_ros.networks.images import shrink
+from sparse_seg_ros.networks.images import shrink, size_of
 from sparse_seg_ros.timing import Stopwatch
 
 POINTS = 8096  # predicted anew after each doubling, in the paper, for 1024 x 2048 pixels
@@ -32,12 +34,12 @@ PAPER_PIXELS = 1024 * 2048
 class PointRend:
     """A network over the shrunken image, and a PointHead where it is in doubt."""
 
-    optional = ('confidence',)
+    optional: tuple[str, ...] = ('confidence',)
     needs_truth = False
     selector = 'entropy'
     convolves = False
 
-    def __init__(self, network: nn.Module, refiner: nn.Module, scale: float = 0.5,
+    def __init__(self, network: Any, refiner: PointHead, scale: float = 0.5,
                  temperature: float = 1.0, points: int = POINTS):
         self.network, self.refiner = network, refiner
         self.scale, self.temperature = scale, temperature
@@ -74,12 +76,12 @@ class PointRend:
 
         Last, how many points of each image were, after all doublings.
         """
-        full_hw = tuple(images.shape[-2:])
+        full_hw = size_of(images)
         budget = 1.0 if request.budget is None else request.budget
         with clock('dense'):
             maps = read_maps(self.network, shrink(images, self.scale))
         sizes = doublings(maps.image_hw, maps.stride, full_hw)
-        logits, refined, points = None, images.new_zeros(len(images), 1, 1), 0
+        logits, refined, points = maps.coarse, images.new_zeros(len(images), 1, 1), 0
         for step, size_hw in enumerate(sizes):
             with clock('select'):
                 logits = F.interpolate(logits, size_hw, mode='bilinear') if step else \

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from sparse_seg_ros.config import setting
-from sparse_seg_ros.methods.kind import Kind, ThresholdConfig
+from sparse_seg_ros.methods.kind import Kind, ThresholdConfig, scale_and_temperature
 from sparse_seg_ros.methods.sparse_refine.folded import folded
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.methods.sparse_refine.objective import RefinerObjective
@@ -33,12 +33,13 @@ class SparseRefineConfig(ThresholdConfig):
 
 def build(model: Model, config: SparseRefineConfig) -> SparseRefine:
     """Put network and refiner under the method, with the parts that the settings name."""
-    refiner = model.refiner.with_parts(config.selector, config.ensembler)
+    refiner = model.require_refiner(SparseRefiner).with_parts(config.selector, config.ensembler)
     if refiner.parts.selector != model.card.selector and config.alpha is None:
         raise ValueError(f'selector {config.selector!r} needs its own alpha, from 0 to '
                          f'{refiner.selector.most:.3g}: that of the weights belongs to '
                          f'{model.card.selector!r}')
-    return SparseRefine(model.network, folded(refiner), config.scale, config.temperature)
+    return SparseRefine(model.network, folded(refiner),
+                        *scale_and_temperature(config, model.card))
 
 
 def build_refiner(card: ModelCard, network: nn.Module) -> SparseRefiner:
@@ -46,7 +47,8 @@ def build_refiner(card: ModelCard, network: nn.Module) -> SparseRefiner:
     channels = count_features(network) if 'features' in card.inputs else 0
     side = block_side(card.network, card.extractor, card.scale)
     parts = Parts(card.selector, card.extractor, card.ensembler, channels, side)
-    return SparseRefiner(len(card.classes), card.planes, card.alpha, card.inputs, parts=parts)
+    return SparseRefiner(len(card.classes), card.planes, card.require_alpha(), card.inputs,
+                         parts=parts)
 
 
 KIND = Kind(SparseRefineConfig, build, build_refiner, 'refiner', RefinerObjective)

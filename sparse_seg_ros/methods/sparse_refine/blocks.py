@@ -93,14 +93,16 @@ class Blocks:
     @property
     def low(self) -> tuple[Tensor, Tensor, Tensor]:
         """(M,) batch, y and x of the low-resolution pixel of each site."""
-        return self.level.sites.unbind(1)
+        batch, y, x = self.level.sites.unbind(1)
+        return batch, y, x
 
     @cached_property
     def axes(self) -> tuple[Axis, Axis]:
         """Rows and columns."""
         mask = self.level.mask
-        return tuple(Axis.of(low, full, mask.device)
-                     for low, full in zip(mask.shape[1:], self.size_hw))
+        rows, columns = (Axis.of(low, full, mask.device)
+                         for low, full in zip(mask.shape[1:], self.size_hw))
+        return rows, columns
 
     @property
     def are_whole(self) -> bool:

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparse_seg_ros.methods.macs import count_module
-from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
+from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler, layers_of
 from sparse_seg_ros.methods.sparse_refine.pointnet import PointNet
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.methods.sparse_refine.sparse_network import SparseNetwork, grown, level_of
+from sparse_seg_ros.networks.folding import convolutions_of
 from sparse_seg_ros.networks.mobilenet_edgetpu import ENDS
 from sparse_seg_ros.sparse.level import Level
 
@@ -39,9 +40,9 @@ def count_macs(refiner: SparseRefiner, selected: Tensor) -> dict[str, int]:
         in_channels, planes = extractor.stem.kernel.shape[1], extractor.planes
         stem = in_channels * planes[0] * count_neighbours(sites)
         extract = stem + _count_stages(Level(sites), planes)
-    is_gated = isinstance(refiner.ensembler, Ensembler)  # sees the coarse logits once per site
-    spared = refiner.ensembler.gate[0].weight.numel() // 2 * (pixels - int(sites.sum())) \
-        if is_gated and side > 1 else 0
+    ensembler = refiner.ensembler  # a gated one sees the coarse logits once per site
+    spared = layers_of(ensembler.gate)[0].weight.numel() // 2 * (pixels - int(sites.sum())) \
+        if isinstance(ensembler, Ensembler) and side > 1 else 0
     head = 0 if refiner.head is None else _count_weights(refiner.head)
     return {
         'extract': extract + head * int(sites.sum()),
@@ -61,7 +62,7 @@ def _count_network(extractor: SparseNetwork, sites: Tensor) -> int:
     counts = [int(level.mask.sum()) for level in levels]
     pairs = [count_neighbours(level.mask) for level in levels]
     total = counts[0] * (_count_convolutions(encoder.stem) + _count_convolutions(network.head))
-    for place, block in enumerate(encoder.blocks[:ENDS[1]]):
+    for place, block in enumerate(encoder.bottlenecks(0, ENDS[1])):
         at = 1 + (place >= ENDS[0])
         is_first = place in (0, ENDS[0])
         met = count_strided(F.pad(levels[at - 1].mask, (1,) * 4)) if is_first else pairs[at]
@@ -87,7 +88,7 @@ def _count_network(extractor: SparseNetwork, sites: Tensor) -> int:
 
 def _count_convolutions(module: nn.Module) -> int:
     """Count the weights of the convolutions in a module."""
-    return sum(part.weight.numel() for part in module.modules() if isinstance(part, nn.Conv2d))
+    return sum(part.weight.numel() for part in convolutions_of(module))
 
 
 def count_neighbours(mask: Tensor) -> int:

@@ -28,12 +28,8 @@ class Ensembler(nn.Module):
     def __init__(self, num_classes: int, trusts_refined: bool = False):
         """Start as the identity on coarse; trusts_refined: refined starts equal, or better."""
         super().__init__()
-        self.gate = nn.Sequential(
-            nn.Linear(2 * (num_classes + 1), HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, 2)
-        )
-        self.fuse = nn.Sequential(
-            nn.Linear(num_classes, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, num_classes)
-        )
+        self.gate = perceptron(2 * (num_classes + 1), 2)
+        self.fuse = perceptron(num_classes, num_classes)
         # Two hidden units per class carry the identity; where there are too few, a residual does.
         self.skip = nn.Parameter(torch.ones(())) if 2 * num_classes > HIDDEN else None
         self.start_as_identity(num_classes, trusts_refined)
@@ -59,15 +55,16 @@ class Ensembler(nn.Module):
 
     def _ensemble(self, coarse: Tensor, refined: Tensor) -> Tensor:
         """(C, m), (C, k, m) -> (C, k, m); classes come first, which is far faster on a CPU."""
-        coarse_weight, refined_weight = self.gate[0].weight.split(len(coarse) + 1, dim=1)
-        of_coarse = coarse_weight @ _describe(coarse) + self.gate[0].bias[:, None]  # (64, m)
+        (first, second), (fuse, fuse_again) = layers_of(self.gate), layers_of(self.fuse)
+        coarse_weight, refined_weight = first.weight.split(len(coarse) + 1, dim=1)
+        of_coarse = coarse_weight @ _describe(coarse) + first.bias[:, None]  # (64, m)
         hidden = refined_weight @ _describe(refined).flatten(1)  # (64, k * m)
         hidden.unflatten(1, refined.shape[1:]).add_(of_coarse[:, None])
-        weights = _linear(self.gate[2], hidden.relu_()).softmax(dim=0)
+        weights = _linear(second, hidden.relu_()).softmax(dim=0)
         mixed = torch.lerp(coarse[:, None], refined,
                            weights[1].view(refined.shape[1:]).to(refined.dtype))
-        hidden = _linear(self.fuse[0], mixed.flatten(1)).relu_()
-        fused = _linear(self.fuse[2], hidden).view(refined.shape)
+        hidden = _linear(fuse, mixed.flatten(1)).relu_()
+        fused = _linear(fuse_again, hidden).view(refined.shape)
         return fused if self.skip is None else fused + self.skip * mixed
 
     @torch.no_grad()
@@ -83,9 +80,10 @@ class Ensembler(nn.Module):
         """
         coarse_weight = 1 - INITIAL_WEIGHT if trusts_refined else INITIAL_WEIGHT
         gain = 1.0 if trusts_refined else 1 / INITIAL_WEIGHT
-        self.gate[2].weight.zero_()
-        self.gate[2].bias.copy_(torch.tensor([coarse_weight, 1 - coarse_weight]).log())
-        first, last = self.fuse[0], self.fuse[2]
+        _, weighs = layers_of(self.gate)
+        weighs.weight.zero_()
+        weighs.bias.copy_(torch.tensor([coarse_weight, 1 - coarse_weight]).log())
+        first, last = layers_of(self.fuse)
         if self.skip is not None:
             self.skip.fill_(gain)
             last.weight.zero_()
@@ -97,6 +95,18 @@ class Ensembler(nn.Module):
         last.weight.zero_()
         last.weight[:, : 2 * num_classes] = torch.cat((identity, -identity), 1) * gain
         last.bias.zero_()
+
+
+def perceptron(in_features: int, out_features: int) -> nn.Sequential:
+    """Build two linear layers: (..., in_features) -> (..., out_features)."""
+    return nn.Sequential(nn.Linear(in_features, HIDDEN), nn.ReLU(inplace=True),
+                         nn.Linear(HIDDEN, out_features))
+
+
+def layers_of(module: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
+    """Return the linear layers of a perceptron."""
+    first, last = (layer for layer in module if isinstance(layer, nn.Linear))
+    return first, last
 
 
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:

@@ -11,11 +11,14 @@ from torch import nn
 from sparse_seg_ros.methods.sparse_refine.extractor import ResBlock
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.sparse.folding import fold
+from sparse_seg_ros.sparse.layers import Conv, NormReLU
 
 
 def folded(refiner: SparseRefiner) -> SparseRefiner:
     """Return a copy in evaluation mode that computes the same; it cannot be trained or saved."""
     twin = deepcopy(refiner).eval()
     for block in [module for module in twin.modules() if isinstance(module, ResBlock)]:
-        block.conv1, block.norm2 = fold(block.conv1, block.norm2), nn.Identity()
+        conv, norm = block.conv1, block.norm2
+        if isinstance(conv, Conv) and isinstance(norm, NormReLU):
+            block.conv1, block.norm2 = fold(conv, norm), nn.Identity()
     return twin

@@ -35,7 +35,8 @@ def refinement_loss(
     targets = labels.flatten()[flat].long()[None]
     both = [logits.float().t()[None]  # (1, C, N): many times faster on CPU
             for logits in (output.refined, output.ensembled)]
-    loss = sum(mean_cross_entropy(logits, targets, class_weights) for logits in both)
+    refined, ensembled = (mean_cross_entropy(logits, targets, class_weights) for logits in both)
+    loss = refined + ensembled
     if expected is not None:
         wanted = expected.movedim(1, -1).flatten(0, 2)[flat].t()[None]  # (1, C, N)
         counts = is_imitated(labels).flatten()[flat][None]

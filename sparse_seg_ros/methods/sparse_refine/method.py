@@ -11,9 +11,10 @@ extractor 'network' sees twice the low resolution, which is less than the image 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from sparse_seg_ros.methods.macs import count_network
@@ -30,19 +31,20 @@ from sparse_seg_ros.methods.reading import (
 from sparse_seg_ros.methods.request import DEFAULTS, Limit, Limits, Request
 from sparse_seg_ros.methods.sparse_refine.blocks import sites_of
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
+from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.features import Features, run_with_features
-from sparse_seg_ros.networks.images import shrink, shrunk_hw
+from sparse_seg_ros.networks.images import shrink, shrunk_hw, size_of
 from sparse_seg_ros.timing import Stopwatch
 
 
 class SparseRefine:
     """A network over the shrunken image and a SparseRefiner over what it is unsure of."""
 
-    optional = ('confidence',)
+    optional: tuple[str, ...] = ('confidence',)
 
-    def __init__(self, network: nn.Module, refiner: nn.Module, scale: float = 0.5,
+    def __init__(self, network: Any, refiner: SparseRefiner, scale: float = 0.5,
                  temperature: float = 1.0):
         if getattr(refiner, 'is_network', False) and scale > 0.5:
             raise ValueError("extractor 'network' sees twice what its network sees, so 'scale' "
@@ -90,16 +92,16 @@ class SparseRefine:
     def full_logits(self, images: Tensor, request: Request = DEFAULTS) -> Tensor:
         """(B, 3, H, W) normalised -> (B, C, H, W), refined. Large: for calibration only."""
         logits, features = self.coarse(images)
-        image, truth = self.refiner_input(images, request.truth, logits.shape[2:])
+        image, truth = self.refiner_input(images, request.truth, size_of(logits))
         seen = self.refiner(image, logits, features=features,
-                            request=replace(request, truth=truth), full_hw=images.shape[2:])
+                            request=replace(request, truth=truth), full_hw=size_of(images))
         return F.interpolate(seen.full(), images.shape[2:], mode='nearest')
 
     def refiner_input(self, images: Tensor, labels: Tensor | None,
                       low_hw: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
         """(B, 3, H, W), (B, H, W) or None, low resolution's size -> as the refiner sees them."""
-        full_hw = tuple(images.shape[2:])
-        size_hw = self.refiner.input_hw(tuple(low_hw), full_hw)
+        full_hw = size_of(images)
+        size_hw = self.refiner.input_hw(low_hw, full_hw)
         if size_hw == full_hw:
             return images, labels
         is_odd = all(abs(side - full) <= 1 for side, full in zip(size_hw, full_hw))
@@ -110,15 +112,17 @@ class SparseRefine:
         """(B, 3, H, W) normalised -> MethodOutput, refined where the score is above alpha."""
         with clock('dense'):
             logits, features = self.coarse(images)
-            image, truth = self.refiner_input(images, request.truth, logits.shape[2:])
+            image, truth = self.refiner_input(images, request.truth, size_of(logits))
         seen = self.refiner(image, logits, clock, features, replace(request, truth=truth),
-                            images.shape[2:])
+                            size_of(images))
         with clock('label'):
             low = self.read_low(logits, seen.scores, 'confidence' in request.wants)
             labels, uncertainty, confidence = refined_reading(
                 low, seen.ensembled, seen.flat, image.shape[-2:], self.temperature)
-            return MethodOutput(*(part if part is None else enlarge(part, images.shape[-2:])
-                                  for part in (labels, uncertainty, seen.selected, confidence)))
+            labels, uncertainty, selected = (enlarge(part, images.shape[-2:]) for part in
+                                             (labels, uncertainty, seen.selected))
+            return MethodOutput(labels, uncertainty, selected, None if confidence is None else
+                                enlarge(confidence, images.shape[-2:]))
 
     def read_low(self, logits: Tensor, scores: Tensor, wants_confidence: bool) -> Reading:
         """

@@ -14,11 +14,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from sparse_seg_ros.methods.reading import enlarge
 from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
+from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.networks.features import Features
+from sparse_seg_ros.networks.images import size_of
 
 
 class RefinerObjective(nn.Module):
@@ -30,12 +33,14 @@ class RefinerObjective(nn.Module):
     probabilities.
     """
 
+    class_weights: Tensor
+
     def __init__(self, model: Model, class_weights: Tensor, networks: Sequence[nn.Module] = (),
                  teacher: Callable | None = None):
         super().__init__()
-        self.trained, self.teacher = model.refiner, teacher
+        self.trained, self.teacher = model.require_refiner(SparseRefiner), teacher
         self.methods = [  # no modules: hidden from train()
-            SparseRefine(network.eval().requires_grad_(False), model.refiner, model.card.scale)
+            SparseRefine(network.eval().requires_grad_(False), self.trained, model.card.scale)
             for network in networks or (model.network,)]
         self.register_buffer('class_weights', class_weights)
 
@@ -43,7 +48,8 @@ class RefinerObjective(nn.Module):
         """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
         with torch.no_grad():
             logits, features = self.coarse(images, sources)
-        seen_images, labels = self.methods[0].refiner_input(images, labels, logits.shape[2:])
+        seen_images, _ = self.methods[0].refiner_input(images, None, size_of(logits))
+        labels = enlarge(labels, size_of(seen_images))
         seen = self.trained(seen_images, logits, features=features, request=Request(truth=labels))
         expected = self.teacher(images, seen_images.shape[-2:]) if self.teacher else None
         return refinement_loss(seen, labels, self.class_weights, expected)

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
-
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
 from sparse_seg_ros.methods.sparse_refine.extractor import Extractor
@@ -28,7 +26,9 @@ SELECTORS = {'entropy': EntropySelector, 'random': RandomSelector, 'magnitude': 
 EXTRACTORS = {'unet': Extractor, 'blocks': Extractor, 'pointnet': PointNet,
               'network': SparseNetwork}
 OF_BLOCKS = ('blocks', 'network')  # extractors whose sites are low-resolution pixels
-ENSEMBLERS = {'gated': Ensembler, 'direct': Direct, 'entropy': LowerEntropy, 'oracle': Oracle}
+AnyEnsembler = Ensembler | Direct | LowerEntropy | Oracle
+ENSEMBLERS: dict[str, type[AnyEnsembler]] = {
+    'gated': Ensembler, 'direct': Direct, 'entropy': LowerEntropy, 'oracle': Oracle}
 TABLES = {'selector': SELECTORS, 'extractor': EXTRACTORS, 'ensembler': ENSEMBLERS}
 INPUTS = (('rgb',), ('rgb', 'logits'), ('rgb', 'features'), ('rgb', 'logits', 'features'))
 
@@ -72,10 +72,10 @@ class Parts:
         """Build the selector, untrained."""
         return SELECTORS[self.selector](num_classes)
 
-    def build_ensembler(self, num_classes: int, trusts_refined: bool) -> nn.Module:
+    def build_ensembler(self, num_classes: int, trusts_refined: bool) -> AnyEnsembler:
         """Build the ensembler, untrained; trusts_refined: see Ensembler."""
         kind = ENSEMBLERS[self.ensembler]
-        return kind(num_classes, trusts_refined) if kind is Ensembler else kind()
+        return kind(num_classes, trusts_refined) if issubclass(kind, Ensembler) else kind()
 
 
 def block_side(network: str, extractor: str, scale: float) -> int:

@@ -33,6 +33,7 @@ from sparse_seg_ros.methods.sparse_refine.selection import count_affordable, sel
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.methods.sparse_refine.sparse_network import SparseNetwork
 from sparse_seg_ros.networks.features import Features
+from sparse_seg_ros.networks.images import size_of
 from sparse_seg_ros.sparse.backend import backend_of
 from sparse_seg_ros.sparse.reference import rounded
 from sparse_seg_ros.sparse.tensor import SparseTensor
@@ -103,10 +104,12 @@ class SparseRefiner(nn.Module):
         self.corrects = not self.is_network and (
             'logits' in self.inputs or parts.ensembler == 'direct')
         self.selector = parts.build_selector(num_classes)
-        self.extractor = SparseNetwork(num_classes) if self.is_network else \
-            EXTRACTORS[parts.extractor](self.count_channels(), planes)
-        self.head = None if self.is_network else build_head(
-            self.extractor.width, num_classes * parts.side ** 2)
+        kind = EXTRACTORS[parts.extractor]
+        if issubclass(kind, SparseNetwork):
+            self.extractor, self.head = kind(num_classes), None
+        else:
+            self.extractor = kind(self.count_channels(), planes)
+            self.head = build_head(self.extractor.width, num_classes * parts.side ** 2)
         self.trusts_refined = self.corrects or self.is_network
         self.ensembler = parts.build_ensembler(num_classes, self.trusts_refined)
         self.check_alpha()
@@ -143,10 +146,10 @@ class SparseRefiner(nn.Module):
         self._check(scene)
         with clock('select'):
             scores = self._score(scene)  # (B, h, w)
-            count = None if request.budget in (None, 1) else count_affordable(
+            count = None if request.budget is None or request.budget == 1 else count_affordable(
                 request.budget, scores.shape[1:], full_hw or image.shape[2:])
             chosen = select(scores, alpha, count)  # (B, h, w)
-            covered = self._cover(chosen, tuple(image.shape[2:]), tuple(logits.shape[2:]))
+            covered = self._cover(chosen, size_of(image), size_of(logits))
             coarse = logits.movedim(1, -1)[covered.low].t().contiguous()  # (C, M)
         with clock('extract'):
             refined, coarse = covered.spread(self._extract(scene, covered, coarse), coarse)
@@ -154,7 +157,7 @@ class SparseRefiner(nn.Module):
                 refined = coarse[:, None] + refined  # (C, k, M)
         refined, coarse = refined.flatten(1).t(), coarse.t()
         with clock('ensemble'):
-            targets = request.truth.flatten()[covered.flat] \
+            targets = scene.require_truth().flatten()[covered.flat] \
                 if self.ensembler.needs_truth else None
             ensembled = self.ensembler(coarse, refined, targets)
         return Refinement(covered.selected, covered.flat, coarse, refined, ensembled, logits,
@@ -162,7 +165,7 @@ class SparseRefiner(nn.Module):
 
     def _score(self, scene: Scene) -> Tensor:
         """Return (B, h, w) scores, or (B, H, W) of a selector that scores every pixel."""
-        scores, low_hw = self.selector(scene), scene.logits.shape[2:]
+        scores, low_hw = self.selector(scene), size_of(scene.logits)
         if self.parts.has_blocks and scores.shape[1:] != low_hw:
             return highest_of_blocks(scores, low_hw)
         return scores
@@ -176,13 +179,13 @@ class SparseRefiner(nn.Module):
 
     def _extract(self, scene: Scene, covered: Pixels | Blocks, coarse: Tensor) -> Tensor:
         """(C, M) logits -> (C, M), or (C * side * side, M), what the extractor says of sites."""
-        if self.is_network:
-            return self.extractor(scene.image, covered, scene.features.maps)
+        if self.head is None:
+            return self.extractor(scene.image, covered, scene.require_features().maps)
         parts = [covered.gather(scene.image)]  # (M, 3), or (M, side * side * 3)
         if 'logits' in self.inputs:
             parts.append(coarse.softmax(dim=0).t())  # (M, C)
         if 'features' in self.inputs:
-            parts.append(scene.features.at(*covered.low).to(parts[0].dtype))  # (M, F)
+            parts.append(scene.require_features().at(*covered.low).to(parts[0].dtype))  # (M, F)
         inputs = torch.cat(parts, dim=1)
         backend = backend_of(inputs.device.type)
         features = self.extractor(SparseTensor(inputs, covered.level, backend)).features
@@ -191,7 +194,8 @@ class SparseRefiner(nn.Module):
 
     def input_hw(self, low_hw: tuple[int, int], size_hw: tuple[int, int]) -> tuple[int, int]:
         """Sizes of the low resolution and of an image -> that at which the refiner sees it."""
-        return tuple(self.parts.side * side for side in low_hw) if self.is_network else size_hw
+        side = self.parts.side
+        return (side * low_hw[0], side * low_hw[1]) if self.is_network else size_hw
 
     def with_parts(self, selector: str | None = None, ensembler: str | None = None
                    ) -> SparseRefiner:
@@ -225,11 +229,11 @@ class SparseRefiner(nn.Module):
                              f'{self.alpha}')
 
     def _check_network(self, scene: Scene):
-        size_hw, low_hw = scene.image.shape[2:], scene.logits.shape[2:]
-        if tuple(size_hw) != self.input_hw(low_hw, size_hw):
+        size_hw, low_hw = size_of(scene.image), size_of(scene.logits)
+        if size_hw != self.input_hw(low_hw, size_hw):
             raise ValueError(f'image must be {self.parts.side} times as large as the logits, got '
-                             f'{tuple(size_hw)} and {tuple(low_hw)}; resize it to `input_hw`')
-        if not scene.features.maps:
+                             f'{size_hw} and {low_hw}; resize it to `input_hw`')
+        if not scene.require_features().maps:
             raise ValueError("extractor 'network' needs the maps of its dense network's encoder; "
                              'take them from networks.features.run_with_features')
 
@@ -245,11 +249,9 @@ class SparseRefiner(nn.Module):
                 f'logits must be ({expected[0]}, {expected[1]}, h, w), got {tuple(logits.shape)}; '
                 'build the refiner with the num_classes of its low-resolution network'
             )
-        if self.needs_features and scene.features is None:
-            raise ValueError("this refiner needs the network's last features; take logits and "
-                             'features from networks.features.run_with_features')
+        if self.needs_features:
+            scene.require_features()
         if self.is_network:
             self._check_network(scene)
-        if self.needs_truth and scene.truth is None:
-            raise ValueError('an oracle needs the labels of the image; it is for training and '
-                             '`sparse_seg evaluate` only')
+        if self.needs_truth:
+            scene.require_truth()

@@ -40,7 +40,7 @@ def highest(scores: Tensor, count: int) -> Tensor:
     return (above | equal & (equal.cumsum(1) <= free)).view_as(scores)
 
 
-def count_affordable(budget: float, low_hw: torch.Size, full_hw: torch.Size) -> int:
+def count_affordable(budget: float, low_hw: tuple[int, ...], full_hw: tuple[int, ...]) -> int:
     """Fraction of the full-size pixels -> how many low-resolution ones may be refined for it."""
     covered = [math.ceil(full / low) for low, full in zip(low_hw, full_hw)]
     return min(math.floor(budget * math.prod(full_hw)) // math.prod(covered), math.prod(low_hw))
@@ -52,7 +52,7 @@ def nearest_rows(low: int, full: int, device: torch.device) -> Tensor:
     return F.interpolate(source, size=full, mode='nearest').flatten().long()
 
 
-def upsample(values: Tensor, size_hw: tuple[int, int]) -> Tensor:
+def upsample(values: Tensor, size_hw: tuple[int, ...]) -> Tensor:
     """(B, h, w) of any type -> (B, H, W) by nearest neighbour."""
     y = nearest_rows(values.shape[1], size_hw[0], values.device)
     x = nearest_rows(values.shape[2], size_hw[1], values.device)

@@ -50,6 +50,20 @@ class Scene:
     features: Features | None = None
     truth: Tensor | None = None
 
+    def require_features(self) -> Features:
+        """Return the features; ValueError without."""
+        if self.features is None:
+            raise ValueError("this refiner needs the network's last features; take logits and "
+                             'features from networks.features.run_with_features')
+        return self.features
+
+    def require_truth(self) -> Tensor:
+        """Return the true labels; ValueError without."""
+        if self.truth is None:
+            raise ValueError('an oracle needs the labels of the image; it is for training and '
+                             '`sparse_seg evaluate` only')
+        return self.truth
+
 
 class Selector(nn.Module):
     """Scene -> (B, h, w) scores. Built with the number of classes."""
@@ -88,7 +102,7 @@ class MagnitudeSelector(Selector):
     needs_features = True
 
     def forward(self, scene: Scene) -> Tensor:
-        magnitude = scene.features.magnitude()
+        magnitude = scene.require_features().magnitude()
         return magnitude / magnitude.amax((1, 2), keepdim=True).clamp_min(1e-12)
 
 
@@ -100,10 +114,12 @@ class LearnableSelector(Selector):
         super().__init__(num_classes)
         self.look = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(),
                                   nn.Conv2d(16, 16, 3, padding=1), nn.ReLU())
+        last = nn.Conv2d(32, 1, 1)
         self.judge = nn.Sequential(nn.Conv2d(num_classes + 16, 32, 1), nn.ReLU(),
-                                   nn.Conv2d(32, 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1))
-        nn.init.zeros_(self.judge[-1].weight)
-        nn.init.constant_(self.judge[-1].bias, math.log(EXPECTED_ERRORS / (1 - EXPECTED_ERRORS)))
+                                   nn.Conv2d(32, 32, 1), nn.ReLU(), last)
+        weight, bias = last.parameters()
+        nn.init.zeros_(weight)
+        nn.init.constant_(bias, math.log(EXPECTED_ERRORS / (1 - EXPECTED_ERRORS)))
 
     def forward(self, scene: Scene) -> Tensor:
         image = F.interpolate(scene.image, scene.logits.shape[2:], mode='area')
@@ -117,7 +133,7 @@ class OracleSelector(Selector):
     needs_truth = True
 
     def forward(self, scene: Scene) -> Tensor:
-        return find_errors(scene.logits, scene.truth).float()
+        return find_errors(scene.logits, scene.require_truth()).float()
 
 
 def find_errors(logits: Tensor, labels: Tensor) -> Tensor:

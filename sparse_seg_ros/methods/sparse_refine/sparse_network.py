@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparse_seg_ros.methods.sparse_refine.blocks import Blocks
-from sparse_seg_ros.networks.folding import folded
+from sparse_seg_ros.networks.folding import convolutions_of, folded
 from sparse_seg_ros.networks.mobilenet_edgetpu import ENDS, MobileNetEdgeTPU
 from sparse_seg_ros.sparse.backend import backend_of
 from sparse_seg_ros.sparse.convolution import conv, conv_shift_relu
@@ -65,7 +65,7 @@ class SparseNetwork(nn.Module):
 
     def stem(self, image: Tensor, blocks: Blocks) -> SparseTensor:
         """First convolutions, of all pixels around each block: (N, 16)."""
-        first, _, second = self.network.backbone.stem
+        first, second = convolutions_of(self.network.backbone.stem)
         weight = first.weight.permute(0, 2, 3, 1).flatten(1)
         features = F.relu(linear(patches(image, blocks), weight, first.bias))
         return SparseTensor(pointwise(features, second), level_of(blocks.level.mask),
@@ -73,7 +73,7 @@ class SparseNetwork(nn.Module):
 
     def bottlenecks(self, x: SparseTensor, first: int, last: int) -> SparseTensor:
         """Fused inverted bottlenecks; each level down, the sites that have an input."""
-        for block in self.network.backbone.blocks[first:last]:
+        for block in self.network.backbone.bottlenecks(first, last):
             wide = convolve(x, block.expand)
             features = pointwise(wide.features, block.project)
             x = wide.with_features(x.features + features if block.adds else features)
@@ -83,7 +83,7 @@ class SparseNetwork(nn.Module):
                last: Tensor) -> SparseTensor:
         """Sparse maps at strides 2, 4 and 8, the dense one at 16 -> (N, C) logits at stride 2."""
         network = self.network
-        context, *laterals = (pair[0] for pair in network.laterals)
+        context, *laterals = convolutions_of(network.laterals)
         widths = context.out_channels, network.num_classes
         rows = network.doubled(torch.cat((context(last), network.coarse_head(last)), 1))
         rows = rows.movedim(1, -1).flatten(0, 2)[eighth.level.flat].to(eighth.features.dtype)
@@ -126,19 +126,25 @@ def convolve(x: SparseTensor, layer: nn.Conv2d) -> SparseTensor:
     """(N, a) -> (N, b), or (M, b) one level coarser: relu of a 3x3 convolution."""
     kernel, stride = sparse_kernel(layer), layer.stride[0]
     if not torch.is_grad_enabled():
-        return conv_shift_relu(x, kernel, layer.bias, stride)
+        return conv_shift_relu(x, kernel, bias_of(layer), stride)
     y = conv(x, kernel, stride)
-    return y.with_features(F.relu(y.features + layer.bias.to(y.features.dtype)))
+    return y.with_features(F.relu(y.features + bias_of(layer).to(y.features.dtype)))
 
 
 def residual(x: SparseTensor, block: nn.Module) -> SparseTensor:
     """Block of a decoder without its norms: (N, a) -> (N, b)."""
-    shortcut = x.features if isinstance(block.shortcut, nn.Identity) else pointwise(
-        x.features, block.shortcut[0])
-    second = block.second[0]
-    y = conv(convolve(x, block.first[0]), sparse_kernel(second))
-    bias = second.bias.to(y.features.dtype)
+    first, second, *widening = convolutions_of(block)
+    shortcut = pointwise(x.features, *widening) if widening else x.features
+    y = conv(convolve(x, first), sparse_kernel(second))
+    bias = bias_of(second).to(y.features.dtype)
     return y.with_features(F.relu(y.features + bias + shortcut))
+
+
+def bias_of(layer: nn.Conv2d) -> Tensor:
+    """(b,) bias of a convolution; ValueError without one."""
+    if layer.bias is None:
+        raise ValueError('the convolution must have a bias, got none; fold its norm into it')
+    return layer.bias
 
 
 def sparse_kernel(layer: nn.Conv2d) -> Tensor:
@@ -151,8 +157,8 @@ def pointwise(features: Tensor, layer: nn.Conv2d) -> Tensor:
     return linear(features, layer.weight[:, :, 0, 0], layer.bias)
 
 
-def linear(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """(N, a), (b, a), (b,) -> (N, b), of inputs of few sizes."""
+def linear(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """(N, a), (b, a), (b,) or None -> (N, b), of inputs of few sizes."""
     return F.linear(rounded(features), weight, bias)[:len(features)]
 
 
