@@ -35,18 +35,22 @@ Copy = Callable[[Connection, int, bytes], None]
 
 
 class Stamps:
-    """The stamps of images and labels in a bag, and which of them make pairs."""
+    """
+    The stamps of images and labels in a bag, and which of them make pairs.
+
+    unreadable: number of labels without a stamp that can be read.
+    """
 
     def __init__(self, bag: Bag, image_topic: str, label_topic: str):
-        self.images, self.labels = Counter(), Counter()
+        self.images, self.labels, self.unreadable = Counter(), Counter(), 0
         counters = {image_topic: self.images, label_topic: self.labels}
         try:
             for connection, _, raw in bag.messages():
                 if connection.topic in counters:
                     try:
                         counters[connection.topic][raw_stamp_nanoseconds(raw)] += 1
-                    except MessageError:  # counted as invalid when its turn comes
-                        continue
+                    except MessageError:
+                        self.unreadable += connection.topic == label_topic
         except BagDamageError:  # reported when the bag is replayed
             pass
 

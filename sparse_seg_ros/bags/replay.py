@@ -67,7 +67,8 @@ class ReplayJob:
     max_pixels: int = NodeConfig.max_pixels
 
     def check(self) -> None:
-        """Raise ValueError for a place that cannot be written to, before any work is done."""
+        """Raise ValueError for a setting out of its range, or a place that takes no files."""
+        NodeConfig(max_pixels=self.max_pixels, uncertainty_encoding=self.uncertainty_encoding)
         for path, what in ((self.output, 'output'), (self.preview, 'preview'),
                            (self.numbers, 'file')):
             if path is not None:
@@ -82,7 +83,7 @@ class Replay:
     def __init__(self, job: ReplayJob, segmenter: Segmenter):
         job.check()
         self.job, self.segmenter = job, segmenter
-        self.scores = Scores(segmenter.labels.names)
+        self.scores = Scores(segmenter.labels.names, counts_small=False)
         self.invalid, self.threads = 0, Threads()
         self.preview: Preview | None = None
         self.labels: BagLabels | None = None
@@ -95,6 +96,7 @@ class Replay:
             if job.labels:
                 choose_images(bag, job.labels)
                 self.labels = BagLabels(labels, self.images.topic, job.labels)
+                self.invalid += self.labels.stamps.unreadable
             with BagWriter(job.output, job.storage, job.metadata) as out:
                 self.sink = BagSink(out, self.images.topic, self.segmenter.labels,
                                     job.uncertainty_encoding)
@@ -107,6 +109,7 @@ class Replay:
     def segment(self, frames: BagFrames) -> None:
         """Segment every frame, into the bag, the scores and the pictures."""
         sinks, wants = [self.sink, self.score, self.share_threads], ()
+        self.share_threads()
         if self.job.preview:
             self.preview = Preview(self.job.preview, self.segmenter.labels)
             sinks.append(self.preview)

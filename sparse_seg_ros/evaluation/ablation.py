@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sparse_seg_ros.config import Settings, from_mapping, hints, nearest, setting
+from sparse_seg_ros.config import Settings, from_mapping, hints, nearest, renamed, setting
 from sparse_seg_ros.data.frame import Frame, FrameSequence
 from sparse_seg_ros.evaluation.evaluate import evaluate
 from sparse_seg_ros.evaluation.scores import Report
@@ -29,6 +29,7 @@ from sparse_seg_ros.loading.method_config import as_method, names_of, read_metho
 from sparse_seg_ros.loading.zoo import find_model
 from sparse_seg_ros.methods import METHODS
 from sparse_seg_ros.methods.algm.method import Work
+from sparse_seg_ros.methods.kind import ThresholdConfig
 from sparse_seg_ros.methods.reading import enlarge
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.segmenter import Segmenter
@@ -142,7 +143,8 @@ def read_variant(name: str, values: Any, training: Mapping[str, Any],
     if ('model' in values) == ('train' in values):
         raise ValueError(f"{where} needs either 'model', what it runs, or 'train', the YAML of a "
                          'training')
-    method = {key: value for key, value in values.items() if key not in OWN_SETTINGS}
+    method = renamed(ThresholdConfig, {key: value for key, value in values.items()
+                                       if key not in OWN_SETTINGS}, where)
     check_method(method, where)
     return Variant(name, str(values.get('model', '')), str(values.get('train', '')),
                    {**training, **(values.get('training') or {})}, method)

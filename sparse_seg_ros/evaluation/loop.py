@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -48,6 +49,7 @@ def read_frames(frames: Iterable[AnyFrame], title: str, on_invalid: OnInvalid = 
             label = frame.label()
         except UNUSABLE as error:
             on_invalid(frame, 'label', error)
+            frame = replace(frame, read_label=None)  # nobody asks for it again
         yield View(frame, image, label)
 
 

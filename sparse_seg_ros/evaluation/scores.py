@@ -47,8 +47,8 @@ class Scores:
     frames: number of segmented frames; labelled: number of frames with labels.
     """
 
-    def __init__(self, names: tuple[str, ...]):
-        self.names, self.labelled = names, 0
+    def __init__(self, names: tuple[str, ...], counts_small: bool = True):
+        self.names, self.counts_small, self.labelled = names, counts_small, 0
         self.matrix, self.small = ConfusionMatrix(len(names)), SmallObjects(len(names))
         self.densities: list[float] = []
         self.milliseconds: dict[str, list[float]] = {}
@@ -66,7 +66,8 @@ class Scores:
         label = frame.label()
         if label is not None:
             self.matrix.add(prediction.labels, label)
-            self.small.add(prediction.labels, label)
+            if self.counts_small:
+                self.small.add(prediction.labels, label)
             self.labelled += 1
 
     def __add__(self, other: Scores) -> Scores:
@@ -74,7 +75,7 @@ class Scores:
         if self.names != other.names:
             raise ValueError('scores must be of the same classes to be added, got '
                              f'{cut(", ".join(self.names))} and {cut(", ".join(other.names))}')
-        both = Scores(self.names)
+        both = Scores(self.names, self.counts_small and other.counts_small)
         both.labelled = self.labelled + other.labelled
         both.matrix, both.small = self.matrix + other.matrix, self.small + other.small
         both.densities = self.densities + other.densities

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sparse_seg_ros.data.frame import FrameSequence
-from sparse_seg_ros.evaluation.loop import read_frames, read_labelled
-from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
+from sparse_seg_ros.evaluation.loop import read_frames, segment_frames
+from sparse_seg_ros.evaluation.scores import Scores
 from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.methods.algm.settings import Merging
 from sparse_seg_ros.networks.vit.tokens import Tokens
@@ -140,14 +140,12 @@ def sweep(segment: Segmenter, frames: FrameSequence, thresholds: Sequence[float]
 def measure(segment: Segmenter, frames: FrameSequence, threshold: float | None) -> Tradeoff:
     """Segment all frames with one threshold."""
     segment = with_threshold(segment, threshold)
-    matrix, times, kept = ConfusionMatrix(len(segment.labels)), [], []
-    about = 'without merging' if threshold is None else f'threshold {threshold:.3f}'
-    for image, label in read_labelled(frames, about):
-        seen = segment(image)
-        matrix.add(seen.labels, label)
-        times.append(seen.milliseconds['total'])
-        kept.append(seen.work.kept())
-    return Tradeoff(threshold, matrix.mean_iou(), float(np.median(times)), float(np.mean(kept)))
+    scores, kept = Scores(segment.labels.names, counts_small=False), []
+    title = 'without merging' if threshold is None else f'threshold {threshold:.3f}'
+    segment_frames(segment, frames, [scores, lambda frame, image, prediction: kept.append(
+        prediction.work.kept())], title)
+    return Tradeoff(threshold, scores.matrix.mean_iou(), scores.percentiles(50)['total']['p50'],
+                    float(np.mean(kept)))
 
 
 def fastest_as_good(points: Sequence[Tradeoff]) -> Tradeoff:

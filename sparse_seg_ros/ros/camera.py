@@ -111,13 +111,13 @@ class Camera:
 
     def optional_outputs(self) -> list[str]:
         """Return the outputs to ask of the model beside those that it always makes."""
-        return [name for name in OPTIONAL if self.wants(name)]
+        return [name for name in OPTIONAL if self.wants(name, self.node.config)]
 
-    def wants(self, name: str) -> bool:
+    def wants(self, name: str, config: NodeConfig) -> bool:
         """Tell whether an output is to be made: lazy ones only while somebody listens."""
         if name not in self.publishers:
             return False
-        if name == 'uncertainty' and not self.node.config.publish_uncertainty:
+        if name == 'uncertainty' and not config.publish_uncertainty:
             return False
         return not OUTPUTS[name].is_lazy or \
             self.publishers[name].get_subscription_count() > 0
@@ -129,7 +129,7 @@ class Camera:
                                    config.overlay_alpha)
         for name, output in OUTPUTS.items():
             is_there = name not in OPTIONAL or getattr(prediction, name) is not None
-            if is_there and self.wants(name):
+            if is_there and self.wants(name, config):
                 self.publishers[name].publish(image_message(
                     Image, frame.header, output.make(segmented), output.encoding(segmented)))
 

@@ -18,7 +18,7 @@ from sparse_seg_ros.node_config import NodeConfig
 SETTINGS = {item.name: item for item in fields(NodeConfig)}
 FORMER = {item.metadata['former']: item.name for item in SETTINGS.values()
           if item.metadata['former']}
-NULL = 'null'  # ROS parameters have no null of their own, so that YAML's arrives as this word
+NULLS = ('null', '~')  # ROS parameters have no null: YAML's arrives as these words
 OF_ROS = ('use_sim_time', 'start_type_description_service')  # declared by rclpy itself
 
 
@@ -49,8 +49,12 @@ def find_overrides(node: Node) -> dict[str, Any]:
         if former in values:
             node.get_logger().warning(f'parameter {former!r} is now called {name!r}, and its old '
                                       'name will go')
+            if name in values:
+                raise ValueError(f'{former!r} is the former name of parameter {name!r}, which is '
+                                 'set, too; remove one')
             value = values.pop(former)
-            values.setdefault(name, None if isinstance(value, float) and value < 0 else value)
+            is_unset = type(value) in (int, float) and value < 0
+            values[name] = NULLS[0] if is_unset else value
     for name, value in values.items():
         if name not in SETTINGS:
             raise ValueError(f'unknown parameter {name!r}; {nearest(name, SETTINGS)}')
@@ -60,11 +64,10 @@ def find_overrides(node: Node) -> dict[str, Any]:
 
 def check_value(item: Field, value: Any) -> None:
     """Raise ValueError unless a ROS value fits a setting in type and range."""
-    hint, may_be_null = parts_of(hints(NodeConfig)[item.name])
-    if value is None and not may_be_null:  # what an empty list arrives as
+    if value is None:  # what an empty list arrives as, and a parameter that is deleted
         raise ValueError(f'parameter {item.name!r} must have a value, got none or an empty list; '
                          f'its default is {to_ros(item.default)!r}')
-    if hint is float and type(value) is int:
+    if parts_of(hints(NodeConfig)[item.name])[0] is float and type(value) is int:
         raise ValueError(f'parameter {item.name!r} must be a double, got the integer {value}; '
                          f'write {value}.0')
     try:
@@ -102,13 +105,15 @@ def descriptor(item: Field) -> ParameterDescriptor:
 
 
 def to_ros(value: Any) -> Any:
-    """Setting -> parameter value."""
+    """Setting -> parameter value; a parameter always has one, so that dump and load agree."""
+    if value is None:
+        return NULLS[0]
     return list(value) if isinstance(value, tuple) else value
 
 
 def to_setting(item: Field, value: Any) -> Any:
     """Parameter value -> setting: a list is a tuple, and the word null is None."""
-    if parts_of(hints(NodeConfig)[item.name])[1] and value == NULL:
+    if parts_of(hints(NodeConfig)[item.name])[1] and value in NULLS:
         return None
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 

@@ -6,12 +6,13 @@ One slot per camera: the newest frame wins, every other is counted with its reas
     received = published + superseded + stale + invalid + failed + abandoned + waiting
 
 holds at any time; waiting counts the frames in a slot or being segmented. Several workers may
-serve the same slots. After close() no frame waits: the frames that it could not wait for are
-abandoned.
+serve the same slots; the frames of a camera are published in their order. After close() no frame
+waits: the frames that it could not wait for are abandoned.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterable
@@ -57,6 +58,7 @@ class LatestFrameSlots:
         self.schedule = LeastRecentlyServed(self.slots)
         self.counts = {camera: Counters() for camera in self.slots}
         self.changed = threading.Condition()
+        self.published_seconds = dict.fromkeys(self.slots, -math.inf)  # arrival of the newest
         self.in_flight: dict[Frame, bool] = {}  # whether its publishing has begun
         self.moved_seconds = time.monotonic()  # when a worker last took or settled a frame
         self.is_open = False
@@ -98,7 +100,11 @@ class LatestFrameSlots:
         with self.changed:
             if frame not in self.in_flight:
                 return False
+            if frame.arrived_seconds < self.published_seconds[frame.source]:
+                self.count(frame, 'superseded')  # another worker was faster with a newer one
+                return False
             self.in_flight[frame] = True
+            self.published_seconds[frame.source] = frame.arrived_seconds
             return True
 
     def settle(self, frame: Frame, outcome: str) -> None:

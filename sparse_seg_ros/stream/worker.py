@@ -101,13 +101,13 @@ class Worker:
         """Start the thread again, once, if it has died, and log it; for a timer to call."""
         if self.thread.is_alive() or self.stopping.is_set() or not self.deaths:
             return
-        text = f'the thread that segments ended: {self.deaths[-1]}; '
         if len(self.deaths) == 1:
-            self.host.log('error', text + 'it is started again')
+            self.host.log('error', f'the thread that segments ended: {self.deaths[0]}; it is '
+                          'started again')
             self.start()
         elif self.is_due('thread'):
-            self.host.log('error', text.replace('ended', 'ended again')
-                          + 'clean up and configure the node')
+            self.host.log('error', f'the thread that segments ended again: {self.deaths[-1]}; '
+                          'clean up and configure the node')
 
     def stop(self, timeout_seconds: float) -> bool:
         """End the thread after its present frame; tell whether it has ended in time."""

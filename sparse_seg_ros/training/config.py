@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparse_seg_ros.config import Settings, from_mapping, setting
+from sparse_seg_ros.config import Settings, from_mapping, renamed, setting
 from sparse_seg_ros.methods.sparse_refine.parts import ENSEMBLERS, EXTRACTORS, SELECTORS
 from sparse_seg_ros.training.objectives import stages
 from sparse_seg_ros.yaml_files import read_yaml
@@ -94,7 +94,7 @@ class TrainConfig(Settings):
     schedule: str = setting('cosine', 'how the learning rate falls to zero; poly: in a straight '
                             'line', choices=('cosine', 'poly'))
     warmup_steps: int | None = setting(
-        None, 'steps in which the learning rate rises; null: one epoch', at_least=0)
+        None, 'steps in which the learning rate rises; null: one epoch', at_least=1)
     head_rate: float = setting(1.0, 'learning rate of the other layers / learning rate of the '
                                'backbone', at_least=0.0)
     drop_path: float | None = setting(
@@ -139,7 +139,9 @@ def read_config(path: str | Path, changes: Mapping[str, Any] | None = None,
     """YAML of a run, and changes to it -> its settings; source: name for the errors."""
     content = read_yaml(path)
     if isinstance(content, Mapping):
-        content = {**beside(content, Path(path).parent), **(changes or {})}
+        where = source or str(path)
+        content = {**renamed(TrainConfig, beside(content, Path(path).parent), where),
+                   **renamed(TrainConfig, changes or {}, where)}
     return from_mapping(TrainConfig, content, source or str(path))
 
 

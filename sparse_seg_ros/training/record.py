@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
+from sparse_seg_ros.config import check_setting, converted, hints, parts_of, renamed
 from sparse_seg_ros.machine import machine, write_json
 from sparse_seg_ros.pictures import heat, overlay
 from sparse_seg_ros.processes import count_processes
@@ -129,7 +130,7 @@ def refuse_others(folder: Path, config: TrainConfig, free: tuple[str, ...] = ())
     path = folder / 'config.yaml'
     if not path.is_file():
         return []
-    kept = {**plain(asdict(TrainConfig())), **(read_yaml(path) or {})}
+    kept = {**plain(asdict(TrainConfig())), **as_now(read_yaml(path) or {}, str(path))}
     different = {name: f'{name} {cut(repr(kept[name]))}, now {cut(repr(value))}'
                  for name, value in plain(asdict(config)).items() if kept[name] != value}
     fixed = [words for name, words in different.items() if name not in free]
@@ -137,3 +138,20 @@ def refuse_others(folder: Path, config: TrainConfig, free: tuple[str, ...] = ())
         raise ValueError(f"{folder} was trained with {'; '.join(fixed)}: keep its settings, "
                          'delete it, or name another folder')
     return list(different.values())
+
+
+def as_now(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """
+    Settings of a training that began with an earlier version -> as they are written now.
+
+    What is no value of a setting any more, such as -1.0 or '', stood for what null is now.
+    """
+    values = renamed(TrainConfig, values, source)
+    for item in fields(TrainConfig):
+        hint, may_be_none = parts_of(hints(TrainConfig)[item.name])
+        if may_be_none and item.name in values:
+            try:
+                check_setting(TrainConfig, item, converted(values[item.name], hint))
+            except ValueError:
+                values[item.name] = None
+    return values

@@ -159,6 +159,11 @@ def test_uncertainty_can_be_mono8(tmp_path):
     assert (message.encoding, message.step) == ('mono8', 60)
 
 
+def test_a_setting_out_of_its_range_is_refused_before_any_work(tmp_path):
+    with pytest.raises(ValueError, match="'max_pixels' must be at least 1, got -1"):
+        ReplayJob(tmp_path / 'bag', tmp_path / 'out', max_pixels=-1).check()
+
+
 def test_the_preview_has_stills_a_sheet_and_a_film(tmp_path):
     path = write_bag(tmp_path / 'bag', {'/image': image}, frames=12)
     replay(path, tmp_path / 'out', preview=tmp_path / 'pictures')

@@ -45,6 +45,16 @@ def test_unusable_labels_are_counted_and_the_replay_goes_on(tmp_path, first):
     assert (report['scored'], report['unscored'], report['miou']) == (2, 3, 1.0)
 
 
+def test_one_bad_label_costs_its_own_frame_alone(tmp_path):
+    items = []
+    for number in range(80):  # more than wait in memory
+        make = image if number == 5 else labels
+        items += [('/image', IMAGE, image(number)), ('/label', IMAGE, make(number))]
+    write_raw(tmp_path / 'bag', items)
+    report = replay(tmp_path / 'bag', tmp_path / 'out', topic='/image', labels='/label')
+    assert (report['frames'], report['invalid'], report['scored']) == (80, 1, 79)
+
+
 def restamped(make, stamp):
     """Return a maker of the same messages with other stamps."""
     def remake(number: int):

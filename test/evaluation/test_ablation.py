@@ -255,3 +255,8 @@ def test_shipped_tables_name_what_a_larger_machine_would_take():
     for path in SHIPPED:
         if 'training' in read_yaml(path):
             assert 'scale_up:' in path.read_text(), path.stem
+
+
+def test_a_former_name_in_a_plan_is_read(tmp_path):
+    (tmp_path / 'plan.yaml').write_text('variants: {a: {model: demo, alpha_nats: 0.5}}\n')
+    assert read_plan(tmp_path / 'plan.yaml').variants['a'].method == {'alpha': 0.5}

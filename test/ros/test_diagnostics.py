@@ -103,7 +103,7 @@ def test_merged_is_advertised_by_models_that_merge_only(ros):
     node = ros.segmentation(lambda config: segmenter(Plain()))
     node.autostart()
     assert set(node.cameras['camera'].publishers) == set(OUTPUTS) - {'merged'}
-    assert not node.cameras['camera'].wants('merged')
+    assert not node.cameras['camera'].wants('merged', node.config)
     assert serve(ros, node, connect(ros), image()).published == 1
 
 

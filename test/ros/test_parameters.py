@@ -58,9 +58,26 @@ def test_a_parameter_without_a_value_is_an_error_that_names_the_default(ros):
         ros.segmentation(model=None)
 
 
-@pytest.mark.parametrize('none', [None, 'null'])  # as an empty list arrives, and as YAML's null
-def test_no_cameras_are_one_camera(ros, none):
-    assert ros.segmentation(cameras=none).config == NodeConfig()
+@pytest.mark.parametrize('null', ['null', '~'])  # as null of YAML arrives
+def test_no_cameras_are_one_camera(ros, null):
+    assert ros.segmentation(cameras=null).config == NodeConfig()
+
+
+def test_a_former_name_is_taken_with_a_warning_unless_both_are_given(ros, capfd):
+    assert ros.segmentation(alpha_nats=0.25).config.alpha == 0.25
+    assert "parameter 'alpha_nats' is now called 'alpha'" in capfd.readouterr().err
+    with pytest.raises(ValueError, match="'alpha_nats' is the former name of parameter 'alpha'"):
+        ros.segmentation(alpha_nats=0.25, alpha=0.3)
+
+
+def test_a_parameter_that_is_null_has_a_value_that_can_be_loaded_again(ros):
+    node = ros.segmentation()
+    values = {name: node.get_parameter(name).value for name in ('alpha', 'budget', 'cameras')}
+    assert set(values.values()) == {'null'}
+    assert ros.segmentation(**values).config == NodeConfig()
+    deleted = set_parameter(ros, 'budget', None)
+    assert not deleted.successful and 'must have a value' in deleted.reason
+    assert node.has_parameter('budget')
 
 
 def set_parameter(ros, name, value):
@@ -196,6 +213,7 @@ def test_every_parameter_describes_itself(ros):
 def test_node_yaml_is_complete_at_the_defaults_and_every_line_is_commented(ros):
     values = yaml.safe_load(NODE_YAML.read_text())['/**']['ros__parameters']
     assert set(values) == set(SETTINGS)
-    assert ros.segmentation(**values).config == NodeConfig()
+    words = {name: 'null' if value is None else value for name, value in values.items()}
+    assert ros.segmentation(**words).config == NodeConfig()  # as rcl reads null
     lines = NODE_YAML.read_text().partition('ros__parameters:\n')[2].splitlines()
     assert all('  # ' in line for line in lines)

@@ -130,6 +130,19 @@ def test_every_worker_has_a_frame_in_flight_and_close_waits_for_all():
     assert slots.counters('a').published == slots.counters('b').published == 1
 
 
+def test_a_frame_that_a_newer_one_has_overtaken_is_not_published():
+    slots = opened()
+    slots.put(frame_of('camera', 1))
+    first = slots.take(0)
+    slots.put(frame_of('camera', 2))
+    second = slots.take(0)
+    assert slots.begin_publishing(second)
+    slots.settle(second, 'published')
+    assert not slots.begin_publishing(first)
+    slots.settle(first, 'abandoned')  # counted already
+    assert slots.counters('camera') == Counters(received=2, published=1, superseded=1)
+
+
 def test_an_unknown_outcome_is_an_error():
     slots = opened()
     slots.put(frame_of('camera', 1))

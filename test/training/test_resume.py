@@ -12,7 +12,7 @@ import torch
 
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.loop import train
-from sparse_seg_ros.training.record import Record, duration
+from sparse_seg_ros.training.record import Record, duration, refuse_others
 from sparse_seg_ros.training.state import read_state, write_state
 from sparse_seg_ros.yaml_files import read_yaml
 
@@ -43,6 +43,19 @@ def test_a_run_does_not_go_on_with_other_settings(run, config, change, words):
     with pytest.raises(ValueError, match=words):
         train(replace(config, **change), run, 'cpu')
     assert (run / 'config.yaml').read_text() == kept
+
+
+def test_a_run_that_an_earlier_version_began_goes_on(tmp_path, config):
+    (tmp_path / 'config.yaml').write_text(
+        "alpha_nats: 0.3\nstart_from: ''\ndrop_path: -1.0\nmerge_rule: none\nsecond_scale: 0.0\n"
+        'split_networks: []\nwarmup_steps: 0\nlearning_rate: 0.5\n')
+    with pytest.raises(ValueError) as caught:
+        refuse_others(tmp_path, TrainConfig(alpha=0.4, start_from='demo'))
+    told = str(caught.value)
+    assert 'alpha 0.3, now 0.4; ' in told and "start_from None, now 'demo'" in told
+    assert 'learning_rate 0.5, now 0.001' in told
+    for name in ('drop_path', 'merge_rule', 'second_scale', 'out_of_fold', 'warmup'):
+        assert name not in told
 
 
 def test_a_run_that_never_ended_an_epoch_may_begin_with_others(tmp_path, config):
