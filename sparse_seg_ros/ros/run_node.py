@@ -9,6 +9,7 @@ heavy is imported before the signals are heard.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import queue
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 1.2  # for an orderly end; what loads or hangs in native code is left behind
 FLUSH_SECONDS = 0.3
+LAST_SECONDS = 5.0  # DDS can wait for itself, and keeps the interpreter from all threads then
 SPIN_SECONDS = 0.1  # signals are seen between spins
 YIELD_SECONDS = 0.0002  # rclpy submits a callback again and again until a thread has begun it
 NUM_THREADS = 3  # a transition, an image, a service or timer
@@ -53,8 +55,9 @@ def main(arguments: Sequence[str] | None = None,
     """
     Run the node until SIGINT or SIGTERM, and end the process with code 0.
 
-    The code is 1 where the parameters were bad. The signal may come several times, as under
-    `ros2 launch`. `load` makes the segmenter from the parameters; None loads the model they name.
+    The code is 1 where the parameters were bad, or DDS hung at the end. The signal may come
+    several times, as under `ros2 launch`. `load` makes the segmenter from the parameters; None
+    loads the model they name.
     A node that does not end in time is left behind with the process. Only --help returns.
     """
     ends = queue.SimpleQueue()  # safe in a signal handler, which may interrupt itself
@@ -67,6 +70,7 @@ def main(arguments: Sequence[str] | None = None,
     server = Server(arguments, load, ends)
     server.start()
     ends.get()
+    faulthandler.dump_traceback_later(LAST_SECONDS, exit=True)  # needs no interpreter to do so
     server.stopping.set()
     server.join(0.0 if server.is_importing else GRACE_SECONDS)
     for number in SIGNALS:  # the interpreter takes its time to end, and must not be killed there

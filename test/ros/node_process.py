@@ -10,6 +10,7 @@ the interpreter does at its end.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import sys
 import time
 
@@ -35,6 +36,10 @@ def load(hangs: str):
 
     if hangs == 'load':
         time.sleep(HOURS)
+    if hangs == 'release':  # as DDS does, with the interpreter in its hands
+        from sparse_seg_ros.ros.node import SegmentationNode
+
+        SegmentationNode.release = lambda node: ctypes.PyDLL(None).sleep(HOURS)
     if hangs == 'exit':
         atexit.register(time.sleep, HOURS)
     segmenter = make_segmenter()

@@ -110,6 +110,17 @@ def test_the_process_does_not_wait_for_what_the_interpreter_does_at_its_end(doma
     check_end(process, log=wait_for_line(process, 'ready after'))
 
 
+def test_a_node_that_keeps_the_interpreter_at_its_end_is_ended(domain):
+    process = start(domain, str(SCRIPT), '--hang', 'release')
+    wait_for_line(process, 'ready after')
+    process.send_signal(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(END_SECONDS)
+    process.kill()
+    log = process.communicate()[1]
+    assert process.returncode == 1 and 'Timeout' in log and 'in spin' in log
+
+
 def test_callbacks_that_wait_for_a_thread_at_the_end_leave_no_error(ros, monkeypatch, capfd):
     node = SegmentationNode(parameter_overrides=[Parameter('autostart', value=False)])
     stopping, freed, entered = threading.Event(), threading.Event(), threading.Semaphore(0)
