@@ -32,7 +32,7 @@ from sparse_seg_ros.evaluation.loop import segment_frames
 from sparse_seg_ros.evaluation.scores import Scores
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.messages.fields import image_fields
-from sparse_seg_ros.messages.status import ONLY_CAMERA, REFINED, diagnostic_array, frame_status
+from sparse_seg_ros.messages.status import ONLY_CAMERA, diagnostic_array, frame_facts, frame_status
 from sparse_seg_ros.new_paths import check_beside, check_can_hold, check_is_new
 from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.prediction import Prediction
@@ -202,18 +202,14 @@ class BagSink:
             self.write(name, bag_messages.IMAGE, nanoseconds, bag_image(
                 header, output.make(segmented), output.encoding(segmented)))
         camera = self.base.strip('/') or ONLY_CAMERA
-        status = frame_status(camera, prediction.milliseconds, facts(prediction))
+        status = frame_status(camera, prediction.milliseconds,
+                              frame_facts(prediction.density))
         self.write('timing', bag_messages.DIAGNOSTIC_ARRAY, nanoseconds,
                    diagnostic_array(DIAGNOSTICS, header, 'segmentation', [status]))
 
     def write(self, name: str, message_type: str, nanoseconds: int, message: Any) -> None:
         """Write a message of a topic of ours."""
         self.out.write(f'{self.base}/segmentation/{name}', message_type, nanoseconds, message)
-
-
-def facts(seen: Prediction) -> dict[str, Any]:
-    """Return what ~/timing says beside times."""
-    return {REFINED: round(seen.density, 5)}
 
 
 def base_topic(image_topic: str) -> str:

@@ -73,11 +73,11 @@ def write_page(folder: Path, picture_folder: Path, numbers: Mapping[str, Any],
 
 def draw(frame: Shown) -> dict[str, np.ndarray]:
     """Frame -> (H, W, 3) uint8 RGB per column."""
-    found = frame.pictures
-    dimmed = (found['image'] * 0.25).astype(np.uint8)
-    refined = np.where(found['refined'][..., None] > 0, found['image'], dimmed)
-    return {'image': found['image'], 'overlay': found['overlay'],
-            'uncertainty': pictures.heat(found['uncertainty']), 'refined': refined}
+    arrays = frame.pictures
+    dimmed = (arrays['image'] * 0.25).astype(np.uint8)
+    refined = np.where(arrays['refined'][..., None] > 0, arrays['image'], dimmed)
+    return {'image': arrays['image'], 'overlay': arrays['overlay'],
+            'uncertainty': pictures.heat(arrays['uncertainty']), 'refined': refined}
 
 
 def headline(numbers: Mapping[str, Any]) -> str:

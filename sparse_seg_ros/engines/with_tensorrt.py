@@ -99,7 +99,7 @@ def make_monitor(trt: Any) -> Any:
         def __init__(self):
             trt.IProgressMonitor.__init__(self)
             self.steps: dict[str, int] = {}
-            self.told = time.monotonic()
+            self.logged_seconds = time.monotonic()
 
         def phase_start(self, phase_name, parent_phase, num_steps):
             self.steps[phase_name] = num_steps
@@ -108,8 +108,8 @@ def make_monitor(trt: Any) -> Any:
             self.steps.pop(phase_name, None)
 
         def step_complete(self, phase_name, step):
-            if time.monotonic() - self.told >= PROGRESS_SECONDS:
-                self.told = time.monotonic()
+            if time.monotonic() - self.logged_seconds >= PROGRESS_SECONDS:
+                self.logged_seconds = time.monotonic()
                 LOG.info('TensorRT builds: %s, step %d of %d', phase_name, step,
                          self.steps.get(phase_name, 0))
             return True  # go on

@@ -196,7 +196,7 @@ class FrameStatistics:
         self.large = SmallObjects(len(segment.labels), large_components)
         self.macs: list[dict[str, int]] = []
         self.tokens: list[Sequence[int]] = []
-        self.errors = self.found = 0
+        self.errors = self.refined_errors = 0
         self.refines = False
 
     def __call__(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
@@ -212,12 +212,12 @@ class FrameStatistics:
             coarse = self.segment.coarse_logits(image).argmax(1).to(torch.uint8)
             is_wrong = (enlarge(coarse, label.shape)[0].cpu().numpy() != label) & (label != VOID)
             self.errors += np.count_nonzero(is_wrong)
-            self.found += np.count_nonzero(is_wrong & seen.refined)
+            self.refined_errors += np.count_nonzero(is_wrong & seen.refined)
             self.refines = True
 
     def recall(self) -> float | None:
         """Return the fraction of the dense stage's errors that were refined, if any can be."""
-        return self.found / max(self.errors, 1) if self.refines else None
+        return self.refined_errors / max(self.errors, 1) if self.refines else None
 
     def mean_macs(self) -> dict[str, float]:
         """Return the multiply-accumulates per stage."""

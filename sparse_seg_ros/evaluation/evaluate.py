@@ -23,5 +23,7 @@ def evaluate(segment: Segmenter, frames: Iterable[AnyFrame], sinks: Sequence[Sin
     check_classes(frames, segment.labels.names, 'the model')
     scores = Scores(segment.labels.names)
     segment_frames(segment, frames, [scores, *sinks])
+    if scores.frames and not scores.labelled:
+        raise ValueError('the frames have no labels to score against; give labelled frames')
     scores.warn_of_other_order()
     return scores.report()

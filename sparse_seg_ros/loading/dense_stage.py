@@ -19,6 +19,7 @@ from sparse_seg_ros.engines.cache import default_folder
 from sparse_seg_ros.engines.contract import Shape
 from sparse_seg_ros.engines.network import EngineNetwork, with_maps_for
 from sparse_seg_ros.engines.with_torch import TorchEngine
+from sparse_seg_ros.messages.status import FALLBACK
 from sparse_seg_ros.methods.kind import MethodConfig
 from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.networks import padded_size
@@ -62,7 +63,7 @@ def dense_stage(model: Model, config: MethodConfig, device: str, precision: str)
         reason = f'engine {config.engine}: {error}'
         LOG.warning('the network runs on torch instead; %s', reason)
         stage = on_torch(model.network, device)
-        return DenseStage(stage.network, {**stage.description, 'fallback': reason})
+        return DenseStage(stage.network, {**stage.description, FALLBACK: reason})
 
 
 def on_faster(model: Model, config: MethodConfig, device: str, precision: str) -> DenseStage:

@@ -84,8 +84,8 @@ def load_resolutions(name: str | Path, device: str = 'auto', precision: str = 'a
     models = {'unrefined': (model, as_method('dense', config), weights),
               'refined': (model, as_method(model.card.refined_by, config), weights),
               'full': find_full(model, config)}
-    return {key: assemble(*found[:2], device, precision, origin(name, found[2]))
-            for key, found in models.items() if found}
+    return {key: assemble(*source[:2], device, precision, origin(name, source[2]))
+            for key, source in models.items() if source}
 
 
 def find_full(model: Model, config: MethodConfig) -> Source | None:

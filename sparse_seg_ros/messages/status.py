@@ -20,6 +20,7 @@ LEVELS = ('OK', 'WARN', 'ERROR', 'STALE')  # by their numbers in DiagnosticStatu
 AFTER_NODE = ': '
 MILLISECONDS = ' ms'
 AGE, REFINED = 'age s', 'refined'  # of one frame, beside its times
+FALLBACK = 'fallback'  # of the engine: why torch runs in its place
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ def diagnostic_array(types: Any, header: Any, node: str, statuses: Iterable[Stat
             values=[types.KeyValue(key=key, value=cut(str(value), LONG))
                     for key, value in status.values.items()])
         for status in statuses])
+
+
+def frame_facts(density: float) -> dict[str, Any]:
+    """Fraction of refined pixels -> what the status of a frame has beside its times."""
+    return {REFINED: round(density, 5)}
 
 
 def read_array(message: Any) -> list[Status]:

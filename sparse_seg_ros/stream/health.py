@@ -15,14 +15,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparse_seg_ros.messages.status import ONLY_CAMERA, Status, milliseconds_key
+from sparse_seg_ros.messages.status import FALLBACK, ONLY_CAMERA, Status, milliseconds_key
 from sparse_seg_ros.stream.slots import OUTCOMES, Counters
 from sparse_seg_ros.stream.stage_times import StageTimes
 
 ENGINE, TIMING, MEMORY, NODE = 'engine', 'timing', 'memory', 'node'  # tasks; see input_task()
 UNCONFIGURED, LOADING, INACTIVE, ACTIVE, FINALIZED = (
     'unconfigured', 'loading', 'inactive', 'active', 'finalized')
-STATE, FALLBACK, THREADS = 'state', 'fallback', 'torch threads'
+STATE, THREADS = 'state', 'torch threads'
 TOPIC, IMAGE, RATE, PUBLISHERS, RELIABILITY = (
     'topic', 'image', 'rate Hz', 'publishers', 'reliability')
 RECEIVED, WAITING, LAST_AGE, LAST_LOSS = 'received', 'waiting', 'last age s', 'last loss'

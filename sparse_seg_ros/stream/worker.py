@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from sparse_seg_ros.data.frame import Frame
-from sparse_seg_ros.messages.status import AGE, REFINED
+from sparse_seg_ros.messages.status import AGE, frame_facts
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.stream.schedule import Age, find_age, why_stale
 from sparse_seg_ros.stream.slots import LatestFrameSlots
@@ -154,7 +154,7 @@ class Worker:
             self.host.add_times(stages)
         if outcome == 'published':
             self.host.add_frame(frame, stages, {AGE: self.ages[frame.source].figure,
-                                                REFINED: round(prediction.density, 5)})
+                                                **frame_facts(prediction.density)})
         return outcome
 
     def publish(self, frame: Frame, image: np.ndarray, prediction: Prediction,

@@ -87,9 +87,9 @@ def teachers(config: TrainConfig, model: Model) -> dict[str, Teacher]:
     if config.stage not in ('dense', 'refiner'):
         raise ValueError("'teacher' is for dense networks and refiners; remove it from stage "
                          f'{config.stage!r}')
-    found = load_named(config.teacher)
-    check_alike(found.card, model.card, ('classes', 'exposure'), config.teacher)
-    return {'teacher': Teacher(found, model.card, device_of(model))}
+    trained = load_named(config.teacher)
+    check_alike(trained.card, model.card, ('classes', 'exposure'), config.teacher)
+    return {'teacher': Teacher(trained, model.card, device_of(model))}
 
 
 def out_of_fold_networks(config: TrainConfig, model: Model) -> dict[str, list[nn.Module]]:
@@ -108,10 +108,10 @@ def out_of_fold_networks(config: TrainConfig, model: Model) -> dict[str, list[nn
     if len(config.out_of_fold_networks) != len(config.splits):
         raise ValueError(f"'out_of_fold_networks' must be one per split, got "
                          f'{len(config.out_of_fold_networks)} for {len(config.splits)}')
-    found = {path: load_named(path) for path in config.out_of_fold_networks}
-    for path, other in found.items():
+    others = {path: load_named(path) for path in config.out_of_fold_networks}
+    for path, other in others.items():
         check_alike(other.card, model.card, ('network', 'classes', 'scale'), path)
-    networks = [found[path].network.to(device_of(model)) for path in config.out_of_fold_networks]
+    networks = [others[path].network.to(device_of(model)) for path in config.out_of_fold_networks]
     return {'networks': networks + [model.network] * (config.street_frames > 0)}
 
 

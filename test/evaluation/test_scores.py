@@ -11,6 +11,7 @@ import pytest
 from ros_fakes import LABELS, make_image, make_segmenter
 
 from sparse_seg_ros.data.frame import Frame, as_frames
+from sparse_seg_ros.evaluation.evaluate import evaluate
 from sparse_seg_ros.evaluation.loop import segment_frames
 from sparse_seg_ros.evaluation.scores import Scores
 from sparse_seg_ros.evaluation.uncertainty import UncertaintyCurve
@@ -63,6 +64,8 @@ def test_frames_without_labels_are_segmented_and_not_scored():
     scores = score([(make_image(), None)])
     assert (scores.frames, scores.labelled) == (1, 0)
     assert np.isnan(scores.report().mean_iou)
+    with pytest.raises(ValueError, match='the frames have no labels to score against'):
+        evaluate(make_segmenter(), [(make_image(), None)])
 
 
 def test_the_loop_goes_on_where_somebody_takes_what_is_wrong():

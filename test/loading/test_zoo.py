@@ -200,7 +200,7 @@ def test_a_model_whose_label_set_is_not_here_runs_with_colours_of_chance(tmp_pat
 
 def test_a_scale_left_out_is_that_of_the_weights(folder):
     save_model(tiny_model(refines=False, scale=0.75), folder / 'other.safetensors')
-    for text, scale in (('', 0.75), ('scale: 0.5\n', 0.5)):
+    for text, scale in (('', 0.75), ('scale: null\n', 0.75), ('scale: 0.5\n', 0.5)):
         path = write(folder, f'method: dense\nweights: other.safetensors\n{text}')
         assert ss.load(path, device='cpu').method.scale == scale
 
