@@ -124,7 +124,8 @@ def test_a_folder_of_git_lfs_pointers_is_told_how_to_be_filled(tmp_path):
 def test_a_folder_runs_by_itself_and_from_a_method_file(folder, tmp_path):
     image = street_image()
     alone = ss.load(folder, device='cpu', precision='fp32')
-    assert alone.labels.names == CLASSES and alone.mean.flatten().tolist() == [127.5] * 3
+    assert alone.labels.names == CLASSES
+    assert alone.normalisation.mean.flatten().tolist() == [127.5] * 3
     assert alone(image).labels.shape == (96, 128)
     (folder.parent / 'half.yaml').write_text(
         'method: dense\nweights: my_segformer/\nscale: 0.5\n')
