@@ -159,13 +159,13 @@ def test_each_split_is_spoken_to_by_the_network_that_has_not_seen_it(tmp_path, c
     assert (trained.refiner.head.weight != 0).any()
 
 
-def test_networks_that_can_not_speak_in_a_split_are_named(tmp_path, config):
+def test_networks_that_cannot_predict_in_a_split_are_named(tmp_path, config):
     config = cross_fitted(tmp_path, config)
     with pytest.raises(ValueError, match='must be one per split, got 2 for 1'):
         train(replace(config, splits=config.splits[:1]), tmp_path)
-    with pytest.raises(ValueError, match='speak to a refiner of logits alone; remove them, or'):
+    with pytest.raises(ValueError, match='are for a refiner of logits alone; remove them, or'):
         train(replace(config, stage='dense'), tmp_path)
-    with pytest.raises(ValueError, match='speak to a refiner of logits alone'):
+    with pytest.raises(ValueError, match='are for a refiner of logits alone'):
         train(replace(config, inputs=('rgb', 'features')), tmp_path)
     save_model(tiny_model(refines=False, scale=0.25), tmp_path / 'north.safetensors')
     with pytest.raises(ValueError, match='north.* must have the scale of .*, 0.5; got 0.25'):
