@@ -8,6 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,21 +66,21 @@ class Probe:
         self.changed, self.stopping = threading.Condition(), threading.Event()
         self.statuses: dict[str, Status] = {}
         self.reports, self.topics = 0, []
-        self.error: Exception | None = None
         self.node = rclpy.create_node(name)
         self.publisher = self.node.create_publisher(
             MESSAGES[image_type], topic, profile(reliability),
             event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self.take_report, DEPTH)
-        self.thread = threading.Thread(target=self.spin, daemon=True)
+        self.thread = ThreadPoolExecutor(1)  # keeps the error that ends the listening
+        self.listening: Future[None] | None = None
 
     def __enter__(self) -> Probe:
-        self.thread.start()
+        self.listening = self.thread.submit(self.spin)
         return self
 
     def __exit__(self, *error: object) -> None:
         self.stopping.set()
-        self.thread.join()  # no callback comes after this
+        self.thread.shutdown()  # no callback comes after this
         self.node.destroy_node()
 
     def spin(self) -> None:
@@ -89,9 +90,8 @@ class Probe:
         try:
             while not self.stopping.is_set():
                 executor.spin_once(timeout_sec=SPIN_SECONDS)
-        except Exception as error:  # of what handles a message, such as a full disk
-            self.error = error
-        executor.shutdown()
+        finally:
+            executor.shutdown()
 
     def listen(self, topic: str, message_type: str, handle: Callable[[str, Any], None],
                raw: bool = False) -> None:
@@ -176,8 +176,8 @@ class Probe:
         end = time.monotonic() + seconds
         with self.changed:
             while not condition():
-                if self.error is not None:
-                    raise self.error
+                if self.listening is not None and self.listening.done():
+                    self.listening.result()  # raises what went wrong, such as a full disk
                 if time.monotonic() > end:
                     raise TimeoutError(f'{otherwise} (waited {seconds:.0f} s)')
                 self.changed.wait(LOOK_SECONDS)
