@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+from copy import copy
 
 import pytest
 from ros_fakes import make_segmenter
@@ -54,7 +55,7 @@ ERRORS = [FileNotFoundError('no weights at x.safetensors'), ImportError('no tens
 
 @pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
 def test_a_failed_configure_says_why_leaves_unconfigured_and_can_be_retried(ros, error, capfd):
-    results = [error, make_segmenter()]
+    results = [copy(error), make_segmenter()]  # an error that was raised keeps the node alive
 
     def load(config):
         result = results.pop(0)
