@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the same names, for editors and type checkers
     from sparse_seg_ros.labels import load_labels as load_labels
     from sparse_seg_ros.loading.exporting import export as export
     from sparse_seg_ros.loading.zoo import load as load
+    from sparse_seg_ros.pictures import overlay as overlay
     from sparse_seg_ros.prediction import Prediction as Prediction
     from sparse_seg_ros.segmenter import Segmenter as Segmenter
     from sparse_seg_ros.training.config import TrainConfig as TrainConfig
@@ -34,6 +35,7 @@ __version__ = '0.1.0'
 _HOME = {
     'load': 'loading.zoo', 'Segmenter': 'segmenter', 'Prediction': 'prediction',
     'LabelSet': 'labels', 'load_labels': 'labels',
+    'overlay': 'pictures',
     'frames': 'data.frames', 'Frame': 'data.frame',
     'Street': 'data.street', 'street_frames': 'data.street',
     'evaluate': 'evaluation.evaluate', 'Report': 'evaluation.scores',

@@ -5,9 +5,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from sparse_seg_ros import pictures
+from sparse_seg_ros.labels import LabelSet
+from sparse_seg_ros.new_paths import write
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,8 @@ class Prediction:
                   1; 0 for a patch of its own; None unless the call wants it of such a method.
     milliseconds: time spent per stage, with 'total'.
     work:         what the method's count_macs has to know about it.
+    image:        (H, W, 3) uint8 RGB that was segmented, not copied.
+    label_set:    names and colours of the ids.
     """
 
     labels: np.ndarray
@@ -32,6 +39,8 @@ class Prediction:
     merged: np.ndarray | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
     work: Any = field(default=None, repr=False, compare=False)
+    image: np.ndarray | None = field(default=None, repr=False, compare=False)
+    label_set: LabelSet | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self):
         for name, dtype in (('labels', np.uint8), ('uncertainty', np.float32),
@@ -49,3 +58,24 @@ class Prediction:
     def density(self) -> float:
         """Fraction of pixels that the sparse stage refined, in [0, 1]."""
         return 0.0 if self.refined is None else float(self.refined.mean())
+
+    def picture(self) -> np.ndarray:
+        """Return (H + h, W, 3) uint8 RGB: the colours laid over the image, a legend below."""
+        if self.image is None or self.label_set is None:
+            raise ValueError('this prediction knows neither image nor label set; make it with '
+                             'segment(image), or draw it with overlay(image, labels, label_set)')
+        return pictures.with_legend(
+            pictures.overlay(self.image, self.labels, self.label_set), self.label_set)
+
+    def save(self, path: str | Path) -> None:
+        """Write the picture as PNG or JPEG; ValueError for another ending or a full disk."""
+        write(Path(path), pictures.encode(self.picture(), Path(path).suffix))
+
+    def _repr_png_(self) -> bytes | None:
+        """Return what a notebook shows; None where there is no image to show."""
+        return None if self.image is None else pictures.encode(self.picture(), '.png')
+
+    def to_detections(self) -> Any:
+        """Return supervision.Detections, one for each class; ImportError without supervision."""
+        from sparse_seg_ros.with_supervision import to_detections
+        return to_detections(self)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from copy import copy
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sparse_seg_ros.config import nearest
+from sparse_seg_ros.data.picture_files import read_image
 from sparse_seg_ros.device import autocast
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.methods.kind import Method
@@ -94,15 +96,17 @@ class Segmenter:
             values['truth'] = torch.from_numpy(truth)[None].to(self.device)
         return replace(self.request, wants=wants, **values)
 
-    def __call__(self, image: np.ndarray, alpha: float | None = None,
+    def __call__(self, image: np.ndarray | str | Path, alpha: float | None = None,
                  budget: float | None = None, wants: Collection[str] = (),
                  truth: np.ndarray | None = None) -> Prediction:
         """
-        (H, W, 3) uint8 RGB -> Prediction.
+        (H, W, 3) uint8 RGB, or the path of a picture, which is turned upright -> Prediction.
 
         alpha, budget: limits of this call; `method.limits()` has their ranges. wants: optional
         outputs, 'confidence' and 'merged'. truth: (H, W) ids, which only an oracle looks at.
         """
+        if isinstance(image, (str, Path)):
+            image = read_image(Path(image), is_upright=True)
         check_image(image)
         request, start = self.make_request(alpha, budget, wants, truth), time.perf_counter()
         clock = Stopwatch(self.device)
@@ -116,7 +120,8 @@ class Segmenter:
                           if (part := getattr(output, name)) is not None}
         self.check_output(labels, uncertainty)
         total = (time.perf_counter() - start) * 1e3
-        return Prediction(labels, uncertainty, **others, work=output.work,
+        return Prediction(labels, uncertainty, **others, work=output.work, image=image,
+                          label_set=self.labels,
                           milliseconds={**clock.milliseconds, 'total': total})
 
     def check_output(self, labels: np.ndarray, uncertainty: np.ndarray) -> None:

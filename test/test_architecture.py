@@ -23,10 +23,10 @@ HEADER = ('# Copyright 2026 The sparse_seg_ros authors\n'
 
 # Imports point from a later row to the same or an earlier one.
 ROWS = (
-    ('files', 'texts', 'yaml_files', 'config', 'normalisation', 'labels', 'prediction', 'timing',
-     'memory', 'processes', 'threads', 'device', 'machine', 'environment', 'new_paths',
-     'model_card'),
-    ('pictures', 'data', 'networks', 'sparse', 'engines', 'messages'),
+    ('files', 'quiet', 'texts', 'yaml_files', 'config', 'normalisation', 'labels', 'pictures',
+     'prediction', 'with_supervision', 'timing', 'memory', 'processes', 'threads', 'device',
+     'machine', 'environment', 'new_paths', 'model_card'),
+    ('data', 'networks', 'sparse', 'engines', 'messages'),
     ('methods',),
     ('segmenter', 'loading', 'node_config', 'launching'),
     ('evaluation', 'doctor', 'stream'),
@@ -53,6 +53,8 @@ ADAPTERS = {
     'onnxscript': {'engines/export_onnx.py'},
     'cv_bridge': {'messages/with_cv_bridge.py'},
     'vision_msgs': {'ros/label_info.py'},
+    'supervision': {'with_supervision.py'},
+    'av': {'report/with_pyav.py'},
 }
 ROS_ELSEWHERE = {'launching.py', 'messages/with_cv_bridge.py'}
 DEPENDENCIES = {'torch', 'numpy', 'cv2', 'yaml', 'safetensors', 'rosbags', 'tqdm', 'apsw',

@@ -16,7 +16,7 @@ import sparse_seg_ros as ss
 
 PUBLIC = {'load', 'Segmenter', 'Prediction', 'LabelSet', 'load_labels', 'frames', 'Frame',
           'Street', 'street_frames', 'evaluate', 'Report', 'Scores', 'calibrate', 'train',
-          'TrainConfig', 'export'}
+          'TrainConfig', 'export', 'overlay'}
 PACKAGE = Path(ss.__file__).parent
 
 

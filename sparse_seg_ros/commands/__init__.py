@@ -19,6 +19,7 @@ from sparse_seg_ros.memory import keep_freed_memory
 
 COMMANDS = {
     'demo': 'play a street, or your bag, through the real node and show what it saw',
+    'predict': 'segment pictures, folders, videos or a camera into files to look at',
     'replay': 'segment every frame of a bag, offline, into a new bag',
     'train': 'train a dense network, a refiner or one of its rivals',
     'calibrate': 'fit the thresholds and the temperature of a model to labelled frames',

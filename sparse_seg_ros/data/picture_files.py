@@ -18,9 +18,14 @@ from sparse_seg_ros.data.picture_bytes import JPEG_START, as_grey, read_header
 from sparse_seg_ros.files import refuse_pointer
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Picture file -> (H, W, 3) uint8 RGB, in the grid of the sensor: no EXIF tag turns it."""
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+def read_image(path: Path, is_upright: bool = False) -> np.ndarray:
+    """
+    Picture file -> (H, W, 3) uint8 RGB.
+
+    Without is_upright it is in the grid of the sensor, where labels are drawn: no EXIF tag turns
+    it. With it, the tag does.
+    """
+    flags = cv2.IMREAD_COLOR | (0 if is_upright else cv2.IMREAD_IGNORE_ORIENTATION)
     return cv2.cvtColor(decode(read_bytes(path), flags, path), cv2.COLOR_BGR2RGB)
 
 

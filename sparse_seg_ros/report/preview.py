@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from sparse_seg_ros import pictures
@@ -14,10 +13,10 @@ from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.new_paths import write
 from sparse_seg_ros.prediction import Prediction
-from sparse_seg_ros.report.film import Film, draw_legend, fit
+from sparse_seg_ros.report.contact_sheet import ContactSheet
+from sparse_seg_ros.report.film import Film
 
 EVERY = 10  # frames between two stills
-SHEET_HW, SHEET_ROWS = (640, 640), 8  # largest picture on the sheet
 
 
 class Preview:
@@ -31,7 +30,8 @@ class Preview:
 
     def __init__(self, folder: Path, labels: LabelSet):
         self.folder, self.labels = Path(folder), labels
-        self.number, self.rows, self.notes = 0, [], []
+        self.number, self.notes = 0, []
+        self.sheet = ContactSheet(labels)
         self.stamps: set[int] = set()  # some drivers stamp all images alike
         self.film = Film(self.folder / 'overlay.webm', labels)
         try:
@@ -53,27 +53,16 @@ class Preview:
             self.save(f'uncertainty_{name}', heat)
             if seen.merged is not None:
                 self.save(f'merged_{name}', pictures.merged(seen.merged))
-            self.rows.append(make_row(image, overlay, heat))
+            self.sheet.add(image, overlay, heat)
         self.number += 1
 
     def save(self, name: str, picture: np.ndarray) -> None:
         """Write one picture."""
-        done, data = cv2.imencode(Path(name).suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        if not done:
-            raise OSError(f'OpenCV cannot encode {name}')
-        write(self.folder / name, data.tobytes())
+        write(self.folder / name, pictures.encode(picture, Path(name).suffix))
 
     def close(self) -> None:
         """Write the contact sheet and end the film."""
         self.notes += self.film.close()
-        if self.rows:
-            spread = np.linspace(0, len(self.rows) - 1, min(SHEET_ROWS, len(self.rows)))
-            rows = [self.rows[round(k)] for k in spread]
-            width = max(row.shape[1] for row in rows)
-            rows = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows]
-            self.save('contact_sheet.jpg', np.vstack([*rows, draw_legend(self.labels, width)]))
-
-
-def make_row(*images: np.ndarray) -> np.ndarray:
-    """(H, W, 3) pictures of one frame -> one row of the contact sheet, side by side."""
-    return np.hstack([fit(image, SHEET_HW) for image in images])
+        sheet = self.sheet.picture()
+        if sheet is not None:
+            self.save('contact_sheet.jpg', sheet)

@@ -11,7 +11,8 @@ from ros_fakes import LABELS, make_image, make_segmenter
 
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.labels import find_labels
-from sparse_seg_ros.report.film import Film, draw_legend, letterbox
+from sparse_seg_ros.pictures import draw_legend
+from sparse_seg_ros.report.film import Film, letterbox
 from sparse_seg_ros.report.preview import Preview
 
 
