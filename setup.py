@@ -51,13 +51,15 @@ setup(
         'ros': [f'{wheel}; {ON_PC}' for wheel in ROS_WHEELS],
         'plot': ['matplotlib'],
         'curves': ['tensorboard'],  # of a training
+        'video': ['av'],  # MP4 that browsers play
         # SegFormer and Mask2Former; NETWORKS has others that need nothing.
         'networks': TRANSFORMERS,
         'engines': ENGINES,
         # spconv is a second opinion for the tests of the sparse convolution and a rival in bench;
         # Triton's kernels are interpreted where there is no GPU.
         'test': ['matplotlib', 'tensorboard', 'pytest', 'ruff', 'basedpyright', *TRANSFORMERS,
-                 *ENGINES, f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}', f'triton; {ON_PC}'],
+                 *ENGINES, f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}', f'triton; {ON_PC}',
+                 "av; python_version >= '3.11'"],
     },
     entry_points={'console_scripts': [
         f'segmentation_node = {NAME}.ros.run_node:main',

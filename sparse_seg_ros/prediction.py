@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sparse_seg_ros import pictures
-from sparse_seg_ros.labels import LabelSet
+from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.new_paths import write
 
 
@@ -78,4 +78,5 @@ class Prediction:
     def to_detections(self) -> Any:
         """Return supervision.Detections, one for each class; ImportError without supervision."""
         from sparse_seg_ros.with_supervision import to_detections
-        return to_detections(self)
+        names = self.label_set.names if self.label_set else tuple(map(str, range(VOID)))
+        return to_detections(self.labels, self.uncertainty, names)

@@ -80,7 +80,7 @@ def test_a_picture_is_fitted_without_being_bent():
 def test_a_film_that_cannot_be_written_is_said(tmp_path):
     film = Film(tmp_path / 'gone' / 'overlay.webm', LABELS)
     film.add(make_image())
-    assert film.close() == [f'no film {film.path}: this OpenCV cannot write WebM, or the disk is '
+    assert film.close() == [f'no film {film.path}: this OpenCV cannot write webm, or the disk is '
                             'full']
 
 

@@ -1,0 +1,94 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The results for pictures and videos as files that people and other programs open."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from sparse_seg_ros import pictures
+from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.labels import LabelSet
+from sparse_seg_ros.new_paths import write
+from sparse_seg_ros.prediction import Prediction
+from sparse_seg_ros.report.contact_sheet import ContactSheet
+from sparse_seg_ros.report.film import Film
+
+
+def overlay(seen: Prediction) -> np.ndarray:
+    """Return the colours over the image."""
+    return pictures.overlay(seen.image, seen.labels, seen.label_set)
+
+
+def side_by_side(seen: Prediction) -> np.ndarray:
+    """Return image, colours over it, and uncertainty."""
+    return np.hstack([seen.image, overlay(seen), pictures.heat(seen.uncertainty)])
+
+
+KINDS = {  # name of a file -> what it shows
+    'overlay': overlay,
+    'ids': lambda seen: seen.labels,  # (H, W) uint8, 255 for void
+    'uncertainty': lambda seen: pictures.heat(seen.uncertainty),
+    'side': side_by_side,
+}
+FILMED = ('overlay', 'side', 'uncertainty')
+WITH_LEGEND = ('overlay', 'side')
+
+
+class PictureFiles:
+    """
+    Writes NAME_overlay.png, NAME_ids.png, NAME_uncertainty.png and NAME_side.png of every frame.
+
+    kinds: which of them. NAME is that of the picture; a name that comes again is numbered.
+    """
+
+    def __init__(self, folder: Path, labels: LabelSet, kinds: Collection[str]):
+        self.folder, self.labels, self.kinds = folder, labels, kinds
+        self.names: Counter[str] = Counter()
+        self.sheet = ContactSheet(labels)
+
+    def __call__(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
+        """Write the files of one frame."""
+        stem = Path(frame.source).stem
+        self.names[stem] += 1
+        name = stem if self.names[stem] == 1 else f'{stem}_{self.names[stem]}'
+        for kind in self.kinds:
+            picture = KINDS[kind](seen)
+            if kind in WITH_LEGEND:
+                picture = pictures.with_legend(picture, self.labels)
+            write(self.folder / f'{name}_{kind}.png', pictures.encode(picture, '.png'))
+        self.sheet.add(image, overlay(seen), pictures.heat(seen.uncertainty))
+
+
+class VideoFiles:
+    """
+    Writes NAME_overlay.mp4, NAME_uncertainty.mp4, NAME_side.mp4 and NAME_000001_ids.png.
+
+    kinds: which of them. film: where the only film goes, in the place of NAME_overlay.mp4.
+    """
+
+    def __init__(self, folder: Path, name: str, labels: LabelSet, kinds: Collection[str],
+                 frames_per_second: float, film: Path | None = None):
+        self.folder, self.name, self.number = folder, name, 0
+        folder.mkdir(parents=True, exist_ok=True)
+        self.films = {kind: Film(film or folder / f'{name}_{kind}.mp4', labels, frames_per_second,
+                                 largest_hw=None) for kind in kinds if kind in FILMED}
+        self.writes_ids, self.sheet = 'ids' in kinds, ContactSheet(labels)
+
+    def __call__(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
+        """Add one frame."""
+        self.number += 1
+        for kind, film in self.films.items():
+            film.add(KINDS[kind](seen))
+        if self.writes_ids:
+            write(self.folder / f'{self.name}_{self.number:06d}_ids.png',
+                  pictures.encode(seen.labels, '.png'))
+        self.sheet.add(image, overlay(seen), pictures.heat(seen.uncertainty))
+
+    def close(self) -> list[str]:
+        """End the films -> what a user should know of them."""
+        return [note for film in self.films.values() for note in film.close()]
