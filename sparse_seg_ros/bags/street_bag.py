@@ -7,14 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from sparse_seg_ros.bags.bag_messages import IMAGE, TYPES
+from sparse_seg_ros.bags.bag_messages import IMAGE
+from sparse_seg_ros.bags.bag_sink import bag_image
 from sparse_seg_ros.bags.bag_writer import BagWriter
-from sparse_seg_ros.bags.replay import bag_image
+from sparse_seg_ros.bags.inputs import START_NANOSECONDS, make_header
 from sparse_seg_ros.data.street import Street
 
 IMAGE_TOPIC, LABEL_TOPIC = '/camera/image_raw', '/camera/label'
-FRAME_ID = 'camera_optical'
-START_NANOSECONDS = 1_767_225_600 * 10 ** 9  # 2026-01-01: the same seed gives the same bag
 
 
 def write_street_bag(path: Path, street: Street, frames: int,
@@ -28,10 +27,3 @@ def write_street_bag(path: Path, street: Street, frames: int,
             bag.write(IMAGE_TOPIC, IMAGE, stamp, bag_image(header, frame.image, 'rgb8'))
             bag.write(LABEL_TOPIC, IMAGE, stamp, bag_image(header, frame.label, 'mono8'))
     return path
-
-
-def make_header(stamp: int) -> object:
-    """Nanoseconds -> header of the camera."""
-    types = TYPES.types
-    time = types['builtin_interfaces/msg/Time'](*divmod(stamp, 10 ** 9))
-    return types['std_msgs/msg/Header'](stamp=time, frame_id=FRAME_ID)

@@ -5,6 +5,7 @@ Score models side by side: mIoU and IoU per class, refined fraction, millisecond
 
 examples:
   sparse_seg evaluate --model demo --frames my_robot/test
+  sparse_seg evaluate --model demo --bag drive.mcap --labels /camera/label
   sparse_seg evaluate --model half=runs/dense_half/model.safetensors demo --street 100
 """
 
@@ -19,7 +20,8 @@ from sparse_seg_ros.commands import options
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     options.add_models(parser)
-    options.add_source(parser, 'frames', 'street')
+    options.add_source(parser, 'frames', 'bag', 'street')
+    parser.add_argument('--labels', metavar='TOPIC', help='topic of true labels (mono8) of a bag')
     options.add_size(parser)
     options.add_device(parser)
     options.add_precision(parser)
@@ -35,11 +37,21 @@ def run(args: argparse.Namespace) -> int:
     for name, segment in options.load_models(args):
         if args.alpha is not None and segment.alpha is not None:
             segment = segment.with_limits(alpha=args.alpha)
-        reports[name] = evaluate(segment, options.labelled_frames(
-            args.frames, args.street, args.size))
+        reports[name] = evaluate(segment, frames_of(args))
         weights[name] = segment.weights
     print(markdown(reports))
     options.write_json(args, {
-        'frames': options.source_name(args), 'weights': weights,
+        'frames': args.bag.name if args.bag else options.source_name(args), 'weights': weights,
         'rows': {name: asdict(report) for name, report in reports.items()}})
     return 0
+
+
+def frames_of(args: argparse.Namespace):
+    """--frames, --bag with --labels, or --street -> labelled frames for one pass."""
+    if not args.bag:
+        return options.labelled_frames(args.frames, args.street, args.size)
+    if not args.labels:
+        raise ValueError('a bag is scored against a topic of true labels; name it, such as '
+                         '--labels /camera/label')
+    from sparse_seg_ros.bags.inputs import LabelledBag
+    return LabelledBag(args.bag, args.labels)

@@ -27,6 +27,7 @@ PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16')
 SOURCES = {
     'frames': {'metavar': 'FOLDER/SPLIT', 'help': 'labelled frames, listed in FOLDER/SPLIT.txt'},
     'bag': {'type': Path, 'help': 'rosbag2 folder, or its .mcap or .db3 file'},
+    'pictures': {'nargs': '+', 'metavar': 'IN', 'help': 'pictures, folders, patterns or videos'},
     'street': {'type': int, 'metavar': 'N', 'help': 'N rendered street frames'},
 }
 SubVerb = tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]

@@ -3,8 +3,11 @@
 """
 Segment every image of a bag, offline and without ROS, into a new bag, and print numbers.
 
-example:
+Pictures and videos, too: the new bag then holds them as the images of a camera, in JPEG.
+
+examples:
   sparse_seg replay --bag drive.mcap -o drive_segmented --preview pictures --json numbers.json
+  sparse_seg replay --pictures drive.mp4 -o drive_segmented
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from sparse_seg_ros.node_config import NodeConfig
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    source = options.add_source(parser, 'bag')  # hidden: the words of former versions
+    source = options.add_source(parser, 'bag', 'pictures')  # hidden: words of former versions
     source.add_argument('bag', nargs='?', default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     out = parser.add_mutually_exclusive_group(required=True)
     options.add_out(out, 'bag to write: the whole input, masks, uncertainty and timing',
@@ -51,8 +54,10 @@ def run(args: argparse.Namespace) -> int:
     from sparse_seg_ros.machine import to_json
     from sparse_seg_ros.new_paths import write
 
-    job = ReplayJob(Path(args.bag), args.out, args.topic, args.labels, args.preview, args.json,
-                    args.storage, args.metadata, args.uncertainty, args.max_pixels)
+    bag = Path(args.bag) if getattr(args, 'bag', None) else None
+    job = ReplayJob(bag, args.out, args.topic, args.labels, args.preview, args.json,
+                    args.storage, args.metadata, args.uncertainty, args.max_pixels,
+                    tuple(args.pictures or ()))
     job.check()  # before the model is loaded
     segmenter = load(args.model, args.device, args.precision)
     report = Replay(job, segmenter).run()

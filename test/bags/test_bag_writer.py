@@ -15,8 +15,8 @@ from rosbags.interfaces import QosDurability, QosReliability
 from sparse_seg_ros.bags import bag_writer
 from sparse_seg_ros.bags.bag import Bag
 from sparse_seg_ros.bags.bag_messages import IMAGE, LABEL_INFO, TYPES, BagError
+from sparse_seg_ros.bags.bag_sink import label_info
 from sparse_seg_ros.bags.bag_writer import BagWriter
-from sparse_seg_ros.bags.replay import label_info
 
 BOTH = pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 

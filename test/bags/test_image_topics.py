@@ -15,9 +15,9 @@ from ros_fakes import make_image
 
 from sparse_seg_ros.bags.bag import Bag
 from sparse_seg_ros.bags.bag_messages import IMAGE, BagError
+from sparse_seg_ros.bags.bag_sink import bag_image
 from sparse_seg_ros.bags.bag_writer import BagWriter
 from sparse_seg_ros.bags.image_topics import choose_images
-from sparse_seg_ros.bags.replay import bag_image
 
 
 def grey(number: int):

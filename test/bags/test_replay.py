@@ -26,7 +26,8 @@ from tiny import tiny_model
 
 from sparse_seg_ros.bags.bag import Bag
 from sparse_seg_ros.bags.bag_messages import IMAGE
-from sparse_seg_ros.bags.replay import Replay, ReplayJob, bag_image, base_topic
+from sparse_seg_ros.bags.bag_sink import bag_image, base_topic
+from sparse_seg_ros.bags.replay import Replay, ReplayJob
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.loading.checkpoints import save_model

@@ -13,7 +13,7 @@ from ros_bags import TYPES, header, image, labels, replay, write_bag, write_raw
 from ros_fakes import make_segmenter
 
 from sparse_seg_ros.bags.bag_messages import COMPRESSED, IMAGE
-from sparse_seg_ros.bags.replay import bag_image
+from sparse_seg_ros.bags.bag_sink import bag_image
 from sparse_seg_ros.commands import main
 
 

@@ -76,7 +76,7 @@ def test_a_verb_without_its_source_says_which_it_takes(verb, capsys):
     with pytest.raises(SystemExit) as ended:
         main([verb, *(['-o', 'new'] if verb == 'replay' else [])])
     assert ended.value.code == 2
-    assert ('--bag' if verb == 'replay' else '--frames --street') in capsys.readouterr().err
+    assert ('--bag' if verb == 'replay' else '--frames --bag --street') in capsys.readouterr().err
 
 
 def test_the_former_words_of_replay_demo_and_ablate_still_work():

@@ -16,9 +16,9 @@ from tiny import tiny_model
 
 from sparse_seg_ros.bags.bag import Bag
 from sparse_seg_ros.bags.bag_messages import COMPRESSED, IMAGE, TYPES, parse
+from sparse_seg_ros.bags.bag_sink import bag_image
 from sparse_seg_ros.bags.bag_writer import BagWriter
 from sparse_seg_ros.bags.image_topics import choose_images
-from sparse_seg_ros.bags.replay import bag_image
 from sparse_seg_ros.bags.street_bag import IMAGE_TOPIC, LABEL_TOPIC, make_header, write_street_bag
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.data.street import Street

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ros_fakes import make_image
 
-from sparse_seg_ros.bags.replay import DIAGNOSTICS, bag_image
+from sparse_seg_ros.bags.bag_sink import DIAGNOSTICS, bag_image
 from sparse_seg_ros.messages.fields import (
     image_fields,
     image_message,

@@ -12,8 +12,9 @@ from ros_fakes import make_image, make_segmenter
 
 from sparse_seg_ros.bags.bag import Bag
 from sparse_seg_ros.bags.bag_messages import COMPRESSED, TYPES, parse
+from sparse_seg_ros.bags.bag_sink import bag_image
 from sparse_seg_ros.bags.bag_writer import BagWriter
-from sparse_seg_ros.bags.replay import Replay, ReplayJob, bag_image
+from sparse_seg_ros.bags.replay import Replay, ReplayJob
 
 START, PERIOD = 1_700_000_000_123_456_789, 100_000_000
 
