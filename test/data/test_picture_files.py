@@ -100,6 +100,12 @@ def test_no_exif_tag_turns_a_frame(tmp_path):
     assert is_turned(path, (120, 80)) and not is_turned(path, (80, 120))
 
 
+def test_a_picture_without_labels_is_turned_upright_as_its_exif_tag_says(tmp_path):
+    plain = read_image(write(tmp_path, jpeg(), 'a.jpg'))
+    upright = read_image(write(tmp_path, with_exif(6), 'b.jpg'), is_upright=True)
+    assert np.array_equal(upright, np.rot90(plain, -1))
+
+
 def test_a_pointer_of_git_lfs_is_told_from_a_damaged_picture(tmp_path):
     path = write(tmp_path, b'version https://git-lfs.github.com/spec/v1\n')
     for read in (read_image, read_label):
