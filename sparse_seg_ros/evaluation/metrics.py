@@ -64,9 +64,29 @@ class ConfusionMatrix:
 
     def mean_iou(self) -> float:
         """Mean of iou() over the classes seen."""
-        scores = self.iou()
-        return float(np.nanmean(scores)) if np.isfinite(scores).any() else float('nan')
+        return mean(self.iou())
+
+    def class_accuracy(self) -> np.ndarray:
+        """Fraction of each class's pixels that are right, (C,) in [0, 1]; nan without pixels."""
+        pixels = self.counts.sum(1)
+        return np.divide(np.diag(self.counts), pixels, out=np.full(len(pixels), np.nan),
+                         where=pixels > 0)
+
+    def mean_accuracy(self) -> float:
+        """Mean of class_accuracy() over the classes of the truth."""
+        return mean(self.class_accuracy())
+
+    def frequency_weighted_iou(self) -> float:
+        """Mean of iou(), each class weighted by its pixels in the truth; nan without pixels."""
+        pixels = self.counts.sum(1)
+        return float(np.nansum(pixels * self.iou()) / pixels.sum()) if pixels.any() \
+            else float('nan')
 
     def accuracy(self) -> float:
         """Fraction of labelled pixels that are right."""
         return float(np.trace(self.counts) / max(self.counts.sum(), 1))
+
+
+def mean(scores: np.ndarray) -> float:
+    """Return the mean of the scores that are numbers; nan where none is."""
+    return float(np.nanmean(scores)) if np.isfinite(scores).any() else float('nan')

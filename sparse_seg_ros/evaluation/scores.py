@@ -26,7 +26,9 @@ class Report:
     Scores over a set of frames.
 
     iou: per class seen, in [0, 1]; small_iou: the same of the objects that cover few pixels;
-    density: mean fraction of refined pixels; milliseconds: median per stage.
+    accuracy: fraction of the pixels that are right; mean_accuracy: the mean of that over classes;
+    frequency_weighted_iou: mean of iou by the pixels of the classes; density: mean fraction of
+    refined pixels; milliseconds: median per stage.
     """
 
     frames: int
@@ -37,6 +39,8 @@ class Report:
     accuracy: float
     density: float
     milliseconds: dict[str, float]
+    mean_accuracy: float = math.nan
+    frequency_weighted_iou: float = math.nan
 
 
 class Scores:
@@ -103,7 +107,8 @@ class Scores:
                           for scores in (self.matrix, self.small))
         stages = {stage: ranks['p50'] for stage, ranks in self.percentiles(50).items()}
         return Report(self.frames, self.matrix.mean_iou(), self.small.mean_iou(), iou, small_iou,
-                      self.matrix.accuracy(), self.density, stages)
+                      self.matrix.accuracy(), self.density, stages,
+                      self.matrix.mean_accuracy(), self.matrix.frequency_weighted_iou())
 
     def warn_of_other_order(self) -> None:
         """Warn if the frames seem to number the classes in another way than the model."""

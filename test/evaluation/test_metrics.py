@@ -28,6 +28,24 @@ def test_iou_is_hits_over_the_union_and_classes_never_seen_do_not_count():
     assert matrix.accuracy() == 0.75
 
 
+def test_class_accuracy_and_weighted_iou_equal_their_sums_over_classes():
+    random = np.random.default_rng(0)
+    for _ in range(100):
+        matrix = ConfusionMatrix(5)
+        truth, predicted = random.integers(0, 4, (2, 50), np.uint8)
+        matrix.add(predicted, truth)
+        classes = [k for k in range(5) if (truth == k).any()]
+        right = [(predicted[truth == k] == k).mean() for k in classes]
+        ious = [((predicted == k) & (truth == k)).sum() / ((predicted == k) | (truth == k)).sum()
+                for k in classes]
+        shares = [(truth == k).mean() for k in classes]
+        assert matrix.mean_accuracy() == pytest.approx(np.mean(right), abs=1e-12)
+        assert matrix.frequency_weighted_iou() == pytest.approx(np.dot(shares, ious), abs=1e-12)
+        assert np.isnan(matrix.class_accuracy()[4])
+    assert np.isnan(ConfusionMatrix(3).mean_accuracy())
+    assert np.isnan(ConfusionMatrix(3).frequency_weighted_iou())
+
+
 def test_void_truth_is_left_out():
     assert np.array_equal(count([0, 1, 2], [0, VOID, VOID]).counts, np.diag([1, 0, 0]))
 
