@@ -35,7 +35,7 @@ DATASETS: dict[str, DataSet] = {
 KIND = re.compile(r'(\w{2,}):(.+)', re.DOTALL)  # C: is a drive
 
 
-def kind_of(split: str | Path) -> tuple[str, Path] | None:
+def kind_of(split: object) -> tuple[str, Path] | None:
     """'voc:data/VOC2012/val' -> ('voc', Path('data/VOC2012/val')); None for another name."""
     match = KIND.fullmatch(str(split))
     return (match[1], Path(match[2])) if match and match[1] in DATASETS else None
