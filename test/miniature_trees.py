@@ -131,6 +131,8 @@ TREES = {
                     '00000/pylon_camera_node_label_id/{frame}.png')),
     'folder': Tree('val', 'images/{split}/{frame}.jpg', 'labels/{split}/{frame}.png',
                    ('my first', 'b'), {0: 0, 1: 1, 255: 255}, form='grey16'),
+    'folder without splits': Tree('all', 'images/{frame}.png', 'labels/{frame}.png',
+                                  ('my first', 'b'), {0: 0, 1: 1, 255: 255}),
     'folder inside': Tree('val', '{split}/images/{frame}.jpeg', '{split}/masks/{frame}.png',
                           ('my first', 'b'), {0: 0, 1: 1, 255: 255}),
 }

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from sparse_seg_ros.data.datasets.layout import DataSet, Layout
+from sparse_seg_ros.data.datasets.layout import ANY, DataSet, Layout
 
 CONTEXT = (Layout('JPEGImages/{frame}.jpg', 'SegmentationClassContext/{frame}.png',
                   listing='ImageSets/SegmentationContext/{split}.txt'),)
@@ -43,8 +43,11 @@ ISIC = DataSet('isic', (
 RELLIS = DataSet('rellis', (Layout('', '', listing='{split}.lst'),),
                  cure='its lines must be "image label", from that folder on')
 
+# 'all' is a folder of images beside one of labels, without splits.
 FOLDER = DataSet('', tuple(
     Layout(f'{image}/{{frame}}.{{suffix}}', f'{label}/{{frame}}.png')
     for labels in ('labels', 'masks', 'annotations')
     for image, label in (('images/{split}', f'{labels}/{{split}}'),
-                         ('{split}/images', f'{{split}}/{labels}'))))
+                         ('{split}/images', f'{{split}}/{labels}'),
+                         ('images', labels))),
+    {'all': {'frame': ANY}})
