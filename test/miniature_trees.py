@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import pytest
 from small_png import png
 
 
@@ -21,7 +22,8 @@ class Tree(NamedTuple):
     One published form of a data set.
 
     values: what stands in the label files -> id of the class, 255 for void. listing: a file that
-    names the frames of a split, and its lines. form: 'grey', 'palette' or 'grey16'.
+    names the frames of a split, and its lines. form: 'grey', 'palette', 'grey16' or 'mat', which
+    needs scipy.
     """
 
     split: str
@@ -59,6 +61,10 @@ TREES = {
         'test2014', 'images/{split}/{frame}.jpg', 'annotations/{split}/{frame}_labelTrainIds.png',
         ('COCO_train2014_000000000077', 'COCO_train2014_000000000109'),
         {0: 255, 1: 0, 171: 170}),
+    'coco_stuff_10k mat': Tree(
+        'test', 'images/{frame}.jpg', 'annotations/{frame}.mat',
+        ('COCO_train2014_000000000077', 'COCO_train2014_000000000109'),
+        {0: 255, 1: 0, 13: 11, 182: 170}, ('imageLists/{split}.txt', '{frame}'), 'mat'),
     'pascal_context_59': Tree(
         'val', 'JPEGImages/{frame}.jpg', 'SegmentationClassContext/{frame}.png',
         ('2008_000002', '2008_000007'), {0: 255, 1: 0, 59: 58}, (CONTEXT, '{frame}')),
@@ -178,6 +184,9 @@ def write(path: Path, picture: np.ndarray, form: str = 'grey') -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if form == 'palette':
         path.write_bytes(png(picture, 8, True))
+        return
+    if form == 'mat':
+        pytest.importorskip('scipy.io').savemat(path, {'S': picture})
         return
     if picture.ndim == 3:
         picture = picture[..., ::-1]

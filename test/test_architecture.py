@@ -47,7 +47,7 @@ ADAPTERS = {
     'tensorrt': {'engines/with_tensorrt.py'},
     'onnxruntime': {'engines/with_onnxruntime.py'},
     'transformers': {'networks/with_transformers.py', 'networks/lrformer/query_decoder.py'},
-    'scipy': {'networks/with_transformers.py'},
+    'scipy': {'networks/with_transformers.py', 'data/mat_files.py'},
     'huggingface_hub': {'networks/with_transformers.py'},
     'onnx': {'engines/export_onnx.py'},
     'onnxscript': {'engines/export_onnx.py'},

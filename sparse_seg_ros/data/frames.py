@@ -19,6 +19,7 @@ import numpy as np
 from sparse_seg_ros.data.datasets import DATASETS, kind_of, refuse_unknown_kind
 from sparse_seg_ros.data.encoding import Encoding, load_encoding
 from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.data.mat_files import read_mat
 from sparse_seg_ros.data.picture_files import (
     is_turned,
     read_colors,
@@ -117,7 +118,8 @@ class LabelledPicture:
         """Read the (H, W) ids of the label, whatever their size."""
         if self.encoding is None:
             return read_label(self.label_path)
-        read = read_colors if self.encoding.is_color else read_ids
+        read = read_mat if self.label_path.suffix == '.mat' else \
+            read_colors if self.encoding.is_color else read_ids
         return self.encoding.decode(read(self.label_path), self.label_path)
 
 

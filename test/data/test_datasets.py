@@ -147,6 +147,15 @@ def test_a_value_or_size_that_does_not_fit_is_named_with_its_file(name, picture,
     assert words in str(caught.value) and str(path) in str(caught.value)
 
 
+def test_a_damaged_file_of_matlab_is_named(tmp_path):
+    split = frames(make_tree('coco_stuff_10k mat', tmp_path))
+    path = folders('coco_stuff_10k mat', tmp_path)[1][0]
+    for data in (b'', b'no mat' * 99, path.read_bytes()[:200]):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=rf"{path.name}: expected a .mat file .* in 'S'"):
+            split[0].label()
+
+
 def test_ids_of_sixteen_bits_are_mapped_like_those_of_eight(tmp_path):
     split = frames(make_tree('mapillary', tmp_path))
     for path in folders('mapillary', tmp_path)[1]:
@@ -204,3 +213,10 @@ def test_a_folder_of_ones_own_has_the_classes_and_colours_of_its_labels_yaml(tmp
         'files: {masks: {colors: own, void: [[0, 0, 0]]}}\n')
     own = frames(split)
     assert own.classes == ('soil', 'weed') and (own[0].label() == 1).all()
+
+
+def test_both_parts_of_idd_may_lie_in_one_tree(tmp_path):
+    split = make_tree('idd', tmp_path)
+    path = folders('idd', tmp_path)[0][0]
+    path.rename(path.with_suffix('.jpg'))
+    assert [image.suffix for image, _ in frames(split).paths] == ['.jpg', '.png']

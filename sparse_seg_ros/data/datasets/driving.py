@@ -26,10 +26,10 @@ KITTI = DataSet('kitti', (
 MAPILLARY = DataSet('mapillary', (
     Layout('{split}/images/{frame}.jpg', '{split}/v2.0/labels/{frame}.png'),))
 
-IDD = DataSet('idd', tuple(
-    Layout(f'leftImg8bit/{{split}}/{{drive}}/{{frame}}_leftImg8bit.{suffix}',
-           'gtFine/{split}/{drive}/{frame}_gtFine_labellevel3Ids.png')
-    for suffix in ('png', 'jpg')),
+# Images of its first part are PNG, those of its second JPEG.
+IDD = DataSet('idd', (
+    Layout('leftImg8bit/{split}/{drive}/{frame}_leftImg8bit.{suffix}',
+           'gtFine/{split}/{drive}/{frame}_gtFine_labellevel3Ids.png'),),
     cure='IDD ships polygons: createLabels.py of its tools draws them with --id-type level3Id')
 
 # 'val' is all conditions, 'fog_val' one of them.

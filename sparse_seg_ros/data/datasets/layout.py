@@ -136,8 +136,8 @@ class DataSet:
 
     def expect(self, parts: Mapping[str, str]) -> str:
         """Return the layouts that are read, in words."""
-        known = ', or '.join(dict.fromkeys(layout.describe(parts)
-                                                 for layout in self.fitting(parts)))
+        known = ', or '.join(dict.fromkeys(
+            layout.describe(parts) for layout in self.fitting(parts)))
         return f'expected {known}' + (f'; {self.cure}' if self.cure else '')
 
 

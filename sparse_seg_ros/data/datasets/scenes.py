@@ -26,10 +26,12 @@ COCO_STUFF = DataSet('coco_stuff', (
            'trainIds'),
     Layout('images/{split}/{frame}.jpg', 'annotations/{split}/{frame}.png', 'stuffthingmaps')))
 
+# The first as the converter of MMSegmentation writes it, the second as it is published.
 COCO_STUFF_10K = DataSet('coco_stuff_10k', (
-    Layout('images/{split}/{frame}.jpg', 'annotations/{split}/{frame}_labelTrainIds.png'),),
-    cure='COCO-Stuff 10K ships .mat files: the converter of MMSegmentation, coco_stuff10k.py, '
-    'writes such labels')
+    Layout('images/{split}/{frame}.jpg', 'annotations/{split}/{frame}_labelTrainIds.png',
+           'trainIds'),
+    Layout('images/{frame}.jpg', 'annotations/{frame}.mat', 'mat',
+           listing='imageLists/{split}.txt')))
 
 DEEPGLOBE = DataSet('deepglobe', (
     Layout('{split}/{frame}_sat.jpg', '{split}/{frame}_mask.png'),))
