@@ -23,9 +23,9 @@ HEADER = ('# Copyright 2026 The sparse_seg_ros authors\n'
 
 # Imports point from a later row to the same or an earlier one.
 ROWS = (
-    ('files', 'quiet', 'texts', 'yaml_files', 'config', 'normalisation', 'labels', 'pictures',
-     'prediction', 'with_supervision', 'timing', 'memory', 'processes', 'threads', 'device',
-     'machine', 'environment', 'new_paths', 'model_card'),
+    ('files', 'quiet', 'texts', 'yaml_files', 'config', 'normalisation', 'labels', 'label_remap',
+     'pictures', 'prediction', 'with_supervision', 'timing', 'memory', 'processes', 'threads',
+     'device', 'machine', 'environment', 'new_paths', 'model_card'),
     ('data', 'networks', 'sparse', 'engines', 'messages'),
     ('methods',),
     ('segmenter', 'loading', 'node_config', 'launching'),
@@ -47,7 +47,7 @@ ADAPTERS = {
     'tensorrt': {'engines/with_tensorrt.py'},
     'onnxruntime': {'engines/with_onnxruntime.py'},
     'transformers': {'networks/with_transformers.py', 'networks/lrformer/query_decoder.py'},
-    'scipy': {'networks/with_transformers.py'},
+    'scipy': {'networks/with_transformers.py', 'data/mat_files.py'},
     'huggingface_hub': {'networks/with_transformers.py'},
     'onnx': {'engines/export_onnx.py'},
     'onnxscript': {'engines/export_onnx.py'},
