@@ -25,8 +25,8 @@ FULL_SIZE = '1024x2048'
 MODEL = 'zoo name, method YAML, weights file, run folder or Hugging Face folder'
 PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16')
 SOURCES = {
-    'frames': {'metavar': '[KIND:]ROOT/SPLIT', 'help': 'labelled frames: a list ROOT/SPLIT.txt, or '
-               'a data set, such as cityscapes:data/cityscapes/val'},
+    'frames': {'metavar': '[KIND:]ROOT/SPLIT', 'help': 'labelled frames: a list ROOT/SPLIT.txt, '
+               'or a data set, such as cityscapes:data/cityscapes/val'},
     'bag': {'type': Path, 'help': 'rosbag2 folder, or its .mcap or .db3 file'},
     'pictures': {'nargs': '+', 'metavar': 'IN', 'help': 'pictures, folders, patterns or videos'},
     'street': {'type': int, 'metavar': 'N', 'help': 'N rendered street frames'},
