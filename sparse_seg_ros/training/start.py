@@ -15,6 +15,7 @@ from sparse_seg_ros.config import nearest
 from sparse_seg_ros.labels import LabelSet, load_labels
 from sparse_seg_ros.loading import checkpoints
 from sparse_seg_ros.loading.checkpoints import build_model, load_model, load_strictly
+from sparse_seg_ros.loading.importing import load_backbone
 from sparse_seg_ros.loading.zoo import find_weights
 from sparse_seg_ros.methods.algm import Merging, apply
 from sparse_seg_ros.model_card import Model, ModelCard
@@ -169,7 +170,8 @@ def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> M
         patch=config.patch if config.stage == 'patch_refine' else 0,
         selector=config.selector, extractor=config.extractor, ensembler=config.ensembler,
         training={**history, config.stage: plain(asdict(config))},
-        network_config=start.network_config if start else {}, colors=colors)
+        network_config=start.network_config if start else {}, colors=colors,
+        licence=start.licence if start else '', source=start.source if start else '')
 
 
 def check_labels(start: ModelCard, label_set: LabelSet, config: TrainConfig) -> None:
@@ -209,11 +211,10 @@ def merge_tokens(model: Model, config: TrainConfig) -> None:
 
 def fill_backbone(model: Model, path: str) -> None:
     """Let a network begin with the released weights of its backbone."""
-    backbone = getattr(model.network, 'backbone', None)
-    if not hasattr(backbone, 'released_name'):
-        raise ValueError(f"network {model.card.network!r} has no backbone that released weights "
-                         "fit; remove 'backbone'")
-    checkpoints.load(backbone, path)
+    left_out = load_backbone(model.network, path, model.card.network)
+    if left_out:
+        LOG.info('%s: %d tensors that are not of the backbone are left out, such as %r', path,
+                 len(left_out), left_out[0])
 
 
 def begin_classes(model: Model, config: TrainConfig) -> None:

@@ -10,6 +10,7 @@ does. The 1000-way head of the pre-training is kept, unused, as in the published
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
@@ -74,6 +75,14 @@ class VisionTransformer(nn.Module):
             if layer in layers:
                 seen.append(tokens.map(self.norm))
         return seen, counts
+
+    def fit_positions(self, positions: Tensor) -> None:
+        """(1, 1 + N, d) positions of a file -> as many of its own, where N is a square."""
+        side = math.isqrt(positions.shape[1] - 1) if positions.ndim == 3 else 0
+        if side > 0 and positions.shape[1] == 1 + side ** 2:
+            self.grid_hw = (side, side)
+            self.pos_embed = nn.Parameter(
+                self.pos_embed.new_zeros(1, 1 + side ** 2, self.pos_embed.shape[2]))
 
     def embed(self, images: Tensor) -> Tokens:
         """(B, 3, H, W) -> one token per patch after the class token, each knowing its place."""
