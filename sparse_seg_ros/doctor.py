@@ -72,7 +72,8 @@ def examine_model(name: str) -> list[Finding]:
     facts = {**hashes, **{key: value for key, value in facts.items()
                           if value not in ((), {}, '')},
              **{f'trained: {stage}': value for stage, value in history.items()}}
-    return [Finding(key, None, cut(' '.join(str(value).split()), LONG)) for key, value in facts.items()]
+    return [Finding(key, None, cut(' '.join(str(value).split()), LONG))
+            for key, value in facts.items()]
 
 
 def python() -> Finding:

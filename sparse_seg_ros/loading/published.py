@@ -3,8 +3,8 @@
 """
 Layouts that weights are published in: how a file is recognised, and the terms that it comes under.
 
-A layout is told by a tensor that no layout further down has. The sizes of its networks differ in shapes; the one
-that agrees with the most tensors of the file is taken.
+A layout is told by a tensor that no layout further down has. The sizes of its networks differ in
+shapes; the one that agrees with the most tensors of the file is taken.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Layout:
     """
     Names that a publisher gives to the tensors of some networks.
 
-    telltale: a tensor that only these files have, and perhaps those of layouts above. classes: the tensor with an entry per class, and
-    its dimension with them.
+    telltale: a tensor that only these files have, and perhaps those of layouts above. classes: the
+    tensor with an entry per class, and its dimension with them.
     """
 
     publisher: str
@@ -129,11 +129,11 @@ def layout_of(network: str, tensors: dict[str, Tensor], source: str | Path) -> L
 
 
 def agreement(name: str, num_classes: int | None, tensors: dict[str, Tensor]) -> float:
-    """Return the fraction of a network's tensors that a file has with the same shape."""
+    """Return the fraction of tensors, of a network and a file, that both have in one shape."""
     shapes, network_tensors = published_shapes(name, num_classes or 2)
     own = network_tensors(tensors)
     return sum(key in own and own[key].shape == shape for key, shape in shapes.items()
-               ) / len(shapes)
+               ) / len(shapes.keys() | own.keys())
 
 
 @lru_cache
