@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparse_seg_ros.files import share
+from sparse_seg_ros.texts import LONG, cut
 
 GIB = 1 << 30
 PACKAGES = {  # import name: (what it is for, command that installs it)
@@ -52,6 +53,27 @@ def examine() -> list[Finding]:
     """Look at everything; nothing is changed and nothing here raises."""
     return [python(), machine(), torch_build(), arithmetic(), demo_model(), engines(),
             ros(), *map(package, PACKAGES), large_images()]
+
+
+def examine_model(name: str) -> list[Finding]:
+    """Load a model -> its card, the hashes of its file and network, and its provenance."""
+    from dataclasses import asdict
+
+    from sparse_seg_ros.files import file_hash
+    from sparse_seg_ros.loading.bases import network_hash
+    from sparse_seg_ros.loading.zoo import find_model, terms_of
+    model, config, path = find_model(name)
+    terms = {'licence': 'unknown; ask those who gave you the weights', 'source': 'unknown',
+             **terms_of(model.card, config.weights)}
+    facts = {**asdict(model.card), **terms}
+    history = facts.pop('training')
+    hashes = {'file': path, **({'file sha256': file_hash(path)} if path.is_file() else {}),
+              'tensors sha256': network_hash(model.network)}
+    facts = {**hashes, **{key: value for key, value in facts.items()
+                          if value not in ((), {}, '')},
+             **{f'trained: {stage}': value for stage, value in history.items()}}
+    return [Finding(key, None, cut(' '.join(str(value).split()), LONG))
+            for key, value in facts.items()]
 
 
 def python() -> Finding:

@@ -75,6 +75,8 @@ CHECKS = {  # field of a card -> what it must be, and what tells whether it is
     'network_config': ('a mapping', lambda value: isinstance(value, dict)),
     'base': ("'file', a name without a folder, and 'sha256'", is_base),
     'colors': ('[r, g, b] in 0..255 for every class', is_tuple_of(is_color)),
+    'licence': ('text', is_text),
+    'source': ('text', is_text),
 }
 
 
@@ -107,6 +109,8 @@ class ModelCard:
     network_config: dict = field(default_factory=dict)  # of a network from a Hugging Face folder
     base: dict = field(default_factory=dict)  # file of the network, in the file of a refiner alone
     colors: tuple[tuple[int, int, int], ...] = ()  # of the classes; empty = as `labels` says
+    licence: str = ''  # of the weights; empty = not known
+    source: str = ''   # where the weights come from
 
     def normalisation(self, device: torch.device | str) -> Normalisation:
         """Return how images become what the network sees, on a device."""

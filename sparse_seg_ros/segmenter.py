@@ -52,6 +52,7 @@ class Segmenter:
         self.device, self.precision = torch.device(device), precision
         self.description = {**(description or {}), 'device': str(self.device),
                             'precision': precision}
+        self.origin: dict[str, str] = {}  # 'licence' and 'source' of the weights, where known
         self.choice = ''  # of method auto, in words; empty where there was none
 
     @property

@@ -6,9 +6,15 @@ Turn weights that others have published into a model file of this package.
 The file keeps the weights in float32. Its card says which network, classes, normalisation and
 scale they are for, where they come from, and under which terms.
 
+What a file is shows in the names and shapes of its tensors. Known are MMSegmentation's HRNet,
+SegFormer, SegNeXt, Segmenter and SETR, the files of LRFormer, Segmenter, SparseRefine and Google
+Coral, and Hugging Face folders of SegFormer and Mask2Former.
+
 examples:
+  sparse_seg import hrnet.pth --labels cityscapes -o models/hrnet.safetensors
+  sparse_seg import sparse_refine.pth --base models/hrnet.safetensors -o models/refined.safetensors
   sparse_seg import ../shared/weights/deeplab_edgetpu_slim_cityscapes.safetensors \
-      --network deeplab_edgetpu --labels cityscapes --scale 0.5 -o models/cityscapes.safetensors
+      --labels cityscapes --scale 0.5 -o models/cityscapes.safetensors
 """
 
 from __future__ import annotations
@@ -25,13 +31,22 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('weights', help='published file, by torch or safetensors')
-    parser.add_argument('--network', required=True, help='network of the weights, such as '
-                        'deeplab_edgetpu')
-    parser.add_argument('--labels', required=True, help='classes of the weights: a name in '
-                        'config/labels, or a YAML')
-    parser.add_argument('--scale', type=float, default=1.0, help='network input size / image '
-                        'size (default: 1.0); under a refiner less, such as 0.5')
+    parser.add_argument('weights', help='published file, by torch or safetensors, or Hugging Face '
+                        'folder')
+    parser.add_argument('--network', default='auto', help='network of the weights, such as '
+                        'hrnet_w48 (default: auto, as the file shows)')
+    parser.add_argument('--labels', help='classes of the weights: a name in config/labels, or a '
+                        'YAML; a Hugging Face folder has its own, a refiner those of its network')
+    parser.add_argument('--base', metavar='FILE', help='model file of the dense network that the '
+                        'weights refine')
+    parser.add_argument('--alpha', type=float, help='uncertainty in nats above which the refiner '
+                        'looks again (default: 0.3, until the model is calibrated)')
+    parser.add_argument('--scale', type=float, help='network input size / image size (default: '
+                        '1.0, and 0.5 under a refiner)')
+    parser.add_argument('--licence', metavar='TEXT', help='terms of the weights (default: what is '
+                        'known of their publisher)')
+    parser.add_argument('--source', metavar='TEXT', help='where the weights come from (default: '
+                        'their publisher and the name of the file)')
     options.add_out(parser, 'model file to write', metavar='FILE', required=True)
 
 
@@ -39,34 +54,30 @@ def run(args: argparse.Namespace) -> int:
     """Import the weights, and describe the file that was written."""
     from sparse_seg_ros.files import file_hash
     from sparse_seg_ros.loading.checkpoints import save_model
-    model = read_published(args.weights, args.network, args.labels, args.scale)
+    model, seen = read_weights(args)
     save_model(model, args.out)
-    about = model.card.training['imported']
-    print(f'{args.out}: {args.network} for {len(model.card.classes)} classes, '
+    print(f'{args.weights}: {seen}\n'
+          f'{args.out}: {model.card.network} for {len(model.card.classes)} classes, '
           f'{args.out.stat().st_size / 1e6:.1f} MB, sha256 {file_hash(args.out)}\n'
-          f'licence of the weights: {about["licence"]}')
+          f'licence of the weights: {model.card.licence}')
     return 0
 
 
-def read_published(weights: str | Path, network: str, labels: str, scale: float) -> Model:
-    """Published file, names of its network and label set, scale -> Model with a card."""
-    from dataclasses import replace
-
-    from sparse_seg_ros.config import nearest
-    from sparse_seg_ros.files import file_hash
-    from sparse_seg_ros.labels import load_labels
-    from sparse_seg_ros.loading.checkpoints import build_model, load
-    from sparse_seg_ros.model_card import ModelCard
-    from sparse_seg_ros.networks import NETWORKS
-    known = {name: kind for name, kind in NETWORKS.items() if hasattr(kind, 'released_name')}
-    if network not in known:
-        raise ValueError(f'network {network!r} does not know the names of published weights; '
-                         f'{nearest(network, known)}')
-    kind, label_set = known[network], load_labels(labels)
-    card = ModelCard(network, label_set.names, label_set.name, kind.mean, kind.std, scale=scale,
-                     colors=label_set.colors)
-    model = build_model(card)
-    load(model.network, weights)
-    return replace(model, card=replace(card, training={'imported': {
-        'file': Path(weights).name, 'sha256': file_hash(weights),
-        'licence': getattr(kind, 'weights_licence', 'unknown; ask those who published them')}}))
+def read_weights(args: argparse.Namespace) -> tuple[Model, str]:
+    """Options -> Model with a card, and what the file was seen to be."""
+    from sparse_seg_ros.loading.importing import (
+        Wishes,
+        import_folder,
+        import_network,
+        import_refiner,
+    )
+    from sparse_seg_ros.networks.pretrained import HUB
+    wishes = Wishes(args.network, args.labels, args.scale, args.licence, args.source)
+    if args.base:
+        return import_refiner(args.weights, args.base, wishes, args.alpha)
+    if args.alpha is not None:
+        raise ValueError('--alpha is for a refiner; name its dense network with --base, or remove '
+                         'it')
+    if args.weights.startswith(HUB) or Path(args.weights).is_dir():
+        return import_folder(args.weights, wishes)
+    return import_network(args.weights, wishes)

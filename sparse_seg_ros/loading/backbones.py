@@ -8,64 +8,62 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from sparse_seg_ros.loading import checkpoints
+from sparse_seg_ros.loading.checkpoints import load_strictly, read_tensors, released_keys
 from sparse_seg_ros.networks.vit.encoder import VisionTransformer
 
-NOT_OF_BACKBONES = (  # what classifies pictures, and what segments
-    'head.', 'fc.', 'classifier.', 'final_layer.', 'incre_modules.', 'downsamp_modules.',
-    'decode_head.', 'auxiliary_head.', 'decoder.')
+PARTS = ('backbone', 'encoder')  # names of the part that is trained on pictures
 
 
 def backbone_of(network: nn.Module) -> nn.Module | None:
     """Return the part of a network that is trained on ImageNet; None where there is none."""
-    return getattr(network, 'backbone', getattr(network, 'encoder', None))
+    return next((getattr(network, part) for part in PARTS if hasattr(network, part)), None)
 
 
-def load_backbone(network: nn.Module, path: str | Path) -> None:
+def load_backbone(network: nn.Module, path: str | Path) -> list[str]:
     """
-    Let a network begin with the released weights of its backbone.
+    Fill the backbone of a network from a published file -> names in it that are left out.
 
-    A file holds the backbone alone, perhaps with a classifier of pictures, or a whole network
-    whose backbone is taken. A missing, unexpected or wrongly shaped tensor raises ValueError.
+    The file holds a whole network, of any classes, or its backbone alone, perhaps with a
+    classifier of pictures. Positions of a vision transformer are interpolated to the images of the
+    network. A missing or wrongly shaped tensor raises ValueError.
     """
     backbone = backbone_of(network)
     if backbone is None:
         raise ValueError(f'{type(network).__name__} has no backbone that {path} could fill')
-    if hasattr(backbone, 'released_name'):
-        checkpoints.load(backbone, path)
-    elif isinstance(backbone, VisionTransformer):
-        checkpoints.load_strictly(backbone, vit_tensors(backbone, path), path)
-    else:
-        checkpoints.load_strictly(backbone, backbone_tensors(path), path, names_in(network))
+    part = next(part for part in PARTS if hasattr(network, part))
+    has_own_names = hasattr(backbone, 'released_name')
+    translate = getattr(backbone if has_own_names else network, 'network_tensors', dict)
+    names = released_keys(backbone) if has_own_names else {
+        released: key for released, key in released_keys(network).items()
+        if key.startswith(f'{part}.')}
+    tensors = translate(with_prefix(translate(read_tensors(Path(path))), names))
+    wanted = {key: tensor for key, tensor in tensors.items() if key in names}
+    if isinstance(backbone, VisionTransformer):
+        fit_positions(backbone, wanted)
+    fill_part(backbone if has_own_names else network, wanted, names, path)
+    return sorted(tensors.keys() - wanted.keys())
 
 
-def backbone_tensors(path: str | Path, prefix: str = 'backbone.') -> dict[str, Tensor]:
-    """File of a backbone or of a whole network -> the backbone's tensors, without the prefix."""
-    return {key.removeprefix(prefix): tensor
-            for key, tensor in checkpoints.read_tensors(Path(path)).items()
-            if not key.startswith(NOT_OF_BACKBONES)}
+def with_prefix(tensors: dict[str, Tensor], names: dict[str, str]) -> dict[str, Tensor]:
+    """Give the names of a backbone alone the prefix that they have in a whole network."""
+    prefix = next(iter(names)).partition('.')[0] + '.'
+    if tensors.keys() & names.keys() or not all(name.startswith(prefix) for name in names):
+        return tensors
+    return {f'{prefix}{key}': tensor for key, tensor in tensors.items()}
 
 
-def names_in(network: nn.Module) -> dict[str, str]:
-    """Network -> released name of each tensor of its backbone: its own name there."""
-    released_name = getattr(network, 'released_name', str)
-    return {released_name(f'backbone.{key}').removeprefix('backbone.'): key
-            for key in network.backbone.state_dict()}
+def fit_positions(encoder: VisionTransformer, tensors: dict[str, Tensor]) -> None:
+    """Interpolate the positions among some tensors, where they are of images of another size."""
+    for key, tensor in tensors.items():
+        if key.endswith('pos_embed') and tensor.shape != encoder.pos_embed.shape:
+            tensors[key] = encoder.resized(tensor)
 
 
-def vit_tensors(encoder: VisionTransformer, path: str | Path) -> dict[str, Tensor]:
-    """
-    Read a file in the names of timm, or of a whole Segmenter -> tensors that fit an encoder.
-
-    Positions are interpolated to the images that the encoder learns from. Its own classifier,
-    which is not used, stays as it is.
-    """
-    tensors = backbone_tensors(path, 'encoder.')
-    tensors = {key: tensor for key, tensor in tensors.items()
-               if not key.startswith(NOT_OF_BACKBONES)}
-    own = encoder.state_dict()
-    tensors |= {key: own[key] for key in own if key.startswith('head.')}
-    positions = tensors.get('pos_embed')
-    if positions is not None and positions.shape != own['pos_embed'].shape:
-        tensors['pos_embed'] = encoder.resized(positions)
-    return tensors
+def fill_part(module: nn.Module, tensors: dict[str, Tensor], names: dict[str, str],
+              path: str | Path) -> None:
+    """Fill some tensors of a module; the others stay as they are."""
+    own = module.state_dict()
+    rest = {key: own[key] for key in own.keys() - set(names.values())}
+    idle = {key: own[key] for key in getattr(module, 'where_absent', ())}  # of any size in a file
+    translated = {names[name]: tensor for name, tensor in tensors.items()}
+    load_strictly(module, {**translated, **rest, **idle}, path)

@@ -10,6 +10,7 @@ has no `network.*` if the card names a `base`: a file beside it that has them.
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,12 +28,14 @@ from sparse_seg_ros.methods.kind import find_kind
 from sparse_seg_ros.model_card import Model, ModelCard, read_card
 from sparse_seg_ros.networks import build_network, pretrained
 
+LOG = logging.getLogger(__name__)
 LOGGED = (  # what MMEngine keeps of a training in each file, beside the weights
     'mmengine.logging.history_buffer.HistoryBuffer', 'builtins.getattr',
     'numpy.ndarray', 'numpy.dtype', 'numpy.core.multiarray._reconstruct',
     'numpy._core.multiarray._reconstruct', 'numpy.core.multiarray.scalar',
     'numpy._core.multiarray.scalar')
 WRAPPERS = ('model_ema', 'state_dict_ema', 'state_dict', 'model', 'ema_state_dict')
+PARALLEL = 'module.'  # what names begin with in a network trained by several processes
 COUNTERS = ('n_averaged', 'steps')  # that averages of weights keep among them
 TORCH_STARTS = (b'PK\x03\x04', b'\x80')  # of what torch.save writes: a zip file, or a pickle
 
@@ -147,8 +150,13 @@ def load(module: nn.Module, path: str | Path) -> None:
     leaves out; averaged weights ('model_ema') are preferred where a file has both. A missing,
     unexpected or wrongly shaped tensor raises ValueError and is named as the file names it.
     """
+    fill(module, read_tensors(Path(path)), path)
+
+
+def fill(module: nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Do what `load` does with the tensors of a file, which `read_tensors` returns."""
     network_tensors = getattr(module, 'network_tensors', dict)
-    tensors, own = network_tensors(read_tensors(Path(path))), released_keys(module)
+    tensors, own = network_tensors(tensors), released_keys(module)
     if tensors.keys() & own.values() - own.keys():
         own = {key: key for key in own.values()}
     load_strictly(module, tensors, path, own)
@@ -184,9 +192,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     for wrapper in WRAPPERS:
         if isinstance(tensors, dict) and isinstance(tensors.get(wrapper), dict):
             tensors = tensors[wrapper]
+            if 'ema' in wrapper:
+                LOG.info('%s: the averaged weights, %r, are taken', path, wrapper)
     if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
         raise ValueError(f'{path}: holds no tensors by name; save module.state_dict()')
-    return {key.removeprefix('module.'): tensor for key, tensor in tensors.items()
+    if any(key.startswith(PARALLEL) for key in tensors):
+        LOG.info('%s: the prefix %r of parallel training is taken off', path, PARALLEL)
+    return {key.removeprefix(PARALLEL): tensor for key, tensor in tensors.items()
             if key not in COUNTERS}
 
 
@@ -217,15 +229,18 @@ def load_strictly(module: nn.Module, tensors: dict[str, Tensor], source: str | P
     Fill a module; a missing, unexpected or wrongly shaped tensor raises and is named.
 
     names: name in `tensors` -> name in the module, where they differ. A module may name tensors
-    that are zero `where_absent`.
+    that are zero `where_absent`, and take sizes from a file with `fit_sizes`.
     """
+    names = names or {key: key for key in module.state_dict()}
+    if hasattr(module, 'fit_sizes'):
+        module.fit_sizes({names[name]: tensor for name, tensor in tensors.items()
+                          if name in names})
     own_tensors = module.state_dict()
-    names = names or {key: key for key in own_tensors}
     expected = {name: own_tensors[key] for name, key in names.items()}
     absent = {name: torch.zeros_like(expected[name]) for name, key in names.items()
               if key in getattr(module, 'where_absent', ())}
     tensors = {**absent, **tensors}
-    for key in tensors.keys() - expected.keys():
+    for key in sorted(tensors.keys() - expected.keys()):
         raise ValueError(f'{source}: unexpected tensor {key!r}; {nearest(key, expected)}')
     for key, own in expected.items():
         if key not in tensors:

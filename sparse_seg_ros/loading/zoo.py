@@ -18,7 +18,7 @@ from sparse_seg_ros.loading.dense_stage import sizes_of
 from sparse_seg_ros.loading.method_config import as_method, own_config, read_method
 from sparse_seg_ros.methods import AUTO
 from sparse_seg_ros.methods.kind import MethodConfig
-from sparse_seg_ros.model_card import Model
+from sparse_seg_ros.model_card import Model, ModelCard
 from sparse_seg_ros.networks.pretrained import HUB
 from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.texts import cut
@@ -42,7 +42,9 @@ def load(name: str | Path = 'demo', device: str = 'auto', precision: str = 'auto
         config = as_method(method, config)
     if config.method == AUTO:
         return load_best(name, (model, config, weights), device, precision, limits or {})
-    return assemble(model, config, device, precision, origin(name, weights))
+    segment = assemble(model, config, device, precision, origin(name, weights))
+    segment.origin = terms_of(model.card, config.weights)
+    return segment
 
 
 def origin(name: str | Path, weights: Path) -> dict[str, str]:
@@ -64,6 +66,8 @@ def load_best(name: str | Path, source: Source, device: str, precision: str,
     rivals = {key: assemble(one, settings, device, precision, origin(name, weights))
               for key, (one, settings, weights) in models.items()}
     scores = {'refined': scores_of(model.card, config, limits), 'full': full[0].card.scores}
+    for key, (one, settings, _) in models.items():
+        rivals[key].origin = terms_of(one.card, settings.weights)
     taken, why = choose(rivals, scores, sizes_of(config), limits)
     LOG.log(logging.INFO if common_scores(**scores) else logging.WARNING,
             'method auto takes %s', why)
@@ -86,6 +90,13 @@ def load_resolutions(name: str | Path, device: str = 'auto', precision: str = 'a
               'full': find_full(model, config)}
     return {key: assemble(*source[:2], device, precision, origin(name, source[2]))
             for key, source in models.items() if source}
+
+
+def terms_of(card: ModelCard, name: str | Path) -> dict[str, str]:
+    """Card, name of the weights -> 'licence' and 'source' as the card or the zoo says."""
+    entry = read_zoo().get(str(name), {})
+    terms = {what: getattr(card, what) or entry.get(what, '') for what in ('licence', 'source')}
+    return {what: text for what, text in terms.items() if text}
 
 
 def find_full(model: Model, config: MethodConfig) -> Source | None:

@@ -6,8 +6,7 @@ Dense networks: (B, 3, H, W) normalised images -> (B, C, H / stride, W / stride)
 A network declares `stride`, the `multiple` that H and W must be of, and the `mean` and `std` that
 its images are normalised with, of RGB in 0..255. It may name its `classifier`, see features.py.
 Where weights of others load into it, it may also declare `released_name` and `network_tensors`,
-which translate their files, and `weights_licence`, what is known of the terms that those weights
-come under.
+which translate their files, and `fit_sizes`, which gives its own tensors the sizes of a file's.
 """
 
 from __future__ import annotations
@@ -63,12 +62,17 @@ from sparse_seg_ros.networks.segnext.network import SegNeXtB, SegNeXtL, SegNeXtS
 from sparse_seg_ros.networks.vit.segmenter_vit import (
     SegmenterBase,
     SegmenterLarge,
+    SegmenterLinearBase,
+    SegmenterLinearLarge,
+    SegmenterLinearSmall,
+    SegmenterLinearTiny,
     SegmenterSmall,
     SegmenterTiny,
     SegViTBase,
     SegViTLarge,
     SegViTSmall,
 )
+from sparse_seg_ros.networks.vit.setr_vit import SetrAggregating, SetrNaive, SetrProgressive
 
 NETWORKS = {
     'compact': Compact,
@@ -90,6 +94,13 @@ NETWORKS = {
     'segmenter_s': SegmenterSmall,
     'segmenter_b': SegmenterBase,
     'segmenter_l': SegmenterLarge,
+    'segmenter_linear_t': SegmenterLinearTiny,
+    'segmenter_linear_s': SegmenterLinearSmall,
+    'segmenter_linear_b': SegmenterLinearBase,
+    'segmenter_linear_l': SegmenterLinearLarge,
+    'setr_naive_l': SetrNaive,
+    'setr_pup_l': SetrProgressive,
+    'setr_mla_l': SetrAggregating,
     'segvit_s': SegViTSmall,
     'segvit_b': SegViTBase,
     'segvit_l': SegViTLarge,

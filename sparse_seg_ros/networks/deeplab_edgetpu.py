@@ -24,8 +24,6 @@ class DeepLabEdgeTPU(nn.Module):
     stride, multiple, feature_stride = 1, 1, 16
     mean, std = (128.0,) * 3, (128.0,) * 3
     classifier = 'head'
-    weights_licence = ('Apache-2.0 (Google Coral); trained on Cityscapes, whose data are for '
-                       'non-commercial use')
 
     def __init__(self, num_classes: int):
         super().__init__()

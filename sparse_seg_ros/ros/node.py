@@ -144,6 +144,8 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
             raise
         self.get_logger().info(f'ready after {time.monotonic() - start:.1f} s: '
                                f'{segmenter.description}')
+        for what, text in segmenter.origin.items():
+            self.get_logger().info(f'{what} of the weights: {text}')
 
     def warm_up(self, segmenter: Segmenter) -> None:
         """Segment grey images: the first runs allocate and compile."""

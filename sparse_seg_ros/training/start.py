@@ -49,7 +49,10 @@ def start_model(config: TrainConfig) -> Model:
         if backbone_of(model.network) is None:
             raise ValueError(f"network {model.card.network!r} has no backbone that released "
                              "weights fit; remove 'backbone'")
-        load_backbone(model.network, config.backbone)
+        left_out = load_backbone(model.network, config.backbone)
+        if left_out:
+            LOG.info('%s: %d tensors that are not of the backbone are left out, such as %r',
+                     config.backbone, len(left_out), left_out[0])
     elif gives_backbone:
         copy_backbone(start, model)
     elif start:
@@ -173,7 +176,8 @@ def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> M
         patch=config.patch if config.stage == 'patch_refine' else 0,
         selector=config.selector, extractor=config.extractor, ensembler=config.ensembler,
         training={**history, config.stage: plain(asdict(config))},
-        network_config=start.network_config if start else {}, colors=colors)
+        network_config=start.network_config if start else {}, colors=colors,
+        licence=start.licence if start else '', source=start.source if start else '')
 
 
 def check_labels(start: ModelCard, label_set: LabelSet, config: TrainConfig) -> None:

@@ -1,19 +1,21 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Published weights become a model file that says what it is."""
+"""Published weights become a model file that says what they are and where they come from."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from edgetpu_oracle import released_tensors
-from tiny import street_image
+from safetensors.torch import save_file
+from tiny import randomise, street_image, tiny_model
 
 import sparse_seg_ros as ss
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.loading import checkpoints
-from sparse_seg_ros.loading.checkpoints import load_model
+from sparse_seg_ros.loading.checkpoints import load_model, save_model
+from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.networks.deeplab_edgetpu import DeepLabEdgeTPU
 
 
@@ -24,7 +26,7 @@ def folder_of_a_release(tmp_path):
 
 
 def import_into(folder, *changes):
-    return main(['import', f'{folder}/released.pth', '--network', 'deeplab_edgetpu', '--labels',
+    return main(['import', f'{folder}/released.pth', '--labels',
                  'cityscapes', '--scale', '0.5', '-o', f'{folder}/x.safetensors', *changes])
 
 
@@ -34,24 +36,91 @@ def test_a_released_file_becomes_a_model_with_a_card(folder, capsys):
     checkpoints.load(network, folder / 'released.pth')
     assert all(torch.equal(tensor, network.state_dict()[key])
                for key, tensor in model.network.state_dict().items())
-    card = model.card
+    card, said = model.card, capsys.readouterr().out
+    assert 'released.pth: deeplab_edgetpu of Google Coral, 19 classes' in said
     assert (card.network, card.scale, card.mean) == ('deeplab_edgetpu', 0.5, (128.,) * 3)
     assert (card.labels, card.classes[13], card.colors[13]) == ('cityscapes', 'car', (0, 0, 142))
     about = card.training['imported']
     assert about['file'] == 'released.pth'
     assert about['sha256'] == file_hash(folder / 'released.pth')
-    assert 'Apache-2.0' in about['licence'] and about['licence'] in capsys.readouterr().out
-    seen = ss.load(folder / 'x.safetensors', device='cpu')(street_image(65, 90))
+    assert 'Apache-2.0' in card.licence and card.licence in said
+    assert card.source == 'Google Coral: released.pth'
+    segment = ss.load(folder / 'x.safetensors', device='cpu')
+    assert segment.origin == {'licence': card.licence, 'source': card.source}
+    seen = segment(street_image(65, 90))
     assert seen.labels.shape == (65, 90) and seen.refined is None
 
 
+def test_licence_and_source_of_the_user_stand_in_the_card_and_in_the_doctors_answer(
+        folder, capsys):
+    assert import_into(folder, '--licence', 'mine', '--source', 'a shelf') == 0
+    card = load_model(folder / 'x.safetensors').card
+    assert (card.licence, card.source) == ('mine', 'a shelf')
+    assert main(['doctor', '--model', f'{folder}/x.safetensors']) == 0
+    said = capsys.readouterr().out
+    assert file_hash(folder / 'x.safetensors') in said and 'a shelf' in said
+    assert file_hash(folder / 'released.pth') in said and 'deeplab_edgetpu' in said
+
+
 @pytest.mark.parametrize(('changes', 'words'), [
-    (['--network', 'compact'], "network 'compact' does not know the names of published weights"),
-    (['--labels', 'camvid'], "'209.weight' must be (11, 128, 1, 1), got (19, 128, 1, 1)"),
+    (['--network', 'compact'], 'layout of Google Coral for deeplab_edgetpu, not for network '
+                               "'compact'; leave out --network"),
+    (['--labels', 'camvid'], 'released.pth is deeplab_edgetpu of Google Coral, 19 classes, but '
+                             "label set 'camvid' has 11; name the label set of the weights"),
     (['--scale', '2'], "'scale' of a model card must be above 0 and at most 1, got 2.0"),
+    (['--alpha', '1'], '--alpha is for a refiner'),
 ])
 def test_what_does_not_fit_is_one_sentence(folder, capsys, changes, words):
     assert import_into(folder, *changes) == 1
     said = capsys.readouterr().err.strip()
     assert said.startswith('sparse_seg import: ') and words in said and '\n' not in said
     assert not (folder / 'x.safetensors').exists()
+
+
+def without_a_tensor(tensors):
+    del tensors['207.bias']
+    return tensors
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    (without_a_tensor, "tensor '207.bias' is missing"),
+    (lambda tensors: {**tensors, '999.bias': torch.zeros(1)}, "unexpected tensor '999.bias'"),
+    (lambda tensors: {key: tensor for key, tensor in tensors.items()
+                      if not key.startswith('209.')},
+     'no published layout that is known; deeplab_edgetpu of Google Coral comes nearest, with 98%'),
+    (lambda tensors: {'backbone.net.0.kernel': torch.zeros(9, 3, 8)},
+     "holds SparseRefine's refiner alone; import its dense network first"),
+])
+def test_tensors_that_do_not_fit_are_one_sentence(folder, capsys, change, words):
+    torch.save(change(released_tensors()), folder / 'released.pth')
+    assert import_into(folder) == 1
+    said = capsys.readouterr().err.strip()
+    assert words in said and '\n' not in said
+
+
+def test_wrappers_of_a_training_are_taken_off_and_named(folder, caplog):
+    wrapped = {f'module.{key}': tensor for key, tensor in released_tensors().items()}
+    torch.save({'model': {}, 'model_ema': wrapped}, folder / 'released.pth')
+    with caplog.at_level('INFO', 'sparse_seg_ros'):
+        assert import_into(folder) == 0
+    assert "the averaged weights, 'model_ema', are taken" in caplog.text
+    assert "the prefix 'module.' of parallel training is taken off" in caplog.text
+
+
+def test_a_released_refiner_joins_its_dense_network(tmp_path, capsys):
+    dense = tiny_model(refines=False)
+    save_model(dense, tmp_path / 'dense.safetensors')
+    refiner = randomise(SparseRefiner(len(dense.card.classes), (4, 8)))
+    state = refiner.state_dict()
+    save_file({released: state[key].contiguous() for released, key in
+               checkpoints.released_keys(refiner).items() if key not in refiner.where_absent},
+              tmp_path / 'refiner.safetensors')
+    assert main(['import', f'{tmp_path}/refiner.safetensors', '--base',
+                 f'{tmp_path}/dense.safetensors', '-o', f'{tmp_path}/both.safetensors']) == 0
+    assert 'refiner of SparseRefine with 2 stages, 11 classes' in capsys.readouterr().out
+    model = load_model(tmp_path / 'both.safetensors')
+    assert (model.card.planes, model.card.scale, model.card.alpha) == ((4, 8), 0.5, 0.3)
+    assert 'MIT' in model.card.licence
+    for key, tensor in model.refiner.state_dict().items():
+        assert key in refiner.where_absent or torch.equal(tensor, state[key]), key
+    assert ss.load(tmp_path / 'both.safetensors', device='cpu')(street_image()).refined is not None

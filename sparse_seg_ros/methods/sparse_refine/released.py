@@ -9,6 +9,10 @@ order of kernels are the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from torch import Tensor
+
 RELEASED = {  # part of a name here -> there; the longer of two that begin alike comes first
     'extractor.stem': 'backbone.net.0',
     'extractor.stages': 'backbone.net.1',
@@ -43,3 +47,12 @@ def released_name(key: str) -> str:
         there.append(RELEASED.get(part, part))
         rest = rest[len(part) + 1:]
     return '.'.join([*there, rest])
+
+
+def count_planes(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Tensors of a released refiner -> channels of its stages; none of another file."""
+    planes, stage = [], 'backbone.net.1.'
+    while f'{stage}0.1.2.kernel' in tensors:
+        planes.append(tensors[f'{stage}0.1.2.kernel'].shape[2])
+        stage += '4.1.3.'
+    return tuple(planes)

@@ -27,8 +27,6 @@ class HRNetFCN(nn.Module):
     mean, std = MEAN, STD
     widths: tuple[int, int, int, int]  # of the four streams
     network_tensors = staticmethod(network_tensors)  # of a file, for checkpoints.load
-    weights_licence = ('Apache-2.0 (MMSegmentation), trained on Cityscapes, ADE20K and others, '
-                       'which have terms of their own, mostly non-commercial')
 
     def __init__(self, num_classes: int):
         super().__init__()

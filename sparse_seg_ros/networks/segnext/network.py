@@ -29,9 +29,6 @@ class SegNeXt(nn.Module):
     variant: Variant
     released_name = staticmethod(released_name)  # of its tensors, for checkpoints.load and save
     network_tensors = staticmethod(network_tensors)  # of a file, for checkpoints.load
-    weights_licence = ('Apache-2.0 (MMSegmentation and the authors, who ask to be contacted about '
-                       'commercial use), trained on ADE20K, Cityscapes and others, which have '
-                       'terms of their own, mostly non-commercial')
 
     def __init__(self, num_classes: int):
         super().__init__()

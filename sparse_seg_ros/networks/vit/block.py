@@ -20,6 +20,7 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int, dropout: float):
         super().__init__()
         self.heads, self.dropout = heads, dropout
+        self.sees_first = True  # whether tokens look at the first one
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
@@ -31,7 +32,9 @@ class Attention(nn.Module):
         qkv = self.qkv(x).unflatten(2, (3, self.heads, -1))  # (B, T, 3, heads, d / heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, T, d / heads) each
         dropout = self.dropout if self.training else 0.0
-        seen = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        first = 0 if self.sees_first else 1
+        seen = F.scaled_dot_product_attention(query, key[:, :, first:], value[:, :, first:],
+                                              dropout_p=dropout)
         return F.dropout(self.proj(seen.transpose(1, 2).flatten(2)), dropout), key
 
 

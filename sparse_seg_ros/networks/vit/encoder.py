@@ -82,6 +82,14 @@ class VisionTransformer(nn.Module):
         for block, own in zip(self.blocks, growing_shares((len(self.blocks),), 0, share)):
             block.drop_share = own
 
+    def fit_positions(self, positions: Tensor) -> None:
+        """(1, 1 + N, d) positions of a file -> as many of its own, where N is a square."""
+        side = math.isqrt(positions.shape[1] - 1) if positions.ndim == 3 else 0
+        if side > 0 and positions.shape[1] == 1 + side ** 2:
+            self.grid_hw = (side, side)
+            self.pos_embed = nn.Parameter(
+                self.pos_embed.new_zeros(1, 1 + side ** 2, self.pos_embed.shape[2]))
+
     def embed(self, images: Tensor) -> Tokens:
         """(B, 3, H, W) -> one token per patch after the class token, each knowing its place."""
         height, width = images.shape[2:]

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.networks.vit.decoders import LinearDecoder, MaskTransformer
 from sparse_seg_ros.networks.vit.encoder import VisionTransformer
+from sparse_seg_ros.networks.vit.released import network_tensors
 from sparse_seg_ros.networks.vit.segvit import AttentionToMaskDecoder
 from sparse_seg_ros.networks.vit.setr import AggregatingDecoder, NaiveDecoder, ProgressiveDecoder
 
@@ -43,6 +44,8 @@ class SegmenterViT(nn.Module):
 
     stride, multiple = 1, 16
     mean = std = (127.5, 127.5, 127.5)  # of RGB in 0..255
+    network_tensors = staticmethod(network_tensors)  # of a file, for checkpoints.load
+    where_absent = ('encoder.head.weight', 'encoder.head.bias')  # unused, not in every file
 
     def __init__(self, image_size: int, patch_size: int, dim: int, depth: int, heads: int,
                  num_classes: int, decoder: str = 'mask'):
@@ -65,11 +68,18 @@ class SegmenterViT(nn.Module):
         self.multiple = patch_size
         self.encoder = VisionTransformer(image_size, patch_size, dim, depth, heads)
         self.decoder = DECODERS[decoder](dim, num_classes)
+        if getattr(self.decoder, 'normalises', False):
+            self.encoder.norm = nn.Identity()
         self.layers = [round(part * depth) for part in self.decoder.parts]
         self.counts_are_fixed = False  # all images of a batch merge as many tokens
         self.counts_are_shared = False  # they are made to, in training
         self.token_counts: list[list[int]] = []
         self.apply(initialise)
+
+    def fit_sizes(self, tensors: dict[str, Tensor]) -> None:
+        """Learn as many positions as a file has, which was trained with images of its size."""
+        if 'encoder.pos_embed' in tensors:
+            self.encoder.fit_positions(tensors['encoder.pos_embed'])
 
     def forward(self, images: Tensor) -> Tensor:
         logits, groups = self.with_groups(images)
@@ -133,6 +143,34 @@ class SegmenterLarge(SegmenterViT):
 
     def __init__(self, num_classes: int, decoder: str = 'mask', image_size: int = 640):
         super().__init__(image_size, 16, 1024, 24, 16, num_classes, decoder)
+
+
+class SegmenterLinearTiny(SegmenterTiny):
+    """Segmenter with ViT-Ti/16 and a linear decoder."""
+
+    def __init__(self, num_classes: int, image_size: int = 512):
+        super().__init__(num_classes, 'linear', image_size)
+
+
+class SegmenterLinearSmall(SegmenterSmall):
+    """Segmenter with ViT-S/16 and a linear decoder."""
+
+    def __init__(self, num_classes: int, image_size: int = 512):
+        super().__init__(num_classes, 'linear', image_size)
+
+
+class SegmenterLinearBase(SegmenterBase):
+    """Segmenter with ViT-B/16 and a linear decoder."""
+
+    def __init__(self, num_classes: int, image_size: int = 512):
+        super().__init__(num_classes, 'linear', image_size)
+
+
+class SegmenterLinearLarge(SegmenterLarge):
+    """Segmenter with ViT-L/16 and a linear decoder."""
+
+    def __init__(self, num_classes: int, image_size: int = 640):
+        super().__init__(num_classes, 'linear', image_size)
 
 
 class SegViTSmall(SegmenterSmall):

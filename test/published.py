@@ -1,0 +1,69 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Random weights with the names that they are published with."""
+
+from __future__ import annotations
+
+import torch
+
+from sparse_seg_ros.loading.checkpoints import released_keys
+from sparse_seg_ros.networks import build_network
+
+BACK = (  # part of a name of a vision transformer here -> in MMSegmentation
+    ('patch_embed.proj.', 'patch_embed.projection.'), ('.blocks.', '.layers.'),
+    ('.norm1.', '.ln1.'), ('.norm2.', '.ln2.'), ('attn.qkv.', 'attn.attn.in_proj_'),
+    ('attn.proj.', 'attn.attn.out_proj.'), ('mlp.fc1.', 'ffn.layers.0.0.'),
+    ('mlp.fc2.', 'ffn.layers.1.'), ('decoder.proj_dec.', 'decode_head.dec_proj.'))
+SETR = (
+    ('encoder.norm.', 'decode_head.norm.'), ('decoder.norms.', 'neck.norm.'),
+    ('decoder.head.', 'decode_head.conv_seg.'))
+
+
+def released_tensors(network):
+    """Return the tensors of a network by the names of its authors."""
+    tensors = network.state_dict()
+    return {name: tensors[key].contiguous() for name, key in released_keys(network).items()}
+
+
+def mmsegmentation_tensors(network):
+    """Return the tensors of a vision transformer as MMSegmentation names and shapes them."""
+    named = {}
+    for key, tensor in network.state_dict().items():
+        if key.startswith('encoder.head.'):
+            continue
+        name = key
+        for own, there in BACK:
+            name = name.replace(own, there)
+        if name in ('decoder.proj_patch', 'decoder.proj_classes'):
+            name = f"decode_head.{name.removeprefix('decoder.proj_')}_proj.weight"
+            tensor = tensor.T.contiguous()
+        name = setr_name(name) if hasattr(network, 'decoder_name') else \
+            name.replace('encoder.norm.', 'backbone.ln1.')
+        if name == 'decoder.head.weight':
+            tensor = tensor[:, :, None, None]
+        name = name.replace('decoder.head.', 'decode_head.conv_seg.')
+        named[name.replace('encoder.', 'backbone.').replace('decoder.', 'decode_head.', 1)
+              if not name.startswith('decode_head.decoder_') else name] = tensor
+    return named
+
+
+def setr_name(name):
+    """Return a name of SETR's decoder in MMSegmentation."""
+    for own, there in SETR:
+        name = name.replace(own, there)
+    part, number, *rest = name.removeprefix('decoder.').split('.')
+    if part in ('first', 'second'):
+        there = {'first': 'channel_proj', 'second': 'feat_extract'}[part]
+        return f"neck.mla.{there}.{number}.{('conv', 'bn')[int(rest[0])]}.{rest[1]}"
+    if part == 'steps':
+        place, kind, leaf = rest
+        return (f"decode_head.up_convs.{number}.{int(place) // 2}."
+                f"{('conv', 'bn')[int(kind)]}.{leaf}")
+    return name
+
+
+def random_network(name, num_classes, device='cpu'):
+    """Return a network with random weights, or on meta with none."""
+    torch.manual_seed(0)
+    with torch.device(device):
+        return build_network(name, num_classes).eval()
