@@ -46,13 +46,7 @@ def start_model(config: TrainConfig) -> Model:
     if config.merge_rule is not None:
         merge_tokens(model, config)
     if config.backbone:
-        if backbone_of(model.network) is None:
-            raise ValueError(f"network {model.card.network!r} has no backbone that released "
-                             "weights fit; remove 'backbone'")
-        left_out = load_backbone(model.network, config.backbone)
-        if left_out:
-            LOG.info('%s: %d tensors that are not of the backbone are left out, such as %r',
-                     config.backbone, len(left_out), left_out[0])
+        fill_backbone(model, config.backbone)
     elif gives_backbone:
         copy_backbone(start, model)
     elif start:
@@ -195,6 +189,17 @@ def check_labels(start: ModelCard, label_set: LabelSet, config: TrainConfig) -> 
         raise ValueError(f"{says}; set 'labels' to those of the model")
     elif start.classes != label_set.names:
         LOG.warning('%s, in whose order its outputs are taken', says)
+
+
+def fill_backbone(model: Model, path: str) -> None:
+    """Let a network begin with the released weights of its backbone."""
+    if backbone_of(model.network) is None:
+        raise ValueError(f"network {model.card.network!r} has no backbone that released weights "
+                         "fit; remove 'backbone'")
+    left_out = load_backbone(model.network, path)
+    if left_out:
+        LOG.info('%s: %d tensors that are not of the backbone are left out, such as %r', path,
+                 len(left_out), left_out[0])
 
 
 def set_drop_path(model: Model, rate: float) -> None:
