@@ -58,15 +58,8 @@ def is_color(value: object) -> bool:
 
 def load_labels(name: str | Path) -> LabelSet:
     """Name of a set in config/labels, or path of such a YAML -> LabelSet."""
-    path, sets = Path(name), share() / 'config' / 'labels'
-    if path.suffix not in ('.yaml', '.yml'):
-        path = sets / f'{name}.yaml'
-    if not path.is_file():
-        known = sorted(p.stem for p in sets.glob('*.yaml'))
-        raise FileNotFoundError(f'no label set {str(name)!r} at {path}; known sets: '
-                                f'{", ".join(known)}; or give the path of a YAML of your own')
-    content = read_yaml(path)
-    classes = content.get('classes') if isinstance(content, dict) else None
+    path, content = read_label_file(name)
+    classes = content.get('classes')
     if not isinstance(classes, dict) or not classes:
         raise ValueError(f"{path}: expected 'classes:' with 'name: [r, g, b]' lines in id order")
     for class_name in classes:
@@ -77,12 +70,36 @@ def load_labels(name: str | Path) -> LabelSet:
         tuple(color) if isinstance(color, list) else color for color in classes.values()))
 
 
+def read_label_file(name: str | Path) -> tuple[Path, dict]:
+    """
+    Name of a set in config/labels, or path of such a YAML -> its path and content.
+
+    A file with 'classes_of' has the classes of that set, and its 'files' if it has none itself.
+    """
+    path, sets = Path(name), share() / 'config' / 'labels'
+    if path.suffix not in ('.yaml', '.yml'):
+        path = sets / f'{name}.yaml'
+    if not path.is_file():
+        known = sorted(p.stem for p in sets.glob('*.yaml'))
+        raise FileNotFoundError(f'no label set {str(name)!r} at {path}; known sets: '
+                                f'{", ".join(known)}; or give the path of a YAML of your own')
+    content = read_yaml(path)
+    content = content if isinstance(content, dict) else {}
+    other = content.pop('classes_of', None)
+    if other is None:
+        return path, content
+    if 'classes' in content or not isinstance(other, str) or Path(other).stem == path.stem:
+        raise ValueError(f"{path}: 'classes_of' must name another label set, in place of "
+                         f"'classes', got {cut(repr(other))}")
+    return path, {**read_label_file(other)[1], **content}
+
+
 def find_labels(names: tuple[str, ...]) -> LabelSet:
     """Class names in id order -> the known set of just these, else one with colours made up."""
     for path in sorted((share() / 'config' / 'labels').glob('*.yaml')):
-        labels = load_labels(path)
-        if labels.names == names:
-            return labels
+        content = read_yaml(path)
+        if tuple(content.get('classes', ())) == names:  # one that has them from another has none
+            return load_labels(path)
     hues = (GOLDEN_RATIO * place % 1 for place in range(len(names)))  # neighbours far apart
     return LabelSet('unnamed', names, tuple(
         tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.75, 0.95))

@@ -24,6 +24,10 @@ class NodeConfig(Settings):
         None, 'How a frame is segmented. null: as the model says. auto: by refinement or at full '
         'resolution, whichever is better on this machine.', choices=method_names,
         changes='unconfigured')
+    labels_remap: str | None = setting(
+        None, 'A remap of the labels to other classes, which masks, colours and label_info then '
+        "have: a name in config/remaps, or a YAML of your own. null: the model's own classes.",
+        changes='unconfigured')
     device: str = setting(
         'auto', "The device of torch: 'cpu', 'cuda' or 'cuda:0'. auto takes CUDA if it is there.",
         changes='unconfigured')

@@ -20,11 +20,13 @@ from torch import Tensor
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.data.picture_files import read_image
 from sparse_seg_ros.device import autocast
+from sparse_seg_ros.label_remap import LabelRemap
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.methods.kind import Method
 from sparse_seg_ros.methods.request import DEFAULTS, Request
 from sparse_seg_ros.normalisation import Normalisation
 from sparse_seg_ros.prediction import Prediction
+from sparse_seg_ros.texts import cut
 from sparse_seg_ros.timing import Stopwatch
 
 
@@ -43,6 +45,8 @@ class Segmenter:
                  precision: str = 'fp32', description: dict[str, str] | None = None,
                  sizes_hw: tuple[tuple[int, int], ...] = ()):
         self.method, self.labels, self.sizes_hw = method, labels, sizes_hw
+        self.num_classes = len(labels)  # of the method
+        self.remap: LabelRemap | None = None
         self.request = DEFAULTS  # for calls that name nothing else
         self.normalisation = Normalisation(mean, std, exposure, device)
         self.device, self.precision = torch.device(device), precision
@@ -93,6 +97,9 @@ class Segmenter:
             raise ValueError(f'this model has no optional output {min(unknown)!r}; '
                              f'{nearest(min(unknown), self.method.optional)}')
         if truth is not None and self.method.needs_truth:
+            if self.remap is not None:
+                raise ValueError('an oracle needs labels of the classes of the model, got those '
+                                 f'of remap {self.remap.name!r}; leave the remap out')
             values['truth'] = torch.from_numpy(truth)[None].to(self.device)
         return replace(self.request, wants=wants, **values)
 
@@ -119,6 +126,8 @@ class Segmenter:
                 others = {name: to_array(part) for name in ('refined', 'confidence', 'merged')
                           if (part := getattr(output, name)) is not None}
         self.check_output(labels, uncertainty)
+        if self.remap is not None:
+            labels = self.remap(labels)
         total = (time.perf_counter() - start) * 1e3
         return Prediction(labels, uncertainty, **others, work=output.work, image=image,
                           label_set=self.labels,
@@ -131,9 +140,9 @@ class Segmenter:
             raise ValueError(f'the network did not give finite numbers for {count} of '
                              f'{uncertainty.size} pixels in {self.precision}; set precision: fp32,'
                              ' and if it recurs, use other weights')
-        if labels.max() >= len(self.labels) and (beyond := labels[
-                (labels != VOID) & (labels >= len(self.labels))]).size:
-            raise ValueError(f'labels must be below {len(self.labels)} or {VOID}, got '
+        if labels.max() >= self.num_classes and (beyond := labels[
+                (labels != VOID) & (labels >= self.num_classes)]).size:
+            raise ValueError(f'labels must be below {self.num_classes} or {VOID}, got '
                              f'{beyond[0]}; the weights have other classes than their card')
 
     @property
@@ -148,6 +157,17 @@ class Segmenter:
         method = copy(self.method)
         method.temperature = value
         return self.with_method(method)
+
+    def with_remap(self, remap: LabelRemap) -> Segmenter:
+        """Return a segmenter of the same model whose labels are of the classes of a remap."""
+        if remap.source != self.labels.names:
+            raise ValueError(f'remap {remap.name!r} is for the classes '
+                             f'{cut(", ".join(remap.source))}, the model has '
+                             f'{cut(", ".join(self.labels.names))}; choose one that is for those')
+        other = self.with_method(self.method)
+        other.remap, other.labels = remap, remap.labels
+        other.description['labels_remap'] = remap.name
+        return other
 
     def with_method(self, method: Method) -> Segmenter:
         """Return a segmenter that differs in its method alone."""

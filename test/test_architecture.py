@@ -23,9 +23,9 @@ HEADER = ('# Copyright 2026 The sparse_seg_ros authors\n'
 
 # Imports point from a later row to the same or an earlier one.
 ROWS = (
-    ('files', 'quiet', 'texts', 'yaml_files', 'config', 'normalisation', 'labels', 'pictures',
-     'prediction', 'with_supervision', 'timing', 'memory', 'processes', 'threads', 'device',
-     'machine', 'environment', 'new_paths', 'model_card'),
+    ('files', 'quiet', 'texts', 'yaml_files', 'config', 'normalisation', 'labels', 'label_remap',
+     'pictures', 'prediction', 'with_supervision', 'timing', 'memory', 'processes', 'threads',
+     'device', 'machine', 'environment', 'new_paths', 'model_card'),
     ('data', 'networks', 'sparse', 'engines', 'messages'),
     ('methods',),
     ('segmenter', 'loading', 'node_config', 'launching'),

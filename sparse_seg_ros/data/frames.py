@@ -1,40 +1,56 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled frames on disk: a split file of "image label" lines beside the pictures."""
+"""
+Labelled frames on disk: of a published data set, or in a split file of "image label" lines.
+
+Images and labels are read in the grid in which they are stored: no EXIF tag turns an image, as
+labels are drawn, and published, for the stored pixels.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from sparse_seg_ros.data.datasets import DATASETS, kind_of, refuse_unknown_kind
+from sparse_seg_ros.data.encoding import Encoding, load_encoding
 from sparse_seg_ros.data.frame import Frame
-from sparse_seg_ros.data.picture_files import is_turned, read_image, read_label
+from sparse_seg_ros.data.picture_files import (
+    is_turned,
+    read_colors,
+    read_ids,
+    read_image,
+    read_label,
+)
 from sparse_seg_ros.labels import VOID, load_labels
 from sparse_seg_ros.texts import cut
 
 WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
+LOOKS = 5  # labels of a split that tell whether it is a mask of 0 and 255
 
 
 class Frames:
     """
     A sequence of labelled Frames, which are read when they are used.
 
-    classes: names of the ids, if a labels.yaml lies beside the split; else empty. A label with
-    other ids is refused when it is read.
+    classes: names of the ids, if they are known; else empty. A label with other ids is refused
+    when it is read. encoding: what the pixels of the label files mean; None: they are ids.
     """
 
-    def __init__(self, paths: list[tuple[Path, Path]], classes: tuple[str, ...] = ()):
-        self.paths, self.classes = paths, classes
+    def __init__(self, paths: list[tuple[Path, Path]], classes: tuple[str, ...] = (),
+                 encoding: Encoding | None = None):
+        self.paths, self.classes, self.encoding = paths, classes, encoding
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Frame:
-        picture = LabelledPicture(*self.paths[index], len(self.classes))
-        return Frame(str(picture.image_path), picture.image, picture.label)
+        picture = LabelledPicture(*self.paths[index], len(self.classes), self.encoding)
+        return Frame(str(picture.image_path), picture.image, lambda: self.read(picture))
 
     def __iter__(self) -> Iterator[Frame]:
         return (self[index] for index in range(len(self)))
@@ -42,15 +58,41 @@ class Frames:
     def spread(self, count: int) -> Frames:
         """Return at most this many of the frames, evenly chosen, with the first and the last."""
         places = np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int)
-        return Frames([self.paths[place] for place in places], self.classes)
+        return Frames([self.paths[place] for place in places], self.classes, self.encoding)
+
+    def read(self, picture: LabelledPicture) -> np.ndarray:
+        """Read a label; ValueError where 255 seems to be a class of this split."""
+        label = picture.label()
+        if self.encoding is None and is_mask(label) and self.holds_masks:
+            raise ValueError(f'{picture.label_path} holds 0 and 255 alone, as other labels of '
+                             'this split do, and 255 is void here; save the class as 1, or give '
+                             "255 to a class under 'files' of a labels.yaml beside the split")
+        return label
+
+    @cached_property
+    def holds_masks(self) -> bool:
+        """Tell whether labels have no other ids than 0 and 255, of more than one class."""
+        return len(self.classes) != 1 and all(
+            is_mask(read_label(label)) for _, label in self.spread(LOOKS).paths)
+
+
+def is_mask(label: np.ndarray) -> bool:
+    """Tell whether a label has pixels of 0, of 255, and no others."""
+    counts = np.bincount(label.ravel(), minlength=VOID + 1)
+    return bool(counts[0] and counts[VOID] and not counts[1:VOID].any())
 
 
 class LabelledPicture:
-    """An image and its label on disk; num_classes: of the label, 0 where they are not known."""
+    """
+    An image and its label on disk.
 
-    def __init__(self, image_path: Path, label_path: Path, num_classes: int = 0):
+    num_classes: of the label, 0 where they are not known. encoding: as of Frames.
+    """
+
+    def __init__(self, image_path: Path, label_path: Path, num_classes: int = 0,
+                 encoding: Encoding | None = None):
         self.image_path, self.label_path = image_path, label_path
-        self.num_classes, self.size_hw = num_classes, None
+        self.num_classes, self.encoding, self.size_hw = num_classes, encoding, None
 
     def image(self) -> np.ndarray:
         """Read the image."""
@@ -60,7 +102,7 @@ class LabelledPicture:
 
     def label(self) -> np.ndarray:
         """Read the label; ValueError unless it fits the image and the classes."""
-        label = read_label(self.label_path)
+        label = self.read()
         size_hw = self.size_hw or self.image().shape[:2]
         if size_hw != label.shape:
             cure = ('; an EXIF tag turns the image, which is not done here: label it as it is '
@@ -70,6 +112,13 @@ class LabelledPicture:
         if self.num_classes:
             check_label(label, self.num_classes, self.label_path)
         return label
+
+    def read(self) -> np.ndarray:
+        """Read the (H, W) ids of the label, whatever their size."""
+        if self.encoding is None:
+            return read_label(self.label_path)
+        read = read_colors if self.encoding.is_color else read_ids
+        return self.encoding.decode(read(self.label_path), self.label_path)
 
 
 def check_label(label: np.ndarray, num_classes: int, path: Path | str) -> None:
@@ -81,15 +130,40 @@ def check_label(label: np.ndarray, num_classes: int, path: Path | str) -> None:
                          'frames?')
 
 
-def frames(split: str | Path) -> Frames:
+def frames(split: str | Path, root: str | Path | None = None, name: str = '') -> Frames:
     """
-    Path 'dataset/test' -> the frames listed in dataset/test.txt.
+    Name of a split -> its frames.
 
-    Each line names an image and its label (ids, 255 void), relative to the folder; names with
-    blanks are put in quotes or divided by a tab. A labels.yaml beside it names the classes.
+    'cityscapes:data/cityscapes/val', or 'cityscapes', 'data/cityscapes', 'val': of a data set in
+    its published folders; DATASETS has them all. 'dataset/test': those listed in
+    dataset/test.txt. There each line names an image and its label (ids, 255 void), relative to
+    the folder; names with blanks are put in quotes or divided by a tab. A labels.yaml beside it
+    names the classes, and what the pixels of the labels mean.
     """
+    if root is not None:
+        split = f'{split}:{Path(root) / name}'
+    kind = kind_of(split)
+    return of_data_set(*kind) if kind else of_listing(split)
+
+
+def of_data_set(kind: str, path: Path) -> Frames:
+    """Kind of data set, and the path of a split in it -> its frames."""
+    data_set, root = DATASETS[kind], path.parent
+    try:
+        layout, paths = data_set.pairs(root, path.name)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f'{kind}, split {path.name!r}: {error}') from None
+    labels = data_set.labels or root / 'labels.yaml'
+    if not data_set.labels and not labels.is_file():
+        return Frames(paths)
+    return Frames(paths, load_labels(labels).names, load_encoding(labels, layout.form))
+
+
+def of_listing(split: str | Path) -> Frames:
+    """Path of a split file -> the frames that it lists."""
     listing = listing_of(split)
     if not listing.is_file():
+        refuse_unknown_kind(split)
         raise FileNotFoundError(f'no split file {listing}; it must list "image label" per line, '
                                 'paths relative to its folder')
     lines = [line for line in read_text(listing).splitlines() if line.strip()]
@@ -99,7 +173,10 @@ def frames(split: str | Path) -> Frames:
     for path in (path for pair in paths for path in pair):
         if not path.is_file():
             raise FileNotFoundError(f'{listing}: no picture {path}')
-    return Frames(paths, classes_beside(listing))
+    labels = listing.parent / 'labels.yaml'
+    if not labels.is_file():
+        return Frames(paths)
+    return Frames(paths, load_labels(labels).names, load_encoding(labels))
 
 
 def listing_of(split: str | Path) -> Path:
@@ -133,12 +210,6 @@ def read_pair(line: str, listing: Path) -> tuple[Path, Path]:
         raise ValueError(f'{listing}: expected "image label" on every line, got '
                          f'{cut(repr(line))}; put names with blanks in quotes')
     return folder / words[0], folder / words[1]
-
-
-def classes_beside(listing: Path) -> tuple[str, ...]:
-    """Split file -> class names of the labels.yaml beside it; empty where there is none."""
-    path = listing.parent / 'labels.yaml'
-    return load_labels(path).names if path.is_file() else ()
 
 
 def check_classes(pairs: object, names: tuple[str, ...], source: str) -> None:

@@ -31,18 +31,37 @@ def read_image(path: Path, is_upright: bool = False) -> np.ndarray:
 
 def read_label(path: Path) -> np.ndarray:
     """PNG of class ids, grey or with a palette, -> (H, W) uint8 ids."""
+    label = read_ids(path)
+    if label.dtype == np.uint16:
+        if label.max() > 255:
+            raise ValueError(f'{path}: label ids must be below 256, got {label.max()}; name such '
+                             "ids under 'files' of the label set")
+        label = label.astype(np.uint8)
+    return label
+
+
+def read_ids(path: Path) -> np.ndarray:
+    """PNG of ids, grey of 1 to 16 bits or with a palette, -> (H, W) uint8 or uint16 ids."""
+    data, step = as_grey(read_lossless(path))
+    label = decode(data, cv2.IMREAD_UNCHANGED, path)
+    if label.ndim != 2 or label.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f'{path}: a label must be a one-channel PNG of class ids, grey or with a '
+                         f'palette, got {label.shape} {label.dtype}; turn its colours into ids, '
+                         "or name them under 'files' of the label set")
+    return label // step
+
+
+def read_colors(path: Path) -> np.ndarray:
+    """PNG of class colours, or with a palette of them, -> (H, W, 3) uint8 RGB."""
+    return cv2.cvtColor(decode(read_lossless(path), cv2.IMREAD_COLOR, path), cv2.COLOR_BGR2RGB)
+
+
+def read_lossless(path: Path) -> bytes:
+    """Picture file of a label -> its bytes; ValueError for a JPEG."""
     data = read_bytes(path)
     if data.startswith(JPEG_START):
         raise ValueError(f'{path}: JPEG changes label ids; save the label as PNG')
-    data, step = as_grey(data)
-    label = decode(data, cv2.IMREAD_UNCHANGED, path)
-    if label.dtype == np.uint16 and label.ndim == 2 and label.max() < 256:
-        label = label.astype(np.uint8)
-    if label.ndim != 2 or label.dtype != np.uint8:
-        raise ValueError(f'{path}: a label must be a one-channel PNG of class ids below 256, grey '
-                         f'or with a palette, got {label.shape} {label.dtype}; turn its colours '
-                         'into ids')
-    return label // step
+    return data
 
 
 def read_bytes(path: Path) -> bytes:

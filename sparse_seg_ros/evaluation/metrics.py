@@ -12,10 +12,15 @@ MOST, COMMON = 0.5, 0.05  # shares of the pixels that tell another numbering
 
 
 class ConfusionMatrix:
-    """Counts pixels: rows are the truth, columns the prediction; void truth is left out."""
+    """
+    Counts pixels: rows are the truth, columns the prediction; void truth is left out.
+
+    missed: (C,) pixels of each class for which void is predicted; they are wrong.
+    """
 
     def __init__(self, num_classes: int):
         self.counts = np.zeros((num_classes, num_classes), np.int64)
+        self.missed = np.zeros(num_classes, np.int64)
 
     def add(self, predicted: np.ndarray, truth: np.ndarray) -> None:
         """Count two (..., ) uint8 arrays of equal shape."""
@@ -23,18 +28,21 @@ class ConfusionMatrix:
             raise ValueError(f'prediction {predicted.shape} and truth {truth.shape} must have '
                              'the same shape; resize the prediction by nearest neighbour')
         classes = len(self.counts)
-        valid = (truth != VOID)
-        if valid.any() and max(truth[valid].max(), predicted[valid].max()) >= classes:
-            raise ValueError(f'labels must be below {classes} or {VOID} for void, got '
-                             f'{max(truth[valid].max(), predicted[valid].max())}; '
-                             'does the label set match?')
+        for labels in (truth, predicted):
+            beyond = labels[(labels >= classes) & (labels != VOID)]
+            if beyond.size:
+                raise ValueError(f'labels must be below {classes} or {VOID} for void, got '
+                                 f'{beyond.max()}; does the label set match?')
+        missed = (truth != VOID) & (predicted == VOID)
+        self.missed += np.bincount(truth[missed], minlength=classes)
+        valid = (truth != VOID) & ~missed
         pairs = truth[valid].astype(np.int64) * classes + predicted[valid]
         self.counts += np.bincount(pairs, minlength=classes ** 2).reshape(classes, classes)
 
     def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
         """Return the counts of both."""
         both = ConfusionMatrix(len(self.counts))
-        both.counts = self.counts + other.counts
+        both.counts, both.missed = self.counts + other.counts, self.missed + other.missed
         return both
 
     def other_order(self) -> dict[int, int]:
@@ -59,7 +67,7 @@ class ConfusionMatrix:
     def iou(self) -> np.ndarray:
         """Intersection over union per class, (C,) in [0, 1]; nan for classes never seen."""
         hit = np.diag(self.counts).astype(float)
-        union = self.counts.sum(0) + self.counts.sum(1) - hit
+        union = self.counts.sum(0) + self.counts.sum(1) + self.missed - hit
         return np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
 
     def mean_iou(self) -> float:
@@ -69,4 +77,4 @@ class ConfusionMatrix:
 
     def accuracy(self) -> float:
         """Fraction of labelled pixels that are right."""
-        return float(np.trace(self.counts) / max(self.counts.sum(), 1))
+        return float(np.trace(self.counts) / max(self.counts.sum() + self.missed.sum(), 1))

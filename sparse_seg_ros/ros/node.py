@@ -22,6 +22,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.lifecycle.node import LifecycleNodeMixin
 from rclpy.node import Node
 
+from sparse_seg_ros.label_remap import load_remap
 from sparse_seg_ros.messages.status import ONLY_CAMERA
 from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.ros import parameters
@@ -47,7 +48,10 @@ def load_model(config: NodeConfig) -> Segmenter:
     """Load the model named in the parameters."""
     from sparse_seg_ros import load  # imports torch
 
-    return load(config.model, config.device, config.precision, config.method, config.limits())
+    remap = load_remap(config.labels_remap) if config.labels_remap else None
+    segmenter = load(config.model, config.device, config.precision, config.method,
+                     config.limits())
+    return segmenter.with_remap(remap) if remap else segmenter
 
 
 class SegmentationNode(LifecycleNodeMixin, WatchedNode):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sparse_seg_ros.config import Settings, from_mapping, renamed, setting
+from sparse_seg_ros.data.datasets import kind_of
 from sparse_seg_ros.methods.sparse_refine.parts import ENSEMBLERS, EXTRACTORS, SELECTORS
 from sparse_seg_ros.training.objectives import stages
 from sparse_seg_ros.yaml_files import read_yaml
@@ -150,6 +151,10 @@ def beside(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     def find(value: Any) -> Any:
         if isinstance(value, list):
             return [find(part) for part in value]
+        kind = kind_of(value)
+        if kind:
+            place = folder / kind[1]
+            return f'{kind[0]}:{place}' if place.parent.is_dir() else value
         path = folder / value if isinstance(value, str) and value else None
         is_there = path is not None and (path.exists() or Path(f'{path}.txt').is_file())
         return str(path) if is_there else value

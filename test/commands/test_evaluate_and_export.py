@@ -114,3 +114,11 @@ def test_two_runs_have_a_row_each(run, capsys):
                  '--street', '1', '--size', '96x128', '--device', 'cpu']) == 0
     printed = capsys.readouterr().out
     assert '| a |' in printed and '| b |' in printed
+
+
+def test_a_model_is_scored_in_the_classes_of_a_remap(run, capsys):
+    assert evaluate(run, '--remap', 'camvid_to_nav2', '--json', str(run / 'scores.json')) == 0
+    assert '| drivable | obstacle | other |' in capsys.readouterr().out
+    assert json.loads((run / 'scores.json').read_text())['remap'] == 'camvid_to_nav2'
+    assert evaluate(run, '--remap', 'cityscapes_to_camvid') == 1
+    assert "remap 'cityscapes_to_camvid' is for the classes" in capsys.readouterr().err

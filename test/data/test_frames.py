@@ -141,3 +141,31 @@ def test_an_image_that_its_exif_tag_turns_is_told_apart_from_a_wrong_size(tmp_pa
     (tmp_path / 'turned.jpg').write_bytes(data[:2] + tag + data[2:])
     with pytest.raises(ValueError, match='same size; an EXIF tag turns the image, which is'):
         frames(tmp_path / 'test')[0].label()
+
+
+def masks(folder, *labels):
+    for number, label in enumerate(labels):
+        cv2.imwrite(str(folder / f'{number}.png'), np.array([label, label], np.uint8))
+    (folder / 'test.txt').write_text(''.join(f'{number}.png {number}.png\n'
+                                             for number in range(len(labels))))
+    return folder / 'test'
+
+
+def test_masks_of_0_and_255_are_refused_where_255_would_be_void(tmp_path):
+    split = masks(tmp_path, [0, 255, 0], [255, 0, 0])
+    with pytest.raises(ValueError, match='0.png holds 0 and 255 alone, .*save the class as 1'):
+        frames(split)[0].label()
+    labels = 'classes: {skin: [9, 9, 9], lesion: [200, 0, 0]}\n'
+    (tmp_path / 'labels.yaml').write_text(labels)
+    with pytest.raises(ValueError, match='0.png holds 0 and 255 alone'):
+        frames(split)[0].label()
+    (tmp_path / 'labels.yaml').write_text(
+        labels + 'files: {masks: {ids: {skin: 0, lesion: 255}, void: []}}\n')
+    assert frames(split)[0].label()[0].tolist() == [0, 1, 0]
+    (tmp_path / 'labels.yaml').write_text('classes: {skin: [9, 9, 9]}\n')
+    assert frames(split)[0].label()[0].tolist() == [0, 255, 0]
+
+
+def test_a_label_of_0_and_255_is_read_where_others_have_more_classes(tmp_path):
+    split = frames(masks(tmp_path, [0, 255, 0], [0, 1, 255]))
+    assert split[0].label()[0].tolist() == [0, 255, 0]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from miniature_trees import make_tree
 
 from sparse_seg_ros.data.unlabelled import find_unlabelled
 
@@ -56,6 +57,10 @@ def test_a_list_that_changes_its_mind_is_refused(folder, line):
     (folder / 'list.txt').write_text(f'a.jpg\n{line}\n')
     with pytest.raises(ValueError, match=f"list.txt: expected one picture a line, .* got '{line}"):
         find_unlabelled(folder / 'list')
+
+
+def test_a_data_set_is_labelled(tmp_path):
+    assert find_unlabelled(make_tree('ade20k', tmp_path)) is None
 
 
 def test_a_folder_without_pictures_is_refused(folder):

@@ -12,6 +12,7 @@ from functools import partial
 import cv2
 import numpy as np
 import pytest
+from miniature_trees import make_tree
 from tiny import tiny_model
 
 import sparse_seg_ros as ss
@@ -135,6 +136,23 @@ def test_paths_count_from_the_file_or_else_from_where_one_is(robot):
         'splits': [str(robot / 'train'), '../elsewhere/train', str(robot / 'my_robot.yaml')]}
     (robot / 'camvid').mkdir()
     assert beside({'labels': 'camvid'}, robot) == {'labels': 'camvid'}
+
+
+def test_paths_of_data_sets_count_from_the_file_too(robot):
+    make_tree('cityscapes', robot / 'my city')
+    content = {'splits': ['cityscapes:my city/val', 'voc:../elsewhere/VOC2012/train'],
+               'validation': 'cityscapes:my city/val'}
+    here = f'cityscapes:{robot}/my city/val'
+    assert beside(content, robot) == {'splits': [here, content['splits'][1]], 'validation': here}
+
+
+def test_a_run_learns_from_a_data_set_in_its_published_folders(robot):
+    split = make_tree('cityscapes', robot / 'city', size_hw=(64, 96))
+    config = config_of(robot, network='compact', labels='cityscapes', splits=[split],
+                       validation=split, epochs=1)
+    assert train(config, robot / 'run')
+    with pytest.raises(ValueError, match='the frames have the classes road, .* camvid has sky'):
+        train(replace(config, labels='camvid'), robot / 'other')
 
 
 def test_the_card_of_a_run_has_no_more_than_names_and_colours(robot):

@@ -1,0 +1,206 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Published data sets: every form gives its pairs and ids, and a wrong tree one clear sentence."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from miniature_trees import TREES, make_tree, true_label, write
+
+from sparse_seg_ros.data.datasets import DATASETS, kind_of
+from sparse_seg_ros.data.frames import frames
+from sparse_seg_ros.data.picture_files import read_image
+from sparse_seg_ros.labels import load_labels
+
+
+def folders(name, root):
+    """Return the image and label files of a tree."""
+    tree = TREES[name]
+    return [[Path(root) / path.format(split=tree.split, frame=frame) for frame in tree.frames]
+            for path in (tree.image, tree.label)]
+
+
+@pytest.mark.parametrize('name', TREES)
+def test_a_tree_as_published_gives_its_pairs_with_ids_and_void(name, tmp_path):
+    root = tmp_path / 'my data [1]'
+    split = frames(make_tree(name, root))
+    images, labels = folders(name, root)
+    assert split.paths == sorted(zip(images, labels))
+    kind = name.split()[0]
+    assert split.classes == (() if kind == 'folder' else load_labels(kind).names)
+    for frame, (path, _) in zip(split, split.paths):
+        image, label = frame
+        assert np.array_equal(image, read_image(path)) and label.dtype == np.uint8
+        assert np.array_equal(label, true_label(name))
+
+
+def test_every_data_set_has_a_tree_here():
+    assert {name.split()[0] for name in TREES} == DATASETS.keys()
+
+
+def test_a_data_set_is_named_by_one_string_or_by_its_parts(tmp_path):
+    split = make_tree('cityscapes', tmp_path)
+    assert frames('cityscapes', tmp_path, 'val').paths == frames(split).paths
+    assert kind_of(split) == ('cityscapes', tmp_path / 'val')
+    assert kind_of('c:/data/val') is kind_of('data/val') is kind_of('cityscapes/val') is None
+    with pytest.raises(ValueError, match="no data set 'cityscape', .*did you mean 'cityscapes'"):
+        frames(f'cityscape:{tmp_path}/val')
+
+
+def remove(paths):
+    for path in paths:
+        path.unlink()
+
+
+def no_root(name, root):
+    shutil.rmtree(root)
+
+
+def empty(name, root):
+    shutil.rmtree(root)
+    root.mkdir()
+
+
+def a_file(name, root):
+    shutil.rmtree(root)
+    root.write_text('')
+
+
+def one_folder_too_deep(name, root):
+    shutil.move(root, root.parent / 'moved')
+    shutil.move(root.parent / 'moved', root / 'archive')
+
+
+def images_alone(name, root):
+    remove(folders(name, root)[1])
+
+
+def labels_alone(name, root):
+    remove(folders(name, root)[0])
+
+
+def an_image_less(name, root):
+    remove(folders(name, root)[0][:1])
+
+
+def a_label_less(name, root):
+    remove(folders(name, root)[1][:1])
+
+
+def other_endings(name, root):
+    for path in sum(folders(name, root), []):
+        path.rename(path.with_suffix('.webp'))
+
+
+def swapped(name, root):
+    for image, label in zip(*folders(name, root)):
+        image.rename(label.with_suffix('.old'))
+        label.rename(image.with_suffix('.bmp'))
+
+
+WRONG = (no_root, empty, a_file, one_folder_too_deep, images_alone, labels_alone, an_image_less,
+         a_label_less, other_endings, swapped)
+
+
+@pytest.mark.parametrize('name', TREES)
+def test_ten_wrong_trees_are_each_refused_in_one_sentence(name, tmp_path):
+    kind, tree = name.split()[0], TREES[name]
+    for spoil in WRONG:
+        root = tmp_path / spoil.__name__
+        split = make_tree(name, root)
+        spoil(name, root)
+        with pytest.raises((FileNotFoundError, ValueError)) as caught:
+            frames(split)
+        words = str(caught.value)
+        assert words.startswith(f'{kind}, split {tree.split!r}: '), words
+        assert str(root) in words and '\n' not in words and len(words) < 900, words
+        if spoil in (an_image_less, a_label_less):
+            lost = folders(name, root)[spoil is a_label_less][0]
+            assert lost.stem in words, words
+        elif not tree.listing:
+            assert 'expected ' in words and ' with ' in words, words
+
+
+@pytest.mark.parametrize(('name', 'picture', 'words'), [
+    ('cityscapes', np.full((8, 24), 40, np.uint8), 'id 40 is no class and no void of its'),
+    ('cityscapes', np.full((8, 24), 255, np.uint8), 'id 255 is no class and no void of its'),
+    ('cityscapes', np.full((8, 24), 700, np.uint16), 'id 700 is no class'),
+    ('ade20k', np.full((8, 24), 151, np.uint8), 'id 151 is no class'),
+    ('coco_stuff', np.full((8, 24), 11, np.uint8), 'id 11 is no class'),
+    ('isic', np.full((8, 24), 1, np.uint8), 'id 1 is no class'),
+    ('comma10k', np.full((8, 24, 3), 9, np.uint8), 'colour [9, 9, 9] is no class'),
+    ('deepglobe', np.full((8, 24, 3), (255, 0, 0), np.uint8), 'colour [255, 0, 0] is no class'),
+    ('cityscapes', np.full((8, 24, 3), 7, np.uint8), 'must be a one-channel PNG of class ids'),
+    ('cityscapes', np.full((8, 23), 7, np.uint8), 'both must have the same size'),
+    ('comma10k', np.full((9, 24, 3), (64, 32, 32), np.uint8), 'both must have the same size'),
+])
+def test_a_value_or_size_that_does_not_fit_is_named_with_its_file(name, picture, words, tmp_path):
+    split = frames(make_tree(name, tmp_path))
+    path = folders(name, tmp_path)[1][0]
+    write(path, picture)
+    with pytest.raises(ValueError) as caught:
+        split[0].label()
+    assert words in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_ids_of_sixteen_bits_are_mapped_like_those_of_eight(tmp_path):
+    split = frames(make_tree('mapillary', tmp_path))
+    for path in folders('mapillary', tmp_path)[1]:
+        write(path, np.full((8, 24), 21), 'grey16')
+    assert (split[0].label() == 21).all()
+
+
+def test_an_image_is_read_as_it_is_stored_whatever_its_exif_tag_says(tmp_path):
+    split = frames(make_tree('ade20k', tmp_path))
+    path = folders('ade20k', tmp_path)[0][0]
+    data = path.read_bytes()
+    tag = (b'\xff\xe1\x00\x22Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00'
+           b'\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00')
+    stored = split[0].image()
+    path.write_bytes(data[:2] + tag + data[2:])
+    image, label = split[0]
+    assert np.array_equal(image, stored) and image.shape[:2] == label.shape == (8, 24)
+
+
+def test_hidden_files_of_other_systems_are_no_images(tmp_path):
+    split = make_tree('ade20k', tmp_path)
+    (tmp_path / 'images/validation/._ADE_val_00000001.jpg').write_text('')
+    assert len(frames(split)) == 2
+
+
+def test_acdc_has_all_conditions_or_one(tmp_path):
+    split = make_tree('acdc', tmp_path)
+    fog = frames(split.replace('/val', '/fog_val'))
+    assert (len(frames(split)), len(fog)) == (2, 1) and '/fog/' in str(fog.paths[0][0])
+
+
+def test_comma10k_validates_on_names_that_end_in_nine(tmp_path):
+    split = make_tree('comma10k', tmp_path)
+    for folder in ('imgs', 'masks'):
+        kept = next(iter((tmp_path / folder).iterdir()))
+        shutil.copy(kept, kept.with_name('0002_1.png'))
+    counts = [len(frames(split.replace('/val', f'/{part}'))) for part in ('train', 'val', 'all')]
+    assert counts == [1, 2, 3]
+    with pytest.raises(ValueError, match="the split must be one of train, val, all, got 'test'"):
+        frames(split.replace('/val', '/test'))
+
+
+def test_camvid_originals_are_not_taken_for_a_split(tmp_path):
+    split = make_tree('camvid originals', tmp_path)
+    with pytest.raises(FileNotFoundError, match='all 701 originals are the split all'):
+        frames(split.replace('/all', '/test'))
+
+
+def test_a_folder_of_ones_own_has_the_classes_and_colours_of_its_labels_yaml(tmp_path):
+    split = make_tree('folder', tmp_path)
+    for path in folders('folder', tmp_path)[1]:
+        write(path, np.full((8, 24, 3), (200, 0, 0), np.uint8))
+    (tmp_path / 'labels.yaml').write_text(
+        'classes: {soil: [90, 60, 30], weed: [200, 0, 0]}\n'
+        'files: {masks: {colors: own, void: [[0, 0, 0]]}}\n')
+    own = frames(split)
+    assert own.classes == ('soil', 'weed') and (own[0].label() == 1).all()

@@ -1,0 +1,54 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""IoU is that of cityscapesScripts on the same files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from miniature_trees import make_tree
+
+from sparse_seg_ros.data.frames import frames
+from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
+
+
+@pytest.mark.parametrize('form', ['labelIds', 'labelTrainIds'])
+def test_iou_is_that_of_cityscapes_scripts_on_the_same_tree(form, tmp_path):
+    scripts = pytest.importorskip('cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling')
+    split = frames(make_tree('cityscapes', tmp_path, size_hw=(40, 60)))
+    truths = [keep(path, tmp_path) for _, path in split.paths]
+    if form == 'labelTrainIds':
+        for _, path in split.paths:
+            as_train_ids(path, scripts.id2label)
+        split = frames('cityscapes', tmp_path, 'val')
+    random, matrix, predictions = np.random.default_rng(0), ConfusionMatrix(19), []
+    ids = np.array([scripts.trainId2label[place].id for place in range(19)], np.uint8)
+    for number, frame in enumerate(split):
+        predicted = random.integers(0, 19, (40, 60), np.uint8)
+        predicted[:20] = np.minimum(frame.label()[:20], 18)  # half of it is right
+        matrix.add(predicted, frame.label())
+        predictions.append(str(tmp_path / f'{number}.png'))
+        cv2.imwrite(predictions[-1], ids[predicted])
+    scripts.args.evalInstLevelScore = scripts.args.JSONOutput = False
+    scripts.args.quiet = True
+    theirs = scripts.evaluateImgLists(predictions, truths, scripts.args)['classScores']
+    for name, iou in zip(split.classes, matrix.iou()):
+        assert theirs[name] == pytest.approx(iou, nan_ok=True), name
+    assert np.isfinite(matrix.iou()).all()
+
+
+def keep(path, folder):
+    """Copy a label to where it is no part of the tree, and return the place."""
+    return str(shutil.copy(path, folder / path.name))
+
+
+def as_train_ids(path, id2label):
+    """Turn a file of labelIds into one of labelTrainIds."""
+    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    table = np.array([id2label[value].trainId % 256 for value in range(34)], np.uint8)
+    cv2.imwrite(str(path).replace('labelIds', 'labelTrainIds'), table[values])
+    Path(path).unlink()
