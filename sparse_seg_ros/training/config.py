@@ -106,6 +106,9 @@ class TrainConfig(Settings):
         'not merge', choices=('adaptive', 'fixed'))
     merge_threshold: float = setting(
         0.88, 'tokens merge from this cosine similarity on', at_least=-1.0, at_most=1.0)
+    loss: str = setting('pixels', 'what a dense network learns; pixels: the class of each; masks: '
+                        'the masks and classes of queries, of mask2former and lrformer_plus',
+                        choices=('pixels', 'masks'))
     weight_decay: float = setting(0.05, 'weight decay of AdamW; norms and biases have none',
                                   at_least=0.0)
     balance: float = setting(0.5, 'class weight = (median frequency / frequency) ** balance',
@@ -129,6 +132,10 @@ class TrainConfig(Settings):
                                  f'such as [0.5, 1.5], got {[low, high]}')
         if not self.planes:
             raise ValueError("setting 'planes' must be a list of whole numbers, got []")
+        if self.loss == 'masks' and (self.stage != 'dense' or self.teacher or self.second_scale):
+            raise ValueError("setting 'loss: masks' is for stage 'dense' without 'teacher' and "
+                             f"'second_scale', got stage {self.stage!r}; remove what is too much, "
+                             "or set 'loss: pixels'")
         if self.second_scale and (self.stage != 'dense' or self.second_scale >= self.scale):
             raise ValueError("setting 'second_scale' must be below 'scale', of stage 'dense', got "
                              f'{self.second_scale} for {self.scale} and stage {self.stage!r}; '
