@@ -11,7 +11,7 @@ examples:
   sparse_seg train --config config/train/dense_half.yaml --out runs/dense_half
   sparse_seg train --config my_robot/my_robot.yaml --out runs/my_robot    your own frames
   torchrun --standalone --nproc-per-node 4 -m sparse_seg_ros train \
-      --config config/train/paper_refiner.yaml --out runs/paper
+      --config config/train/sparse_refine_cityscapes.yaml --out runs/refiner
 """
 
 from __future__ import annotations

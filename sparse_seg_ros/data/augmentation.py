@@ -20,13 +20,18 @@ class Augmentation:
     Resize by scales[0]..scales[1], crop to crop_hw, flip, and change colours by `jitter`.
 
     largest_share: of the labelled pixels of a crop that one class may cover; another window of
-    the same size is drawn otherwise, ten times at most. 1 takes the first.
+    the same size is drawn otherwise, ten times at most. 1 takes the first. hue: degrees that
+    colours turn at most. short_side, long_side: pixels that a frame is brought to before, see
+    `size_factor`.
     """
 
     crop_hw: tuple[int, int]
     scales: tuple[float, float]
     jitter: float = 0.3
     largest_share: float = 1.0
+    hue: float = 0.0
+    short_side: int | None = None
+    long_side: int | None = None
 
     def __call__(self, image: np.ndarray, label: np.ndarray,
                  random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -34,12 +39,16 @@ class Augmentation:
         image, label = self.crop(image, label, random)
         if random.random() < 0.5:
             image, label = image[:, ::-1], label[:, ::-1]
-        return distort(image, self.jitter, random), np.ascontiguousarray(label)
+        image = distort(image, self.jitter, random)
+        if self.hue:
+            image = turn_hue(image, random.uniform(-self.hue, self.hue))
+        return image, np.ascontiguousarray(label)
 
     def crop(self, image: np.ndarray, label: np.ndarray,
              random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Cut a window of crop_hw / scale pixels and resize it; what is outside becomes void."""
-        scale = np.exp(random.uniform(*np.log(self.scales)))
+        scale = np.exp(random.uniform(*np.log(self.scales))) * size_factor(
+            label.shape, self.short_side, self.long_side)
         window = [max(1, round(side / scale)) for side in self.crop_hw]
         top, left = self.place(label, window, random)
         image = cut(image, top, left, window, fill=110)
@@ -77,6 +86,19 @@ class PictureAugmentation(Augmentation):
         nowhere = np.zeros(image.shape[:2], np.uint8)
         view, _ = super().__call__(image, nowhere, random)
         return view, np.array(label)
+
+
+def size_factor(size_hw: tuple[int, ...], short_side: int | None, long_side: int | None) -> float:
+    """Size of a frame -> what brings its short side to this, its long side to this at most."""
+    factor = short_side / min(size_hw) if short_side else 1.0
+    return min(factor, long_side / max(size_hw)) if long_side else factor
+
+
+def turn_hue(image: np.ndarray, degrees: float) -> np.ndarray:
+    """(H, W, 3) uint8 RGB -> the same with all colours turned on the colour wheel."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)  # hue in steps of two degrees
+    hsv[..., 0] = (hsv[..., 0].astype(np.int16) + round(degrees / 2)) % 180
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
 def fit(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:

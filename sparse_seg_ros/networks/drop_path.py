@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 
 def drop_path(change: Tensor, share: float) -> Tensor:
-    """(B, C, H, W) -> the same, 0 for a share of the images and larger for the others."""
-    return change * F.dropout(change.new_ones(len(change), 1, 1, 1), share)
+    """(B, ...) -> the same, 0 for a share of the images and larger for the others."""
+    return change * F.dropout(change.new_ones(len(change), *[1] * (change.ndim - 1)), share)
 
 
 def growing_shares(depths: tuple[int, ...], stage: int, last: float) -> list[float]:

@@ -37,7 +37,7 @@ class Mask2Former(nn.Module):
                                images.shape[-2:])
 
     def queries(self, images: Tensor) -> list[Queries]:
-        """(B, 3, H, W) -> what each layer of the decoder says of its queries, the last one last."""
+        """(B, 3, H, W) -> Queries of every layer of the decoder, the last one last."""
         output = self.model.model(images, output_hidden_states=True)
         classes = [self.model.class_predictor(state.transpose(0, 1))
                    for state in output.transformer_decoder_intermediate_states]

@@ -69,6 +69,11 @@ class TrainConfig(Settings):
         former='split_networks')
     scales: tuple[float, float] = setting(
         (0.6, 1.6), 'range of random resizing of those frames')
+    short_side: int | None = setting(
+        None, 'pixels of the short side that frames are brought to before random resizing, and '
+        'for validation; null: as they are', at_least=1)
+    long_side: int | None = setting(
+        None, 'most pixels of the long side then; null: no limit', at_least=1)
     street_frames: int = setting(0, 'number of rendered street scenes beside them', at_least=0)
     street_seed: int = setting(1, 'seed of those scenes; a refiner learns more from scenes that '
                                'its frozen network has not seen', at_least=0)
@@ -86,21 +91,32 @@ class TrainConfig(Settings):
         example='[360, 480]')
     jitter: float = setting(0.3, 'how much brightness, contrast and saturation vary', at_least=0.0,
                             at_most=0.9)
+    hue: float = setting(0.0, 'how far colours turn on the colour wheel at most, degrees; '
+                         "MMSegmentation's 18 are 36", at_least=0.0, at_most=180.0)
     largest_share: float = setting(1.0, 'largest share of a view that one class may cover, if '
                                    'another view can be found', at_least=0.0, at_most=1.0)
     epochs: int = setting(60, 'passes over all frames', at_least=1)
     batch_size: int = setting(8, 'views per step, over all processes', at_least=1)
     learning_rate: float = setting(1e-3, 'learning rate after the warm-up, the highest',
                                    at_least=0.0)
-    schedule: str = setting('cosine', 'how the learning rate falls to zero; poly: in a straight '
-                            'line', choices=('cosine', 'poly'))
+    optimizer: str = setting('adamw', 'adamw, or sgd with momentum',
+                             choices=('adamw', 'sgd'))
+    momentum: float = setting(0.9, 'momentum of sgd', at_least=0.0, at_most=0.999)
+    schedule: str = setting('cosine', 'how the learning rate falls to zero; poly: as the share of '
+                            'the steps that are left, to the power of poly_power',
+                            choices=('cosine', 'poly'))
+    poly_power: float = setting(1.0, 'power of schedule poly; 1: a straight line', at_least=0.1,
+                                at_most=10.0)
+    layer_decay: float = setting(
+        1.0, 'learning rate of a block of a vision transformer / that of the next; 1: all learn '
+        'alike', at_least=0.1, at_most=1.0)
     warmup_steps: int | None = setting(
         None, 'steps in which the learning rate rises; null: one epoch', at_least=1)
     head_rate: float = setting(1.0, 'learning rate of the other layers / learning rate of the '
                                'backbone', at_least=0.0)
     drop_path: float | None = setting(
-        None, 'share of the images that the last block of an LRFormer leaves out; null: the '
-        "network's own", at_least=0.0, at_most=0.9)
+        None, 'share of the images that the last block of an LRFormer or a vision transformer '
+        "leaves out; null: the network's own", at_least=0.0, at_most=0.9)
     merge_rule: str | None = setting(
         None, 'how tokens of a vision transformer merge while it learns (ALGM); null: they do '
         'not merge', choices=('adaptive', 'fixed'))
@@ -109,13 +125,24 @@ class TrainConfig(Settings):
     loss: str = setting('pixels', 'what a dense network learns; pixels: the class of each; masks: '
                         'the masks and classes of queries, of mask2former and lrformer_plus',
                         choices=('pixels', 'masks'))
-    weight_decay: float = setting(0.05, 'weight decay of AdamW; norms and biases have none',
+    merge_layers: tuple[int, int] | None = setting(
+        None, 'layers of the local and the global merging, from 1; 0: no such merging; null: 1 '
+        'and 5, of 24 layers 1 and 7', at_least=0, example='[1, 5]')
+    merge_window: tuple[int, int] = setting(
+        (2, 2), 'rows and columns of the patches that merge locally', at_least=1)
+    weight_decay: float = setting(0.05, 'weight decay; norms and biases have none',
                                   at_least=0.0)
     balance: float = setting(0.5, 'class weight = (median frequency / frequency) ** balance',
                              at_least=0.0, at_most=1.0)
     averaging: float = setting(0.99, 'decay per step of the running average of the weights, which '
                                'is the result; after n steps at most (1 + n) / (10 + n)',
                                at_least=0.0, at_most=0.9999)
+    window: tuple[int, int] | None = setting(
+        None, 'height and width of the windows in which a dense network is scored; null: the '
+        'whole image at once', at_least=1, example='[768, 768]')
+    stride: tuple[int, int] | None = setting(
+        None, 'pixels from one window to the next, down and across; null: as large as a window',
+        at_least=1, example='[512, 512]')
     validate_every: int = setting(5, 'epochs from one validation to the next', at_least=1)
     precision: str = setting('auto', 'autocast type; auto: bf16 where the device multiplies it '
                              'natively, else fp16 on CUDA and fp32 on a CPU',
@@ -136,6 +163,14 @@ class TrainConfig(Settings):
             raise ValueError("setting 'loss: masks' is for stage 'dense' without 'teacher' and "
                              f"'second_scale', got stage {self.stage!r}; remove what is too much, "
                              "or set 'loss: pixels'")
+        if self.window and self.stage != 'dense':
+            raise ValueError("setting 'window' is for stage 'dense', got stage "
+                             f'{self.stage!r}; remove it')
+        if self.stride and not self.window:
+            raise ValueError(f"setting 'stride' {list(self.stride)} needs a 'window'; set both")
+        if self.long_side and not self.long_side >= (self.short_side or math.inf):
+            raise ValueError("setting 'long_side' must be at least 'short_side', got "
+                             f'{self.long_side} and {self.short_side}')
         if self.second_scale and (self.stage != 'dense' or self.second_scale >= self.scale):
             raise ValueError("setting 'second_scale' must be below 'scale', of stage 'dense', got "
                              f'{self.second_scale} for {self.scale} and stage {self.stage!r}; '

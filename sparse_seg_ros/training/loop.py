@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -29,6 +30,7 @@ from sparse_seg_ros.loading.assemble import assemble
 from sparse_seg_ros.loading.checkpoints import build_model, save_model
 from sparse_seg_ros.loading.method_config import own_config
 from sparse_seg_ros.methods.dense import DenseObjective
+from sparse_seg_ros.methods.kind import MethodConfig
 from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.processes import (
     count_processes,
@@ -40,6 +42,7 @@ from sparse_seg_ros.processes import (
 from sparse_seg_ros.training.averages import Norms, average_from_the_start
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.objectives import CLASSIFIER, objective_of
+from sparse_seg_ros.training.optimizer import build_optimizer, learning_rate
 from sparse_seg_ros.training.record import FREE, Record, preview, refuse_others
 from sparse_seg_ros.training.sources import class_weights, training_sources, validation_of
 from sparse_seg_ros.training.start import out_of_fold_networks, start_model, teachers
@@ -103,8 +106,7 @@ class Run:
             objective.trained, multi_avg_fn=average_from_the_start(config.averaging),
             use_buffers=True)
         self.norms = Norms(objective.trained)
-        groups, self.factors = parameter_groups(objective.trained, config)
-        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
+        self.optimizer, self.factors = build_optimizer(objective.trained, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == 'fp16')
         self.epoch, self.loss = 0, math.nan
 
@@ -209,10 +211,17 @@ class Run:
         if self.config.stage == CLASSIFIER:
             return {'val_top1': round(top1(
                 model.network, validation, self.config.crop_hw, self.device), 4)}
-        segment = assemble(model, own_config(model), str(self.device), self.precision, {})
+        segment = assemble(model, validation_method(model, self.config), str(self.device),
+                           self.precision, {})
         report = evaluate(segment, validation)
         record.show(epoch, preview(segment, *validation[0]))
         return {'val_miou': round(report.mean_iou, 4), 'density': round(report.density, 4)}
+
+
+def validation_method(model: Model, config: TrainConfig) -> MethodConfig:
+    """Return how a model is scored: as it will run, in windows where the run names them."""
+    own = own_config(model)
+    return replace(own, window=config.window, stride=config.stride) if config.window else own
 
 
 def autocast_precision(name: str, device_type: str) -> str:
@@ -232,36 +241,3 @@ def share(objective: nn.Module) -> nn.Module:
     return DistributedDataParallel(
         objective, [device] if device.type == 'cuda' else None,
         find_unused_parameters=is_dense)  # Segmenter carries a head that it does not use
-
-
-def parameter_groups(module: nn.Module, config: TrainConfig) -> tuple[list[dict], list[float]]:
-    """
-    Split parameters -> groups for the optimiser, and what each multiplies the learning rate by.
-
-    Weight decay is for matrices, not for norms and biases; `head_rate` for what is not in a
-    backbone.
-    """
-    has_head = config.head_rate != 1
-    if has_head and not any(map(is_of_backbone, dict(module.named_parameters()))):
-        raise ValueError(f'{type(module).__name__} has no backbone that could learn slower; '
-                         "remove 'head_rate'")
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in module.named_parameters():
-        is_head = has_head and not is_of_backbone(name)
-        groups.setdefault((is_head, parameter.ndim <= 1), []).append(parameter)
-    kinds = sorted(groups)  # matrices first
-    return ([{'params': groups[kind], 'weight_decay': 0.0 if kind[1] else config.weight_decay}
-             for kind in kinds], [config.head_rate if is_head else 1.0 for is_head, _ in kinds])
-
-
-def is_of_backbone(name: str) -> bool:
-    """Tell whether a parameter belongs to a module named 'backbone'."""
-    return 'backbone' in name.split('.')
-
-
-def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """Linear warm-up, then a cosine or a straight line to zero."""
-    warm = min(1.0, (step + 1) / (config.warmup_steps or steps_per_epoch))
-    done = step / (steps_per_epoch * config.epochs)
-    left = 1 - done if config.schedule == 'poly' else 0.5 * (1 + math.cos(math.pi * done))
-    return config.learning_rate * warm * left

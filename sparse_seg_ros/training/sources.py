@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sparse_seg_ros.data.augmentation import Augmentation, PictureAugmentation
+from sparse_seg_ros.data.augmentation import Augmentation, PictureAugmentation, size_factor
 from sparse_seg_ros.data.frames import Frames, check_classes, check_label, frames
 from sparse_seg_ros.data.picture_folder import PictureFolder
 from sparse_seg_ros.data.rendered import RenderedStreet
@@ -63,7 +64,8 @@ def frames_of(split: str, config: TrainConfig) -> Sequence:
 
 def augmentation(config: TrainConfig, scales: tuple[float, float]) -> Augmentation:
     """Return how the frames of a source are varied."""
-    return Augmentation(config.crop_hw, scales, config.jitter, config.largest_share)
+    return Augmentation(config.crop_hw, scales, config.jitter, config.largest_share, config.hue,
+                        config.short_side, config.long_side)
 
 
 def pictures(config: TrainConfig) -> PictureFolder:
@@ -97,7 +99,28 @@ def validation_of(config: TrainConfig) -> Sequence | None:
     if isinstance(pairs, Frames):
         for _ in checked(pairs, config, f'reading {config.validation}'):
             pass
+    if pairs is not None and config.short_side:
+        return Resized(pairs, config.short_side, config.long_side)
     return pairs
+
+
+class Resized(Sequence):
+    """Frames of the size that a run learns from; labels are resized, too, by nearest pixel."""
+
+    def __init__(self, pairs: Sequence, short_side: int, long_side: int | None):
+        self.pairs, self.short_side, self.long_side = pairs, short_side, long_side
+        self.classes = getattr(pairs, 'classes', ())
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        image, label = self.pairs[index]
+        factor = size_factor(label.shape, self.short_side, self.long_side)
+        height, width = (max(1, round(side * factor)) for side in label.shape)
+        shrinking = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+        return (cv2.resize(image, (width, height), interpolation=shrinking),
+                cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST))
 
 
 def validation_pictures(config: TrainConfig) -> PictureFolder | None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.labels import LabelSet, load_labels
 from sparse_seg_ros.loading import checkpoints
+from sparse_seg_ros.loading.backbones import backbone_of, load_backbone
 from sparse_seg_ros.loading.checkpoints import build_model, load_model, load_strictly
 from sparse_seg_ros.loading.zoo import find_weights
 from sparse_seg_ros.methods.algm import Merging, apply
@@ -45,7 +46,10 @@ def start_model(config: TrainConfig) -> Model:
     if config.merge_rule is not None:
         merge_tokens(model, config)
     if config.backbone:
-        fill_backbone(model, config.backbone)
+        if backbone_of(model.network) is None:
+            raise ValueError(f"network {model.card.network!r} has no backbone that released "
+                             "weights fit; remove 'backbone'")
+        load_backbone(model.network, config.backbone)
     elif gives_backbone:
         copy_backbone(start, model)
     elif start:
@@ -191,7 +195,7 @@ def check_labels(start: ModelCard, label_set: LabelSet, config: TrainConfig) -> 
 
 def set_drop_path(model: Model, rate: float) -> None:
     """Change how many images the blocks of a network leave out."""
-    backbone = getattr(model.network, 'backbone', None)
+    backbone = backbone_of(model.network)
     if not hasattr(backbone, 'set_drop_path'):
         raise ValueError(f"network {model.card.network!r} has no paths to drop; "
                          "remove 'drop_path'")
@@ -203,17 +207,15 @@ def merge_tokens(model: Model, config: TrainConfig) -> None:
     if config.stage != 'dense':
         raise ValueError(f'stage {config.stage!r} trains no network whose tokens merge; '
                          "remove 'merge_rule'")
-    apply(model.network, Merging(threshold=config.merge_threshold, rule=config.merge_rule,
-                                 batch_rule='shared'))
+    encoder = backbone_of(model.network)
+    layers = config.merge_layers or default_layers(len(getattr(encoder, 'blocks', ())))
+    apply(model.network, Merging(layers, config.merge_threshold, config.merge_rule,
+                                 config.merge_window, batch_rule='shared'))
 
 
-def fill_backbone(model: Model, path: str) -> None:
-    """Let a network begin with the released weights of its backbone."""
-    backbone = getattr(model.network, 'backbone', None)
-    if not hasattr(backbone, 'released_name'):
-        raise ValueError(f"network {model.card.network!r} has no backbone that released weights "
-                         "fit; remove 'backbone'")
-    checkpoints.load(backbone, path)
+def default_layers(depth: int) -> tuple[int, int]:
+    """Blocks of a network -> the layers where the ALGM paper merges (section 4)."""
+    return (1, 7) if depth >= 24 else (1, 5)
 
 
 def begin_classes(model: Model, config: TrainConfig) -> None:

@@ -30,13 +30,9 @@ from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.networks.efficientnet_lite import Encoder
 from sparse_seg_ros.training import loop
 from sparse_seg_ros.training.config import TrainConfig
-from sparse_seg_ros.training.loop import (
-    Run,
-    autocast_precision,
-    learning_rate,
-    parameter_groups,
-)
+from sparse_seg_ros.training.loop import Run, autocast_precision
 from sparse_seg_ros.training.objectives import objective_of
+from sparse_seg_ros.training.optimizer import learning_rate, parameter_groups
 from sparse_seg_ros.training.record import Record, plain
 from sparse_seg_ros.training.start import out_of_fold_networks, start_model, teachers
 from sparse_seg_ros.yaml_files import read_yaml

@@ -16,7 +16,8 @@ from sparse_seg_ros.methods.dense import DenseObjective
 from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.networks.folding import folded
 from sparse_seg_ros.training.config import TrainConfig
-from sparse_seg_ros.training.loop import parameter_groups, train
+from sparse_seg_ros.training.loop import train
+from sparse_seg_ros.training.optimizer import parameter_groups
 from sparse_seg_ros.training.start import start_model
 
 RUN = TrainConfig(street_frames=2, street_size_hw=(64, 96), street_scales=(1.0, 1.0),

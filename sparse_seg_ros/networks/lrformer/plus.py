@@ -40,7 +40,7 @@ class LRFormerPlus(nn.Module):
         return semantic_logits(*self.queries(images)[-1], images.shape[-2:])
 
     def queries(self, images: Tensor) -> list[Queries]:
-        """(B, 3, H, W) -> what each layer of the decoder says of its queries, the last one last."""
+        """(B, 3, H, W) -> Queries of every layer of the decoder, the last one last."""
         return self.decode_head(self.backbone(images))
 
     def mask_loss(self, class_weights: Tensor) -> nn.Module:

@@ -3,14 +3,15 @@
 """
 Transformer block: attention, then a two-layer perceptron, each normalised before and added.
 
-Dosovitskiy et al., "An Image is Worth 16x16 Words", section 3.1, with the names of timm. Different
-from Segmenter's release: no stochastic depth.
+Dosovitskiy et al., "An Image is Worth 16x16 Words", section 3.1, with the names of timm.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from sparse_seg_ros.networks.drop_path import drop_path
 
 
 class Attention(nn.Module):
@@ -54,15 +55,20 @@ class Block(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.attn = Attention(dim, heads, dropout)
         self.mlp = Perceptron(dim, dropout)
+        self.drop_share = 0.0  # of the images whose change is left out, in training
 
     def attend(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Run the first half, attention -> tokens, and their keys."""
         seen, keys = self.attn.look(self.norm1(x))
-        return x + seen, keys
+        return x + self.drop(seen), keys
 
     def digest(self, x: Tensor) -> Tensor:
         """Take the second half: each token works on what it got."""
-        return x + self.mlp(self.norm2(x))
+        return x + self.drop(self.mlp(self.norm2(x)))
+
+    def drop(self, change: Tensor) -> Tensor:
+        """(B, T, d) -> the same, in training 0 for a share of the images."""
+        return drop_path(change, self.drop_share) if self.training and self.drop_share else change
 
     def forward(self, x: Tensor) -> Tensor:
         return self.digest(self.attend(x)[0])

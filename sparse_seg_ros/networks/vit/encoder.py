@@ -10,6 +10,7 @@ does. The 1000-way head of the pre-training is kept, unused, as in the published
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sparse_seg_ros.networks.drop_path import growing_shares
 from sparse_seg_ros.networks.vit.block import Block
 from sparse_seg_ros.networks.vit.tokens import Tokens
 
@@ -75,6 +77,11 @@ class VisionTransformer(nn.Module):
                 seen.append(tokens.map(self.norm))
         return seen, counts
 
+    def set_drop_path(self, share: float) -> None:
+        """Let the last block leave out a share of the images in training, those before fewer."""
+        for block, own in zip(self.blocks, growing_shares((len(self.blocks),), 0, share)):
+            block.drop_share = own
+
     def embed(self, images: Tensor) -> Tokens:
         """(B, 3, H, W) -> one token per patch after the class token, each knowing its place."""
         height, width = images.shape[2:]
@@ -91,7 +98,17 @@ class VisionTransformer(nn.Module):
         """Return the positional embedding for any grid, (1, 1 + N, d)."""
         if grid_hw == self.grid_hw:
             return self.pos_embed
-        first, patches = self.pos_embed[:, :1], self.pos_embed[:, 1:]
-        patches = F.interpolate(patches.mT.unflatten(2, self.grid_hw), size=grid_hw,
-                                mode='bilinear', align_corners=False)  # (1, d, h, w)
-        return torch.cat((first, patches.flatten(2).mT), 1)
+        return interpolated(self.pos_embed, self.grid_hw, grid_hw)
+
+    def resized(self, positions: Tensor) -> Tensor:
+        """(1, 1 + n, d) positions of a file, of a square of n patches -> (1, 1 + N, d) of here."""
+        side = math.isqrt(max(0, positions.shape[1] - 1))
+        return interpolated(positions, (side, side), self.grid_hw)
+
+
+def interpolated(positions: Tensor, from_hw: tuple[int, int], to_hw: tuple[int, int]) -> Tensor:
+    """(1, 1 + n, d) positions of one grid -> (1, 1 + N, d) of another."""
+    first, patches = positions[:, :1], positions[:, 1:]
+    patches = F.interpolate(patches.mT.unflatten(2, from_hw), size=to_hw,
+                            mode='bilinear', align_corners=False)  # (1, d, h, w)
+    return torch.cat((first, patches.flatten(2).mT), 1)
