@@ -9,24 +9,18 @@ import pytest
 import torch
 from miniature_trees import make_tree
 from safetensors.torch import save_file
+from tiny import TinyHRNet
 
 from sparse_seg_ros.data.augmentation import Augmentation, size_factor, turn_hue
 from sparse_seg_ros.loading.backbones import load_backbone
 from sparse_seg_ros.loading.checkpoints import build_model
 from sparse_seg_ros.model_card import ModelCard
 from sparse_seg_ros.networks import NETWORKS
-from sparse_seg_ros.networks.hrnet.network import HRNetFCN
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 from sparse_seg_ros.training.config import TrainConfig, read_config
 from sparse_seg_ros.training.loop import validation_method
 from sparse_seg_ros.training.sources import validation_of
 from sparse_seg_ros.training.start import start_model
-
-
-class NarrowHRNet(HRNetFCN):
-    """The same layers, with few channels."""
-
-    widths = (4, 8, 16, 32)
 
 
 def segmenter(image_size=64):
@@ -114,10 +108,10 @@ def test_a_vision_transformer_begins_with_weights_of_timm_of_another_size(tmp_pa
 
 
 def test_an_hrnet_begins_with_the_backbone_of_a_classifier_or_of_a_network(tmp_path):
-    source, network = NarrowHRNet(3), NarrowHRNet(5)
+    source, network = TinyHRNet(3), TinyHRNet(5)
     alone = {**source.backbone.state_dict(), 'classifier.weight': torch.ones(2)}
     for tensors in (alone, source.state_dict()):
-        network = NarrowHRNet(5)
+        network = TinyHRNet(5)
         save_file(tensors, tmp_path / 'hrnet.safetensors')
         load_backbone(network, tmp_path / 'hrnet.safetensors')
         assert all(torch.equal(tensor, source.backbone.state_dict()[key])

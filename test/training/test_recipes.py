@@ -4,8 +4,8 @@
 Every YAML of config/train starts on a miniature data set, for two steps.
 
 All of a recipe's settings are read and used, but for sizes: views, batches and frames are small,
-and networks are the smallest of their family. HRNet, which has one size, is built with narrow
-streams. Weights that a recipe names are drawn at random, in the layout of their files.
+refiners have three stages, and LRFormer, HRNet and Segmenter are built with few channels. Weights
+that a recipe names are drawn at random, in the layout of their files.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch
 from edgetpu_oracle import released_tensors
 from miniature_trees import TREES, make_tree
 from safetensors.torch import save_file
+from tiny import TinyHRNet, TinyLRFormer
 
 from sparse_seg_ros.data.datasets import kind_of
 from sparse_seg_ros.labels import load_labels
@@ -28,23 +29,22 @@ from sparse_seg_ros.loading.backbones import backbone_of
 from sparse_seg_ros.loading.checkpoints import build_model, save_model
 from sparse_seg_ros.model_card import ModelCard
 from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
-from sparse_seg_ros.networks.hrnet.network import HRNetFCN
+from sparse_seg_ros.networks.lrformer.classifier import LRFormerClassifier
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 from sparse_seg_ros.training.config import read_config
 from sparse_seg_ros.training.loop import train
 from sparse_seg_ros.training.objectives import refining_method
 
 RECIPES = sorted((Path(__file__).parents[2] / 'config' / 'train').glob('*.yaml'))
-SMALLEST = {'lrformer_s': 'lrformer_t', 'lrformer_s_classifier': 'lrformer_t_classifier'}
 NETWORK_OF = {'hrnet_w48': 'hrnet_w48', 'cityscapes_0.5': 'deeplab_edgetpu',
-              'lrformer_t': 'lrformer_t', 'lrformer_s_imagenet': 'lrformer_t_classifier',
+              'lrformer_t': 'lrformer_t', 'lrformer_s_imagenet': 'lrformer_s_classifier',
               'segmenter_t': 'segmenter_t'}  # begin of a file's name: network in it
 
 
-class NarrowHRNet(HRNetFCN):
-    """The same layers, with few channels."""
+class TinyClassifier(LRFormerClassifier):
+    """The backbone of TinyLRFormer, as a classifier."""
 
-    widths = (4, 8, 16, 32)
+    variant = TinyLRFormer.variant
 
 
 class ShallowSegmenter(SegmenterViT):
@@ -56,7 +56,10 @@ class ShallowSegmenter(SegmenterViT):
 
 @pytest.fixture(name='small_networks')
 def make_small_networks(monkeypatch):
-    monkeypatch.setitem(NETWORKS, 'hrnet_w48', NarrowHRNet)
+    monkeypatch.setitem(NETWORKS, 'hrnet_w48', TinyHRNet)
+    for size in ('t', 's'):
+        monkeypatch.setitem(NETWORKS, f'lrformer_{size}', TinyLRFormer)
+        monkeypatch.setitem(CLASSIFIERS, f'lrformer_{size}_classifier', TinyClassifier)
     for name in ('segmenter_t', 'segmenter_s'):
         monkeypatch.setitem(NETWORKS, name, ShallowSegmenter)
 
@@ -76,7 +79,7 @@ def shrunken(recipe):
     street = {'street_frames': 2, 'street_size_hw': (128, 256)} if recipe.street_frames else {}
     window = {'window': (64, 64), 'stride': scaled_stride(recipe)} if recipe.window else {}
     return replace(
-        recipe, network=SMALLEST.get(recipe.network, recipe.network), crop_hw=(64, 64),
+        recipe, crop_hw=(64, 64),
         batch_size=2, epochs=2, validate_every=2, precision='fp32', planes=recipe.planes[:3],
         short_side=recipe.short_side and 64, long_side=recipe.long_side and 256,
         validation_streets=min(1, recipe.validation_streets), **street, **window)
