@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sparse_seg_ros.networks.mask_scores import semantic_logits
-from sparse_seg_ros.networks.with_transformers import mask2former
+from sparse_seg_ros.networks.mask_scores import Queries, semantic_logits
+from sparse_seg_ros.networks.with_transformers import mask2former, mask_loss
 
 
 class Mask2Former(nn.Module):
@@ -35,6 +35,17 @@ class Mask2Former(nn.Module):
         output = self.model(images)
         return semantic_logits(output.class_queries_logits, output.masks_queries_logits,
                                images.shape[-2:])
+
+    def queries(self, images: Tensor) -> list[Queries]:
+        """(B, 3, H, W) -> Queries of every layer of the decoder, the last one last."""
+        output = self.model.model(images, output_hidden_states=True)
+        classes = [self.model.class_predictor(state.transpose(0, 1))
+                   for state in output.transformer_decoder_intermediate_states]
+        return list(map(Queries, classes, output.masks_queries_logits))
+
+    def mask_loss(self, class_weights: Tensor) -> nn.Module:
+        """(C,) -> the loss that the network learns masks with."""
+        return mask_loss(self.model.config, class_weights)
 
 
 class Mask2FormerSwinT(Mask2Former):

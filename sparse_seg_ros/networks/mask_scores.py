@@ -4,11 +4,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 LEAST_SCORE = 1e-10  # SparseRefine takes the logarithm of scores
+
+
+class Queries(NamedTuple):
+    """What a layer of the decoder says of its Q queries."""
+
+    classes: Tensor  # (B, Q, C + 1) logits; the last class is "nothing"
+    masks: Tensor  # (B, Q, h, w) logits
 
 
 def semantic_logits(classes: Tensor, masks: Tensor, size_hw: torch.Size) -> Tensor:

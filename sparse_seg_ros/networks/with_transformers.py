@@ -12,10 +12,11 @@ import json
 import pickle
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
 OLDEST = (5, 20)  # has the names that released.py translates; 5.23 is the version tested
 ARCHITECTURES = {'segformer': 'SegformerForSemanticSegmentation',
@@ -55,6 +56,17 @@ def mask2former(width: int, depths: tuple[int, ...], heads: tuple[int, ...], win
         out_features=['stage1', 'stage2', 'stage3', 'stage4'])
     return transformers.Mask2FormerForUniversalSegmentation(transformers.Mask2FormerConfig(
         backbone_config=swin, num_queries=100, num_labels=num_classes))
+
+
+def mask_loss(config: Any, class_weights: Tensor) -> nn.Module:
+    """Mask2FormerConfig, (C,) -> Mask2Former's loss, with weights of the classes of queries."""
+    import_transformers()
+    from transformers.models.mask2former.modeling_mask2former import Mask2FormerLoss
+    loss = Mask2FormerLoss(config, {'loss_cross_entropy': config.class_weight,
+                                    'loss_mask': config.mask_weight,
+                                    'loss_dice': config.dice_weight}).to(class_weights.device)
+    loss.empty_weight[:-1] = class_weights
+    return loss
 
 
 def build(config: dict) -> nn.Module:

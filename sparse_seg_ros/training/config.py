@@ -122,6 +122,9 @@ class TrainConfig(Settings):
         'not merge', choices=('adaptive', 'fixed'))
     merge_threshold: float = setting(
         0.88, 'tokens merge from this cosine similarity on', at_least=-1.0, at_most=1.0)
+    loss: str = setting('pixels', 'what a dense network learns; pixels: the class of each; masks: '
+                        'the masks and classes of queries, of mask2former and lrformer_plus',
+                        choices=('pixels', 'masks'))
     merge_layers: tuple[int, int] | None = setting(
         None, 'layers of the local and the global merging, from 1; 0: no such merging; null: 1 '
         'and 5, of 24 layers 1 and 7', at_least=0, example='[1, 5]')
@@ -156,6 +159,10 @@ class TrainConfig(Settings):
                                  f'such as [0.5, 1.5], got {[low, high]}')
         if not self.planes:
             raise ValueError("setting 'planes' must be a list of whole numbers, got []")
+        if self.loss == 'masks' and (self.stage != 'dense' or self.teacher or self.second_scale):
+            raise ValueError("setting 'loss: masks' is for stage 'dense' without 'teacher' and "
+                             f"'second_scale', got stage {self.stage!r}; remove what is too much, "
+                             "or set 'loss: pixels'")
         if self.window and self.stage != 'dense':
             raise ValueError("setting 'window' is for stage 'dense', got stage "
                              f'{self.stage!r}; remove it')

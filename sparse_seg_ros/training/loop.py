@@ -70,7 +70,7 @@ def train(config: TrainConfig, folder: str | Path, device: str = 'auto') -> Path
             part.to(own_device)
         weights = class_weights(sources, len(model.card.classes), config.balance)
         scales = {'second_scale': config.second_scale} if config.second_scale else {}
-        objective = objective_of(config.stage)(
+        objective = objective_of(config.stage, config.loss)(
             model, weights, **out_of_fold_networks(config, model), **teachers(config, model),
             **scales)
         run = Run(config, model, objective.to(own_device), folder, precision)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from sparse_seg_ros.methods import METHODS
+from sparse_seg_ros.methods.dense.masks import MaskObjective
 from sparse_seg_ros.methods.kind import find_kind
 from sparse_seg_ros.methods.losses import mean_cross_entropy
 from sparse_seg_ros.model_card import Model
@@ -50,7 +51,9 @@ def refining_method(stage: str) -> str | None:
     return method if method and find_kind(method).build_refiner else None
 
 
-def objective_of(stage: str) -> Callable[..., nn.Module]:
-    """Name of a stage -> its objective."""
+def objective_of(stage: str, loss: str = 'pixels') -> Callable[..., nn.Module]:
+    """Name of a stage, and what it compares -> its objective."""
+    if loss == 'masks':
+        return MaskObjective
     return ClassifierObjective if stage == CLASSIFIER else \
         find_kind(methods_of_stages()[stage]).objective

@@ -56,7 +56,7 @@ def test_decoding_equals_mask2former_on_the_same_features(network):
     whole.class_predictor = network.decode_head.class_predictor
     with torch.inference_mode():
         expected = whole(random_images())
-        classes, masks = network.decode_head(network.backbone(random_images()))
+        classes, masks = network.decode_head(network.backbone(random_images()))[-1]
     assert classes.shape == (2, 100, CLASSES + 1) and masks.shape == (2, 100, 16, 24)
     torch.testing.assert_close(classes, expected.class_queries_logits)
     torch.testing.assert_close(masks, expected.masks_queries_logits)
@@ -113,3 +113,14 @@ def test_without_transformers_it_says_what_to_install(monkeypatch):
 def test_multiply_adds_are_near_the_published(size, published):
     macs = count_macs(shapes_only(f'lrformer_plus_{size}'), 512, 512)['Global']
     assert macs == pytest.approx(published, rel=0.1)
+
+
+def test_masks_can_be_learnt_from_every_layer(network):
+    network.train()
+    layers = network.queries(random_images()[:1])
+    network.eval()
+    loss = network.mask_loss(torch.ones(CLASSES))
+    masks, ids = [torch.ones(1, 64, 96)], [torch.tensor([2])]
+    assert len(layers) == 10  # the queries as they begin, and after each of nine layers
+    assert all(torch.isfinite(part) for classes, layer_masks in layers
+               for part in loss(layer_masks, classes, masks, ids).values())

@@ -23,7 +23,7 @@ from sparse_seg_ros.data.rendered import RenderedStreet
 from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.loading import checkpoints
 from sparse_seg_ros.loading.checkpoints import load_model, save_model
-from sparse_seg_ros.methods.algm import Merging, token_counts
+from sparse_seg_ros.methods.algm import token_counts
 from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.networks import NETWORKS
@@ -454,9 +454,8 @@ def test_an_lrformer_learns_and_drops_the_paths_it_is_told_to(tmp_path, monkeypa
 
 def test_a_segmenter_learns_with_the_tokens_that_merge(tmp_path, monkeypatch, config):
     monkeypatch.setitem(NETWORKS, 'segmenter_t', TinySegmenter)
-    monkeypatch.setattr('sparse_seg_ros.training.start.Merging', partial(Merging, layers=(1, 2)))
     config = replace(config, network='segmenter_t', scale=1.0, crop_hw=(64, 64), epochs=1,
-                     merge_rule='adaptive', merge_threshold=0.2)
+                     merge_rule='adaptive', merge_threshold=0.2, merge_layers=(1, 2))
     model = start_model(config)
     objective = objective_of('dense')(model, torch.ones(11)).train()
     labels = torch.zeros(2, 64, 64, dtype=torch.uint8)

@@ -18,7 +18,8 @@ from sparse_seg_ros.networks.lrformer.encoder import Encoder
 from sparse_seg_ros.networks.lrformer.folded import fold_encoder
 from sparse_seg_ros.networks.lrformer.network import LRFormer
 from sparse_seg_ros.networks.lrformer.variants import Variant
-from sparse_seg_ros.networks.mask_scores import semantic_logits
+from sparse_seg_ros.networks.mask_scores import Queries, semantic_logits
+from sparse_seg_ros.networks.with_transformers import mask_loss
 
 
 class LRFormerPlus(nn.Module):
@@ -36,8 +37,15 @@ class LRFormerPlus(nn.Module):
         self.decode_head = QueryDecoder(self.variant.widths, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        classes, masks = self.decode_head(self.backbone(images))
-        return semantic_logits(classes, masks, images.shape[-2:])
+        return semantic_logits(*self.queries(images)[-1], images.shape[-2:])
+
+    def queries(self, images: Tensor) -> list[Queries]:
+        """(B, 3, H, W) -> Queries of every layer of the decoder, the last one last."""
+        return self.decode_head(self.backbone(images))
+
+    def mask_loss(self, class_weights: Tensor) -> nn.Module:
+        """(C,) -> the loss that the network learns masks with."""
+        return mask_loss(self.decode_head.config, class_weights)
 
     def for_inference(self) -> LRFormerPlus:
         """Return a copy whose encoder computes the same in fewer steps."""

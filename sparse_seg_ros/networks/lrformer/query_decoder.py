@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from sparse_seg_ros.networks.mask_scores import Queries
+
 try:
     from transformers import Mask2FormerConfig
     from transformers.models.mask2former.modeling_mask2former import (
@@ -25,7 +27,7 @@ except ImportError:
 
 
 class QueryDecoder(Mask2FormerPreTrainedModel):
-    """[F1, F2, F3, F4] -> (B, Q, C + 1) class and (B, Q, H/4, W/4) mask logits of Q queries."""
+    """[F1, F2, F3, F4] -> Queries of each layer in training, else of the last; masks at 1/4."""
 
     def __init__(self, widths: tuple[int, ...], num_classes: int):
         config = Mask2FormerConfig(num_labels=num_classes)
@@ -35,8 +37,11 @@ class QueryDecoder(Mask2FormerPreTrainedModel):
         self.class_predictor = nn.Linear(config.hidden_dim, num_classes + 1)
         self.post_init()
 
-    def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(self, features: list[Tensor]) -> list[Queries]:
         pixels = self.pixel_decoder(features)
         queries = self.transformer_module(pixels.multi_scale_features, pixels.mask_features)
-        classes = self.class_predictor(queries.intermediate_hidden_states[-1].transpose(0, 1))
-        return classes, queries.masks_queries_logits[-1]
+        states = queries.intermediate_hidden_states
+        if not self.training:  # the last layer's are all that is asked for
+            states = states[-1:]
+        classes = [self.class_predictor(state.transpose(0, 1)) for state in states]
+        return list(map(Queries, classes, queries.masks_queries_logits[-len(states):]))
