@@ -10,6 +10,9 @@ no mask. With several processes each one divides by the number of its own masks.
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 from sparse_seg_ros.labels import VOID
@@ -21,6 +24,8 @@ class MaskObjective(nn.Module):
     """Match the queries of a network with the classes of each image, and compare their masks."""
 
     class_weights: Tensor
+    trained: Any
+    criterion: Any
 
     def __init__(self, model: Model, class_weights: Tensor):
         super().__init__()
@@ -39,8 +44,8 @@ class MaskObjective(nn.Module):
         masks, classes = [mask for mask, _ in targets], [ids for _, ids in targets]
         losses = [self.criterion(layer.masks.float(), layer.classes.float(), masks, classes)
                   for layer in self.trained.queries(small)]
-        return sum(self.criterion.weight_dict[name] * value
-                   for layer in losses for name, value in layer.items())
+        return torch.stack([self.criterion.weight_dict[name] * value
+                            for layer in losses for name, value in layer.items()]).sum()
 
 
 def masks_of(label: Tensor) -> tuple[Tensor, Tensor]:
