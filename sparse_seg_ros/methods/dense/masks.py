@@ -10,6 +10,9 @@ no mask. With several processes each one divides by the number of its own masks.
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 from sparse_seg_ros.labels import VOID
@@ -21,6 +24,7 @@ class MaskObjective(nn.Module):
     """Match the queries of a network with the classes of each image, and compare their masks."""
 
     class_weights: Tensor
+    trained: Any  # a network with `queries` and `mask_loss`
 
     def __init__(self, model: Model, class_weights: Tensor):
         super().__init__()
@@ -28,7 +32,7 @@ class MaskObjective(nn.Module):
             raise ValueError(f'network {model.card.network!r} has no queries that could learn '
                              "masks; set 'loss: pixels', or 'network: mask2former_swin_t'")
         self.trained, self.scale = model.network, model.card.scale
-        self.criterion = model.network.mask_loss(class_weights)
+        self.criterion = self.trained.mask_loss(class_weights)
         self.register_buffer('class_weights', class_weights)
 
     def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
@@ -39,8 +43,8 @@ class MaskObjective(nn.Module):
         masks, classes = [mask for mask, _ in targets], [ids for _, ids in targets]
         losses = [self.criterion(layer.masks.float(), layer.classes.float(), masks, classes)
                   for layer in self.trained.queries(small)]
-        return sum(self.criterion.weight_dict[name] * value
-                   for layer in losses for name, value in layer.items())
+        return torch.stack([self.criterion.weight_dict[name] * value
+                            for layer in losses for name, value in layer.items()]).sum()
 
 
 def masks_of(label: Tensor) -> tuple[Tensor, Tensor]:
