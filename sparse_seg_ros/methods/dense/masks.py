@@ -24,7 +24,7 @@ class MaskObjective(nn.Module):
     """Match the queries of a network with the classes of each image, and compare their masks."""
 
     class_weights: Tensor
-    trained: Any
+    trained: Any  # a network with `queries` and `mask_loss`
     criterion: Any
 
     def __init__(self, model: Model, class_weights: Tensor):
@@ -33,7 +33,7 @@ class MaskObjective(nn.Module):
             raise ValueError(f'network {model.card.network!r} has no queries that could learn '
                              "masks; set 'loss: pixels', or 'network: mask2former_swin_t'")
         self.trained, self.scale = model.network, model.card.scale
-        self.criterion = model.network.mask_loss(class_weights)
+        self.criterion = self.trained.mask_loss(class_weights)
         self.register_buffer('class_weights', class_weights)
 
     def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
