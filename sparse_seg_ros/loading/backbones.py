@@ -8,7 +8,12 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from sparse_seg_ros.loading.checkpoints import load_strictly, read_tensors, released_keys
+from sparse_seg_ros.loading.checkpoints import (
+    is_model_file,
+    load_strictly,
+    read_tensors,
+    released_keys,
+)
 from sparse_seg_ros.networks.vit.encoder import VisionTransformer
 
 PARTS = ('backbone', 'encoder')  # names of the part that is trained on pictures
@@ -24,13 +29,20 @@ def load_backbone(network: nn.Module, path: str | Path) -> list[str]:
     Fill the backbone of a network from a published file -> names in it that are left out.
 
     The file holds a whole network, of any classes, or its backbone alone, perhaps with a
-    classifier of pictures. Positions of a vision transformer are interpolated to the images of the
-    network. A missing or wrongly shaped tensor raises ValueError.
+    classifier of pictures; a model file, such as import writes, will do, too. Positions of a
+    vision transformer are interpolated to the images of the network. A missing or wrongly shaped
+    tensor raises ValueError.
     """
     backbone = backbone_of(network)
     if backbone is None:
         raise ValueError(f'{type(network).__name__} has no backbone that {path} could fill')
     part = next(part for part in PARTS if hasattr(network, part))
+    if is_model_file(path):
+        own = own_tensors(path, part)
+        if isinstance(backbone, VisionTransformer):
+            fit_positions(backbone, own)
+        load_strictly(backbone, own, path)
+        return []
     has_own_names = hasattr(backbone, 'released_name')
     translate = getattr(backbone if has_own_names else network, 'network_tensors', dict)
     names = released_keys(backbone) if has_own_names else {
@@ -42,6 +54,13 @@ def load_backbone(network: nn.Module, path: str | Path) -> list[str]:
         fit_positions(backbone, wanted)
     fill_part(backbone if has_own_names else network, wanted, names, path)
     return sorted(tensors.keys() - wanted.keys())
+
+
+def own_tensors(path: str | Path, part: str) -> dict[str, Tensor]:
+    """Model file, name of a part of its network -> the tensors of that part, by its own names."""
+    prefix = f'network.{part}.'
+    return {key.removeprefix(prefix): tensor for key, tensor in read_tensors(Path(path)).items()
+            if key.startswith(prefix)}
 
 
 def with_prefix(tensors: dict[str, Tensor], names: dict[str, str]) -> dict[str, Tensor]:

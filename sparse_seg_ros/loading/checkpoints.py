@@ -125,6 +125,13 @@ def is_torch_file(path: Path) -> bool:
     return start.startswith(TORCH_STARTS) and not start.endswith(b'{')
 
 
+def is_model_file(path: str | Path) -> bool:
+    """Tell whether a file has a model card, as `save_model` writes it."""
+    path = Path(path)
+    return path.is_file() and path.suffix == '.safetensors' and not is_torch_file(path) \
+        and 'card' in read_safetensors(path)[1]
+
+
 def refuse_torch_file(path: Path) -> None:
     """Raise ValueError if a file is what torch.save writes: such have no card."""
     if is_torch_file(path):

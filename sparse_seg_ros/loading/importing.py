@@ -13,6 +13,7 @@ from sparse_seg_ros.labels import LabelSet, load_labels
 from sparse_seg_ros.loading.checkpoints import (
     build_model,
     fill,
+    is_model_file,
     load_model,
     read_folder,
     read_tensors,
@@ -31,6 +32,7 @@ from sparse_seg_ros.networks import build_network
 from sparse_seg_ros.networks.pretrained import find_folder
 
 ALPHA = 0.3  # until the model is calibrated
+DECODERS = ('decode_head.', 'decoder.')  # begin names of what tells the classes
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,13 @@ class Wishes:
 
 def import_network(path: str | Path, wishes: Wishes) -> tuple[Model, str]:
     """Published file of a dense network -> Model, and what the file was seen to be."""
+    if is_model_file(path):
+        raise ValueError(f'{path} is a model file of this package already; use it as it is')
     tensors = read_tensors(Path(path))
+    if REFINER.telltale not in tensors and any(key.startswith('backbone.') for key in tensors) \
+            and not any(key.startswith(DECODERS) for key in tensors):
+        raise ValueError(f'{path} holds a backbone without a decoder; begin a training with it as '
+                         "'backbone'")
     if wishes.network == 'auto':
         seen = recognise(tensors, path)
     else:
