@@ -220,3 +220,32 @@ def test_both_parts_of_idd_may_lie_in_one_tree(tmp_path):
     path = folders('idd', tmp_path)[0][0]
     path.rename(path.with_suffix('.jpg'))
     assert [image.suffix for image, _ in frames(split).paths] == ['.jpg', '.png']
+
+
+def test_names_in_the_list_of_pascal_voc_may_have_blanks(tmp_path):
+    split = make_tree('voc', tmp_path)
+    for path in (paths[0] for paths in folders('voc', tmp_path)):
+        name = path.stem
+        path.rename(path.with_stem('a b'))
+    listing = next((tmp_path / 'ImageSets/Segmentation').glob('*.txt'))
+    listing.write_text(listing.read_text().replace(name, 'a b'))
+    assert 'a b.jpg' in [image.name for image, _ in frames(split).paths]
+
+
+def test_folders_in_the_list_of_rellis_may_have_blanks(tmp_path):
+    split = make_tree('rellis', tmp_path)
+    listing = next(tmp_path.glob('*.lst'))
+    drive = listing.read_text().split('/')[0]
+    (tmp_path / drive).rename(tmp_path / 'my drive')
+    listing.write_text(listing.read_text().replace(f'{drive}/', 'my drive/'))
+    assert (frames(split)[0].label() == true_label('rellis')).all()
+
+
+def test_two_images_with_one_label_are_refused_with_their_names(tmp_path):
+    split = make_tree('folder', tmp_path)
+    image = folders('folder', tmp_path)[0][0]
+    twin = image.with_suffix('.jpg' if image.suffix != '.jpg' else '.png')
+    shutil.copy(image, twin)
+    with pytest.raises(ValueError, match='have one label, .*; remove one of the images') as caught:
+        frames(split)
+    assert str(image) in str(caught.value) and str(twin) in str(caught.value)

@@ -53,13 +53,14 @@ class Layout:
     def listed(self, root: Path, listing: Path, parts: Mapping[str, str]
                ) -> Iterator[tuple[Path, Path]]:
         """Yield image and label of each line of a listing."""
-        for line in listing.read_text('utf-8', 'replace').splitlines():
-            words = line.split()
-            if words and not self.image:
-                yield root / words[0], root / words[-1]
-            elif words:
-                known = {**parts, 'frame': words[0]}
-                yield root / fill(self.image, known), root / fill(self.label, known)
+        for line in map(str.strip, listing.read_text('utf-8', 'replace').splitlines()):
+            if line and not self.image:
+                yield pair_of(line, root)
+            elif line:
+                named = {**parts, 'frame': line}
+                if not (root / fill(self.image, named)).is_file():
+                    named['frame'] = line.split()[0]  # lists of one class have a second word
+                yield root / fill(self.image, named), root / fill(self.label, named)
 
     def labels(self, root: Path, parts: Mapping[str, str]) -> set[Path]:
         """Return the label files of a split; of one that is listed, those of its frames."""
@@ -104,6 +105,7 @@ class DataSet:
             images, labels = layout.images(root, parts), layout.labels(root, parts)
             if images and labels:
                 check_partners(images, labels)
+                check_twins(images)
                 lonely = sorted(labels - {*images.values()})
                 if lonely:
                     raise ValueError(f'{lonely[0]} has no image {layout.image_of(lonely[0], root)}'
@@ -148,6 +150,24 @@ def check_partners(images: Mapping[Path, Path], labels: set[Path]) -> None:
             raise ValueError(f'no image {image}, which is listed; copy it there')
         if label not in labels:
             raise ValueError(f'{image} has no label {label}; copy it there, or remove the image')
+
+
+def check_twins(images: Mapping[Path, Path]) -> None:
+    """Raise ValueError where two images have one label."""
+    owners: dict[Path, Path] = {}
+    for image, label in images.items():
+        if owners.setdefault(label, image) != image:
+            raise ValueError(f'{image} and {owners[label]} have one label, {label}; remove one '
+                             'of the images')
+
+
+def pair_of(line: str, root: Path) -> tuple[Path, Path]:
+    """Line "image label" -> its two paths, divided where both files exist: names have blanks."""
+    pairs = [(root / line[:gap.start()], root / line[gap.end():])
+             for gap in re.finditer(r'\s+', line)]
+    words = line.split()
+    return next((pair for pair in pairs if pair[0].is_file() and pair[1].is_file()),
+                (root / words[0], root / words[-1]))
 
 
 def fill(path: str, parts: Mapping[str, str]) -> str:
