@@ -1,43 +1,72 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Published weights run in the node, after commands alone."""
+"""Published weights are imported, scored on their data set and run in the node, by commands."""
 
 from __future__ import annotations
 
-import cv2
 import pytest
 
 pytest.importorskip('rclpy')
 
+from miniature_trees import make_tree
 from published import mmsegmentation_tensors, random_network, released_tensors
 from ros_images import connect, image, serve
 from safetensors.torch import save_file
 from tiny import street_image
 
 from sparse_seg_ros.commands import main
+from sparse_seg_ros.labels import load_labels
 from sparse_seg_ros.ros.node import load_model
 
+LAYOUTS = {  # what is published -> network and data set; the smallest network of each layout
+    "Coral's DeepLab": ('deeplab_edgetpu', 'cityscapes'),
+    "MMSegmentation's SegNeXt": ('segnext_t', 'ade20k'),
+    "MMSegmentation's SegFormer": ('segformer_b0', 'cityscapes'),
+    "MMSegmentation's HRNet": ('hrnet_w48', 'cityscapes'),
+    "MMSegmentation's Segmenter": ('segmenter_t', 'ade20k'),
+    "LRFormer's": ('lrformer_t', 'coco_stuff'),
+    "Segmenter's with masks": ('segmenter_t', 'pascal_context_59'),
+    "Segmenter's linear": ('segmenter_linear_t', 'ade20k'),
+}
 
-@pytest.mark.parametrize('name', ['deeplab_edgetpu', 'segnext_t', 'lrformer_t', 'segformer_b0',
-                                  'segmenter_t', 'segmenter_t of MMSegmentation'])
-def test_a_published_file_is_imported_evaluated_and_run_by_the_node(tmp_path, ros, capfd, name):
-    if name.startswith('segformer'):
-        pytest.importorskip('transformers')
-    name, _, publisher = name.partition(' of ')
-    named = mmsegmentation_tensors if publisher else released_tensors
-    save_file(named(random_network(name, 19)), tmp_path / 'released.safetensors')
-    cv2.imwrite(str(tmp_path / 'a.png'), street_image(64, 96))
-    cv2.imwrite(str(tmp_path / 'a_ids.png'), street_image(64, 96)[:, :, 0] % 19)
-    (tmp_path / 'val.txt').write_text('a.png a_ids.png\n')
-    model = f'{tmp_path}/model.safetensors'
-    assert main(['import', f'{tmp_path}/released.safetensors', '--labels', 'cityscapes',
-                 '-o', model]) == 0
-    assert main(['evaluate', '--model', model, '--frames', f'{tmp_path}/val', '--device',
-                 'cpu']) == 0
+
+def write_published(path, publisher: str, name: str, num_classes: int) -> None:
+    """Write random weights of a network as its publisher names them."""
+    named = mmsegmentation_tensors if publisher == "MMSegmentation's Segmenter" else \
+        released_tensors
+    save_file(named(random_network(name, num_classes)), path)
+
+
+def run_in_node(ros, model: str, capfd) -> None:
+    """Let the node load a model and segment an image; what the weights are is logged once."""
     node = ros.segmentation(load_model, model=model, device='cpu')
     node.autostart()
     assert node.state == 'active'
-    publisher = connect(ros)
-    assert serve(ros, node, publisher, image(street_image(64, 96))).published == 1
-    said = capfd.readouterr().err
-    assert said.count('licence of the weights: ') == said.count('source of the weights: ') == 1
+    assert serve(ros, node, connect(ros), image(street_image(64, 96))).published == 1
+    logged = capfd.readouterr().err
+    assert logged.count('licence of the weights: ') == logged.count('source of the weights: ') == 1
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_a_published_file_is_imported_scored_on_its_data_set_and_run_by_the_node(
+        tmp_path, ros, capfd, layout):
+    name, labels = LAYOUTS[layout]
+    if name.startswith('segformer'):
+        pytest.importorskip('transformers')
+    released, model = f'{tmp_path}/released.safetensors', f'{tmp_path}/model.safetensors'
+    write_published(released, layout, name, len(load_labels(labels)))
+    frames = make_tree(labels, tmp_path / 'data', size_hw=(64, 96))
+    assert main(['import', released, '--labels', labels, '-o', model]) == 0
+    assert main(['evaluate', '--model', model, '--frames', frames, '--device', 'cpu']) == 0
+    run_in_node(ros, model, capfd)
+
+
+def test_a_hugging_face_folder_is_imported_scored_and_run_by_the_node(tmp_path, ros, capfd):
+    from hugging_face import save_folder, tiny_segformer
+    folder = save_folder(tiny_segformer(load_labels('cityscapes').names), tmp_path / 'folder')
+    model, frames = f'{tmp_path}/model.safetensors', make_tree(
+        'cityscapes', tmp_path / 'data', size_hw=(64, 96))
+    assert main(['import', str(folder), '-o', model]) == 0
+    assert '19 classes' in capfd.readouterr().out
+    assert main(['evaluate', '--model', model, '--frames', frames, '--device', 'cpu']) == 0
+    run_in_node(ros, model, capfd)
