@@ -21,6 +21,7 @@ from sparse_seg_ros.labels import load_labels
 from sparse_seg_ros.training.config import TrainConfig
 
 VALIDATION_STREETS = 3001  # seed; training and evaluation use others
+KEPT_BYTES = 2 * 10 ** 9  # of a split, such as 700 frames of 960x720
 LEARNS_FROM_LABELS = ('learnable', 'oracle')  # selectors
 
 
@@ -44,13 +45,14 @@ def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]
 
 def frames_of(split: str, config: TrainConfig) -> Sequence:
     """
-    Return the frames of a split: labelled ones read at once, others each time they are shown.
+    Return the frames of a split, all of which were read once.
 
+    Labelled ones stay in memory up to KEPT_BYTES; others are read each time they are shown.
     Raises ValueError for frames without labels, unless a teacher says what is in them.
     """
     unlabelled = find_unlabelled(split)
     if unlabelled is None:
-        return list(checked(frames(split), config, f'reading {split}'))
+        return kept(frames(split), config, split)
     if not config.teacher:
         raise ValueError(f"{split} has no labels to learn from; set 'teacher' to a model to "
                          'imitate there, or list "image label" on every line')
@@ -60,6 +62,18 @@ def frames_of(split: str, config: TrainConfig) -> Sequence:
     for index in tqdm(range(len(unlabelled)), f'reading {split}', leave=False):
         unlabelled[index]  # what cannot be read is said now
     return unlabelled
+
+
+def kept(frames_: Frames, config: TrainConfig, split: str) -> Sequence:
+    """Read all frames once -> the (image, label) pairs, or the frames where they take too much."""
+    pairs, size = [], 0
+    for image, label in checked(frames_, config, f'reading {split}'):
+        size += image.nbytes + label.nbytes
+        if size <= KEPT_BYTES:
+            pairs.append((image, label))
+        else:
+            pairs.clear()
+    return pairs or frames_
 
 
 def augmentation(config: TrainConfig, scales: tuple[float, float]) -> Augmentation:
