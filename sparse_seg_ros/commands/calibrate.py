@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_out(parser, 'method YAML to write', metavar='YAML')
     parser.add_argument('--plot', metavar='PNG', help='drawing of the curves; needs matplotlib')
     parser.add_argument('--check', metavar='SPLIT', nargs='?', const='', help='measure the result '
-                        'on other frames: a FOLDER/SPLIT, or as many other rendered ones')
+                        'on other frames: a [KIND:]ROOT/SPLIT, or as many other rendered ones')
     options.add_device(parser)
     options.add_precision(parser)
     options.add_json(parser)
@@ -91,7 +91,7 @@ def other_frames(args: argparse.Namespace):
         return None
     if args.frames and not args.check:
         raise ValueError('--check without a name measures other scenes, which needs --street; '
-                         'name a FOLDER/SPLIT')
+                         'name a [KIND:]ROOT/SPLIT')
     return kept_frames(args, args.check, options.HELD_OUT_STREETS)
 
 

@@ -49,7 +49,7 @@ def visible_options():
 @pytest.mark.parametrize(('name', 'fact', 'value'), [
     ('--device', 'default', 'auto'), ('--precision', 'choices', options.PRECISIONS),
     ('--precision', 'default', 'auto'), ('--model', 'dest', 'model'),
-    ('--out', 'option_strings', ['-o', '--out']), ('--frames', 'metavar', 'FOLDER/SPLIT'),
+    ('--out', 'option_strings', ['-o', '--out']), ('--frames', 'metavar', '[KIND:]ROOT/SPLIT'),
     ('--street', 'metavar', 'N'), ('--size', 'metavar', 'HxW'), ('--json', 'metavar', 'FILE')])
 def test_an_option_is_the_same_in_every_verb_that_has_it(name, fact, value):
     actions = visible_options()[name]
