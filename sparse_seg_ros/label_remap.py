@@ -10,6 +10,7 @@ classes that become one may still be hard to tell apart.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class LabelRemap:
         """(H, W) uint8 ids of the former classes -> (H, W) uint8 ids of the new ones."""
         return self.table[labels]
 
-    @property
+    @cached_property
     def table(self) -> np.ndarray:
         """(256,) uint8: former id -> new id; void stays void."""
         table = np.full(256, VOID, np.uint8)

@@ -14,7 +14,7 @@ SHEET_HW, SHEET_ROWS = (640, 640), 8  # largest picture on the sheet
 
 
 class ContactSheet:
-    """Takes frames, of which it keeps at most twice as many as it shows."""
+    """Takes any number of frames, and keeps at most twice as many as it shows."""
 
     def __init__(self, labels: LabelSet):
         self.labels, self.rows = labels, []

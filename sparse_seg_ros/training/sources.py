@@ -45,7 +45,7 @@ def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]
 
 def frames_of(split: str, config: TrainConfig) -> Sequence:
     """
-    Return the frames of a split, all of which were read once.
+    Read all frames of a split once, and return them.
 
     Labelled ones stay in memory up to KEPT_BYTES; others are read each time they are shown.
     Raises ValueError for frames without labels, unless a teacher says what is in them.
