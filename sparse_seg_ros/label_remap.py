@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from sparse_seg_ros.config import nearest
@@ -36,7 +37,7 @@ class LabelRemap:
 
     def __call__(self, labels: np.ndarray) -> np.ndarray:
         """(H, W) uint8 ids of the former classes -> (H, W) uint8 ids of the new ones."""
-        return self.table[labels]
+        return cv2.LUT(labels, self.table)
 
     @cached_property
     def table(self) -> np.ndarray:

@@ -161,6 +161,9 @@ class Segmenter:
 
     def with_remap(self, remap: LabelRemap) -> Segmenter:
         """Return a segmenter of the same model whose labels are of the classes of a remap."""
+        if self.remap is not None:
+            raise ValueError(f'remap {self.remap.name!r} holds already; remap the labels of the '
+                             'model itself')
         if remap.source != self.labels.names:
             raise ValueError(f'remap {remap.name!r} is for the classes '
                              f'{cut(", ".join(remap.source))}, the model has '

@@ -115,3 +115,12 @@ def test_a_label_that_becomes_void_counts_as_wrong():
 
 
 LABELS_OF_TWO = LabelSet('two', ('dark', 'bright'), ((0, 0, 0), (9, 9, 9)))
+
+
+def test_labels_that_are_remapped_are_not_remapped_again():
+    from ros_fakes import LABELS, make_segmenter
+
+    from sparse_seg_ros.label_remap import LabelRemap
+    remap = LabelRemap('same', LABELS.names, LABELS, (1, 0))
+    with pytest.raises(ValueError, match="remap 'same' holds already; remap the labels of the mo"):
+        make_segmenter().with_remap(remap).with_remap(remap)

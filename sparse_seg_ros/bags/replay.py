@@ -71,7 +71,11 @@ class ReplayJob:
     def open(self) -> BagInput | PictureInput:
         """Return where the frames come from; ValueError or FileNotFoundError if from nowhere."""
         if self.bag is None:
-            return PictureInput(open_sources([*self.pictures]), self.max_pixels)
+            sources = open_sources([*self.pictures])
+            if any(isinstance(getattr(source, 'source', None), int) for source in sources):
+                raise ValueError('a camera has no end, and cannot be replayed; record it, or use '
+                                 'sparse_seg predict')
+            return PictureInput(sources, self.max_pixels)
         return BagInput(Path(self.bag), self.topic, self.labels, self.max_pixels)
 
 

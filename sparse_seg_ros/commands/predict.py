@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     print_shares(job)
     options.write_json(args, {'sources': args.sources, 'weights': {args.model: segment.weights},
                               **job.figures()})
+    if job.interrupted:
+        return 130
     return 0 if job.scores.frames and not job.failed else 1
 
 

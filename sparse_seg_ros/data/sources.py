@@ -73,7 +73,7 @@ def expand(word: str) -> list[Path | int]:
 def files_in(folder: Path) -> list[Path | int]:
     """Folder -> the pictures and videos in it, by name; ValueError without any."""
     paths = sorted(path for path in folder.iterdir()
-                   if path.suffix.lower() in (*PICTURES, *video.SUFFIXES))
+                   if path.suffix.lower() in (*PICTURES, *video.SUFFIXES) and path.is_file())
     if not paths:
         raise ValueError(f'{folder} holds no pictures ({", ".join(PICTURES)}) and no videos; '
                          f'expected {EXPECTED}')

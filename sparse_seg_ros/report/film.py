@@ -38,7 +38,7 @@ class Film:
     def __init__(self, path: Path, labels: LabelSet,
                  frames_per_second: float = FRAMES_PER_SECOND,
                  largest_hw: tuple[int, int] | None = LARGEST_HW):
-        if path.suffix not in CODES:
+        if path.suffix.lower() not in CODES:
             raise ValueError(f'a film is written as {", ".join(CODES)}, got {path.name!r}; give '
                              'it one of these endings')
         self.path, self.labels, self.frames_per_second = path, labels, frames_per_second
@@ -65,7 +65,7 @@ class Film:
 
     def open(self, size_hw: tuple[int, int]) -> OpenCVWriter | PyAVWriter:
         """Return what writes pictures of this size into the file."""
-        if self.path.suffix == '.mp4':
+        if self.path.suffix.lower() == '.mp4':
             try:
                 from sparse_seg_ros.report.with_pyav import PyAVWriter
                 return PyAVWriter(self.path, self.frames_per_second, size_hw)
@@ -96,7 +96,7 @@ class OpenCVWriter:
     def __init__(self, path: Path, frames_per_second: float, size_hw: tuple[int, int]):
         with quiet():  # OpenCV warns of a tag that WebM does not have
             self.writer = cv2.VideoWriter(
-                str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*CODES[path.suffix]),
+                str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*CODES[path.suffix.lower()]),
                 frames_per_second, size_hw[::-1])
 
     def write(self, picture: np.ndarray) -> None:

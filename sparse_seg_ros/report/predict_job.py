@@ -24,7 +24,7 @@ from sparse_seg_ros.new_paths import check_can_hold, check_is_new, write
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.report.contact_sheet import ContactSheet
 from sparse_seg_ros.report.film import CODES
-from sparse_seg_ros.report.predictions import KINDS, PictureFiles, VideoFiles
+from sparse_seg_ros.report.predictions import KINDS, PictureFiles, VideoFiles, free_name
 from sparse_seg_ros.segmenter import Segmenter
 
 FILM_KINDS = ('overlay',)  # of a video, unless others are asked for
@@ -48,7 +48,8 @@ class PredictJob:
             self.check_one_file()
         check_is_new(out, 'output', may_be_empty=not self.is_file)
         check_can_hold(out.parent, f'output {out}')
-        self.failed, self.notes = 0, []
+        self.failed, self.notes, self.interrupted = 0, [], False
+        self.names_used: set[str] = set()
 
     def check_one_file(self) -> None:
         """Raise ValueError unless there is one picture for a picture, one video for a film."""
@@ -56,6 +57,9 @@ class PredictJob:
         source, kinds = self.sources[0], self.kinds or FILM_KINDS
         is_one = len(self.sources) == 1 and (is_film if isinstance(source, VideoFrames) else
                                              not is_film and len(source) == 1)
+        if 'ids' in kinds and self.out.suffix.lower() != '.png':
+            raise ValueError(f'{self.out}: ids are written as .png, because other files change '
+                             'them; give it that ending')
         if not is_one or len(kinds) != 1 or (is_film and 'ids' in kinds):
             raise ValueError(f'{self.out} can hold one kind of file of one '
                              f'{"video" if is_film else "picture"}; give a folder as output')
@@ -66,6 +70,8 @@ class PredictJob:
             np.zeros(256, np.int64)
         self.names, left = segment.labels.names, self.limit
         for source in self.sources:
+            if self.interrupted:
+                break
             before = self.scores.frames
             if isinstance(source, VideoFrames):
                 self.segment_video(segment, source, left)
@@ -85,13 +91,14 @@ class PredictJob:
                 seen.picture() if kind == 'overlay' else KINDS[kind](seen), self.out.suffix)),
                 limit)
             return
-        files = PictureFiles(self.out, segment.labels, self.kinds or tuple(KINDS))
+        files = PictureFiles(self.out, segment.labels, self.kinds or tuple(KINDS),
+                             self.names_used)
         self.loop(segment, source, files, limit)
         self.write_sheet(files.sheet, 'contact_sheet.jpg')
 
     def segment_video(self, segment: Segmenter, source: VideoFrames, limit: int | None) -> None:
         """Segment a video into a film of its rate."""
-        name = Path(source.name).stem.replace(' ', '_')
+        name = free_name(Path(source.name).stem.replace(' ', '_'), self.names_used)
         files = VideoFiles(self.out.parent if self.is_file else self.out, name, segment.labels,
                            self.kinds or FILM_KINDS, source.frames_per_second,
                            self.out if self.is_file else None)
@@ -112,6 +119,7 @@ class PredictJob:
             segment_frames(segment, Limited(frames, limit), [files, self.scores, self.count],
                            'predicting', on_invalid=self.count_failed)
         except KeyboardInterrupt:
+            self.interrupted = True
             self.notes.append(f'interrupted after {self.scores.frames} frames')
 
     def count(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:

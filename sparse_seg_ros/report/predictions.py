@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
@@ -39,23 +38,30 @@ FILMED = ('overlay', 'side', 'uncertainty')
 WITH_LEGEND = ('overlay', 'side')
 
 
+def free_name(name: str, used: set[str]) -> str:
+    """Return a name that is not used yet, numbered from 2 where it is, and note it as used."""
+    names = (name, *(f'{name}_{number}' for number in range(2, len(used) + 3)))
+    free = next(each for each in names if each not in used)
+    used.add(free)
+    return free
+
+
 class PictureFiles:
     """
     Writes NAME_overlay.png, NAME_ids.png, NAME_uncertainty.png and NAME_side.png of every frame.
 
-    kinds: which of them. NAME is that of the picture; a name that comes again is numbered.
+    kinds: which of them. NAME is that of the picture, numbered where it is in names_used.
     """
 
-    def __init__(self, folder: Path, labels: LabelSet, kinds: Collection[str]):
+    def __init__(self, folder: Path, labels: LabelSet, kinds: Collection[str],
+                 names_used: set[str]):
         self.folder, self.labels, self.kinds = folder, labels, kinds
-        self.names: Counter[str] = Counter()
+        self.names_used = names_used
         self.sheet = ContactSheet(labels)
 
     def __call__(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
         """Write the files of one frame."""
-        stem = Path(frame.source).stem
-        self.names[stem] += 1
-        name = stem if self.names[stem] == 1 else f'{stem}_{self.names[stem]}'
+        name = free_name(Path(frame.source).stem, self.names_used)
         for kind in self.kinds:
             picture = KINDS[kind](seen)
             if kind in WITH_LEGEND:

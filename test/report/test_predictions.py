@@ -136,3 +136,22 @@ def test_with_pyav_an_mp4_is_h264(tmp_path):
     assert film.close() == []
     code = int(cv2.VideoCapture(str(tmp_path / 'o.mp4')).get(cv2.CAP_PROP_FOURCC))
     assert code.to_bytes(4, 'little') in (b'avc1', b'h264')
+
+
+def test_no_name_of_a_file_is_given_out_twice(tmp_path):
+    for name in ('x/f.png', 'y/f.png', 'f_2.png'):
+        write_picture(tmp_path / name)
+    for folder in ('v', 'w'):
+        (tmp_path / folder).mkdir()
+        write_video(tmp_path / folder / 'f.avi', 2)
+    predict([tmp_path / 'x', tmp_path / 'y', tmp_path / 'f_2.png', tmp_path / 'v', tmp_path / 'w'],
+            tmp_path / 'out', ['overlay'])
+    stills = [name for name in names_in(tmp_path / 'out') if name.endswith('.png')]
+    films = [name for name in names_in(tmp_path / 'out') if name.endswith('.mp4')]
+    assert len(stills) == 3 and len(films) == 2
+
+
+def test_ids_are_not_written_as_jpeg(tmp_path):
+    write_picture(tmp_path / 'a.png')
+    with pytest.raises(ValueError, match='ids are written as .png, because other files change'):
+        PredictJob([str(tmp_path / 'a.png')], tmp_path / 'o.jpg', ['ids'])
