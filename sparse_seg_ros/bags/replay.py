@@ -67,6 +67,8 @@ class ReplayJob:
                 if self.bag is not None:
                     check_beside(Path(path), Path(self.bag), what)
                 check_can_hold(Path(path).parent, f'{what} {path}')
+        if self.bag is None:
+            self.open()  # a wrong name comes up before the model is loaded
 
     def open(self) -> BagInput | PictureInput:
         """Return where the frames come from; ValueError or FileNotFoundError if from nowhere."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from glob import glob, has_magic
 from pathlib import Path
@@ -34,17 +34,30 @@ class PictureFrames:
             yield Frame(str(path), partial(read_image, path, is_upright=True))
 
 
-def open_sources(words: list[str]) -> list[PictureFrames | VideoFrames]:
+def open_sources(words: list[str], on_invalid: Callable[[ValueError], None] | None = None
+                 ) -> list[PictureFrames | VideoFrames]:
     """
     Words of a user -> all pictures as one source, then every video.
 
     A word is a picture, a folder, a pattern, a video, or the number of a camera. Raises
-    FileNotFoundError for what is not there, ValueError for what is none of these.
+    FileNotFoundError for what is not there, ValueError for what is none of these. on_invalid:
+    gets the error of a video that cannot be opened, as long as there are other sources.
     """
     items = [item for word in words for item in expand(word)]
     pictures = [item for item in items if is_picture(item)]
-    videos = [VideoFrames(item) for item in items if not is_picture(item)]
-    return [PictureFrames(pictures), *videos] if pictures else [*videos]
+    sources: list[PictureFrames | VideoFrames] = [PictureFrames(pictures)] if pictures else []
+    errors = []
+    for item in items:
+        if not is_picture(item):
+            try:
+                sources.append(VideoFrames(item))
+            except ValueError as error:
+                errors.append(error)
+    if errors and (on_invalid is None or not sources):
+        raise errors[0]
+    for error in errors:
+        on_invalid(error)
+    return sources
 
 
 def is_picture(item: Path | int) -> TypeGuard[Path]:

@@ -18,7 +18,7 @@ from sparse_seg_ros.segmenter import Segmenter
 
 Sink = Callable[[Frame, np.ndarray, Prediction], None]  # as of a worker: stream/worker.py
 OnInvalid = Callable[[Frame, str, Exception], None]  # frame, 'image' or 'label', and why
-UNUSABLE = (ValueError, RuntimeError, cv2.error)
+UNUSABLE = (ValueError, RuntimeError, OSError, cv2.error)
 
 
 class View(NamedTuple):

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from sparse_seg_ros.labels import LabelSet
@@ -20,9 +22,10 @@ class ContactSheet:
         self.labels, self.rows = labels, []
         self.stride, self.number = 1, 0
 
-    def add(self, *pictures: np.ndarray) -> None:
-        """Add the (H, W, 3) RGB pictures of one frame, to be shown side by side."""
+    def add(self, image: np.ndarray, *draw: Callable[[], np.ndarray]) -> None:
+        """Add the (H, W, 3) RGB image of a frame and, if it is kept, what is drawn beside it."""
         if self.number % self.stride == 0:
+            pictures = [image, *(picture() for picture in draw)]
             self.rows.append(np.hstack([fit(picture, SHEET_HW) for picture in pictures]))
             if len(self.rows) > 2 * SHEET_ROWS:
                 self.rows, self.stride = self.rows[::2], 2 * self.stride

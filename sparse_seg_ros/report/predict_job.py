@@ -42,13 +42,14 @@ class PredictJob:
         for kind in kinds or ():
             if kind not in KINDS:
                 raise ValueError(f'unknown kind of file {kind!r}; {nearest(kind, KINDS)}')
-        self.sources, self.out, self.kinds, self.limit = open_sources(words), out, kinds, limit
+        self.failed, self.notes, self.interrupted = 0, [], False
+        self.sources = open_sources(words, self.note_failure)
+        self.out, self.kinds, self.limit = out, kinds, limit
         self.is_file = out.suffix.lower() in (*PICTURES, *CODES)
         if self.is_file:
             self.check_one_file()
         check_is_new(out, 'output', may_be_empty=not self.is_file)
         check_can_hold(out.parent, f'output {out}')
-        self.failed, self.notes, self.interrupted = 0, [], False
         self.names_used: set[str] = set()
 
     def check_one_file(self) -> None:
@@ -107,8 +108,7 @@ class PredictJob:
         finally:
             self.notes += files.close()
         if source.damage:
-            self.failed += 1
-            self.notes.append(source.damage)
+            self.note_failure(source.damage)
         if not self.is_file:
             self.write_sheet(files.sheet, f'{name}_contact_sheet.jpg')
 
@@ -130,6 +130,11 @@ class PredictJob:
         """Count and name a frame that cannot be used."""
         self.failed += 1
         tqdm.write(f'{frame.source}: {error}', file=sys.stderr)
+
+    def note_failure(self, error: object) -> None:
+        """Count a source that cannot be used, or not to its end; it is named in the notes."""
+        self.failed += 1
+        self.notes.append(str(error))
 
     def write_sheet(self, sheet: ContactSheet, name: str) -> None:
         """Write the contact sheet of several frames."""

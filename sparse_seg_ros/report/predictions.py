@@ -28,6 +28,11 @@ def side_by_side(seen: Prediction) -> np.ndarray:
     return np.hstack([seen.image, overlay(seen), pictures.heat(seen.uncertainty)])
 
 
+def add_to(sheet: ContactSheet, image: np.ndarray, seen: Prediction) -> None:
+    """Add a frame to a sheet: image, colours over it, uncertainty."""
+    sheet.add(image, lambda: overlay(seen), lambda: pictures.heat(seen.uncertainty))
+
+
 KINDS = {  # name of a file -> what it shows
     'overlay': overlay,
     'ids': lambda seen: seen.labels,  # (H, W) uint8, 255 for void
@@ -67,7 +72,7 @@ class PictureFiles:
             if kind in WITH_LEGEND:
                 picture = pictures.with_legend(picture, self.labels)
             write(self.folder / f'{name}_{kind}.png', pictures.encode(picture, '.png'))
-        self.sheet.add(image, overlay(seen), pictures.heat(seen.uncertainty))
+        add_to(self.sheet, image, seen)
 
 
 class VideoFiles:
@@ -93,7 +98,7 @@ class VideoFiles:
         if self.writes_ids:
             write(self.folder / f'{self.name}_{self.number:06d}_ids.png',
                   pictures.encode(seen.labels, '.png'))
-        self.sheet.add(image, overlay(seen), pictures.heat(seen.uncertainty))
+        add_to(self.sheet, image, seen)
 
     def close(self) -> list[str]:
         """End the films -> what a user should know of them."""

@@ -53,7 +53,7 @@ class Preview:
             self.save(f'uncertainty_{name}', heat)
             if seen.merged is not None:
                 self.save(f'merged_{name}', pictures.merged(seen.merged))
-            self.sheet.add(image, overlay, heat)
+            self.sheet.add(image, lambda: overlay, lambda: heat)
         self.number += 1
 
     def save(self, name: str, picture: np.ndarray) -> None:

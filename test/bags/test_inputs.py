@@ -65,3 +65,8 @@ def test_the_labelled_frames_of_a_bag_are_scored_on_every_pass(tmp_path):
         assert report.frames == 3 and report.iou == dict.fromkeys(LABELS.names, 1.0)
     with pytest.raises(ValueError, match='has no image topic /gone; it has /camera'):
         LabelledBag(tmp_path / 'bag', '/gone')
+
+
+def test_pictures_that_are_not_there_are_missed_before_a_model_is_needed(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no file .*gone.jpg'):
+        ReplayJob(None, tmp_path / 'out', pictures=(str(tmp_path / 'gone.jpg'),)).check()

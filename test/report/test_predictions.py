@@ -94,6 +94,22 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_segmented(tmp
     assert 'a.jpg: not a readable picture' in capfd.readouterr().err
 
 
+def test_a_video_that_cannot_be_opened_is_named_and_the_others_are_segmented(tmp_path):
+    (tmp_path / 'a.mp4').write_bytes(b'no video')
+    write_video(tmp_path / 'v.avi', 2)
+    job = predict([tmp_path / 'a.mp4', tmp_path / 'v.avi'], tmp_path / 'out', ['ids'])
+    assert (job.figures()['frames'], job.failed) == (2, 1)
+    assert any('a.mp4: not a readable video' in note for note in job.notes)
+
+
+def test_a_sheet_draws_only_what_it_keeps():
+    sheet, drawn = ContactSheet(LABELS), []
+    for number in range(100):
+        sheet.add(np.zeros((4, 4, 3), np.uint8),
+                  lambda number=number: drawn.append(number) or np.zeros((4, 4, 3), np.uint8))
+    assert len(drawn) < 50
+
+
 @pytest.mark.parametrize(('out', 'kinds'), [
     ('o.mp4', None), ('o.png', ['ids', 'overlay']), ('o.png', None)])
 def test_a_file_holds_one_kind_of_one_source(tmp_path, out, kinds):
