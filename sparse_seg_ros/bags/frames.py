@@ -119,7 +119,7 @@ class BagFrames:
         stamp = stamp_nanoseconds(message.header)
         return Frame(source, partial(to_rgb, message, self.max_pixels),
                      partial(self.labels.find, stamp) if self.labels else None, stamp,
-                     BagHeader(nanoseconds, message.header))
+                     BagHeader(nanoseconds, message.header), name=str(stamp))
 
 
 class BagLabels:

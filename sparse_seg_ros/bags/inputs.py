@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from sparse_seg_ros.bags.bag import Bag
 from sparse_seg_ros.bags.bag_messages import COMPRESSED, TYPES
 from sparse_seg_ros.bags.bag_sink import BagSink
 from sparse_seg_ros.bags.bag_writer import BagWriter
-from sparse_seg_ros.bags.frames import BagFrames, BagHeader, BagLabels
+from sparse_seg_ros.bags.frames import BagFrames, BagHeader, BagLabels, Stamps
 from sparse_seg_ros.bags.image_topics import choose_images
 from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.data.label_folder import LabelFolder, LabelledFrames
 from sparse_seg_ros.data.sources import PictureFrames
 from sparse_seg_ros.data.video import VideoFrames
 from sparse_seg_ros.evaluation.loop import UNUSABLE
@@ -72,23 +74,51 @@ class BagInput:
 
 
 class LabelledBag:
-    """The frames of a bag that have a label, on every pass: frames for evaluate and calibrate."""
+    """
+    The frames of a bag that have a label, on every pass; with keeps_all, the others, too.
 
-    def __init__(self, path: Path, label_topic: str, topic: str | None = None):
-        self.source = partial(BagInput, path, topic, label_topic)
+    labels: topic of the bag, which begins with /, or folder of PNGs named by stamps. notes: of the
+    last pass, what a user should know. damage: None, or what the bag lacks, once it was read.
+    """
+
+    def __init__(self, path: Path, labels: str, topic: str | None = None,
+                 keeps_all: bool = False):
+        is_topic = labels.startswith('/')
+        self.source = partial(BagInput, path, topic, labels if is_topic else None)
+        self.folder = None if is_topic else LabelFolder(labels)
+        self.keeps_all, self.notes, self.damage = keeps_all, [], None
         with self.source() as source:
-            self.count = source.labels.stamps.labels.total()
+            found = source.labels.stamps.labels.total() if source.labels else len(self.folder)
+            self.count = source.images.msgcount if keeps_all else found
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the ids, where the folder of labels tells them."""
+        return self.folder.classes if self.folder else ()
 
     def __len__(self) -> int:
-        """Return the number of labels in the bag."""
+        """Return the number of frames that are expected."""
         return self.count
 
     def __iter__(self) -> Iterator[Frame]:
         with self.source() as source:
-            frames = source.frames()
-            yield from (frame for frame in frames if frame.label() is not None)
-            if frames.damage:
-                raise ValueError(frames.damage)
+            frames, scored = source.frames(), 0
+            chosen = LabelledFrames(frames, self.folder, self.keeps_all) if self.folder else \
+                self.of_topic(frames, source.labels.stamps)
+            for frame in chosen:
+                yield frame
+                scored += frame.read_label is not None
+            self.notes, self.damage = [*source.notes, *getattr(chosen, 'notes', ())], frames.damage
+            if source.labels and (words := source.labels.stamps.describe(scored)):
+                self.notes.append(words)
+
+    def of_topic(self, frames: BagFrames, stamps: Stamps) -> Iterator[Frame]:
+        """Yield the frames that share their stamp with a label, or all."""
+        for frame in frames:
+            if stamps.make_pair(frame.stamp):
+                yield frame
+            elif self.keeps_all:
+                yield replace(frame, read_label=None)
 
 
 class PictureInput:

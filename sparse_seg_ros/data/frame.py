@@ -21,7 +21,8 @@ class Frame:
 
     source: camera, topic or file that it comes from. read_image, read_label: make the arrays, or
     raise ValueError; a label is read once. stamp: nanoseconds of the source's clock, 0 without
-    one. header: header of its message. arrived_seconds: monotonic time, for a live frame.
+    one. header: header of its message. arrived_seconds: monotonic time, for a live frame. name: of
+    files that belong to it, without an ending.
     """
 
     source: str
@@ -30,6 +31,7 @@ class Frame:
     stamp: int = 0
     header: Any = None
     arrived_seconds: float = 0.0
+    name: str = ''
 
     def image(self) -> np.ndarray:
         """Return (H, W, 3) uint8 RGB."""
@@ -69,4 +71,5 @@ def as_frames(items: Iterable[AnyFrame]) -> Iterator[Frame]:
         else:
             image, label = item
             yield Frame(f'frame {index}', lambda image=image: image,
-                        None if label is None else lambda label=label: label)
+                        None if label is None else lambda label=label: label,
+                        name=f'{index:06d}')

@@ -51,7 +51,8 @@ class Frames:
 
     def __getitem__(self, index: int) -> Frame:
         picture = LabelledPicture(*self.paths[index], len(self.classes), self.encoding)
-        return Frame(str(picture.image_path), picture.image, lambda: self.read(picture))
+        return Frame(str(picture.image_path), picture.image, lambda: self.read(picture),
+                     name=picture.image_path.stem)
 
     def __iter__(self) -> Iterator[Frame]:
         return (self[index] for index in range(len(self)))
@@ -116,11 +117,15 @@ class LabelledPicture:
 
     def read(self) -> np.ndarray:
         """Read the (H, W) ids of the label, whatever their size."""
-        if self.encoding is None:
-            return read_label(self.label_path)
-        read = read_mat if self.label_path.suffix == '.mat' else \
-            read_colors if self.encoding.is_color else read_ids
-        return self.encoding.decode(read(self.label_path), self.label_path)
+        return read_encoded(self.label_path, self.encoding)
+
+
+def read_encoded(path: Path, encoding: Encoding | None) -> np.ndarray:
+    """Label file, and what its pixels mean -> (H, W) uint8 ids; None: they are ids."""
+    if encoding is None:
+        return read_label(path)
+    read = read_mat if path.suffix == '.mat' else read_colors if encoding.is_color else read_ids
+    return encoding.decode(read(path), path)
 
 
 def check_label(label: np.ndarray, num_classes: int, path: Path | str) -> None:

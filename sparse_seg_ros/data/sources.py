@@ -31,7 +31,7 @@ class PictureFrames:
 
     def __iter__(self) -> Iterator[Frame]:
         for path in self.paths:
-            yield Frame(str(path), partial(read_image, path, is_upright=True))
+            yield Frame(str(path), partial(read_image, path, is_upright=True), name=path.stem)
 
 
 def open_sources(words: list[str], on_invalid: Callable[[ValueError], None] | None = None

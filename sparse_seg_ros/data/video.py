@@ -33,6 +33,7 @@ class VideoFrames:
     def __init__(self, source: Path | int):
         self.source, self.damage = source, None
         self.name = f'camera {source}' if isinstance(source, int) else str(source)
+        self.stem = Path(self.name).stem.replace(' ', '_')
         if isinstance(source, Path):
             if not source.is_file():
                 raise FileNotFoundError(f'no video {source}')
@@ -83,4 +84,5 @@ class VideoFrames:
         else:
             stamp = round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        return Frame(f'{self.name}, frame {number}', lambda: image, stamp=stamp)
+        return Frame(f'{self.name}, frame {number}', lambda: image, stamp=stamp,
+                     name=f'{self.stem}_{number:06d}')

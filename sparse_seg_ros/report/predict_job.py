@@ -99,7 +99,7 @@ class PredictJob:
 
     def segment_video(self, segment: Segmenter, source: VideoFrames, limit: int | None) -> None:
         """Segment a video into a film of its rate."""
-        name = free_name(Path(source.name).stem.replace(' ', '_'), self.names_used)
+        name = free_name(source.stem, self.names_used)
         files = VideoFiles(self.out.parent if self.is_file else self.out, name, segment.labels,
                            self.kinds or FILM_KINDS, source.frames_per_second,
                            self.out if self.is_file else None)
