@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Frames made worse on purpose, in five severities: does accuracy fall, and does the model notice?
+Frames made worse on purpose, in five severities, to see whether the model notices.
 
 After the kinds of Hendrycks and Dietterich 2019, and of Michaelis et al. 2019 for streets, in a
 few lines each and with strengths of our own: compare rows of one table, not with their figures.
