@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from sparse_seg_ros.data.frame import AnyFrame, Frame, as_frames
 from sparse_seg_ros.data.frames import check_classes
-from sparse_seg_ros.evaluation.loop import Sink, segment_frames
+from sparse_seg_ros.evaluation.loop import OnInvalid, Sink, raise_it, segment_frames
 from sparse_seg_ros.evaluation.scores import Report, Scores
 from sparse_seg_ros.label_remap import LabelRemap
 from sparse_seg_ros.segmenter import Segmenter
@@ -23,15 +23,25 @@ def evaluate(segment: Segmenter, frames: Iterable[AnyFrame], sinks: Sequence[Sin
     Frames that say they have the classes of the model before its remap are remapped, too. Raises
     ValueError for frames that say they have other classes; warns where the predictions do.
     """
-    if segment.remap is not None and getattr(frames, 'classes', ()) == segment.remap.source:
-        frames = remapped(frames, segment.remap)
-    check_classes(frames, segment.labels.names, 'the model')
     scores = Scores(segment.labels.names)
-    segment_frames(segment, frames, [scores, *sinks])
+    score(segment, frames, [scores, *sinks])
     if scores.frames and not scores.labelled:
         raise ValueError('the frames have no labels to score against; give labelled frames')
     scores.warn_of_other_order()
     return scores.report()
+
+
+def score(segment: Segmenter, frames: Iterable[AnyFrame], sinks: Sequence[Sink],
+          on_invalid: OnInvalid = raise_it, wants: Collection[str] = ()) -> None:
+    """
+    Segment every frame into the sinks, with labels of the classes of the model.
+
+    on_invalid, wants: as of segment_frames. Raises ValueError as `evaluate` does.
+    """
+    if segment.remap is not None and getattr(frames, 'classes', ()) == segment.remap.source:
+        frames = remapped(frames, segment.remap)
+    check_classes(frames, segment.labels.names, 'the model')
+    segment_frames(segment, frames, sinks, wants=wants, on_invalid=on_invalid)
 
 
 def remapped(frames: Iterable[AnyFrame], remap: LabelRemap) -> Iterator[Frame]:

@@ -1,0 +1,152 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+An evaluation of one model or several, and its files.
+
+    FOLDER/summary.json     figures of the model, and hashes of model, configuration and frames
+    FOLDER/frames.jsonl     a line for each frame, written as it comes
+    FOLDER/scores.npz       all counts, for adding to those of other frames
+
+Of several models each has a folder of its name in FOLDER.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparse_seg_ros import pictures
+from sparse_seg_ros.data.frame import AnyFrame, Frame
+from sparse_seg_ros.evaluation.evaluate import score
+from sparse_seg_ros.evaluation.loop import raise_it
+from sparse_seg_ros.evaluation.recorder import Recorder
+from sparse_seg_ros.evaluation.thresholds import Threshold, failures
+from sparse_seg_ros.machine import finite, to_json
+from sparse_seg_ros.new_paths import check_can_hold, check_is_new, write
+from sparse_seg_ros.prediction import Prediction
+from sparse_seg_ros.report.predictions import free_name
+from sparse_seg_ros.segmenter import Segmenter
+
+SUMMARY, FRAMES, SCORES = 'summary.json', 'frames.jsonl', 'scores.npz'
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """A model, what is known about it, and what its frames gave."""
+
+    name: str
+    recorder: Recorder
+    about: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+    damage: str | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Return the content of summary.json, without the machine."""
+        return {'model': self.about, **self.recorder.summary(), 'damage': self.damage}
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """
+    Where an evaluation writes to, and what its models must keep.
+
+    folder, predictions: new folders, or None. thresholds: of every model. encode: (H, W) ids ->
+    the pixels of a prediction's file. keeps_strips: pictures of the worst and best frames.
+    """
+
+    folder: Path | None = None
+    predictions: Path | None = None
+    thresholds: tuple[Threshold, ...] = ()
+    encode: Callable[[np.ndarray], np.ndarray] = np.asarray
+    keeps_strips: bool = False
+    is_strict: bool = True  # a frame that cannot be used ends the evaluation
+
+    def check(self) -> None:
+        """Raise ValueError for a place that takes no files, or has some."""
+        for path, what in ((self.folder, 'output'), (self.predictions, 'output')):
+            if path is not None:
+                check_is_new(path, what, may_be_empty=True)
+                check_can_hold(path.parent, f'{what} {path}')
+
+    def run(self, name: str, segment: Segmenter, frames: Iterable[AnyFrame],
+            is_single: bool = True) -> ModelResult:
+        """Evaluate a model; ValueError where the frames have no labels."""
+        folder = self.folder if is_single or self.folder is None else \
+            self.folder / file_name(name)
+        with ExitStack() as stack:
+            line = (lambda record: None) if folder is None else \
+                stack.enter_context(JsonLines(folder / FRAMES))
+            recorder = Recorder(segment.labels, line, self.keeps_strips)
+            sinks = [recorder]
+            if self.predictions is not None:
+                sinks.append(PredictionFiles(self.predictions if is_single else
+                                             self.predictions / file_name(name), self.encode))
+            score(segment, frames, sinks, raise_it if self.is_strict else recorder.count_invalid,
+                  [each for each in segment.method.optional if each != 'merged'])
+        result = ModelResult(name, recorder, about(name, segment),
+                             list(getattr(frames, 'notes', ())), getattr(frames, 'damage', None))
+        recorder.scores.warn_of_other_order()
+        if folder is not None:
+            write(folder / SUMMARY, to_json(result.summary()).encode())
+            write(folder / SCORES, recorder.scores.to_bytes())
+        return result
+
+    def failures(self, results: Iterable[ModelResult]) -> list[str]:
+        """Return what the models do not keep of the thresholds, in words."""
+        return [f'{result.name}: {words}' for result in results
+                for words in failures(result.summary(), self.thresholds)]
+
+
+class JsonLines:
+    """A file with a line of JSON for each record, readable up to where a run was killed."""
+
+    def __init__(self, path: Path):
+        write(path, b'')
+        self.file = path.open('a')
+
+    def __enter__(self) -> JsonLines:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        """Write a record."""
+        self.file.write(json.dumps(finite(record), allow_nan=False) + '\n')
+        self.file.flush()
+
+
+class PredictionFiles:
+    """Writes NAME.png of every frame: a sink of the loop."""
+
+    def __init__(self, folder: Path, encode: Callable[[np.ndarray], np.ndarray]):
+        self.folder, self.encode = folder, encode
+        self.names_used: set[str] = set()
+
+    def __call__(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
+        """Write the file of one frame."""
+        name = free_name(frame.name or 'frame', self.names_used)
+        write(self.folder / f'{name}.png', pictures.encode(self.encode(seen.labels), '.png'))
+
+
+def about(name: str, segment: Segmenter) -> dict[str, Any]:
+    """Return what is known about a model: its name, settings and hashes."""
+    settings = dict(segment.description)
+    hashed = json.dumps({key: value for key, value in settings.items() if key != 'device'},
+                        sort_keys=True)
+    return {'name': name, **segment.weights, 'settings': settings,
+            'settings_sha256': hashlib.sha256(hashed.encode()).hexdigest(),
+            'classes': list(segment.labels.names), **segment.origin}
+
+
+def file_name(name: str) -> str:
+    """Name of a model, perhaps a path -> name of its folder."""
+    return re.sub(r'[^\w.-]+', '_', name).strip('._') or 'model'
