@@ -7,12 +7,14 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.evaluation.small_objects import SmallObjects
+from sparse_seg_ros.evaluation.summary import curves_of, summary_of
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.texts import cut
 
@@ -109,6 +111,14 @@ class Scores:
         return Report(self.frames, self.matrix.mean_iou(), self.small.mean_iou(), iou, small_iou,
                       self.matrix.accuracy(), self.density, stages,
                       self.matrix.mean_accuracy(), self.matrix.frequency_weighted_iou())
+
+    def summary(self) -> dict[str, Any]:
+        """Return all figures by name, as plain JSON; None for what the frames cannot tell."""
+        return summary_of(self)
+
+    def curves(self) -> dict[str, Any]:
+        """Return the confusion matrix, and reliability, density-recall and risk-coverage."""
+        return curves_of(self)
 
     def warn_of_other_order(self) -> None:
         """Warn if the frames seem to number the classes in another way than the model."""

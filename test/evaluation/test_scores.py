@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 
 import numpy as np
@@ -90,3 +91,12 @@ def test_pairs_become_frames_and_frames_pairs_again():
         first, second = frame
         assert np.array_equal(first, image) and np.array_equal(second, label)
         assert frame.label() is second
+
+
+def test_a_summary_is_json_without_nan_even_of_nothing():
+    for scores in (score([]), score([(make_image(), None)]), score(pairs(2))):
+        json.dumps([scores.summary(), scores.curves()], allow_nan=False)
+    figures = score(pairs(2)).summary()
+    assert figures['frames'] == figures['labelled'] == 2
+    assert set(figures['class']) == set(LABELS.names)
+    assert figures['latency']['p50_ms'] <= figures['latency']['p99_ms']
