@@ -83,7 +83,7 @@ class LabelledBag:
 
     def __init__(self, path: Path, labels: str, topic: str | None = None,
                  keeps_all: bool = False):
-        is_topic = labels.startswith('/')
+        is_topic = labels.startswith('/') and not Path(labels).is_dir()
         self.source = partial(BagInput, path, topic, labels if is_topic else None)
         self.folder = None if is_topic else LabelFolder(labels)
         self.keeps_all, self.notes, self.damage = keeps_all, [], None

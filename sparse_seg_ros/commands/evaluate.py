@@ -1,70 +1,128 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""
+r"""
 Score models side by side: mIoU and IoU per class, refined fraction, milliseconds per frame.
 
+The frames are those of a data set, of a bag, of pictures and videos, or rendered streets. With
+--thresholds the exit code is 1 where a model does not keep one.
+
 examples:
-  sparse_seg evaluate --model demo --frames my_robot/test
-  sparse_seg evaluate --model demo --bag drive.mcap --labels /camera/label
+  sparse_seg evaluate --model demo --frames my_robot/test --report report.html
+  sparse_seg evaluate --model demo --bag drive.mcap --labels /camera/label --out evaluated
   sparse_seg evaluate --model half=runs/dense_half/model.safetensors demo --street 100
+  sparse_seg evaluate --pictures drive.mp4 --labels drive_labels --thresholds must.yaml
   sparse_seg evaluate --model city.safetensors --frames camvid:data/camvid/test \
       --remap cityscapes_to_camvid
+  sparse_seg evaluate --frames my_robot/test --corrupt fog,dark:1-3
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sparse_seg_ros.commands import options
+from sparse_seg_ros.commands import options, scored_frames
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.report.evaluation_job import EvaluationJob, ModelResult
+    from sparse_seg_ros.segmenter import Segmenter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     options.add_models(parser)
-    options.add_source(parser, 'frames', 'bag', 'street')
-    parser.add_argument('--labels', metavar='TOPIC', help='topic of true labels (mono8) of a bag')
-    options.add_size(parser)
+    scored_frames.add_arguments(parser)
     options.add_device(parser)
     options.add_precision(parser)
     parser.add_argument('--alpha', type=float, help='entropy threshold in nats, for all models')
     parser.add_argument('--remap', metavar='NAME', help='score the models in the classes of a '
                         'remap: a name in config/remaps, or a YAML of your own')
+    parser.add_argument('--corrupt', metavar='NAMES', help='score on frames made worse, too, such '
+                        'as fog,motion_blur:3,dark:1-5')
+    parser.add_argument('--thresholds', type=Path, metavar='YAML', help="what each model must "
+                        "keep, in lines such as miou: '>= 0.62'")
+    parser.add_argument('--report', type=Path, metavar='HTML', help='page with all figures, '
+                        'curves and pictures, in one file')
+    options.add_out(parser, 'new folder for a summary, a line for each frame, and all counts',
+                    metavar='FOLDER')
+    parser.add_argument('--save-predictions', type=Path, metavar='FOLDER', help='new folder for '
+                        'the labels of every frame, as PNG')
+    parser.add_argument('--form', metavar='FORM', help='write those labels in a form that the '
+                        "label set names under 'files', such as labelIds of Cityscapes")
     options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate every model on the same frames and print one table."""
+    """Evaluate every model on the same frames -> 1 where a threshold is not kept, else 0."""
+    scored_frames.check(args)
+    job = make_job(args)
+    results = [evaluate_one(args, job, name, segment, is_single=len(args.model) == 1)
+               for name, segment in options.load_models(args)]
+    print_results(results)
+    if args.report:
+        from sparse_seg_ros.report.evaluation_page import write_report
+        write_report(args.report, results, scored_frames.name_of(args))
+        print(f'wrote {args.report}')
+    write_json(args, results)
+    failed = job.failures(results)
+    for words in failed:
+        print(words, file=sys.stderr)
+    return 1 if failed or any(result.damage for result in results) else 0
+
+
+def make_job(args: argparse.Namespace) -> EvaluationJob:
+    """Return what the options ask for; ValueError before a model is loaded."""
+    from sparse_seg_ros.evaluation.thresholds import read_thresholds
+    from sparse_seg_ros.new_paths import check_is_new
+    from sparse_seg_ros.report.evaluation_job import EvaluationJob
+    if args.form and not args.save_predictions:
+        raise ValueError('--form goes with --save-predictions')
+    if args.report:
+        check_is_new(args.report, 'report')
+    job = EvaluationJob(args.out, args.save_predictions,
+                        read_thresholds(args.thresholds) if args.thresholds else (),
+                        args.form or '', keeps_strips=bool(args.report), is_strict=not args.bag)
+    job.check()
+    return job
+
+
+def evaluate_one(args: argparse.Namespace, job: EvaluationJob, name: str, segment: Segmenter,
+                 is_single: bool) -> ModelResult:
+    """Evaluate one model on the frames of the options."""
     from sparse_seg_ros.data.street import CLASSES
-    from sparse_seg_ros.evaluation.evaluate import evaluate, remapped
+    from sparse_seg_ros.evaluation.evaluate import remapped
     from sparse_seg_ros.label_remap import load_remap
-    from sparse_seg_ros.report.tables import markdown
-    remap = load_remap(args.remap) if args.remap else None
-    reports, weights = {}, {}
-    for name, segment in options.load_models(args):
-        if args.alpha is not None and segment.alpha is not None:
-            segment = segment.with_limits(alpha=args.alpha)
-        if remap is not None:
-            segment = segment.with_remap(remap)
-        frames = frames_of(args)
-        if remap is not None and args.street and remap.source == CLASSES:
+    if args.alpha is not None and segment.alpha is not None:
+        segment = segment.with_limits(alpha=args.alpha)
+    frames = scored_frames.frames_of(args)
+    if args.remap:
+        remap = load_remap(args.remap)
+        segment = segment.with_remap(remap)
+        if args.street and remap.source == CLASSES:
             frames = remapped(frames, remap)
-        reports[name] = evaluate(segment, frames)
-        weights[name] = segment.weights
-    print(markdown(reports))
+    return job.run(name, segment, frames, is_single)
+
+
+def print_results(results: list[ModelResult]) -> None:
+    """Print the table, and what a user should know of the frames."""
+    from sparse_seg_ros.report.tables import markdown
+    print(markdown({result.name: result.recorder.scores.report() for result in results}))
+    first = results[0]
+    notes = [*first.notes, first.damage]
+    if first.recorder.invalid:
+        notes.append(f'{first.recorder.invalid} frames could not be used')
+    for note in filter(None, notes):
+        print(note, file=sys.stderr)
+
+
+def write_json(args: argparse.Namespace, results: list[ModelResult]) -> None:
+    """Write the figures of all models into the file of --json."""
     options.write_json(args, {
-        'frames': args.bag.name if args.bag else options.source_name(args), 'weights': weights,
-        **({'remap': remap.name} if remap else {}),
-        'rows': {name: asdict(report) for name, report in reports.items()}})
-    return 0
-
-
-def frames_of(args: argparse.Namespace):
-    """--frames, --bag with --labels, or --street -> labelled frames for one pass."""
-    if not args.bag:
-        return options.labelled_frames(args.frames, args.street, args.size)
-    if not args.labels:
-        raise ValueError('a bag is scored against a topic of true labels; name it, such as '
-                         '--labels /camera/label')
-    from sparse_seg_ros.bags.inputs import LabelledBag
-    return LabelledBag(args.bag, args.labels)
+        'frames': scored_frames.name_of(args),
+        'weights': {result.name: {name: result.about[name] for name in ('file', 'sha256')}
+                    for result in results},
+        **({'remap': results[0].about['settings']['labels_remap']} if args.remap else {}),
+        'rows': {result.name: asdict(result.recorder.scores.report()) for result in results}})

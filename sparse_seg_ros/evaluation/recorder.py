@@ -100,8 +100,9 @@ class Recorder:
     @property
     def strips(self) -> dict[str, list[FrameStrip]]:
         """'worst' and 'best' -> their frames, the most extreme first; none is in both."""
-        worst = [strip for *_, strip in sorted(self.worst, reverse=True, key=lambda item: item[:2])]
-        best = [strip for *_, strip in sorted(self.best, reverse=True, key=lambda item: item[:2])]
+        worst, best = ([strip for *_, strip in sorted(heap, key=lambda item: item[:2],
+                                                      reverse=True)]
+                       for heap in (self.worst, self.best))
         return {'worst': worst, 'best': [strip for strip in best
                                          if not any(strip is other for other in worst)]}
 

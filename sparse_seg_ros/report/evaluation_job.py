@@ -24,11 +24,13 @@ from typing import Any
 import numpy as np
 
 from sparse_seg_ros import pictures
+from sparse_seg_ros.data.encoding import load_encoding, unpack
 from sparse_seg_ros.data.frame import AnyFrame, Frame
 from sparse_seg_ros.evaluation.evaluate import score
 from sparse_seg_ros.evaluation.loop import raise_it
 from sparse_seg_ros.evaluation.recorder import Recorder
 from sparse_seg_ros.evaluation.thresholds import Threshold, failures
+from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.machine import finite, to_json
 from sparse_seg_ros.new_paths import check_can_hold, check_is_new, write
 from sparse_seg_ros.prediction import Prediction
@@ -58,16 +60,17 @@ class EvaluationJob:
     """
     Where an evaluation writes to, and what its models must keep.
 
-    folder, predictions: new folders, or None. thresholds: of every model. encode: (H, W) ids ->
-    the pixels of a prediction's file. keeps_strips: pictures of the worst and best frames.
+    folder, predictions: new folders, or None. thresholds: of every model. form: of the files of
+    predictions, as the label set names it; '': ids of the classes. keeps_strips: pictures of the
+    worst and best frames. is_strict: a frame that cannot be used ends the evaluation.
     """
 
     folder: Path | None = None
     predictions: Path | None = None
     thresholds: tuple[Threshold, ...] = ()
-    encode: Callable[[np.ndarray], np.ndarray] = np.asarray
+    form: str = ''
     keeps_strips: bool = False
-    is_strict: bool = True  # a frame that cannot be used ends the evaluation
+    is_strict: bool = True
 
     def check(self) -> None:
         """Raise ValueError for a place that takes no files, or has some."""
@@ -87,12 +90,16 @@ class EvaluationJob:
             recorder = Recorder(segment.labels, line, self.keeps_strips)
             sinks = [recorder]
             if self.predictions is not None:
-                sinks.append(PredictionFiles(self.predictions if is_single else
-                                             self.predictions / file_name(name), self.encode))
+                sinks.append(PredictionFiles(
+                    self.predictions if is_single else self.predictions / file_name(name),
+                    encoder_of(segment.labels, self.form) if self.form else np.asarray))
             score(segment, frames, sinks, raise_it if self.is_strict else recorder.count_invalid,
                   [each for each in segment.method.optional if each != 'merged'])
         result = ModelResult(name, recorder, about(name, segment),
                              list(getattr(frames, 'notes', ())), getattr(frames, 'damage', None))
+        if not recorder.scores.labelled:
+            raise ValueError('; '.join(['none of the frames has a label to score against',
+                                        *result.notes]))
         recorder.scores.warn_of_other_order()
         if folder is not None:
             write(folder / SUMMARY, to_json(result.summary()).encode())
@@ -122,6 +129,21 @@ class JsonLines:
         """Write a record."""
         self.file.write(json.dumps(finite(record), allow_nan=False) + '\n')
         self.file.flush()
+
+
+def encoder_of(labels: LabelSet, form: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Label set, and a form of its files -> (H, W) ids to what the pixels of a file are."""
+    encoding = load_encoding(labels.name, form)
+    if encoding is None:
+        raise ValueError(f"label set {labels.name!r} names no form under 'files'; leave out "
+                         '--form')
+    first: dict[int, int] = {}
+    for value, number in encoding.values.items():
+        first.setdefault(number, value)
+    values = [first.get(number, first.get(VOID, 0)) for number in range(VOID + 1)]
+    if encoding.is_color:
+        return np.array([unpack(value) for value in values], np.uint8).__getitem__
+    return np.array(values, np.uint16 if max(values) > VOID else np.uint8).__getitem__
 
 
 class PredictionFiles:

@@ -1,0 +1,158 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`evaluate` takes data sets, bags, pictures and videos, and leaves files to decide from."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from ros_bags import START, image, labels, write_bag
+from tiny import tiny_model
+
+from sparse_seg_ros.commands import main
+from sparse_seg_ros.data.street import CLASSES, street_frames
+from sparse_seg_ros.evaluation.scores import Scores
+from sparse_seg_ros.labels import load_labels
+from sparse_seg_ros.loading.checkpoints import save_model
+from sparse_seg_ros.report.evaluation_job import encoder_of
+
+SIZE = (96, 128)
+
+
+@pytest.fixture(name='run', scope='module')
+def model_and_frames(tmp_path_factory):
+    """A model, three streets as pictures with labels, and the same as a video."""
+    run = tmp_path_factory.mktemp('run with blanks')
+    save_model(tiny_model(), run / 'model.safetensors')
+    (run / 'labels').mkdir()
+    (run / 'pictures').mkdir()
+    film = cv2.VideoWriter(str(run / 'drive.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10.0,
+                           SIZE[::-1])
+    lines = []
+    for number, (picture, label) in enumerate(street_frames(1, 3, SIZE), 1):
+        cv2.imwrite(str(run / 'pictures' / f'{number:06d}.png'), picture[..., ::-1])
+        cv2.imwrite(str(run / 'labels' / f'{number:06d}_ids.png'), label)
+        film.write(np.ascontiguousarray(picture[..., ::-1]))
+        lines.append(f'pictures/{number:06d}.png labels/{number:06d}_ids.png')
+    film.release()
+    (run / 'all.txt').write_text('\n'.join(lines))
+    return run
+
+
+def evaluate(run, *options) -> int:
+    return main(['evaluate', '--model', f'{run}/model.safetensors', '--device', 'cpu',
+                 '--precision', 'fp32', *map(str, options)])
+
+
+def summary_of(folder) -> dict:
+    return json.loads((folder / 'summary.json').read_text())
+
+
+def test_pictures_and_a_list_of_the_same_frames_have_the_same_figures(run, tmp_path):
+    assert evaluate(run, '--frames', run / 'all', '--out', tmp_path / 'list') == 0
+    assert evaluate(run, '--pictures', run / 'pictures', '--labels', run / 'labels',
+                    '--out', tmp_path / 'pictures') == 0
+    one, other = summary_of(tmp_path / 'list'), summary_of(tmp_path / 'pictures')
+    for name in ('miou', 'accuracy', 'density', 'data_sha256', 'frames', 'labelled'):
+        assert one[name] == other[name]
+    assert one['labelled'] == 3 and one['model']['sha256'] and one['model']['settings_sha256']
+
+
+def test_each_frame_is_a_line_and_the_counts_can_be_added_to_others(run, tmp_path):
+    assert evaluate(run, '--frames', run / 'all', '--out', tmp_path / 'out') == 0
+    records = [json.loads(line) for line in
+               (tmp_path / 'out' / 'frames.jsonl').read_text().splitlines()]
+    assert [record['frame'][-10:] for record in records] == ['000001.png', '000002.png',
+                                                             '000003.png']
+    assert all(0 <= record['miou'] <= 1 and record['milliseconds']['total'] > 0
+               for record in records)
+    scores = Scores.from_bytes((tmp_path / 'out' / 'scores.npz').read_bytes())
+    assert (scores + scores).summary()['miou'] == summary_of(tmp_path / 'out')['miou']
+
+
+def test_a_video_is_scored_by_the_numbers_of_its_frames(run, tmp_path, capsys):
+    (tmp_path / 'labels').mkdir()
+    for number in (2, 9):
+        label = cv2.imread(str(run / 'labels' / '000002_ids.png'), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(tmp_path / 'labels' / f'drive_{number:06d}.png'), label)
+    source = ('--pictures', run / 'drive.avi', '--labels', tmp_path / 'labels')
+    assert evaluate(run, *source, '--out', tmp_path / 'some') == 0
+    assert 'drive_000009.png' in capsys.readouterr().err  # it fits no frame
+    assert evaluate(run, *source, '--all-frames', '--out', tmp_path / 'all') == 0
+    some, every = summary_of(tmp_path / 'some'), summary_of(tmp_path / 'all')
+    assert (some['frames'], some['labelled'], every['frames'], every['labelled']) == (1, 1, 3, 1)
+    assert some['miou'] == every['miou']
+    assert some['flicker'] is None and 0 <= every['flicker'] <= 1
+
+
+@pytest.mark.parametrize('kind', ['topic', 'folder'])
+def test_a_bag_is_scored_against_a_topic_or_a_folder_named_by_stamps(run, tmp_path, kind):
+    write_bag(tmp_path / 'bag', {'/camera/image_raw': image, '/camera/label': labels})
+    (tmp_path / 'labels').mkdir()
+    for number in range(3):
+        message = labels(number)
+        cv2.imwrite(str(tmp_path / 'labels' / f'{START + number * 100_000_000}.png'),
+                    message.data.reshape(message.height, message.width))
+    where = '/camera/label' if kind == 'topic' else tmp_path / 'labels'
+    assert evaluate(run, '--bag', tmp_path / 'bag', '--labels', where, '--topic',
+                    '/camera/image_raw', '--out', tmp_path / 'out') == 0
+    summary = summary_of(tmp_path / 'out')
+    assert (summary['labelled'], summary['invalid']) == (3, 0)
+
+
+def test_an_image_of_a_bag_that_cannot_be_used_is_counted_and_named(run, tmp_path, capsys):
+    def broken(number):
+        message = image(number)
+        message.encoding = 'rgb8' if number else 'unknown'
+        return message
+    write_bag(tmp_path / 'bag', {'/camera/image_raw': broken, '/camera/label': labels})
+    assert evaluate(run, '--bag', tmp_path / 'bag', '--labels', '/camera/label', '--out',
+                    tmp_path / 'out') == 0
+    assert summary_of(tmp_path / 'out')['invalid'] == 1
+    assert '1 frames could not be used' in capsys.readouterr().err
+    record = json.loads((tmp_path / 'out' / 'frames.jsonl').read_text().splitlines()[0])
+    assert record['invalid'] == 'image' and "'unknown' is not known" in record['error']
+
+
+@pytest.mark.parametrize(('bound', 'code'), [('>= 0', 0), ('>= 0.99', 1)])
+def test_thresholds_decide_the_exit_code(run, tmp_path, capsys, bound, code):
+    (tmp_path / 'must.yaml').write_text(f"miou: '{bound}'\nlatency.p99_ms: '> 0'\n")
+    assert evaluate(run, '--frames', run / 'all', '--thresholds', tmp_path / 'must.yaml') == code
+    assert (': miou must be >= 0.99, got ' in capsys.readouterr().err) == bool(code)
+
+
+def test_two_models_have_a_folder_each(run, tmp_path):
+    assert main(['evaluate', '--model', f'a={run}/model.safetensors',
+                 f'b={run}/model.safetensors', '--device', 'cpu', '--frames', f'{run}/all',
+                 '--out', f'{tmp_path}/out']) == 0
+    assert summary_of(tmp_path / 'out' / 'a')['miou'] == summary_of(tmp_path / 'out' / 'b')['miou']
+
+
+def test_predictions_are_saved_as_ids(run, tmp_path):
+    assert evaluate(run, '--frames', run / 'all', '--save-predictions', tmp_path / 'out') == 0
+    saved = [cv2.imread(str(tmp_path / 'out' / f'{number:06d}.png'), cv2.IMREAD_UNCHANGED)
+             for number in (1, 2, 3)]
+    assert all(each.shape == SIZE and each.max() < len(CLASSES) for each in saved)
+
+
+@pytest.mark.parametrize(('form', 'expected'), [
+    ('labelIds', [7, 8, 33, 0]), ('trainIds', [0, 1, 18, 255])])
+def test_cityscapes_predictions_can_be_sent_to_its_benchmark(form, expected):
+    encode = encoder_of(load_labels('cityscapes'), form)
+    assert encode(np.array([[0, 1, 18, 255]], np.uint8)).tolist() == [expected]
+
+
+@pytest.mark.parametrize(('words', 'message'), [
+    ('--frames a/b --labels c', '--labels and --all-frames go with --bag or --pictures'),
+    ('--street 1 --topic /a', '--topic goes with --bag'),
+    ('--bag a', 'a bag is scored against true labels; name their topic or folder'),
+    ('--pictures a', 'pictures and videos are scored against true labels'),
+    ('--street 1 --form labelIds', '--form goes with --save-predictions'),
+    ('--street 1 --thresholds gone.yaml', 'no settings file gone.yaml'),
+    ('--bag gone --labels /a', 'no bag gone')])
+def test_options_that_do_not_go_together_are_refused(run, words, message, capsys):
+    assert evaluate(run, *words.split()) == 1
+    assert message in capsys.readouterr().err
