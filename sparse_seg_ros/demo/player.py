@@ -57,7 +57,7 @@ class Player:
     def __init__(self, job: PlayJob, out: BagWriter, probe: Probe, image_type: str):
         self.job, self.out, self.probe, self.image_type = job, out, probe, image_type
         self.sent: dict[int, float] = {}      # stamp -> monotonic second
-        self.latency: dict[int, float] = {}   # stamp -> milliseconds until its mask was here
+        self.masked: dict[int, float] = {}    # stamp -> monotonic second when its mask was here
         self.clock_offset = 0
         for name in ANSWERS:
             probe.listen(f'segmentation/{name}', IMAGE, partial(self.record, IMAGE), raw=True)
@@ -69,7 +69,7 @@ class Player:
         self.out.write_raw(topic, message_type, self.bag_time(), raw)
         stamp = raw_stamp_nanoseconds(raw)
         if topic.endswith('/mask') and stamp in self.sent:
-            self.latency[stamp] = (time.monotonic() - self.sent[stamp]) * 1e3
+            self.masked.setdefault(stamp, time.monotonic())
 
     def bag_time(self) -> int:
         """Return now on the clock of the bag, in nanoseconds."""
@@ -91,7 +91,13 @@ class Player:
         counters = self.probe.wait_until_settled(count)
         return {'sent': count, 'seconds': seconds, 'counters': counters,
                 'engine': dict(self.probe.statuses[ENGINE].values),
-                'stamps': list(self.sent), 'latency_milliseconds': list(self.latency.values())}
+                'sent_seconds': seconds_since(start, self.sent),
+                'masked_seconds': seconds_since(start, self.masked)}
+
+
+def seconds_since(start: float, moments: dict[int, float]) -> list[tuple[int, float]]:
+    """Stamp -> monotonic second -> stamps with the seconds since the start, in their order."""
+    return [(stamp, moment - start) for stamp, moment in moments.items()]
 
 
 def paced(frames: Iterator[tuple[int, bytes]], rate: float) -> Iterator[tuple[int, bytes]]:

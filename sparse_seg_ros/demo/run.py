@@ -91,8 +91,8 @@ def run_demo(job: DemoJob, say: Callable[[str], None] = print) -> dict[str, Any]
     if not recording.complete:
         raise ValueError(f'no frame came back: {words(played["counters"])}; the end of {job.log}:'
                          f'\n{last_lines(job.log)}')
-    if len(played['stamps']) < played['sent']:
-        say(f'{played["sent"]} images have only {len(played["stamps"])} different stamps; '
+    if len(played['sent_seconds']) < played['sent']:
+        say(f'{played["sent"]} images have only {len(played["sent_seconds"])} different stamps; '
             'pictures and times show one image of each')
     numbers = {'bag': str(bag), 'model': job.model, 'topic': topic,
                'in_bag': count_images(bag, topic),
@@ -177,11 +177,16 @@ def play(job: DemoJob, bag: Path, topic: str, is_compressed: bool) -> dict[str, 
                          arguments(play_job, result), environment) as player:
         while not player.wait(LOOK_SECONDS):
             node.check_alive()
-    report = json.loads(result.read_text()) if result.exists() else {
-        'error': f'the player ended with {describe(player.process.returncode)}'}
+    report = read_report(result, player)
     if 'error' in report:
         raise ChildProcessError(f'{report["error"]}; the end of {job.log}:\n{node.last_lines()}')
     return report
+
+
+def read_report(result: Path, player: ChildProcess) -> dict[str, Any]:
+    """Return what the player reports; 'error' where it could not."""
+    return json.loads(result.read_text()) if result.exists() else {
+        'error': f'the player ended with {describe(player.process.returncode)}'}
 
 
 def node_arguments(job: DemoJob, topic: str, is_compressed: bool) -> list[str]:
@@ -199,7 +204,7 @@ def summarise(played: dict[str, Any], recording: Recording) -> dict[str, Any]:
     times = StageTimes(capacity=None)
     for milliseconds in recording.milliseconds.values():
         times.add(milliseconds)
-    latency = played['latency_milliseconds']
+    latency = latencies(played)
     return {
         'engine': played['engine'], 'sent': played['sent'],
         'not_received': played['sent'] - played['counters'][RECEIVED],
@@ -210,6 +215,12 @@ def summarise(played: dict[str, Any], recording: Recording) -> dict[str, Any]:
                                  for rank in (50, 95)},
         'milliseconds': times.percentiles(50, 95),
         'refined': round(float(np.mean(list(recording.refined.values()))), 4)}
+
+
+def latencies(played: dict[str, Any]) -> list[float]:
+    """Report of the player -> milliseconds from each image that was sent to its mask."""
+    sent = dict(map(tuple, played['sent_seconds']))
+    return [(moment - sent[stamp]) * 1e3 for stamp, moment in played['masked_seconds']]
 
 
 def spread(items: list, count: int) -> list:

@@ -24,8 +24,9 @@ from sparse_seg_ros.report.evaluation_page import write_report
 FRAMES, SIZE = 9, (96, 128)
 CHROMIUM = next(filter(None, map(shutil.which, (
     'chromium', 'chromium-browser', 'google-chrome'))), None)
-PROBE = """<script>addEventListener('load', () => { document.body.innerHTML = '<pre id="out">' +
-JSON.stringify({wide: document.documentElement.scrollWidth - document.documentElement.clientWidth, errors: window.problems,
+PROBE = """<script>let page = document.documentElement
+addEventListener('load', () => { document.body.innerHTML = '<pre id="out">' +
+JSON.stringify({wide: page.scrollWidth - page.clientWidth, errors: window.problems,
 pictures: [...document.images].filter(each => !each.naturalWidth).length}) + '</pre>' })</script>
 """
 
@@ -36,7 +37,8 @@ def page_of_two_models(tmp_path_factory):
     job = EvaluationJob(keeps_strips=True)
     models = {'one & <two>': assemble(tiny_model(), SparseRefineConfig(scale=0.5), 'cpu', 'fp32',
                                       {}),
-              'dense': assemble(tiny_model(refines=False), DenseConfig('dense'), 'cpu', 'fp32', {})}
+              'dense': assemble(tiny_model(refines=False), DenseConfig('dense'), 'cpu', 'fp32',
+                                {})}
     results = [job.run(name, segment, list(street_frames(1, FRAMES, SIZE)))
                for name, segment in models.items()]
     path = tmp_path_factory.mktemp('page') / 'new' / 'report.html'

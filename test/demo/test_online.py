@@ -1,0 +1,78 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A bag played into the node: what came back, how late, and how true it was in time."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import zlib
+
+import numpy as np
+import pytest
+from tiny import tiny_model
+
+from sparse_seg_ros.bags.street_bag import LABEL_TOPIC, write_street_bag
+from sparse_seg_ros.commands import main
+from sparse_seg_ros.data.street import Street
+from sparse_seg_ros.demo.online import Joined, figures, held_masks
+from sparse_seg_ros.loading.checkpoints import save_model
+
+SIZE_HW, FRAMES = (96, 160), 5
+needs_ros = pytest.mark.skipif(importlib.util.find_spec('rclpy') is None, reason='no rclpy')
+
+# Images 1 to 4 a second apart; the mask of 1 takes 1.5 s, that of 3 comes after half a second.
+PLAYED = {'sent': 4, 'seconds': 4.0, 'sent_seconds': [[1, 0.0], [2, 1.0], [3, 2.0], [4, 3.0]],
+          'masked_seconds': [[1, 1.5], [3, 2.5]], 'engine': {},
+          'counters': {'received': 3, 'waiting': 0, 'published': 2, 'superseded': 1}}
+
+
+def packed(value: int):
+    ids = np.full((2, 3), value, np.uint8)
+    return ids.shape, zlib.compress(ids.tobytes())
+
+
+def test_consumers_have_the_newest_mask_that_came_before_each_image():
+    assert list(held_masks(PLAYED)) == [(1, None, 0.0), (2, None, 0.0), (3, 1, 2.0), (4, 3, 1.0)]
+    report = figures(PLAYED)
+    assert report['not_received'] == 1 and report['superseded'] == 1
+    assert report['latency_ms']['p50'] == 1000.0  # 1.5 s and 0.5 s
+    assert report['age_ms']['p50'] == 1500.0
+
+
+def test_streaming_accuracy_is_of_what_consumers_had():
+    scores = Joined(PLAYED, {1: packed(0), 3: packed(1)}, 2)
+    for stamp, true in ((1, 0), (2, 0), (3, 1), (4, 1), (9, 0)):  # no image 9 was sent
+        scores.add(stamp, np.full((2, 3), true, np.uint8))
+    report = scores.report(('a', 'b'))
+    assert (report['labelled'], report['scored'], report['miou']) == (4, 2, 1.0)
+    # a: 12 pixels true, none in time, 6 taken for b's image 3; b: 6 of 12 right.
+    assert report['streaming_iou'] == {'a': 0.0, 'b': 0.5}
+    assert report['streaming_miou'] == 0.25
+
+
+@needs_ros
+def test_a_labelled_bag_is_played_into_the_node_and_scored(tmp_path, capsys):
+    write_street_bag(tmp_path / 'bag', Street(3, SIZE_HW), FRAMES, lambda indices: indices)
+    save_model(tiny_model(alpha=2.2), tmp_path / 'tiny.safetensors')
+    words = ['replay', '--bag', f'{tmp_path}/bag', '--model', f'{tmp_path}/tiny.safetensors',
+             '--labels', LABEL_TOPIC, '--device', 'cpu', '--precision', 'fp32']
+    assert main([*words, '-o', f'{tmp_path}/on', '--online', '--rate', '0.3',
+                 '--json', f'{tmp_path}/on.json']) == 0
+    assert main([*words, '-o', f'{tmp_path}/off', '--json', f'{tmp_path}/off.json']) == 0
+    online, offline = (json.loads((tmp_path / f'{name}.json').read_text())
+                       for name in ('on', 'off'))
+    assert online['published'] == online['sent'] == online['scored'] == FRAMES
+    assert online['miou'] == pytest.approx(offline['miou'], abs=1e-5)
+    assert 0 < online['latency_ms']['p50'] <= online['latency_ms']['p99']
+    assert online['streaming_miou'] < online['miou']  # nothing is known at the first image
+    assert 'of what consumers had at each frame' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('words', 'message'), [
+    ('--online --pictures a.png', '--online takes a --bag, and no --preview'),
+    ('--bag a --rate 2', '--rate and --attach go with --online'),
+    ('--bag a --online --rate 0', '--rate must be above 0, got 0')])
+def test_options_that_do_not_go_together_are_refused(tmp_path, capsys, words, message):
+    assert main(['replay', '-o', f'{tmp_path}/out', *words.split()]) == 1
+    assert message in capsys.readouterr().err
