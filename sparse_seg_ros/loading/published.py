@@ -74,6 +74,9 @@ LAYOUTS = (
     Layout('MMSegmentation', 'decode_head.up_convs.0.0.conv.weight', CONV_SEG,
            ('setr_naive_l', 'setr_pup_l', 'setr_mla_l'),
            f'Apache-2.0 (MMSegmentation), {DATA_TERMS}'),
+    Layout('SegViT', 'decode_head.input_proj_1.weight', ('decode_head.q.weight', 0),
+           sizes('segvit_{}', 'sbl'), 'BSD-2-Clause for academic use (the authors, who ask to be '
+           f'contacted about commercial use), {DATA_TERMS}'),
     Layout('MMSegmentation', 'backbone.layers.0.ln1.weight', CONV_SEG,
            sizes('segmenter_linear_{}', 'tsbl'), f'Apache-2.0 (MMSegmentation), {DATA_TERMS}'),
     Layout('Google Coral', '209.weight', ('209.bias', 0), ('deeplab_edgetpu',),

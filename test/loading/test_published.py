@@ -15,7 +15,8 @@ from sparse_seg_ros.loading.published import LAYOUTS, recognise
 from sparse_seg_ros.networks.vit.released import TELLTALE
 
 KNOWN = [(layout, name) for layout in LAYOUTS for name in layout.networks]
-SMALL = ('segnext_t', 'lrformer_t', 'segmenter_t', 'segmenter_linear_t', 'segformer_b0')
+SMALL = ('segnext_t', 'lrformer_t', 'segmenter_t', 'segmenter_linear_t', 'segformer_b0',
+         'segvit_s')
 
 
 def needs(name):
@@ -25,8 +26,8 @@ def needs(name):
 
 def is_renamed(layout):
     """Tell whether MMSegmentation has its own names for these vision transformers."""
-    return layout.publisher == 'MMSegmentation' and layout.networks[0].startswith(
-        ('segmenter', 'setr'))
+    return layout.publisher == 'SegViT' or layout.publisher == 'MMSegmentation' \
+        and layout.networks[0].startswith(('segmenter', 'setr'))
 
 
 def tensors_in(layout, network):
@@ -78,7 +79,7 @@ def test_a_backbone_begins_with_published_weights_of_other_classes(tmp_path, nam
         pytest.importorskip('transformers')
     needs(name)
     source = random_network(name.replace('plus_', ''), 150)
-    part = 'encoder' if 'segmenter' in name else 'backbone'
+    part = 'encoder' if name.startswith('seg') and hasattr(source, 'encoder') else 'backbone'
     tensors = released_tensors(source)
     save_file({key if is_whole else key.removeprefix(f'{part}.'): tensor
                for key, tensor in tensors.items() if is_whole or key.startswith(part)},
