@@ -24,6 +24,36 @@ LAYER = (  # of SegViT's decoder: here -> in its authors' files
     ('query.', 'multihead_attn.q.'), ('key.', 'multihead_attn.k.'),
     ('value.', 'multihead_attn.v.'), ('proj.', 'multihead_attn.proj.'), ('mlp.fc', 'linear'))
 
+NVIDIA = (  # part of a name of SegFormer in transformers -> in NVIDIA's files
+    ('layernorm_before', 'norm1'), ('layernorm_after', 'norm2'),
+    ('sequence_reduction.sequence_reduction', 'sr'), ('sequence_reduction.layer_norm', 'norm'),
+    ('attention.', 'attn.'), ('q_proj', 'q'), ('o_proj', 'proj'), ('layer_norm', 'norm'),
+    ('linear_fuse.', 'linear_fuse.conv.'), ('batch_norm.', 'linear_fuse.bn.'),
+    ('classifier.', 'linear_pred.'))
+
+
+def nvidia_tensors(model):
+    """Return the tensors of a SegformerForSemanticSegmentation as NVIDIA names them."""
+    tensors = model.state_dict()
+    named = {'decode_head.conv_seg.weight': torch.ones(1)}  # idle
+    for key, tensor in tensors.items():
+        for own, there in NVIDIA:
+            key = key.replace(own, there)
+        if 'k_proj' in key:
+            continue
+        if 'v_proj' in key:
+            key = key.replace('v_proj', 'kv')
+            name = next(own for own, value in tensors.items() if value is tensor)
+            tensor = torch.cat((tensors[name.replace('v_proj', 'k_proj')], tensor))
+        parts = key.split('.')
+        if parts[0] == 'segformer':
+            kind = {'patch_embeddings': 'patch_embed', 'blocks': 'block'}.get(parts[3], parts[3])
+            parts = ['backbone', f'{kind}{int(parts[2]) + 1}', *parts[4:]]
+        elif parts[1] == 'linear_projections':
+            parts = ['decode_head', f'linear_c{int(parts[2]) + 1}', *parts[3:]]
+        named['.'.join(parts)] = tensor.contiguous()
+    return named
+
 
 def released_tensors(network):
     """Return the tensors of a network by the names of its authors."""
