@@ -19,7 +19,7 @@ from sparse_seg_ros.loading.checkpoints import build_model, load_model, load_str
 from sparse_seg_ros.loading.zoo import find_weights
 from sparse_seg_ros.methods.algm import Merging, apply
 from sparse_seg_ros.model_card import Model, ModelCard
-from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
+from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS, build_network
 from sparse_seg_ros.texts import cut
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.objectives import CLASSIFIER, refining_method
@@ -66,14 +66,19 @@ def go_on(start: Model, model: Model, source: str) -> None:
 
 
 def shared_tensors(start: Model, model: Model) -> dict[str, Tensor]:
-    """Tensors of the network to start from; for other classes the classifier begins anew."""
+    """Tensors of the network to start from; for other classes those of classes begin anew."""
     tensors, own = start.network.state_dict(), model.network.state_dict()
     if len(start.card.classes) == len(model.card.classes):
         return tensors
-    classifier = f'{model.network.classifier}.'
-    return {key: own.get(key, tensor) if key.startswith(classifier)
-            or key in own and own[key].shape != tensor.shape  # as of a second classifier
-            else tensor for key, tensor in tensors.items()}
+    of_classes = class_tensors(start.card.network, len(start.card.classes), own)
+    return {key: own[key] if key in of_classes else tensor for key, tensor in tensors.items()}
+
+
+def class_tensors(network: str, num_classes: int, tensors: dict[str, Tensor]) -> set[str]:
+    """Name of a network, its tensors for other classes -> those whose shape classes decide."""
+    with torch.device('meta'):
+        others = build_network(network, num_classes).state_dict()
+    return {key for key, tensor in tensors.items() if others[key].shape != tensor.shape}
 
 
 def load_named(name: str) -> Model:
@@ -178,13 +183,13 @@ def check_labels(start: ModelCard, label_set: LabelSet, config: TrainConfig) -> 
     """
     Say if a model to start from has other classes.
 
-    Raises ValueError for another number of them where its classifier can not begin anew.
+    Raises ValueError for another number of them where what belongs to them can not begin anew.
     """
     says = (f'{config.start_from} was trained for the classes {cut(", ".join(start.classes))}; '
             f'label set {config.labels} has {cut(", ".join(label_set.names))}')
-    has_classifier = hasattr(NETWORKS.get(start.network), 'classifier')
-    if len(start.classes) != len(label_set) and config.stage == 'dense' and has_classifier:
-        LOG.warning('%s: all is taken but the classifier', says)
+    can_begin_anew = config.stage == 'dense' and not start.network_config
+    if len(start.classes) != len(label_set) and can_begin_anew:
+        LOG.warning('%s: all is taken but what belongs to the classes', says)
     elif len(start.classes) != len(label_set):
         raise ValueError(f"{says}; set 'labels' to those of the model")
     elif start.classes != label_set.names:
