@@ -9,7 +9,7 @@ import torch
 from published import random_network
 
 from sparse_seg_ros.labels import load_labels
-from sparse_seg_ros.loading.checkpoints import save_model
+from sparse_seg_ros.loading.checkpoints import load_model, save_model
 from sparse_seg_ros.model_card import Model, ModelCard
 from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
@@ -60,3 +60,26 @@ def test_a_vision_transformer_keeps_its_positions_and_learns_other_classes(
     assert network(torch.zeros(1, 3, 32, 32)).shape[1] == 11
     said, = (record.message for record in caplog.records if record.name.endswith('start'))
     assert said.endswith('all is taken but what belongs to the classes')
+
+
+@pytest.mark.parametrize('kind', ['segformer', 'mask2former'])
+def test_a_model_of_hugging_face_learns_other_classes(tmp_path, kind):
+    from hugging_face import save_folder, tiny_mask2former, tiny_segformer
+    names = load_labels('cityscapes').names
+    released = tiny_segformer(names) if kind == 'segformer' else tiny_mask2former(len(names))
+    save_folder(released, tmp_path / 'folder')
+    model = start_model(TrainConfig(labels='camvid', start_from=str(tmp_path / 'folder')))
+    assert model.network(torch.zeros(1, 3, 64, 64)).shape[1] == 11
+    own, given = model.network.model.state_dict(), released.state_dict()
+    fresh = {key for key, tensor in own.items() if not torch.equal(tensor, given[key])}
+    assert {key.partition('.')[0] for key in fresh} <= {'decode_head', 'class_predictor',
+                                                        'criterion'} and len(fresh) <= 3
+    save_model(model, tmp_path / 'model.safetensors')
+    assert load_model(tmp_path / 'model.safetensors').card.classes == load_labels('camvid').names
+
+
+def test_a_network_without_a_backbone_names_the_other_way_to_begin():
+    pytest.importorskip('transformers')
+    with pytest.raises(ValueError, match="network 'mask2former_swin_t' has no backbone .* name a "
+                                         "whole model as 'start_from', or remove 'backbone'"):
+        start_model(TrainConfig(network='mask2former_swin_t', backbone='swin.pth'))
