@@ -9,11 +9,15 @@ import os
 import platform
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sparse_seg_ros.files import share
 from sparse_seg_ros.texts import LONG, cut
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.model_card import ModelCard
 
 GIB = 1 << 30
 PACKAGES = {  # import name: (what it is for, command that installs it)
@@ -39,6 +43,11 @@ PACKAGES = {  # import name: (what it is for, command that installs it)
 BROKEN = (ImportError, OSError, RuntimeError, AttributeError, TypeError, ValueError)
 
 
+OF_REFINERS = ('refined_by', 'planes', 'patch', 'inputs', 'alpha', 'selector', 'extractor',
+               'ensembler')  # fields of a card
+OF_SPARSE_REFINE = ('selector', 'extractor', 'ensembler')
+
+
 @dataclass(frozen=True)
 class Finding:
     """One line: is_fine is None for facts that are neither good nor bad."""
@@ -57,23 +66,30 @@ def examine() -> list[Finding]:
 
 def examine_model(name: str) -> list[Finding]:
     """Load a model -> its card, the hashes of its file and network, and its provenance."""
-    from dataclasses import asdict
-
     from sparse_seg_ros.files import file_hash
     from sparse_seg_ros.loading.bases import network_hash
     from sparse_seg_ros.loading.zoo import find_model, terms_of
     model, config, path = find_model(name)
     terms = {'licence': 'unknown; ask those who gave you the weights', 'source': 'unknown',
              **terms_of(model.card, config.weights)}
-    facts = {**asdict(model.card), **terms}
+    facts = {**facts_of(model.card), **terms}
     history = facts.pop('training')
     hashes = {'file': path, **({'file sha256': file_hash(path)} if path.is_file() else {}),
               'tensors sha256': network_hash(model.network)}
-    facts = {**hashes, **{key: value for key, value in facts.items()
-                          if value not in ((), {}, '')},
+    facts = {**hashes, **facts,
              **{f'trained: {stage}': value for stage, value in history.items()}}
     return [Finding(key, None, cut(' '.join(str(value).split()), LONG))
             for key, value in facts.items()]
+
+
+def facts_of(card: ModelCard) -> dict[str, Any]:
+    """Card -> its fields with something in them; a dense model has none of a refiner."""
+    facts = asdict(card)
+    absent = OF_REFINERS if not card.planes else (
+        *(() if card.patch else ('patch',)),
+        *(() if card.refined_by == 'sparse_refine' else OF_SPARSE_REFINE))
+    return {name: value for name, value in facts.items()
+            if name == 'training' or name not in absent and value not in ((), {}, '', None)}
 
 
 def python() -> Finding:

@@ -18,6 +18,42 @@ SETR = (
     ('encoder.norm.', 'decode_head.norm.'), ('decoder.norms.', 'neck.norm.'),
     ('decoder.head.', 'decode_head.conv_seg.'))
 
+STAGE = {'proj': 'input_proj', 'norm': 'proj_norm', 'blocks': 'decoder'}
+LAYER = (  # of SegViT's decoder: here -> in its authors' files
+    ('among_classes.qkv.', 'self_attn.in_proj_'), ('among_classes.proj.', 'self_attn.out_proj.'),
+    ('query.', 'multihead_attn.q.'), ('key.', 'multihead_attn.k.'),
+    ('value.', 'multihead_attn.v.'), ('proj.', 'multihead_attn.proj.'), ('mlp.fc', 'linear'))
+
+NVIDIA = (  # part of a name of SegFormer in transformers -> in NVIDIA's files
+    ('layernorm_before', 'norm1'), ('layernorm_after', 'norm2'),
+    ('sequence_reduction.sequence_reduction', 'sr'), ('sequence_reduction.layer_norm', 'norm'),
+    ('attention.', 'attn.'), ('q_proj', 'q'), ('o_proj', 'proj'), ('layer_norm', 'norm'),
+    ('linear_fuse.', 'linear_fuse.conv.'), ('batch_norm.', 'linear_fuse.bn.'),
+    ('classifier.', 'linear_pred.'))
+
+
+def nvidia_tensors(model):
+    """Return the tensors of a SegformerForSemanticSegmentation as NVIDIA names them."""
+    tensors = model.state_dict()
+    named = {'decode_head.conv_seg.weight': torch.ones(1)}  # idle
+    for key, tensor in tensors.items():
+        for own, there in NVIDIA:
+            key = key.replace(own, there)
+        if 'k_proj' in key:
+            continue
+        if 'v_proj' in key:
+            key = key.replace('v_proj', 'kv')
+            name = next(own for own, value in tensors.items() if value is tensor)
+            tensor = torch.cat((tensors[name.replace('v_proj', 'k_proj')], tensor))
+        parts = key.split('.')
+        if parts[0] == 'segformer':
+            kind = {'patch_embeddings': 'patch_embed', 'blocks': 'block'}.get(parts[3], parts[3])
+            parts = ['backbone', f'{kind}{int(parts[2]) + 1}', *parts[4:]]
+        elif parts[1] == 'linear_projections':
+            parts = ['decode_head', f'linear_c{int(parts[2]) + 1}', *parts[3:]]
+        named['.'.join(parts)] = tensor.contiguous()
+    return named
+
 
 def released_tensors(network):
     """Return the tensors of a network by the names of its authors."""
@@ -28,6 +64,8 @@ def released_tensors(network):
 def mmsegmentation_tensors(network):
     """Return the tensors of a vision transformer as MMSegmentation names and shapes them."""
     named = {}
+    if hasattr(network, 'seen_layers'):
+        return segvit_tensors(network)
     for key, tensor in network.state_dict().items():
         if key.startswith('encoder.head.'):
             continue
@@ -45,6 +83,32 @@ def mmsegmentation_tensors(network):
         named[name.replace('encoder.', 'backbone.').replace('decoder.', 'decode_head.', 1)
               if not name.startswith('decode_head.decoder_') else name] = tensor
     return named
+
+
+def segvit_tensors(network):
+    """Return the tensors of a SegViT as its authors name them, and one that is idle."""
+    named = {'decode_head.loss_decode.criterion.empty_weight': torch.ones(3)}
+    for key, tensor in network.state_dict().items():
+        part, _, rest = key.partition('.')
+        if part == 'encoder' and not rest.startswith('head.'):
+            for own, there in BACK:
+                key = key.replace(own, there)
+            named[key.replace('encoder.', 'backbone.')] = tensor
+        elif part == 'decoder':
+            named[f'decode_head.{segvit_name(rest)}'] = tensor
+    return named
+
+
+def segvit_name(name):
+    """Return a name of SegViT's decoder in its authors' files."""
+    if not name.startswith('stages.'):
+        return name.replace('head.', 'class_embed.').replace('classes', 'q.weight')
+    _, stage, part, rest = name.split('.', 3)
+    if part == 'blocks':
+        number, rest = rest.split('.', 1)
+        own, there = next((pair for pair in LAYER if rest.startswith(pair[0])), ('', ''))
+        rest = f'layers.{number}.{there}{rest.removeprefix(own)}'
+    return f'{STAGE[part]}_{int(stage) + 1}.{rest}'
 
 
 def setr_name(name):

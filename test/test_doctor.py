@@ -8,10 +8,12 @@ import importlib
 import json
 
 import pytest
+from tiny import tiny_model
 
 from sparse_seg_ros import doctor
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.loading import zoo
+from sparse_seg_ros.loading.checkpoints import save_model
 
 
 def test_this_machine_can_run_the_demo_model(tmp_path, capsys):
@@ -52,3 +54,13 @@ def test_the_profile_for_large_images_is_looked_for(monkeypatch, value, is_fine,
         monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', value)
     finding = doctor.large_images()
     assert finding.is_fine is is_fine and text in finding.detail
+
+
+@pytest.mark.parametrize(('model', 'present', 'absent'), [
+    ({'refines': False}, {'network', 'mean', 'temperature'}, {*doctor.OF_REFINERS}),
+    ({}, {'planes', 'inputs', 'alpha', 'selector', 'refined_by'}, {'patch'}),
+])
+def test_a_model_is_described_by_what_it_has(tmp_path, model, present, absent):
+    save_model(tiny_model(**model), tmp_path / 'model.safetensors')
+    names = {finding.name for finding in doctor.examine_model(f'{tmp_path}/model.safetensors')}
+    assert present <= names and not absent & names

@@ -29,7 +29,8 @@ from sparse_seg_ros.timing import interleaved
 CLASSES = 19
 LEAST_DEVIATION = 1e-2  # of a class's logits
 TELLING_APART = {  # in SegViT and Mask2Former; too small at birth, all classes tie: enlarged by
-    'decoder.head.weight': 7, **{f'decoder.steps.{step}.query.weight': 4 for step in range(3)},
+    'decoder.head.weight': 7,
+    **{f'decoder.stages.{stage}.blocks.2.query.weight': 4 for stage in range(3)},
     'class_predictor.weight': 10, 'mask_embedder.2.0.weight': 40}
 
 

@@ -7,8 +7,8 @@ The file keeps the weights in float32. Its card says which network, classes, nor
 scale they are for, where they come from, and under which terms.
 
 What a file is shows in the names and shapes of its tensors. Known are MMSegmentation's HRNet,
-SegFormer, SegNeXt, Segmenter and SETR, the files of LRFormer, Segmenter, SparseRefine and Google
-Coral, and Hugging Face folders of SegFormer and Mask2Former.
+SegFormer, SegNeXt, Segmenter and SETR, the files of LRFormer, Segmenter, SegViT, SparseRefine,
+Google Coral and NVIDIA's SegFormer, and Hugging Face folders of SegFormer and Mask2Former.
 
 examples:
   sparse_seg import hrnet.pth --labels cityscapes -o models/hrnet.safetensors

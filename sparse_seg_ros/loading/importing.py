@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor, nn
+
 from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.labels import LabelSet, load_labels
 from sparse_seg_ros.loading.checkpoints import (
@@ -29,7 +31,7 @@ from sparse_seg_ros.loading.published import (
 from sparse_seg_ros.methods.sparse_refine.released import count_planes
 from sparse_seg_ros.model_card import Model, ModelCard
 from sparse_seg_ros.networks import build_network
-from sparse_seg_ros.networks.pretrained import find_folder
+from sparse_seg_ros.networks.pretrained import config_of, find_folder, from_config
 
 ALPHA = 0.3  # until the model is calibrated
 DECODERS = ('decode_head.', 'decoder.')  # begin names of what tells the classes
@@ -64,12 +66,20 @@ def import_network(path: str | Path, wishes: Wishes) -> tuple[Model, str]:
         raise ValueError(f'{path} is {seen}; name their label set with --labels')
     labels = load_labels(wishes.labels)
     check_classes(seen, labels, path)
-    kind = build_network(seen.network, len(labels))
-    card = ModelCard(seen.network, labels.names, labels.name, kind.mean, kind.std,
-                     scale=wishes.scale or 1.0, colors=labels.colors)
-    model = build_model(card)
-    fill(model.network, tensors, path)
-    return replace(model, card=with_origin(card, path, seen.layout, wishes)), str(seen)
+    network, config = build(seen, tensors, labels.names)
+    fill(network, tensors, path)
+    card = ModelCard(seen.network, labels.names, labels.name, network.mean, network.std,
+                     scale=wishes.scale or 1.0, colors=labels.colors, network_config=config)
+    return Model(with_origin(card, path, seen.layout, wishes), network.eval()), str(seen)
+
+
+def build(seen: Recognised, tensors: dict[str, Tensor], classes: tuple[str, ...]
+          ) -> tuple[nn.Module, dict]:
+    """Build a network as a file needs it -> with random weights; its configuration if it has."""
+    if seen.layout.read_config is None:
+        return build_network(seen.network, len(classes)), {}
+    network = from_config(seen.layout.read_config(tensors, classes))
+    return network, config_of(network)
 
 
 def check_classes(seen: Recognised, labels: LabelSet, path: str | Path) -> None:

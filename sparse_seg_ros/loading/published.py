@@ -9,6 +9,7 @@ shapes; the one that agrees with the most tensors of the file is taken.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import Tensor
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.loading.checkpoints import released_keys
 from sparse_seg_ros.networks import build_network
+from sparse_seg_ros.networks.segformer import nvidia
 
 UNKNOWN_LICENCE = 'unknown; ask those who published them'
 DATA_TERMS = 'trained on data sets that have terms of their own, mostly non-commercial'
@@ -31,7 +33,8 @@ class Layout:
     Names that a publisher gives to the tensors of some networks.
 
     telltale: a tensor that only these files have, and perhaps those of layouts above. classes: the
-    tensor with an entry per class, and its dimension with them.
+    tensor with an entry per class, and its dimension with them. read_config: tensors and names of
+    classes -> the configuration of a network of Hugging Face, where the file is for one.
     """
 
     publisher: str
@@ -39,6 +42,7 @@ class Layout:
     classes: tuple[str, int]
     networks: tuple[str, ...]
     licence: str = UNKNOWN_LICENCE
+    read_config: Callable[[dict[str, Tensor], tuple[str, ...]], dict] | None = None
 
     def count_classes(self, tensors: dict[str, Tensor]) -> int | None:
         """Return the number of classes of a file; None where the classifier is not there."""
@@ -60,6 +64,9 @@ LAYOUTS = (
     Layout('MMSegmentation', 'backbone.layers.0.1.0.attn.attn.in_proj_weight', CONV_SEG,
            sizes('segformer_b{}', '012345'), 'Apache-2.0 (MMSegmentation); the encoders began '
            "with NVIDIA's weights, which are for non-commercial use only"),
+    Layout('NVIDIA', nvidia.TELLTALE, ('decode_head.linear_pred.bias', 0), ('segformer',),
+           'NVIDIA Source Code License for SegFormer: for non-commercial use only',
+           nvidia.read_config),
     Layout('MMSegmentation', 'backbone.block1.0.attn.spatial_gating_unit.conv0.weight', CONV_SEG,
            sizes('segnext_{}', 'tsbl'), 'Apache-2.0 (MMSegmentation and the authors, who ask to '
            f'be contacted about commercial use), {DATA_TERMS}'),
@@ -74,6 +81,9 @@ LAYOUTS = (
     Layout('MMSegmentation', 'decode_head.up_convs.0.0.conv.weight', CONV_SEG,
            ('setr_naive_l', 'setr_pup_l', 'setr_mla_l'),
            f'Apache-2.0 (MMSegmentation), {DATA_TERMS}'),
+    Layout('SegViT', 'decode_head.input_proj_1.weight', ('decode_head.q.weight', 0),
+           sizes('segvit_{}', 'sbl'), 'BSD-2-Clause for academic use (the authors, who ask to be '
+           f'contacted about commercial use), {DATA_TERMS}'),
     Layout('MMSegmentation', 'backbone.layers.0.ln1.weight', CONV_SEG,
            sizes('segmenter_linear_{}', 'tsbl'), f'Apache-2.0 (MMSegmentation), {DATA_TERMS}'),
     Layout('Google Coral', '209.weight', ('209.bias', 0), ('deeplab_edgetpu',),
@@ -106,6 +116,8 @@ def recognise(tensors: dict[str, Tensor], source: str | Path) -> Recognised:
                          f'{describe_nearest(tensors)}; name the network with --network if the '
                          'names are its own')
     num_classes = layout.count_classes(tensors)
+    if layout.read_config:  # of any size
+        return Recognised(layout, layout.networks[0], num_classes)
     agreements = {name: agreement(name, num_classes, tensors) for name in layout.networks}
     network = max(agreements, key=lambda name: agreements[name])
     if agreements[network] < LEAST_AGREEMENT:
@@ -150,6 +162,8 @@ def describe_nearest(tensors: dict[str, Tensor]) -> str:
     """Tensors of an unknown layout -> the known one that shares the most names with it."""
     shared = {}
     for layout in LAYOUTS:
+        if layout.read_config:
+            continue
         try:
             shapes, network_tensors = published_shapes(layout.networks[0], 19)
         except ImportError:

@@ -68,10 +68,8 @@ from sparse_seg_ros.networks.vit.segmenter_vit import (
     SegmenterLinearTiny,
     SegmenterSmall,
     SegmenterTiny,
-    SegViTBase,
-    SegViTLarge,
-    SegViTSmall,
 )
+from sparse_seg_ros.networks.vit.segvit_vit import SegViTBase, SegViTLarge, SegViTSmall
 from sparse_seg_ros.networks.vit.setr_vit import SetrAggregating, SetrNaive, SetrProgressive
 
 NETWORKS = {

@@ -13,7 +13,7 @@ from torch import Tensor
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet, RGB in 0..255
 NOT_NEEDED = (
-    'auxiliary_head.',  # helps in training only
+    'auxiliary_head.', 'decode_head.loss_decode.',  # help in training only
     'steps',  # counter of MMEngine's averaged models
 )
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from sparse_seg_ros.files import refuse_pointer
 from sparse_seg_ros.networks.mask2former import Mask2Former
+from sparse_seg_ros.networks.segformer.nvidia import network_tensors
 from sparse_seg_ros.networks.with_transformers import FILES, build, download, read_folder
 from sparse_seg_ros.texts import one_line
 
@@ -35,6 +36,7 @@ class HuggingFaceSegFormer(nn.Module):
 
     stride, multiple = 4, 32
     mean, std = Mask2Former.mean, Mask2Former.std
+    network_tensors = staticmethod(network_tensors)  # of NVIDIA's files, for checkpoints.load
 
     def __init__(self, model: nn.Module):
         super().__init__()

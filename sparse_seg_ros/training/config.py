@@ -31,7 +31,7 @@ class TrainConfig(Settings):
     start_from: str | None = setting(
         None, 'model to start from: zoo name, model file, run folder or Hugging Face folder; for '
         'a refiner its frozen network; a classifier gives its backbone, and a network for other '
-        'classes all but its classifier')
+        'classes all but what belongs to them')
     teacher: str | None = setting(
         None, 'model file whose network, at its own scale, is imitated in half of the loss; for a '
         'dense network or a refiner')

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -66,14 +66,19 @@ def go_on(start: Model, model: Model, source: str) -> None:
 
 
 def shared_tensors(start: Model, model: Model) -> dict[str, Tensor]:
-    """Tensors of the network to start from; for other classes the classifier begins anew."""
+    """Tensors of the network to start from; for other classes those of classes begin anew."""
     tensors, own = start.network.state_dict(), model.network.state_dict()
     if len(start.card.classes) == len(model.card.classes):
         return tensors
-    classifier = f'{model.network.classifier}.'
-    return {key: own.get(key, tensor) if key.startswith(classifier)
-            or key in own and own[key].shape != tensor.shape  # as of a second classifier
-            else tensor for key, tensor in tensors.items()}
+    of_classes = class_tensors(start.card, own)
+    return {key: own[key] if key in of_classes else tensor for key, tensor in tensors.items()}
+
+
+def class_tensors(card: ModelCard, tensors: dict[str, Tensor]) -> set[str]:
+    """Card of a network, its tensors for other classes -> those whose shape classes decide."""
+    with torch.device('meta'):
+        others = build_model(replace(card, planes=())).network.state_dict()
+    return {key for key, tensor in tensors.items() if others[key].shape != tensor.shape}
 
 
 def load_named(name: str) -> Model:
@@ -170,21 +175,28 @@ def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> M
         patch=config.patch if config.stage == 'patch_refine' else 0,
         selector=config.selector, extractor=config.extractor, ensembler=config.ensembler,
         training={**history, config.stage: plain(asdict(config))},
-        network_config=start.network_config if start else {}, colors=colors,
+        network_config=config_for(names, start) if start else {}, colors=colors,
         licence=start.licence if start else '', source=start.source if start else '')
+
+
+def config_for(classes: tuple[str, ...], start: ModelCard) -> dict:
+    """Names of classes, card to start from -> Hugging Face's configuration for them, if any."""
+    if not start.network_config or len(classes) == len(start.classes):
+        return start.network_config
+    return {**start.network_config, 'id2label': dict(enumerate(classes)),
+            'label2id': {name: label for label, name in enumerate(classes)}}
 
 
 def check_labels(start: ModelCard, label_set: LabelSet, config: TrainConfig) -> None:
     """
     Say if a model to start from has other classes.
 
-    Raises ValueError for another number of them where its classifier can not begin anew.
+    Raises ValueError for another number of them where what belongs to them can not begin anew.
     """
     says = (f'{config.start_from} was trained for the classes {cut(", ".join(start.classes))}; '
             f'label set {config.labels} has {cut(", ".join(label_set.names))}')
-    has_classifier = hasattr(NETWORKS.get(start.network), 'classifier')
-    if len(start.classes) != len(label_set) and config.stage == 'dense' and has_classifier:
-        LOG.warning('%s: all is taken but the classifier', says)
+    if len(start.classes) != len(label_set) and config.stage == 'dense':
+        LOG.warning('%s: all is taken but what belongs to the classes', says)
     elif len(start.classes) != len(label_set):
         raise ValueError(f"{says}; set 'labels' to those of the model")
     elif start.classes != label_set.names:
@@ -195,7 +207,7 @@ def fill_backbone(model: Model, path: str) -> None:
     """Let a network begin with the released weights of its backbone."""
     if backbone_of(model.network) is None:
         raise ValueError(f"network {model.card.network!r} has no backbone that released weights "
-                         "fit; remove 'backbone'")
+                         "fit; name a whole model as 'start_from', or remove 'backbone'")
     left_out = load_backbone(model.network, path)
     if left_out:
         LOG.info('%s: %d tensors that are not of the backbone are left out, such as %r', path,

@@ -34,7 +34,8 @@ def test_a_released_file_becomes_a_model_with_a_card(folder, capsys):
     assert import_into(folder) == 0
     model, network = load_model(folder / 'x.safetensors'), DeepLabEdgeTPU(19)
     checkpoints.load(network, folder / 'released.pth')
-    assert all(torch.equal(tensor, network.state_dict()[key])
+    released = network.state_dict()
+    assert all(torch.equal(tensor, released[key])
                for key, tensor in model.network.state_dict().items())
     card, said = model.card, capsys.readouterr().out
     assert 'released.pth: deeplab_edgetpu of Google Coral, 19 classes' in said

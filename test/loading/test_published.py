@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from published import mmsegmentation_tensors, random_network, released_tensors
+from published import mmsegmentation_tensors, nvidia_tensors, random_network, released_tensors
 from safetensors.torch import save_file
 
 from sparse_seg_ros.loading.backbones import load_backbone
+from sparse_seg_ros.loading.checkpoints import load_model, save_model
 from sparse_seg_ros.loading.importing import Wishes, import_network
 from sparse_seg_ros.loading.published import LAYOUTS, recognise
 from sparse_seg_ros.networks.vit.released import TELLTALE
 
-KNOWN = [(layout, name) for layout in LAYOUTS for name in layout.networks]
-SMALL = ('segnext_t', 'lrformer_t', 'segmenter_t', 'segmenter_linear_t', 'segformer_b0')
+KNOWN = [(layout, name) for layout in LAYOUTS if not layout.read_config
+         for name in layout.networks]
+SMALL = ('segnext_t', 'lrformer_t', 'segmenter_t', 'segmenter_linear_t', 'segformer_b0',
+         'segvit_s')
 
 
 def needs(name):
@@ -25,8 +28,8 @@ def needs(name):
 
 def is_renamed(layout):
     """Tell whether MMSegmentation has its own names for these vision transformers."""
-    return layout.publisher == 'MMSegmentation' and layout.networks[0].startswith(
-        ('segmenter', 'setr'))
+    return layout.publisher == 'SegViT' or layout.publisher == 'MMSegmentation' \
+        and layout.networks[0].startswith(('segmenter', 'setr'))
 
 
 def tensors_in(layout, network):
@@ -63,6 +66,20 @@ def test_what_is_imported_computes_what_was_published(tmp_path, layout, name):
     assert model.card.licence
 
 
+@torch.inference_mode()
+def test_what_nvidia_published_computes_what_hugging_face_does(tmp_path):
+    from hugging_face import tiny_segformer
+    source = tiny_segformer([f'class {label}' for label in range(19)])
+    save_file(nvidia_tensors(source), tmp_path / 'nvidia.safetensors')
+    imported, seen = import_network(tmp_path / 'nvidia.safetensors', Wishes(labels='cityscapes'))
+    assert seen == 'segformer of NVIDIA, 19 classes'
+    assert 'non-commercial' in imported.card.licence
+    save_model(imported, tmp_path / 'model.safetensors')
+    model, images = load_model(tmp_path / 'model.safetensors'), torch.randn(1, 3, 64, 64)
+    assert model.card.classes[13] == model.network.model.config.id2label[13] == 'car'
+    assert torch.equal(model.network(images), source(images).logits)
+
+
 def test_positions_of_another_size_of_images_are_kept(tmp_path):
     tensors = released_tensors(random_network('segmenter_t', 19))
     tensors['encoder.pos_embed'] = torch.randn(1, 1 + 48 ** 2, 192)
@@ -78,7 +95,7 @@ def test_a_backbone_begins_with_published_weights_of_other_classes(tmp_path, nam
         pytest.importorskip('transformers')
     needs(name)
     source = random_network(name.replace('plus_', ''), 150)
-    part = 'encoder' if 'segmenter' in name else 'backbone'
+    part = 'encoder' if name.startswith('seg') and hasattr(source, 'encoder') else 'backbone'
     tensors = released_tensors(source)
     save_file({key if is_whole else key.removeprefix(f'{part}.'): tensor
                for key, tensor in tensors.items() if is_whole or key.startswith(part)},

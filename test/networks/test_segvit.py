@@ -6,19 +6,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT, SegViTBase, SegViTLarge
+from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 from sparse_seg_ros.networks.vit.segvit import AttentionToMaskDecoder
+from sparse_seg_ros.networks.vit.segvit_vit import SegViTBase, SegViTLarge
 from sparse_seg_ros.networks.vit.tokens import Tokens, unmerge
 
-CLASSES, DIM = 5, 128
+CLASSES, DIM, HALF = 5, 128, 64
 
 
 def draw_decoder():
     torch.manual_seed(0)
-    decoder = AttentionToMaskDecoder(DIM, CLASSES).double()
+    decoder = AttentionToMaskDecoder(DIM, CLASSES).double().eval()
     for parameter in decoder.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return decoder
@@ -40,19 +40,19 @@ def test_it_takes_the_published_multiplications(kind, classes, size, macs):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.empty(1, 3, size, size, device='meta'))
     enlarged = classes ** 2 * (size ** 2 - (size // 16) ** 2) / 1e9
-    assert counter.get_total_flops() / 2e9 + enlarged == pytest.approx(macs, rel=0.004)
+    assert counter.get_total_flops() / 2e9 + enlarged == pytest.approx(macs, rel=0.003)
 
 
 @pytest.mark.parametrize(('kind', 'total'), [
-    (SegViTBase, 115_790_207), (SegViTLarge, 356_462_719)])
-def test_parameters_are_those_of_three_decoder_layers_and_a_classifier(kind, total):
+    (SegViTBase, 109_505_279), (SegViTLarge, 345_330_303)])
+def test_parameters_are_those_of_three_stages_of_half_the_width_and_a_classifier(kind, total):
     with torch.device('meta'):
         network = kind(150)
-    dim = network.encoder.cls_token.shape[2]
+    dim = network.encoder.cls_token.shape[2] // 2
     attention, perceptron, norms = 4 * (dim ** 2 + dim), 8 * dim ** 2 + 5 * dim, 6 * dim
-    layer = 2 * attention + perceptron + norms
+    stage = 3 * (2 * attention + perceptron + norms) + 2 * dim ** 2 + 3 * dim
     count = sum(parameter.numel() for parameter in network.decoder.parameters())
-    assert count == 3 * layer + 150 * dim + 151 * (dim + 1)
+    assert count == 3 * stage + 150 * dim + 151 * (dim + 1)
     assert sum(parameter.numel() for parameter in network.parameters()) == total
 
 
@@ -68,8 +68,8 @@ def norm(x, t, name):
 def attend(query, key, value):
     """One image, head by head: (C, d), (N, d), (N, d) -> (C, d), mean similarity (C, N)."""
     seen, similar = [], []
-    for q, k, v in zip(*(x.split(64, dim=1) for x in (query, key, value))):
-        similar.append(q @ k.T / 8)
+    for q, k, v in zip(*(x.split(32, dim=1) for x in (query, key, value))):
+        similar.append(q @ k.T / 32 ** 0.5)
         weights = similar[-1].exp()
         seen.append(weights @ v / weights.sum(1, keepdim=True))
     return torch.cat(seen, 1), sum(similar) / len(similar)
@@ -77,24 +77,30 @@ def attend(query, key, value):
 
 def expected(streams, t):
     """Compute the scores of one image step by step."""
-    classes, summed = t['classes'][0], 0
-    for step, tokens in enumerate(reversed(streams)):
-        name = f'steps.{step}'
-        own = linear(classes, t, f'{name}.among_classes.qkv').split(DIM, dim=1)
-        own = linear(attend(*own)[0], t, f'{name}.among_classes.proj')
-        classes = norm(classes + own, t, f'{name}.norm1')
-        seen, similar = attend(linear(classes, t, f'{name}.query'),
-                               linear(tokens, t, f'{name}.key'),
-                               linear(tokens, t, f'{name}.value'))
-        classes = norm(classes + linear(seen, t, f'{name}.proj'), t, f'{name}.norm2')
-        hidden = F.gelu(linear(classes, t, f'{name}.mlp.fc1'))
-        classes = norm(classes + linear(hidden, t, f'{name}.mlp.fc2'), t, f'{name}.norm3')
+    classes, summed = t['classes'], 0
+    for stage, tokens in enumerate(reversed(streams)):
+        name = f'stages.{stage}'
+        tokens = norm(linear(tokens, t, f'{name}.proj'), t, f'{name}.norm')
+        for block in range(3):
+            classes, similar = expected_layer(classes, tokens, t, f'{name}.blocks.{block}')
         summed = summed + similar
     shown = linear(classes, t, 'head').exp()
     shown = shown / shown.sum(1, keepdim=True)
     masks = 1 / (1 + (-summed).exp())
     return [[sum(shown[token, label] * masks[token, patch] for token in range(CLASSES))
              for patch in range(6)] for label in range(CLASSES)]
+
+
+def expected_layer(classes, tokens, t, name):
+    """Compute one layer of a stage: (C, d), (N, d) -> (C, d), mean similarity (C, N)."""
+    own = linear(classes, t, f'{name}.among_classes.qkv').split(HALF, dim=1)
+    own = linear(attend(*own)[0], t, f'{name}.among_classes.proj')
+    classes = norm(classes + own, t, f'{name}.norm1')
+    seen, similar = attend(linear(classes, t, f'{name}.query'), linear(tokens, t, f'{name}.key'),
+                           linear(tokens, t, f'{name}.value'))
+    classes = norm(classes + linear(seen, t, f'{name}.proj'), t, f'{name}.norm2')
+    hidden = linear(classes, t, f'{name}.mlp.fc1').clamp(min=0)
+    return norm(classes + linear(hidden, t, f'{name}.mlp.fc2'), t, f'{name}.norm3'), similar
 
 
 @torch.no_grad()
@@ -118,9 +124,11 @@ def test_patches_of_one_token_get_its_logits():
     torch.testing.assert_close(decoder(*merged).flatten(2).mT, by_patch)
 
 
-def test_it_looks_at_half_two_thirds_and_all_of_the_depth():
+def test_it_looks_at_the_layers_of_the_release_which_are_not_normalised_again():
     with torch.device('meta'):
         assert SegViTBase(3).layers == [6, 8, 12]
+        assert SegViTLarge(3).layers == [8, 16, 24]
+        assert isinstance(SegViTBase(3).encoder.norm, torch.nn.Identity)
     with pytest.raises(ValueError, match="depth must be a multiple of 6 for decoder 'atm', got 4"):
         SegmenterViT(32, 16, 64, 4, 1, 3, 'atm')
     with pytest.raises(ValueError, match="dim must be a multiple of 64 for decoder 'atm', got 96"):

@@ -8,6 +8,8 @@ Dosovitskiy et al., "An Image is Worth 16x16 Words", section 3.1, with the names
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -41,13 +43,14 @@ class Attention(nn.Module):
 class Perceptron(nn.Module):
     """Every token by itself, through a layer four times as wide: (B, T, d) -> (B, T, d)."""
 
-    def __init__(self, dim: int, dropout: float):
+    def __init__(self, dim: int, dropout: float,
+                 activation: Callable[[Tensor], Tensor] = F.gelu):
         super().__init__()
         self.fc1, self.fc2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout, self.activation = nn.Dropout(dropout), activation
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.fc2(self.dropout(F.gelu(self.fc1(x)))))
+        return self.dropout(self.fc2(self.dropout(self.activation(self.fc1(x)))))
 
 
 class Block(nn.Module):

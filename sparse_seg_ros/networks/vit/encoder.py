@@ -5,7 +5,8 @@ Plain vision transformer: an image cut into patches, each a token, through equal
 
 Dosovitskiy et al., "An Image is Worth 16x16 Words", section 3.1; names of tensors as in timm and
 Segmenter. Grids of any shape: the positional embedding is interpolated, bilinearly as Segmenter
-does. The 1000-way head of the pre-training is kept, unused, as in the published checkpoints.
+does unless a network says otherwise. The 1000-way head of the pre-training is kept, unused, as in
+the published checkpoints.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sparse_seg_ros.networks.drop_path import growing_shares
-from sparse_seg_ros.networks.vit.block import Block
+from sparse_seg_ros.networks.vit.block import Attention, Block
 from sparse_seg_ros.networks.vit.tokens import Tokens
 
 PRETRAINING_CLASSES = 1000
@@ -56,6 +57,7 @@ class VisionTransformer(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, PRETRAINING_CLASSES)
         self.merges: dict[int, Merge] = {}
+        self.interpolation = 'bilinear'  # of positions
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, images: Tensor, layers: Collection[int]
@@ -106,17 +108,27 @@ class VisionTransformer(nn.Module):
         """Return the positional embedding for any grid, (1, 1 + N, d)."""
         if grid_hw == self.grid_hw:
             return self.pos_embed
-        return interpolated(self.pos_embed, self.grid_hw, grid_hw)
+        return interpolated(self.pos_embed, self.grid_hw, grid_hw, self.interpolation)
 
     def resized(self, positions: Tensor) -> Tensor:
         """(1, 1 + n, d) positions of a file, of a square of n patches -> (1, 1 + N, d) of here."""
         side = math.isqrt(max(0, positions.shape[1] - 1))
-        return interpolated(positions, (side, side), self.grid_hw)
+        return interpolated(positions, (side, side), self.grid_hw, self.interpolation)
 
 
-def interpolated(positions: Tensor, from_hw: tuple[int, int], to_hw: tuple[int, int]) -> Tensor:
+def interpolated(positions: Tensor, from_hw: tuple[int, int], to_hw: tuple[int, int],
+                 mode: str) -> Tensor:
     """(1, 1 + n, d) positions of one grid -> (1, 1 + N, d) of another."""
     first, patches = positions[:, :1], positions[:, 1:]
     patches = F.interpolate(patches.mT.unflatten(2, from_hw), size=to_hw,
-                            mode='bilinear', align_corners=False)  # (1, d, h, w)
+                            mode=mode, align_corners=False)  # (1, d, h, w)
     return torch.cat((first, patches.flatten(2).mT), 1)
+
+
+def like_mmsegmentation(module: nn.Module) -> None:
+    """Let a vision transformer compute as MMSegmentation has it, in place."""
+    for part in module.modules():
+        if isinstance(part, nn.LayerNorm):
+            part.eps = 1e-6
+        elif isinstance(part, Attention):
+            part.sees_first = False

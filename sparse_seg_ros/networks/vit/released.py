@@ -4,18 +4,26 @@
 The names that tensors of vision transformers have in MMSegmentation's files.
 
 Those of Segmenter's authors need no translation. MMSegmentation has its own names for the encoder,
-and for the decoders of Segmenter and SETR.
+and for the decoders of Segmenter and SETR; SegViT's authors, who build on it, for theirs.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from torch import Tensor
 
 from sparse_seg_ros.networks import mmsegmentation
 
 TELLTALE = 'backbone.layers.0.ln1.weight'
+
+
+def stage(part: str) -> Callable[[re.Match], str]:
+    """Return what names a part of a stage of SegViT's decoder, counted from 1 in its files."""
+    return lambda found: f'decoder.stages.{int(found[1]) - 1}.{part}'
+
+
 PARTS = (  # what stands in a name there -> what stands here; in this order
     (r'decode_head\.dec_proj\.', 'decoder.proj_dec.'),
     (r'decode_head\.patch_proj\.weight', 'decoder.proj_patch'),
@@ -25,6 +33,18 @@ PARTS = (  # what stands in a name there -> what stands here; in this order
     (r'neck\.norm\.', 'decoder.norms.'),
     (r'neck\.mla\.channel_proj\.', 'decoder.first.'),
     (r'neck\.mla\.feat_extract\.', 'decoder.second.'),
+    (r'decode_head\.q\.weight', 'decoder.classes'),
+    (r'decode_head\.class_embed\.', 'decoder.head.'),
+    (r'decode_head\.input_proj_(\d)\.', stage('proj.')),
+    (r'decode_head\.proj_norm_(\d)\.', stage('norm.')),
+    (r'decode_head\.decoder_(\d)\.', stage('')),
+    (r'self_attn\.in_proj_', 'among_classes.qkv.'),
+    (r'self_attn\.out_proj\.', 'among_classes.proj.'),
+    (r'multihead_attn\.q\.', 'query.'),
+    (r'multihead_attn\.k\.', 'key.'),
+    (r'multihead_attn\.v\.', 'value.'),
+    (r'multihead_attn\.', ''),
+    (r'\.linear([12])\.', r'.mlp.fc\1.'),
     (r'up_convs\.(\d)\.0\.(conv|bn)', r'steps.\1.0.\2'),
     (r'up_convs\.(\d)\.1\.(conv|bn)', r'steps.\1.2.\2'),
     (r'\.conv\.', '.0.'),

@@ -171,24 +171,3 @@ class SegmenterLinearLarge(SegmenterLarge):
 
     def __init__(self, num_classes: int, image_size: int = 640):
         super().__init__(num_classes, 'linear', image_size)
-
-
-class SegViTSmall(SegmenterSmall):
-    """SegViT with ViT-S/16; not in its paper."""
-
-    def __init__(self, num_classes: int, image_size: int = 512):
-        super().__init__(num_classes, 'atm', image_size)
-
-
-class SegViTBase(SegmenterBase):
-    """SegViT with ViT-B/16: 115 GMACs at 512 x 512 and 150 classes."""
-
-    def __init__(self, num_classes: int, image_size: int = 512):
-        super().__init__(num_classes, 'atm', image_size)
-
-
-class SegViTLarge(SegmenterLarge):
-    """SegViT with ViT-L/16: 629 GMACs at 640 x 640 and 150 classes."""
-
-    def __init__(self, num_classes: int, image_size: int = 640):
-        super().__init__(num_classes, 'atm', image_size)

@@ -10,10 +10,8 @@ from MMSegmentation: logits of the naive decoder are enlarged in one step, not i
 
 from __future__ import annotations
 
-from torch import nn
-
 from sparse_seg_ros.networks.mmsegmentation import MEAN, STD
-from sparse_seg_ros.networks.vit.block import Attention
+from sparse_seg_ros.networks.vit.encoder import like_mmsegmentation
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 
 
@@ -27,11 +25,7 @@ class Setr(SegmenterViT):
     def __init__(self, num_classes: int, image_size: int = 768):
         super().__init__(image_size, 16, self.dim, self.depth, self.heads, num_classes,
                          self.decoder_name)
-        for module in self.modules():
-            if isinstance(module, nn.LayerNorm):
-                module.eps = 1e-6
-            elif isinstance(module, Attention):
-                module.sees_first = False
+        like_mmsegmentation(self)
 
 
 class SetrNaive(Setr):
