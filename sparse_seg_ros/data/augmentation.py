@@ -71,9 +71,9 @@ class Augmentation:
 
 
 def share_of_largest(label: np.ndarray) -> float:
-    """(H, W) ids -> fraction of the labelled pixels in the class that has most; 0 without any."""
+    """(H, W) ids -> fraction of the labelled pixels in the class that has most; 1 without any."""
     counts = np.bincount(label.ravel(), minlength=VOID + 1)[:VOID]
-    return counts.max() / max(1, counts.sum())
+    return counts.max() / counts.sum() if counts.any() else 1.0
 
 
 class PictureAugmentation(Augmentation):

@@ -87,4 +87,12 @@ def test_a_frame_of_one_class_is_taken_after_all():
 
 def test_the_share_of_the_largest_class_leaves_void_out():
     assert share_of_largest(np.array([[1, 1, 2, VOID]], np.uint8)) == pytest.approx(2 / 3)
-    assert share_of_largest(np.full((2, 2), VOID, np.uint8)) == 0
+
+
+def test_a_view_without_any_label_is_drawn_again():
+    label = np.full((40, 400), VOID, np.uint8)
+    label[:, :100] = LABEL[:, :50].repeat(2, 1)
+    augment = Augmentation((16, 24), (1.0, 1.0), largest_share=0.75)
+    views = [augment(np.zeros((40, 400, 3), np.uint8), label, np.random.default_rng(seed))[1]
+             for seed in range(20)]
+    assert sum((view == VOID).all() for view in views) <= 3  # ten tries were in vain

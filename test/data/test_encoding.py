@@ -32,6 +32,12 @@ def test_cityscapes_ids_are_those_of_its_scripts():
                       for label in labels if label.id >= 0}
 
 
+@pytest.mark.parametrize(('value', 'name'), [(29, 'grass'), (30, 'grass'), (32, 'water')])
+def test_ids_of_rellis_that_its_makers_count_to_a_class_belong_to_it(value, name):
+    number = load_labels('rellis').names.index(name)
+    assert load_encoding('rellis').values[value] == number
+
+
 def test_sets_that_share_classes_are_told_by_the_first_of_them():
     assert load_labels('kitti').names == load_labels('cityscapes').names
     assert find_labels(load_labels('acdc').names).name == 'cityscapes'
