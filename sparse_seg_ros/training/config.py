@@ -91,8 +91,12 @@ class TrainConfig(Settings):
         example='[360, 480]')
     jitter: float = setting(0.3, 'how much brightness, contrast and saturation vary', at_least=0.0,
                             at_most=0.9)
-    hue: float = setting(0.0, 'how far colours turn on the colour wheel at most, degrees; '
-                         "MMSegmentation's 18 are 36", at_least=0.0, at_most=180.0)
+    hue: float = setting(0.0, 'how far colours turn on the colour wheel at most, degrees',
+                         at_least=0.0, at_most=180.0)
+    distortion: str = setting(
+        'jitter', "how the colours of a view change; jitter: by 'jitter' and 'hue', always; "
+        "photometric: as MMSegmentation's recipes change brightness, contrast, saturation and "
+        'hue, each in half of the views', choices=('jitter', 'photometric'))
     largest_share: float = setting(1.0, 'largest share of a view that one class may cover, if '
                                    'another view can be found', at_least=0.0, at_most=1.0)
     epochs: int = setting(60, 'passes over all frames', at_least=1)
