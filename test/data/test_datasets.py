@@ -157,6 +157,15 @@ def test_a_damaged_file_of_matlab_is_named(tmp_path):
             split[0].label()
 
 
+@pytest.mark.parametrize('value', [-1, 65536 + 3])
+def test_an_id_of_matlab_that_fits_no_table_is_named(value, tmp_path):
+    split = frames(make_tree('coco_stuff_10k mat', tmp_path))
+    for path in folders('coco_stuff_10k mat', tmp_path)[1]:
+        write(path, np.full((8, 24), value, np.int32), 'mat')
+    with pytest.raises(ValueError, match=f"ids from 0 to 65535 in 'S', got {value}"):
+        split[0].label()
+
+
 def test_ids_of_sixteen_bits_are_mapped_like_those_of_eight(tmp_path):
     split = frames(make_tree('mapillary', tmp_path))
     for path in folders('mapillary', tmp_path)[1]:
