@@ -106,6 +106,8 @@ class TrainConfig(Settings):
     optimizer: str = setting('adamw', 'adamw, or sgd with momentum; nesterov: sgd that looks '
                              'ahead along its momentum', choices=('adamw', 'sgd', 'nesterov'))
     momentum: float = setting(0.9, 'momentum of sgd and nesterov', at_least=0.0, at_most=0.999)
+    clip_norm: float | None = setting(5.0, 'norm that gradients are clipped at; null: they are '
+                                      'not', at_least=1e-9)
     schedule: str = setting('cosine', 'how the learning rate falls to zero; poly: as the share of '
                             'the steps that are left, to the power of poly_power',
                             choices=('cosine', 'poly'))
