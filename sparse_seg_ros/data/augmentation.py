@@ -17,12 +17,13 @@ TRIES = 10  # windows drawn before one is taken as it is
 @dataclass(frozen=True)
 class Augmentation:
     """
-    Resize by scales[0]..scales[1], crop to crop_hw, flip, and change colours by `jitter`.
+    Resize by scales[0]..scales[1], crop to crop_hw, flip, and change colours.
+
+    distortion: 'jitter', by `jitter` and by `hue` degrees at most, or 'photometric', see there.
 
     largest_share: of the labelled pixels of a crop that one class may cover; another window of
-    the same size is drawn otherwise, ten times at most. 1 takes the first. hue: degrees that
-    colours turn at most. short_side, long_side: pixels that a frame is brought to before, see
-    `size_factor`.
+    the same size is drawn otherwise, ten times at most. 1 takes the first. short_side, long_side:
+    pixels that a frame is brought to before, see `size_factor`.
     """
 
     crop_hw: tuple[int, int]
@@ -32,6 +33,7 @@ class Augmentation:
     hue: float = 0.0
     short_side: int | None = None
     long_side: int | None = None
+    distortion: str = 'jitter'
 
     def __call__(self, image: np.ndarray, label: np.ndarray,
                  random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -39,10 +41,14 @@ class Augmentation:
         image, label = self.crop(image, label, random)
         if random.random() < 0.5:
             image, label = image[:, ::-1], label[:, ::-1]
+        return self.recolor(image, random), np.ascontiguousarray(label)
+
+    def recolor(self, image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """(H, W, 3) uint8 RGB -> the same in other colours."""
+        if self.distortion == 'photometric':
+            return photometric(image, random)
         image = distort(image, self.jitter, random)
-        if self.hue:
-            image = turn_hue(image, random.uniform(-self.hue, self.hue))
-        return image, np.ascontiguousarray(label)
+        return turn_hue(image, random.uniform(-self.hue, self.hue)) if self.hue else image
 
     def crop(self, image: np.ndarray, label: np.ndarray,
              random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -71,9 +77,9 @@ class Augmentation:
 
 
 def share_of_largest(label: np.ndarray) -> float:
-    """(H, W) ids -> fraction of the labelled pixels in the class that has most; 0 without any."""
+    """(H, W) ids -> fraction of the labelled pixels in the class that has most; 1 without any."""
     counts = np.bincount(label.ravel(), minlength=VOID + 1)[:VOID]
-    return counts.max() / max(1, counts.sum())
+    return counts.max() / counts.sum() if counts.any() else 1.0
 
 
 class PictureAugmentation(Augmentation):
@@ -129,3 +135,30 @@ def distort(image: np.ndarray, strength: float, random: np.random.Generator) -> 
     mix = contrast * (saturation * np.eye(3) + (1 - saturation) * to_grey)  # rows sum to contrast
     shift = np.full((3, 1), grey_mean * (brightness - contrast))
     return cv2.transform(np.ascontiguousarray(image), tint * np.hstack([mix, shift]))
+
+
+def photometric(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """
+    (H, W, 3) uint8 RGB -> the same in other colours, as the recipes of MMSegmentation draw them.
+
+    Brightness changes by 32 at most, contrast and saturation by a factor from 0.5 to 1.5, hue by
+    36 degrees at most, each in half of the views. Contrast comes before or after the last two.
+    """
+    brighter, contrasted, saturated, turned, contrast_first = random.random(5) < 0.5
+    contrast = random.uniform(0.5, 1.5) if contrasted else 1.0
+    if brighter:
+        image = toned(image, shift=random.uniform(-32, 32))
+    image = toned(image, contrast if contrast_first else 1.0)
+    if saturated:
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+        hsv[..., 1] = toned(hsv[..., 1], random.uniform(0.5, 1.5))
+        image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    if turned:
+        image = turn_hue(image, random.uniform(-36, 36))
+    return toned(image, 1.0 if contrast_first else contrast)
+
+
+def toned(values: np.ndarray, factor: float = 1.0, shift: float = 0.0) -> np.ndarray:
+    """(...) uint8 -> factor * values + shift, cut to 0..255."""
+    table = np.clip(factor * np.arange(256) + shift, 0, 255).astype(np.uint8)
+    return table[values]

@@ -19,7 +19,7 @@ Void is what the YAML names as void. Any other value is an error that names the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -116,7 +116,17 @@ def read_form(entry: Any, labels: LabelSet, where: str) -> Encoding:
                 raise ValueError(f'{where}: {name or "void"} has a value that another has, too; '
                                  'give each value one meaning')
             values[value] = VOID if name is None else number
+    if threshold is not None:
+        check_full_channels(values, where)
     return Encoding(values, is_color, threshold)
+
+
+def check_full_channels(colors: Iterable[int], where: str) -> None:
+    """Raise ValueError for a packed colour that no picture has behind a threshold."""
+    for color in map(unpack, colors):
+        if not {*color} <= {0, 255}:
+            raise ValueError(f"{where}: with 'threshold' a channel of a colour is 0 or 255, got "
+                             f"{color}; change it, or remove 'threshold'")
 
 
 def classes_of(entry: Mapping, labels: LabelSet, where: str) -> dict[str, Any]:

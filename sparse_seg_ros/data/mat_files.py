@@ -26,4 +26,8 @@ def read_mat(path: Path) -> np.ndarray:
                          f'{type(error).__name__}; copy it again') from None
     if ids.ndim != 2 or ids.dtype.kind not in 'ui':
         raise ValueError(f'{path}: {IDS!r} must be whole (H, W) ids, got {ids.shape} {ids.dtype}')
+    wrong = ids[(ids < 0) | (ids > 65535)]
+    if wrong.size:
+        raise ValueError(f'{path}: expected ids from 0 to 65535 in {IDS!r}, got {wrong[0]}; '
+                         'copy it again')
     return ids.astype(np.uint16)

@@ -53,7 +53,12 @@ def read_ids(path: Path) -> np.ndarray:
 
 def read_colors(path: Path) -> np.ndarray:
     """PNG of class colours, or with a palette of them, -> (H, W, 3) uint8 RGB."""
-    return cv2.cvtColor(decode(read_lossless(path), cv2.IMREAD_COLOR, path), cv2.COLOR_BGR2RGB)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    colors = cv2.cvtColor(decode(read_lossless(path), flags, path), cv2.COLOR_BGR2RGB)
+    if colors.dtype != np.uint8:
+        raise ValueError(f'{path}: class colours must have 8 bits a channel, got {colors.dtype}; '
+                         'save the label with 8 bits')
+    return colors
 
 
 def read_lossless(path: Path) -> bytes:

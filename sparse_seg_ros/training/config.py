@@ -91,17 +91,23 @@ class TrainConfig(Settings):
         example='[360, 480]')
     jitter: float = setting(0.3, 'how much brightness, contrast and saturation vary', at_least=0.0,
                             at_most=0.9)
-    hue: float = setting(0.0, 'how far colours turn on the colour wheel at most, degrees; '
-                         "MMSegmentation's 18 are 36", at_least=0.0, at_most=180.0)
+    hue: float = setting(0.0, 'how far colours turn on the colour wheel at most, degrees',
+                         at_least=0.0, at_most=180.0)
+    distortion: str = setting(
+        'jitter', "how the colours of a view change; jitter: by 'jitter' and 'hue', always; "
+        "photometric: as MMSegmentation's recipes change brightness, contrast, saturation and "
+        'hue, each in half of the views', choices=('jitter', 'photometric'))
     largest_share: float = setting(1.0, 'largest share of a view that one class may cover, if '
                                    'another view can be found', at_least=0.0, at_most=1.0)
     epochs: int = setting(60, 'passes over all frames', at_least=1)
     batch_size: int = setting(8, 'views per step, over all processes', at_least=1)
     learning_rate: float = setting(1e-3, 'learning rate after the warm-up, the highest',
                                    at_least=0.0)
-    optimizer: str = setting('adamw', 'adamw, or sgd with momentum',
-                             choices=('adamw', 'sgd'))
-    momentum: float = setting(0.9, 'momentum of sgd', at_least=0.0, at_most=0.999)
+    optimizer: str = setting('adamw', 'adamw, or sgd with momentum; nesterov: sgd that looks '
+                             'ahead along its momentum', choices=('adamw', 'sgd', 'nesterov'))
+    momentum: float = setting(0.9, 'momentum of sgd and nesterov', at_least=0.0, at_most=0.999)
+    clip_norm: float | None = setting(5.0, 'norm that gradients are clipped at; null: they are '
+                                      'not', at_least=1e-9)
     schedule: str = setting('cosine', 'how the learning rate falls to zero; poly: as the share of '
                             'the steps that are left, to the power of poly_power',
                             choices=('cosine', 'poly'))
@@ -111,7 +117,8 @@ class TrainConfig(Settings):
         1.0, 'learning rate of a block of a vision transformer / that of the next; 1: all learn '
         'alike', at_least=0.1, at_most=1.0)
     warmup_steps: int | None = setting(
-        None, 'steps in which the learning rate rises; null: one epoch', at_least=1)
+        None, 'steps in which the learning rate rises; 1: it is full at once; null: one epoch',
+        at_least=1)
     head_rate: float = setting(1.0, 'learning rate of the other layers / learning rate of the '
                                'backbone', at_least=0.0)
     drop_path: float | None = setting(
@@ -163,6 +170,9 @@ class TrainConfig(Settings):
             raise ValueError("setting 'loss: masks' is for stage 'dense' without 'teacher' and "
                              f"'second_scale', got stage {self.stage!r}; remove what is too much, "
                              "or set 'loss: pixels'")
+        if self.optimizer == 'nesterov' and not self.momentum:
+            raise ValueError("setting 'optimizer: nesterov' needs a 'momentum' above 0, got 0.0; "
+                             "set it, or 'optimizer: sgd'")
         if self.window and self.stage != 'dense':
             raise ValueError("setting 'window' is for stage 'dense', got stage "
                              f'{self.stage!r}; remove it')

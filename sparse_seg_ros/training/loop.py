@@ -166,7 +166,8 @@ class Run:
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.objective.trained.parameters(), 5.0)
+        norm = nn.utils.clip_grad_norm_(self.objective.trained.parameters(),
+                                        self.config.clip_norm or math.inf)
         if not torch.isfinite(loss):
             raise ValueError('the loss is not finite; run again to go on from the last epoch; if '
                              "it recurs, lower learning_rate, or set 'precision: fp32'")

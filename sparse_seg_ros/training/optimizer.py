@@ -20,8 +20,9 @@ def build_optimizer(module: nn.Module, config: TrainConfig
                     ) -> tuple[torch.optim.Optimizer, list[float]]:
     """Return the optimiser of a module, and what each group multiplies the learning rate by."""
     groups, factors = parameter_groups(module, config)
-    if config.optimizer == 'sgd':
-        return torch.optim.SGD(groups, config.learning_rate, config.momentum), factors
+    if config.optimizer in ('sgd', 'nesterov'):
+        return torch.optim.SGD(groups, config.learning_rate, config.momentum,
+                               nesterov=config.optimizer == 'nesterov'), factors
     return torch.optim.AdamW(groups, config.learning_rate), factors
 
 

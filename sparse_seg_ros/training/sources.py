@@ -29,7 +29,8 @@ def training_sources(config: TrainConfig) -> list[tuple[Sequence, Augmentation]]
     """Return (frames, augmentation) of every source that the run names."""
     if config.stage == 'classifier':
         return [(pictures(config), PictureAugmentation(config.crop_hw, config.scales,
-                                                       config.jitter))]
+                                                       config.jitter, hue=config.hue,
+                                                       distortion=config.distortion))]
     sources: list[tuple[Sequence, Augmentation]] = []
     for split in config.splits:
         sources.append((frames_of(split, config), augmentation(config, config.scales)))
@@ -79,7 +80,7 @@ def kept(frames_: Frames, config: TrainConfig, split: str) -> Sequence:
 def augmentation(config: TrainConfig, scales: tuple[float, float]) -> Augmentation:
     """Return how the frames of a source are varied."""
     return Augmentation(config.crop_hw, scales, config.jitter, config.largest_share, config.hue,
-                        config.short_side, config.long_side)
+                        config.short_side, config.long_side, config.distortion)
 
 
 def pictures(config: TrainConfig) -> PictureFolder:

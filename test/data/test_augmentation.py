@@ -4,10 +4,17 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from sparse_seg_ros.data.augmentation import Augmentation, cut, distort, share_of_largest
+from sparse_seg_ros.data.augmentation import (
+    Augmentation,
+    cut,
+    distort,
+    photometric,
+    share_of_largest,
+)
 from sparse_seg_ros.labels import VOID
 
 LABEL = np.random.default_rng(0).integers(0, 5, (40, 60), np.uint8)
@@ -87,4 +94,42 @@ def test_a_frame_of_one_class_is_taken_after_all():
 
 def test_the_share_of_the_largest_class_leaves_void_out():
     assert share_of_largest(np.array([[1, 1, 2, VOID]], np.uint8)) == pytest.approx(2 / 3)
-    assert share_of_largest(np.full((2, 2), VOID, np.uint8)) == 0
+
+
+def test_a_view_without_any_label_is_drawn_again():
+    label = np.full((40, 400), VOID, np.uint8)
+    label[:, :100] = LABEL[:, :50].repeat(2, 1)
+    augment = Augmentation((16, 24), (1.0, 1.0), largest_share=0.75)
+    views = [augment(np.zeros((40, 400, 3), np.uint8), label, np.random.default_rng(seed))[1]
+             for seed in range(20)]
+    assert sum((view == VOID).all() for view in views) <= 3  # ten tries were in vain
+
+
+def photometric_views(color, count=600):
+    """Colour -> (N, 3) what photometric distortion makes of it."""
+    image, random = np.full((1, 1, 3), color, np.uint8), np.random.default_rng(0)
+    return np.array([photometric(image, random)[0, 0] for _ in range(count)])
+
+
+def test_photometric_distortion_brightens_grey_by_32_and_its_contrast_by_half():
+    views = photometric_views([100, 100, 100])
+    assert (views == views[:, :1]).all()  # saturation and hue leave grey
+    levels = views[:, 0]
+    assert (levels == 100).mean() == pytest.approx(1 / 4, abs=0.06)  # two coins fell on tails
+    assert 34 <= levels.min() <= 40 and 190 <= levels.max() <= 198
+
+
+def test_photometric_distortion_turns_and_bleaches_colours():
+    views = photometric_views([200, 50, 50])
+    hue, saturation = cv2.cvtColor(views[None], cv2.COLOR_RGB2HSV)[0, :, :2].T.astype(int)
+    turn = 2 * ((hue + 90) % 180 - 90)  # degrees, from the red
+    assert -42 <= turn.min() <= -32 and 30 <= turn.max() <= 42
+    assert (views == [200, 50, 50]).all(1).mean() == pytest.approx(1 / 16, abs=0.03)
+    assert saturation.min() < 90 and saturation.max() == 255
+
+
+def test_a_view_has_the_distortion_of_its_settings():
+    image, label = np.full((8, 8, 3), (200, 50, 50), np.uint8), np.zeros((8, 8), np.uint8)
+    views = [Augmentation((8, 8), (1.0, 1.0), distortion='photometric')(
+        image, label, np.random.default_rng(seed))[0] for seed in range(60)]
+    assert 0 < sum(np.array_equal(view, image) for view in views) < 15

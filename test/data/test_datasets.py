@@ -133,6 +133,7 @@ def test_ten_wrong_trees_are_each_refused_in_one_sentence(name, tmp_path):
     ('coco_stuff', np.full((8, 24), 11, np.uint8), 'id 11 is no class'),
     ('isic', np.full((8, 24), 1, np.uint8), 'id 1 is no class'),
     ('comma10k', np.full((8, 24, 3), 9, np.uint8), 'colour [9, 9, 9] is no class'),
+    ('camvid kaggle', np.full((8, 24, 3), 128, np.uint16), 'colours must have 8 bits a channel'),
     ('deepglobe', np.full((8, 24, 3), (255, 0, 0), np.uint8), 'colour [255, 0, 0] is no class'),
     ('cityscapes', np.full((8, 24, 3), 7, np.uint8), 'must be a one-channel PNG of class ids'),
     ('cityscapes', np.full((8, 23), 7, np.uint8), 'both must have the same size'),
@@ -154,6 +155,15 @@ def test_a_damaged_file_of_matlab_is_named(tmp_path):
         path.write_bytes(data)
         with pytest.raises(ValueError, match=rf"{path.name}: expected a .mat file .* in 'S'"):
             split[0].label()
+
+
+@pytest.mark.parametrize('value', [-1, 65536 + 3])
+def test_an_id_of_matlab_that_fits_no_table_is_named(value, tmp_path):
+    split = frames(make_tree('coco_stuff_10k mat', tmp_path))
+    for path in folders('coco_stuff_10k mat', tmp_path)[1]:
+        write(path, np.full((8, 24), value, np.int32), 'mat')
+    with pytest.raises(ValueError, match=f"ids from 0 to 65535 in 'S', got {value}"):
+        split[0].label()
 
 
 def test_ids_of_sixteen_bits_are_mapped_like_those_of_eight(tmp_path):
@@ -249,3 +259,65 @@ def test_two_images_with_one_label_are_refused_with_their_names(tmp_path):
     with pytest.raises(ValueError, match='have one label, .*; remove one of the images') as caught:
         frames(split)
     assert str(image) in str(caught.value) and str(twin) in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['cityscapes', 'voc'])
+def test_links_to_files_that_are_not_there_are_named(name, tmp_path):
+    for part, lost in enumerate(('image', 'label')):
+        root = tmp_path / lost
+        split = make_tree(name, root)
+        path = folders(name, root)[part][0]
+        path.unlink()
+        path.symlink_to(tmp_path / 'nowhere.png')
+        with pytest.raises(ValueError, match='is a link to .*nowhere.png, which is not there'
+                           ) as caught:
+            frames(split)
+        assert str(path) in str(caught.value)
+
+
+def test_frames_whose_image_and_label_are_lost_links_are_not_passed_over(tmp_path):
+    split = make_tree('cityscapes', tmp_path)
+    for path, _ in folders('cityscapes', tmp_path):
+        path.unlink()
+        path.symlink_to(tmp_path / 'nowhere.png')
+    with pytest.raises(ValueError, match='is a link to'):
+        frames(split)
+
+
+@pytest.mark.parametrize(('name', 'names'), [
+    ('cityscapes', 'val'), ('ade20k', 'validation'), ('camvid', 'val'), ('isic', 'Training'),
+    ('voc', 'val'), ('rellis', 'val'), ('folder', 'val'), ('folder inside', 'val')])
+def test_a_split_that_is_not_there_is_refused_with_those_that_are(name, names, tmp_path):
+    split = make_tree(name, tmp_path)
+    with pytest.raises(FileNotFoundError, match=f'no frames of this split, but of {names}; '):
+        frames(Path(f'{split}x'))
+
+
+@pytest.mark.parametrize('name', ['voc', 'rellis'])
+def test_a_list_alone_is_no_image(name, tmp_path):
+    split = make_tree(name, tmp_path)
+    remove(sum(folders(name, tmp_path), []))
+    with pytest.raises(FileNotFoundError, match='no frames of this split; expected .* named'):
+        frames(split)
+
+
+def test_a_list_may_begin_with_the_mark_that_editors_write(tmp_path):
+    split = make_tree('voc', tmp_path)
+    listing = tmp_path / 'ImageSets/Segmentation/val.txt'
+    listing.write_text('\ufeff' + listing.read_text(), 'utf-8')
+    assert len(frames(split)) == 2
+
+
+def test_a_line_with_one_name_is_refused_where_two_are_needed(tmp_path):
+    split = make_tree('rellis', tmp_path)
+    listing = tmp_path / 'val.lst'
+    listing.write_text(listing.read_text().split()[0] + '\n')
+    with pytest.raises(ValueError, match=r'val.lst: expected "image label" on every line, got '):
+        frames(split)
+
+
+def test_an_image_that_may_have_several_endings_is_missed_with_all_of_them(tmp_path):
+    split = make_tree('folder', tmp_path)
+    folders('folder', tmp_path)[0][0].unlink()
+    with pytest.raises(ValueError, match=r'has no image .*my first\.\{jpg,jpeg,png\}; copy'):
+        frames(split)

@@ -32,6 +32,12 @@ def test_cityscapes_ids_are_those_of_its_scripts():
                       for label in labels if label.id >= 0}
 
 
+@pytest.mark.parametrize(('value', 'name'), [(29, 'grass'), (30, 'grass'), (32, 'water')])
+def test_ids_of_rellis_that_its_makers_count_to_a_class_belong_to_it(value, name):
+    number = load_labels('rellis').names.index(name)
+    assert load_encoding('rellis').values[value] == number
+
+
 def test_sets_that_share_classes_are_told_by_the_first_of_them():
     assert load_labels('kitti').names == load_labels('cityscapes').names
     assert find_labels(load_labels('acdc').names).name == 'cityscapes'
@@ -77,6 +83,9 @@ def test_a_set_without_files_leaves_ids_as_they_are(tmp_path):
     ('files: {a: {colors: own, void: [0]}}', 'void must be a colour [r, g, b] or a list'),
     ('files: {a: {colors: own, void: [], threshold: 0}}', "'threshold' is from 1 to 255"),
     ('files: {a: {ids: 0, void: [], threshold: 9}}', "'threshold' is from 1 to 255"),
+    ('files: {a: {colors: own, void: [], threshold: 9}}',
+     "with 'threshold' a channel of a colour is 0 or 255, got [90, 60, 30]"),
+    ('files: {a: {colors: own, void: [[0, 9, 0]], threshold: 128}}', 'a channel of a colour is 0'),
 ])
 def test_files_that_do_not_say_all_are_refused(files, words, tmp_path):
     with pytest.raises(ValueError) as caught:

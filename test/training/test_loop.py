@@ -420,6 +420,16 @@ def test_a_start_that_does_not_fit_is_named(tmp_path, config, change):
         train(replace(config, **change), tmp_path / 'run')
 
 
+@pytest.mark.parametrize(('clip_norm', 'is_still'), [(1e-9, True), (None, False)])
+def test_gradients_are_clipped_at_the_norm_of_the_settings(tmp_path, config, clip_norm, is_still):
+    config = replace(config, epochs=1, optimizer='sgd', learning_rate=0.1, weight_decay=0.0,
+                     warmup_steps=1, averaging=0.0, clip_norm=clip_norm)
+    torch.manual_seed(config.seed)
+    begun = dict(start_model(config).network.named_parameters())
+    ended = dict(load_model(train(config, tmp_path)).network.named_parameters())
+    assert all(torch.allclose(begun[name], ended[name], atol=1e-6) for name in begun) == is_still
+
+
 def test_a_straight_schedule_rises_over_its_own_steps_and_falls_evenly():
     config = TrainConfig(epochs=4, learning_rate=1.0, schedule='poly', warmup_steps=5)
     rates = [learning_rate(config, step, 10) for step in range(40)]

@@ -25,6 +25,23 @@ def test_sgd_has_the_momentum_and_decay_of_the_settings():
         [(0.8, 0.01), (0.8, 0.0)]
 
 
+def test_momentum_may_be_that_of_nesterov_as_segmenter_trains():
+    optimizer, _ = build_optimizer(Compact(5), TrainConfig(optimizer='nesterov', momentum=0.8))
+    assert type(optimizer) is torch.optim.SGD
+    assert {(group['momentum'], group['nesterov']) for group in optimizer.param_groups} == \
+        {(0.8, True)}
+
+
+def test_nesterov_without_momentum_is_refused():
+    with pytest.raises(ValueError, match="'optimizer: nesterov' needs a 'momentum' above 0"):
+        TrainConfig(optimizer='nesterov', momentum=0.0)
+
+
+def test_one_step_of_warm_up_is_none():
+    config = TrainConfig(learning_rate=0.5, schedule='cosine', warmup_steps=1)
+    assert learning_rate(config, 0, 10) == 0.5
+
+
 def test_a_poly_schedule_falls_as_the_power_of_what_is_left():
     config = TrainConfig(epochs=1, learning_rate=1.0, schedule='poly', poly_power=0.9,
                          warmup_steps=1)

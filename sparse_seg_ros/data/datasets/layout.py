@@ -10,15 +10,18 @@ part stands for what is the same in the paths of an image and of its label.
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from sparse_seg_ros.texts import cut
 
 PART = re.compile(r'\{(\w+)\}')
 SUFFIX = '(?i:jpg|jpeg|png)'  # what {suffix} stands for
+SUFFIX_WORDS = {'suffix': '{jpg,jpeg,png}'}  # the same in messages
 ANY = '*'
 
 
@@ -48,14 +51,15 @@ class Layout:
 
     def image_of(self, label: Path, root: Path) -> Path:
         """Path of a label -> that of its image; what it does not tell stays in braces."""
-        return root / fill(self.image, parts_of(label.relative_to(root), self.label))
+        known = parts_of(label.relative_to(root), self.label)
+        return root / fill(self.image, SUFFIX_WORDS | known)
 
     def listed(self, root: Path, listing: Path, parts: Mapping[str, str]
                ) -> Iterator[tuple[Path, Path]]:
         """Yield image and label of each line of a listing."""
-        for line in map(str.strip, listing.read_text('utf-8', 'replace').splitlines()):
+        for line in map(str.strip, listing.read_text('utf-8-sig', 'replace').splitlines()):
             if line and not self.image:
-                yield pair_of(line, root)
+                yield pair_of(line, root, listing)
             elif line:
                 named = {**parts, 'frame': line}
                 if not (root / fill(self.image, named)).is_file():
@@ -65,12 +69,19 @@ class Layout:
     def labels(self, root: Path, parts: Mapping[str, str]) -> set[Path]:
         """Return the label files of a split; of one that is listed, those of its frames."""
         if self.listing:
-            return {path for path in self.images(root, parts).values() if path.is_file()}
+            return {path for path in self.images(root, parts).values() if os.path.lexists(path)}
         return set(files(root, self.label, parts))
+
+    def splits(self, root: Path) -> set[str]:
+        """Return the names of the splits whose images or list, and labels, are in a folder."""
+        path = self.listing or self.image
+        names = {parts_of(place.relative_to(root), path).get('split', '')
+                 for place in files(root, path, {})} - {''}
+        return {name for name in names if self.labels(root, {'split': name})}
 
     def describe(self, parts: Mapping[str, str]) -> str:
         """Return the layout in words."""
-        known = {name: value for name, value in parts.items() if ANY not in value}
+        known = SUFFIX_WORDS | {name: value for name, value in parts.items() if ANY not in value}
         image, label, listing = (fill(path, known)
                                  for path in (self.image, self.label, self.listing))
         named = f'the frames named in {listing}' if listing else ''
@@ -104,7 +115,7 @@ class DataSet:
         for layout in self.fitting(parts):
             images, labels = layout.images(root, parts), layout.labels(root, parts)
             if images and labels:
-                check_partners(images, labels)
+                check_partners(images)
                 check_twins(images)
                 lonely = sorted(labels - {*images.values()})
                 if lonely:
@@ -130,11 +141,13 @@ class DataSet:
 
     def what_is_there(self, root: Path, parts: Mapping[str, str]) -> str:
         """Return what of a split is in a folder, in words."""
-        if any(layout.images(root, parts) for layout in self.fitting(parts)):
+        if any(map(os.path.lexists, chain.from_iterable(
+                layout.images(root, parts) for layout in self.fitting(parts)))):
             return 'images of this split without labels'
         if any(layout.labels(root, parts) for layout in self.fitting(parts)):
             return 'labels of this split without images'
-        return 'no frames of this split'
+        others = sorted({name for layout in self.layouts for name in layout.splits(root)})
+        return 'no frames of this split' + (f', but of {cut(", ".join(others))}' if others else '')
 
     def expect(self, parts: Mapping[str, str]) -> str:
         """Return the layouts that are read, in words."""
@@ -143,12 +156,16 @@ class DataSet:
         return f'expected {known}' + (f'; {self.cure}' if self.cure else '')
 
 
-def check_partners(images: Mapping[Path, Path], labels: set[Path]) -> None:
+def check_partners(images: Mapping[Path, Path]) -> None:
     """Raise ValueError unless each image is there, and its label."""
     for image, label in images.items():
+        for path in (image, label):
+            if path.is_symlink() and not path.exists():
+                raise ValueError(f'{path} is a link to {os.readlink(path)}, which is not there; '
+                                 'fetch that file')
         if not image.is_file():
             raise ValueError(f'no image {image}, which is listed; copy it there')
-        if label not in labels:
+        if not label.is_file():
             raise ValueError(f'{image} has no label {label}; copy it there, or remove the image')
 
 
@@ -161,11 +178,13 @@ def check_twins(images: Mapping[Path, Path]) -> None:
                              'of the images')
 
 
-def pair_of(line: str, root: Path) -> tuple[Path, Path]:
+def pair_of(line: str, root: Path, listing: Path) -> tuple[Path, Path]:
     """Line "image label" -> its two paths, divided where both files exist: names have blanks."""
     pairs = [(root / line[:gap.start()], root / line[gap.end():])
              for gap in re.finditer(r'\s+', line)]
     words = line.split()
+    if len(words) < 2:
+        raise ValueError(f'{listing}: expected "image label" on every line, got {cut(repr(line))}')
     return next((pair for pair in pairs if pair[0].is_file() and pair[1].is_file()),
                 (root / words[0], root / words[-1]))
 
@@ -182,10 +201,10 @@ def parts_of(path: Path, pattern: str) -> dict[str, str]:
 
 
 def files(root: Path, path: str, parts: Mapping[str, str]) -> list[Path]:
-    """Return the files that a path with parts in braces stands for; hidden ones are none."""
+    """Return the files and links that a path with parts stands for; hidden ones are none."""
     pattern = PART.sub(lambda match: escaped(parts.get(match[1], ANY)), path)
     return [path for path in sorted(root.glob(pattern))
-            if path.is_file() and not path.name.startswith('.')]
+            if not path.is_dir() and not path.name.startswith('.')]
 
 
 def escaped(part: str) -> str:
