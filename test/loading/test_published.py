@@ -119,6 +119,13 @@ def test_an_unknown_size_is_one_sentence():
         recognise(tensors, 'w18.pth')
 
 
+def test_a_shrunk_segvit_is_refused_by_its_name():
+    tensors = {key: tensor for key, tensor in mmsegmentation_tensors(
+        random_network('segvit_l', 150, 'meta')).items() if '_3.' not in key}
+    with pytest.raises(ValueError, match='shrunk.pth: holds a shrunk SegViT, .* not shrunk'):
+        recognise(tensors, 'shrunk.pth')
+
+
 def test_a_network_without_a_backbone_says_so(tmp_path):
     with pytest.raises(ValueError, match='Compact has no backbone'):
         load_backbone(random_network('compact', 5), tmp_path / 'x.pth')
