@@ -70,8 +70,8 @@ def read_config(tensors: dict[str, Tensor], classes: tuple[str, ...]) -> dict[st
     norms = [f'backbone.norm{stage}.weight' for stage in STAGES]
     missing = next((name for name in norms if name not in tensors), None)
     if missing:
-        raise ValueError(f"NVIDIA's SegFormer must have tensor {missing!r}, which is missing; copy "
-                         'the file again')
+        raise ValueError(f"NVIDIA's SegFormer must have tensor {missing!r}, which is missing; "
+                         'copy the file again')
     blocks = {tuple(map(int, found)) for key in tensors
               for found in re.findall(r'^backbone\.block(\d)\.(\d+)\.', key)}
     return {'model_type': 'segformer',
