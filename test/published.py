@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import torch
+from safetensors.torch import save_file
+from tiny import randomise
 
 from sparse_seg_ros.loading.checkpoints import released_keys
+from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.networks import build_network
 
 BACK = (  # part of a name of a vision transformer here -> in MMSegmentation
@@ -124,6 +127,15 @@ def setr_name(name):
         return (f"decode_head.up_convs.{number}.{int(place) // 2}."
                 f"{('conv', 'bn')[int(kind)]}.{leaf}")
     return name
+
+
+def write_refiner(path, num_classes):
+    """Write a refiner with random weights by its released names -> the refiner."""
+    refiner = randomise(SparseRefiner(num_classes, (4, 8)))
+    state = refiner.state_dict()
+    save_file({released: state[key].contiguous() for released, key in
+               released_keys(refiner).items() if key not in refiner.where_absent}, path)
+    return refiner
 
 
 def random_network(name, num_classes, device='cpu'):

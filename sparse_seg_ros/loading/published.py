@@ -56,6 +56,7 @@ def sizes(name: str, letters: str) -> tuple[str, ...]:
 
 
 CONV_SEG = ('decode_head.conv_seg.bias', 0)
+SEGVIT = 'decode_head.input_proj_{}.weight'  # of a stage of its decoder
 REFINER = Layout('SparseRefine', 'backbone.net.0.kernel', ('classifier.bias', 0), (),
                  f'MIT (the authors), {DATA_TERMS}')
 LAYOUTS = (
@@ -81,7 +82,7 @@ LAYOUTS = (
     Layout('MMSegmentation', 'decode_head.up_convs.0.0.conv.weight', CONV_SEG,
            ('setr_naive_l', 'setr_pup_l', 'setr_mla_l'),
            f'Apache-2.0 (MMSegmentation), {DATA_TERMS}'),
-    Layout('SegViT', 'decode_head.input_proj_1.weight', ('decode_head.q.weight', 0),
+    Layout('SegViT', SEGVIT.format(3), ('decode_head.q.weight', 0),
            sizes('segvit_{}', 'sbl'), 'BSD-2-Clause for academic use (the authors, who ask to be '
            f'contacted about commercial use), {DATA_TERMS}'),
     Layout('MMSegmentation', 'backbone.layers.0.ln1.weight', CONV_SEG,
@@ -110,6 +111,9 @@ def recognise(tensors: dict[str, Tensor], source: str | Path) -> Recognised:
     if REFINER.telltale in tensors:
         raise ValueError(f"{source}: holds SparseRefine's refiner alone; import its dense network "
                          "first and name that model file with --base")
+    if SEGVIT.format(1) in tensors and SEGVIT.format(3) not in tensors:
+        raise ValueError(f'{source}: holds a shrunk SegViT, whose decoder has other stages; '
+                         'import one that is not shrunk')
     layout = next((layout for layout in LAYOUTS if layout.telltale in tensors), None)
     if layout is None:
         raise ValueError(f'{source}: no published layout that is known; '

@@ -7,15 +7,16 @@ from __future__ import annotations
 import pytest
 import torch
 from edgetpu_oracle import released_tensors
+from miniature_trees import make_tree
+from published import nvidia_tensors, write_refiner
 from safetensors.torch import save_file
-from tiny import randomise, street_image, tiny_model
+from tiny import street_image, tiny_model
 
 import sparse_seg_ros as ss
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.loading import checkpoints
 from sparse_seg_ros.loading.checkpoints import load_model, save_model
-from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.networks.deeplab_edgetpu import DeepLabEdgeTPU
 
 
@@ -111,11 +112,8 @@ def test_wrappers_of_a_training_are_taken_off_and_named(folder, caplog):
 def test_a_released_refiner_joins_its_dense_network(tmp_path, capsys):
     dense = tiny_model(refines=False)
     save_model(dense, tmp_path / 'dense.safetensors')
-    refiner = randomise(SparseRefiner(len(dense.card.classes), (4, 8)))
+    refiner = write_refiner(tmp_path / 'refiner.safetensors', len(dense.card.classes))
     state = refiner.state_dict()
-    save_file({released: state[key].contiguous() for released, key in
-               checkpoints.released_keys(refiner).items() if key not in refiner.where_absent},
-              tmp_path / 'refiner.safetensors')
     assert main(['import', f'{tmp_path}/refiner.safetensors', '--base',
                  f'{tmp_path}/dense.safetensors', '-o', f'{tmp_path}/both.safetensors']) == 0
     assert 'refiner of SparseRefine with 2 stages, 11 classes' in capsys.readouterr().out
@@ -125,3 +123,47 @@ def test_a_released_refiner_joins_its_dense_network(tmp_path, capsys):
     for key, tensor in model.refiner.state_dict().items():
         assert key in refiner.where_absent or torch.equal(tensor, state[key]), key
     assert ss.load(tmp_path / 'both.safetensors', device='cpu')(street_image()).refined is not None
+
+
+@pytest.fixture(name='imported')
+def imported_models(tmp_path):
+    """Return a folder with frames, an imported dense.safetensors and refined.safetensors."""
+    from hugging_face import tiny_segformer
+    save_file(nvidia_tensors(tiny_segformer(range(19))), tmp_path / 'nvidia.safetensors')
+    write_refiner(tmp_path / 'refiner.safetensors', 19)
+    make_tree('cityscapes', tmp_path / 'data', size_hw=(64, 96))
+    dense = f'{tmp_path}/dense.safetensors'
+    assert main(['import', f'{tmp_path}/nvidia.safetensors', '--labels', 'cityscapes',
+                 '-o', dense]) == 0
+    assert main(['import', f'{tmp_path}/refiner.safetensors', '--base', dense,
+                 '-o', f'{tmp_path}/refined.safetensors']) == 0
+    return tmp_path
+
+
+def calibrate(folder, kind):
+    """Calibrate an imported model -> it, and the YAML that was written."""
+    model, method = f'{folder}/{kind}.safetensors', f'{folder}/method.yaml'
+    assert main(['calibrate', '--model', model, '--frames', f'cityscapes:{folder}/data/val',
+                 '--density', '0.5', '--device', 'cpu', '-o', method]) == 0
+    return model, method
+
+
+@pytest.mark.parametrize('kind', ['dense', 'refined'])
+def test_an_imported_model_is_calibrated_and_packed_with_its_terms(imported, kind):
+    model, method = calibrate(imported, kind)
+    packed = f'{imported}/packed.safetensors'
+    assert main(['export', 'weights', '--model', model, '--calibration', method, '--precision',
+                 'fp32', '-o', packed]) == 0
+    source, card = load_model(model).card, load_model(packed).card
+    assert (card.licence, card.source) == (source.licence, source.source)
+    assert card.temperature != source.temperature and card.planes == source.planes
+
+
+def test_an_engine_is_built_for_an_imported_refiner_on_its_imported_network(imported, capsys):
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    _, method = calibrate(imported, 'refined')
+    assert main(['export', 'engine', '--model', method, '--engine', 'onnxruntime', '--size',
+                 '64x96', '--precision', 'fp32', '--device', 'cpu', '-o',
+                 f'{imported}/engines']) == 0
+    assert 'of the labels equal torch' in capsys.readouterr().out

@@ -80,6 +80,18 @@ def test_what_nvidia_published_computes_what_hugging_face_does(tmp_path):
     assert torch.equal(model.network(images), source(images).logits)
 
 
+def test_an_incomplete_file_of_nvidia_is_one_sentence(tmp_path):
+    from hugging_face import tiny_segformer
+    tensors = nvidia_tensors(tiny_segformer(range(19)))
+    for name, words in (('backbone.norm3.weight', "must have tensor 'backbone.norm3.weight'"),
+                        ('decode_head.linear_c2.proj.bias', 'linear_projections.1.proj.bias.* is '
+                                                            'missing')):
+        save_file({key: tensor for key, tensor in tensors.items() if key != name},
+                  tmp_path / 'x.safetensors')
+        with pytest.raises(ValueError, match=words):
+            import_network(tmp_path / 'x.safetensors', Wishes(labels='cityscapes'))
+
+
 def test_positions_of_another_size_of_images_are_kept(tmp_path):
     tensors = released_tensors(random_network('segmenter_t', 19))
     tensors['encoder.pos_embed'] = torch.randn(1, 1 + 48 ** 2, 192)
@@ -117,6 +129,13 @@ def test_an_unknown_size_is_one_sentence():
     with pytest.raises(ValueError, match='layout of MMSegmentation, but of an unknown size; '
                                          'hrnet_w48 comes nearest'):
         recognise(tensors, 'w18.pth')
+
+
+def test_a_shrunk_segvit_is_refused_by_its_name():
+    tensors = {key: tensor for key, tensor in mmsegmentation_tensors(
+        random_network('segvit_l', 150, 'meta')).items() if '_3.' not in key}
+    with pytest.raises(ValueError, match='shrunk.pth: holds a shrunk SegViT, .* not shrunk'):
+        recognise(tensors, 'shrunk.pth')
 
 
 def test_a_network_without_a_backbone_says_so(tmp_path):

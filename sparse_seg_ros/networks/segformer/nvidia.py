@@ -67,10 +67,15 @@ def own_name(key: str) -> str:
 
 def read_config(tensors: dict[str, Tensor], classes: tuple[str, ...]) -> dict[str, Any]:
     """Tensors of NVIDIA's file, names of its classes -> Hugging Face's configuration of it."""
+    norms = [f'backbone.norm{stage}.weight' for stage in STAGES]
+    missing = next((name for name in norms if name not in tensors), None)
+    if missing:
+        raise ValueError(f"NVIDIA's SegFormer must have tensor {missing!r}, which is missing; "
+                         'copy the file again')
     blocks = {tuple(map(int, found)) for key in tensors
               for found in re.findall(r'^backbone\.block(\d)\.(\d+)\.', key)}
     return {'model_type': 'segformer',
             'depths': [sum(stage == own for own, _ in blocks) for stage in STAGES],
-            'hidden_sizes': [tensors[f'backbone.norm{stage}.weight'].shape[0] for stage in STAGES],
+            'hidden_sizes': [tensors[name].shape[0] for name in norms],
             'decoder_hidden_size': tensors[TELLTALE].shape[0],
             'id2label': dict(enumerate(classes))}
