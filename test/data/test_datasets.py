@@ -321,3 +321,13 @@ def test_an_image_that_may_have_several_endings_is_missed_with_all_of_them(tmp_p
     folders('folder', tmp_path)[0][0].unlink()
     with pytest.raises(ValueError, match=r'has no image .*my first\.\{jpg,jpeg,png\}; copy'):
         frames(split)
+
+
+@pytest.mark.parametrize('part', [0, 1], ids=['image', 'label'])
+def test_a_name_in_capitals_is_to_be_renamed(part, tmp_path):
+    split = make_tree('ade20k', tmp_path)
+    path = folders('ade20k', tmp_path)[part][0]
+    path.rename(path.with_suffix(path.suffix.upper()))
+    with pytest.raises(ValueError) as caught:
+        frames(split)
+    assert f'{path}; rename {path.stem}{path.suffix.upper()} to that, or' in str(caught.value)
