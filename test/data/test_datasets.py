@@ -294,11 +294,12 @@ def test_a_split_that_is_not_there_is_refused_with_those_that_are(name, names, t
 
 
 @pytest.mark.parametrize('name', ['voc', 'rellis'])
-def test_a_list_alone_is_no_image(name, tmp_path):
+def test_a_list_alone_is_refused_with_the_first_image_that_it_names(name, tmp_path):
     split = make_tree(name, tmp_path)
     remove(sum(folders(name, tmp_path), []))
-    with pytest.raises(FileNotFoundError, match='no frames of this split; expected .* named'):
+    with pytest.raises(FileNotFoundError, match='holds a list of this split, but not ') as caught:
         frames(split)
+    assert f'{folders(name, tmp_path)[0][0]}; expected ' in str(caught.value)
 
 
 def test_a_list_may_begin_with_the_mark_that_editors_write(tmp_path):

@@ -142,11 +142,14 @@ class DataSet:
 
     def what_is_there(self, root: Path, parts: Mapping[str, str]) -> str:
         """Return what of a split is in a folder, in words."""
-        if any(map(os.path.lexists, chain.from_iterable(
-                layout.images(root, parts) for layout in self.fitting(parts)))):
+        images = [*chain.from_iterable(
+            layout.images(root, parts) for layout in self.fitting(parts))]
+        if any(map(os.path.lexists, images)):
             return 'images of this split without labels'
         if any(layout.labels(root, parts) for layout in self.fitting(parts)):
             return 'labels of this split without images'
+        if images:
+            return f'a list of this split, but not {images[0]}'
         others = sorted({name for layout in self.layouts for name in layout.splits(root)})
         return 'no frames of this split' + (f', but of {cut(", ".join(others))}' if others else '')
 
