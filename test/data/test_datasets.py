@@ -294,11 +294,12 @@ def test_a_split_that_is_not_there_is_refused_with_those_that_are(name, names, t
 
 
 @pytest.mark.parametrize('name', ['voc', 'rellis'])
-def test_a_list_alone_is_no_image(name, tmp_path):
+def test_a_list_alone_is_refused_with_the_first_image_that_it_names(name, tmp_path):
     split = make_tree(name, tmp_path)
     remove(sum(folders(name, tmp_path), []))
-    with pytest.raises(FileNotFoundError, match='no frames of this split; expected .* named'):
+    with pytest.raises(FileNotFoundError, match='holds a list of this split, but not ') as caught:
         frames(split)
+    assert f'{folders(name, tmp_path)[0][0]}; expected ' in str(caught.value)
 
 
 def test_a_list_may_begin_with_the_mark_that_editors_write(tmp_path):
@@ -321,3 +322,13 @@ def test_an_image_that_may_have_several_endings_is_missed_with_all_of_them(tmp_p
     folders('folder', tmp_path)[0][0].unlink()
     with pytest.raises(ValueError, match=r'has no image .*my first\.\{jpg,jpeg,png\}; copy'):
         frames(split)
+
+
+@pytest.mark.parametrize('part', [0, 1], ids=['image', 'label'])
+def test_a_name_in_capitals_is_to_be_renamed(part, tmp_path):
+    split = make_tree('ade20k', tmp_path)
+    path = folders('ade20k', tmp_path)[part][0]
+    path.rename(path.with_suffix(path.suffix.upper()))
+    with pytest.raises(ValueError) as caught:
+        frames(split)
+    assert f'{path}; rename {path.stem}{path.suffix.upper()} to that, or' in str(caught.value)

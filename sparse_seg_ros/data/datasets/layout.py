@@ -119,8 +119,9 @@ class DataSet:
                 check_twins(images)
                 lonely = sorted(labels - {*images.values()})
                 if lonely:
-                    raise ValueError(f'{lonely[0]} has no image {layout.image_of(lonely[0], root)}'
-                                     '; copy it there, or remove the label')
+                    image = layout.image_of(lonely[0], root)
+                    raise ValueError(f'{lonely[0]} has no image {image}; {how_to_get(image)}, or '
+                                     'remove the label')
                 return layout, sorted(images.items())
         raise FileNotFoundError(f'{root} holds {self.what_is_there(root, parts)}; '
                                 f'{self.expect(parts)}')
@@ -141,11 +142,14 @@ class DataSet:
 
     def what_is_there(self, root: Path, parts: Mapping[str, str]) -> str:
         """Return what of a split is in a folder, in words."""
-        if any(map(os.path.lexists, chain.from_iterable(
-                layout.images(root, parts) for layout in self.fitting(parts)))):
+        images = [*chain.from_iterable(
+            layout.images(root, parts) for layout in self.fitting(parts))]
+        if any(map(os.path.lexists, images)):
             return 'images of this split without labels'
         if any(layout.labels(root, parts) for layout in self.fitting(parts)):
             return 'labels of this split without images'
+        if images:
+            return f'a list of this split, but not {images[0]}'
         others = sorted({name for layout in self.layouts for name in layout.splits(root)})
         return 'no frames of this split' + (f', but of {cut(", ".join(others))}' if others else '')
 
@@ -164,9 +168,17 @@ def check_partners(images: Mapping[Path, Path]) -> None:
                 raise ValueError(f'{path} is a link to {os.readlink(path)}, which is not there; '
                                  'fetch that file')
         if not image.is_file():
-            raise ValueError(f'no image {image}, which is listed; copy it there')
+            raise ValueError(f'no image {image}, which is listed; {how_to_get(image)}')
         if not label.is_file():
-            raise ValueError(f'{image} has no label {label}; copy it there, or remove the image')
+            raise ValueError(f'{image} has no label {label}; {how_to_get(label)}, or remove the '
+                             'image')
+
+
+def how_to_get(path: Path) -> str:
+    """Path of a file that is not there -> what to do: rename one in capitals, or copy it."""
+    near = (other for other in path.parent.glob('*') if other.name.lower() == path.name.lower())
+    found = next(near, path)
+    return 'copy it there' if found == path else f'rename {found.name} to that'
 
 
 def check_twins(images: Mapping[Path, Path]) -> None:
