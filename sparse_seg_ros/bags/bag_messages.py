@@ -14,7 +14,16 @@ import struct
 import sys
 from typing import Any
 
-from rosbags.interfaces import Connection, Qos
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag1 import ReaderError as Ros1ReaderError
 from rosbags.rosbag2 import ReaderError
 from rosbags.rosbag2.metadata import parse_qos
 from rosbags.serde import SerdeError
@@ -35,9 +44,10 @@ NO_HASH = 'RIHS01_' + '0' * 64
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 QOS_CHARACTERS = 100_000  # some 200 publishers; YAML of megabytes takes seconds
 # What damaged bytes raise in rosbags, zstd and here; lz4 raises RuntimeError.
-DAMAGE = (ReaderError, SerdeError, zstd.ZstdError, OSError, EOFError, RuntimeError, MemoryError,
-          OverflowError, LookupError, ValueError, TypeError, AttributeError, AssertionError,
-          struct.error)
+DAMAGE = (ReaderError, Ros1ReaderError, SerdeError, zstd.ZstdError, OSError, EOFError,
+          RuntimeError, MemoryError, OverflowError, LookupError, ValueError, TypeError,
+          AttributeError, AssertionError, struct.error)
+FOREVER = QosTime(9223372036, 854775807)  # as rosbag2 records "no limit"
 
 VISION_MSGS = {  # no part of a plain ROS, nor of rosbags
     **get_types_from_msg('uint16 class_id\nstring class_name', 'vision_msgs/msg/VisionClass'),
@@ -66,6 +76,13 @@ def full_type_name(name: str) -> str:
     if '::dds_::' in name:
         parts[-1] = parts[-1].removesuffix('_')
     return '/'.join(parts if len(parts) != 2 else (parts[0], 'msg', parts[1]))
+
+
+def profile(is_latched: bool = False) -> Qos:
+    """Return the QoS that the node publishes with; latched for what late subscribers need."""
+    durability = QosDurability.TRANSIENT_LOCAL if is_latched else QosDurability.VOLATILE
+    return Qos(QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, durability, FOREVER, FOREVER,
+               QosLiveliness.AUTOMATIC, FOREVER, False)
 
 
 def read_qos(text: Any) -> list[Qos]:

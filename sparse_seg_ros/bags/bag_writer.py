@@ -11,23 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from sparse_seg_ros.bags.bag_messages import LABEL_INFO, TYPES, BagError, definition
+from sparse_seg_ros.bags.bag_messages import LABEL_INFO, TYPES, BagError, definition, profile
 from sparse_seg_ros.new_paths import check_is_new
 
 COMMIT_SECONDS = 1.0  # a recorder that is killed loses no more than this
 LATER_THAN_5 = ('custom_data', 'ros_distro')
-FOREVER = QosTime(9223372036, 854775807)  # as rosbag2 records "no limit"
 WRITE_ERRORS = (OSError, sqlite3.Error)
 
 
@@ -116,13 +107,6 @@ class BagWriter:
         self.is_full = True
         return BagError(f'cannot write to bag {self.path}, which breaks off here: {error}; free '
                         'some space, or choose a folder on another disk')
-
-
-def profile(is_latched: bool = False) -> Qos:
-    """Return the QoS that the node publishes with; latched for what late subscribers need."""
-    durability = QosDurability.TRANSIENT_LOCAL if is_latched else QosDurability.VOLATILE
-    return Qos(QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, durability, FOREVER, FOREVER,
-               QosLiveliness.AUTOMATIC, FOREVER, False)
 
 
 def write_old_metadata(path: Path, version: int) -> None:

@@ -27,7 +27,7 @@ PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16')
 SOURCES = {
     'frames': {'metavar': '[KIND:]ROOT/SPLIT', 'help': 'labelled frames: a list ROOT/SPLIT.txt, '
                'or a data set, such as cityscapes:data/cityscapes/val'},
-    'bag': {'type': Path, 'help': 'rosbag2 folder, or its .mcap or .db3 file'},
+    'bag': {'type': Path, 'help': 'rosbag2 folder, its .mcap or .db3 file, or .bag file of ROS 1'},
     'pictures': {'nargs': '+', 'metavar': 'IN', 'help': 'pictures, folders, patterns or videos'},
     'street': {'type': int, 'metavar': 'N', 'help': 'N rendered street frames'},
 }
