@@ -37,7 +37,12 @@ else:
     from backports import zstd
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
-IMAGE_TYPES = (IMAGE, COMPRESSED)
+FOXGLOVE_IMAGE = 'foxglove_msgs/msg/CompressedImage'
+FOXGLOVE_VIDEO = 'foxglove_msgs/msg/CompressedVideo'
+FFMPEG_PACKET = 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket'
+VIDEO_TYPES = (FOXGLOVE_VIDEO, FFMPEG_PACKET)
+IMAGE_TYPES = (IMAGE, COMPRESSED, FOXGLOVE_IMAGE, *VIDEO_TYPES)
+TRANSPORTS = ('compressed', 'ffmpeg', 'foxglove', 'zstd', 'theora', 'compressedDepth')
 DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 NO_HASH = 'RIHS01_' + '0' * 64
@@ -49,13 +54,20 @@ DAMAGE = (ReaderError, Ros1ReaderError, SerdeError, zstd.ZstdError, OSError, EOF
           AttributeError, AssertionError, struct.error)
 FOREVER = QosTime(9223372036, 854775807)  # as rosbag2 records "no limit"
 
-VISION_MSGS = {  # no part of a plain ROS, nor of rosbags
+EXTRA_TYPES = {  # no part of a plain ROS, nor of rosbags
     **get_types_from_msg('uint16 class_id\nstring class_name', 'vision_msgs/msg/VisionClass'),
     **get_types_from_msg('std_msgs/Header header\nvision_msgs/VisionClass[] class_map\n'
-                         'float32 threshold', LABEL_INFO)}
+                         'float32 threshold', LABEL_INFO),
+    **{key: fields for name in (FOXGLOVE_IMAGE, FOXGLOVE_VIDEO)
+       for key, fields in get_types_from_msg(
+           'builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\nstring format',
+           name).items()},
+    **get_types_from_msg('std_msgs/Header header\nint32 width\nint32 height\nstring encoding\n'
+                         'uint64 pts\nuint8 flags\nbool is_bigendian\nuint8[] data',
+                         FFMPEG_PACKET)}
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
-TYPES.register(VISION_MSGS)
+TYPES.register(EXTRA_TYPES)
 
 
 class BagError(ValueError):
@@ -83,6 +95,12 @@ def profile(is_latched: bool = False) -> Qos:
     durability = QosDurability.TRANSIENT_LOCAL if is_latched else QosDurability.VOLATILE
     return Qos(QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, durability, FOREVER, FOREVER,
                QosLiveliness.AUTOMATIC, FOREVER, False)
+
+
+def raw_topic(topic: str) -> str:
+    """Return the topic that image_transport compresses: /camera/image_raw/ffmpeg -> without."""
+    base, _, transport = topic.rpartition('/')
+    return base if base and transport in TRANSPORTS else topic
 
 
 def read_qos(text: Any) -> list[Qos]:
@@ -114,8 +132,15 @@ def parse(raw: bytes, message_type: str) -> Any:
                            'message was cut short or damaged') from None
 
 
+def header_of(message: Any) -> Any:
+    """Return the header of an image message; of Foxglove's, which have none, stamp and frame."""
+    if hasattr(message, 'header'):
+        return message.header
+    return TYPES.types['std_msgs/msg/Header'](stamp=message.timestamp, frame_id=message.frame_id)
+
+
 def raw_stamp_nanoseconds(raw: bytes) -> int:
-    """Return the stamp of a message that starts with a header, without parsing the rest."""
+    """Return the stamp that a message starts with, in its header, without parsing the rest."""
     if len(raw) < 12:
         raise MessageError(f'{len(raw)} bytes hold no stamp; the message was cut short')
     seconds, nanoseconds = struct.unpack_from('<iI' if raw[1] & 1 else '>iI', raw, 4)

@@ -13,7 +13,7 @@ import numpy as np
 from rosbags.interfaces import Connection
 
 from sparse_seg_ros.bags import bag_messages
-from sparse_seg_ros.bags.bag_messages import TYPES
+from sparse_seg_ros.bags.bag_messages import TYPES, raw_topic
 from sparse_seg_ros.bags.bag_writer import BagWriter
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.labels import LabelSet
@@ -74,7 +74,7 @@ class BagSink:
 
 def base_topic(image_topic: str) -> str:
     """Return the camera's namespace: /camera/image_raw/compressed -> /camera."""
-    return image_topic.removesuffix('/compressed').rpartition('/')[0]
+    return raw_topic(image_topic).rpartition('/')[0]
 
 
 def bag_image(header: Any, array: np.ndarray, encoding: str) -> Any:
