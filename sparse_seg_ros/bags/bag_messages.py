@@ -42,6 +42,7 @@ FOXGLOVE_VIDEO = 'foxglove_msgs/msg/CompressedVideo'
 FFMPEG_PACKET = 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket'
 VIDEO_TYPES = (FOXGLOVE_VIDEO, FFMPEG_PACKET)
 IMAGE_TYPES = (IMAGE, COMPRESSED, FOXGLOVE_IMAGE, *VIDEO_TYPES)
+# Of image_transport, the best for segmenting first: after a packet is lost, a video has a gap.
 TRANSPORTS = ('compressed', 'ffmpeg', 'foxglove', 'zstd', 'theora', 'compressedDepth')
 DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
