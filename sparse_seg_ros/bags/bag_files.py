@@ -24,6 +24,7 @@ from sparse_seg_ros.texts import one_line
 
 SUFFIXES = ('.mcap', '.db3', '.mcap.zstd', '.db3.zstd')
 ROS_1_SUFFIXES = ('.bag', '.bag.active')
+PART = '.part'  # added to the name of a bag while it is written
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v')
 METADATA_BYTES = 16 * 2 ** 20
@@ -44,6 +45,9 @@ def list_files(path: Path) -> Listing:
     """Return the data files of a folder, or of a file itself."""
     if path.is_file():
         return Listing((path,))
+    if path.suffix == PART and (path / path.stem).is_dir():
+        return replace(list_files(path / path.stem), notes=(
+            f'{path} is the beginning of a bag; the process that wrote it was killed',))
     found = files_that_end(path, SUFFIXES) or files_that_end(path, ROS_1_SUFFIXES)
     listing = read_metadata(path)
     if not found:
