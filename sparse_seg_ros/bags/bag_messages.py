@@ -27,7 +27,13 @@ from rosbags.rosbag1 import ReaderError as Ros1ReaderError
 from rosbags.rosbag2 import ReaderError
 from rosbags.rosbag2.metadata import parse_qos
 from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys import (
+    Stores,
+    TypesysError,
+    get_types_from_idl,
+    get_types_from_msg,
+    get_typestore,
+)
 
 from sparse_seg_ros.texts import one_line
 
@@ -47,6 +53,7 @@ TRANSPORTS = ('compressed', 'ffmpeg', 'foxglove', 'zstd', 'theora', 'compressedD
 DIAGNOSTIC_ARRAY = 'diagnostic_msgs/msg/DiagnosticArray'
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 NO_HASH = 'RIHS01_' + '0' * 64
+IDL_PART = '=' * 80 + '\nIDL: '
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 QOS_CHARACTERS = 100_000  # some 200 publishers; YAML of megabytes takes seconds
 # What damaged bytes raise in rosbags, zstd and here; lz4 raises RuntimeError.
@@ -149,9 +156,21 @@ def raw_stamp_nanoseconds(raw: bytes) -> int:
 
 
 def definition(connection: Connection) -> dict[str, str]:
-    """Return definition and hash of a message type, from its bag, or from TYPES, or empty."""
+    """Return definition and hash of a type: its bag's, or TYPES', or an empty one and NO_HASH."""
     text, known = connection.msgdef.data, connection.msgtype in TYPES.fielddefs
     if not text and known:
         text = TYPES.generate_msgdef(connection.msgtype, ros_version=2)[0]
-    digest = connection.digest or (TYPES.hash_rihs01(connection.msgtype) if known else NO_HASH)
-    return {'msgdef': text, 'rihs01': digest}
+    return {'msgdef': text, 'rihs01': connection.digest or type_hash(connection.msgtype, text)}
+
+
+def type_hash(name: str, text: str) -> str:
+    """Return the hash of a type by its definition, which readers compare; NO_HASH if unusable."""
+    store = get_typestore(Stores.EMPTY)
+    try:
+        for part in text.split(IDL_PART)[1:]:
+            store.register(get_types_from_idl(part.partition('\n')[2]))
+        if IDL_PART not in text:
+            store.register(get_types_from_msg(text, name))
+        return store.hash_rihs01(name)
+    except (*DAMAGE, TypesysError):
+        return NO_HASH

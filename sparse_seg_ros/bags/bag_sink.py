@@ -42,6 +42,12 @@ class BagSink:
         self.own_topics = {f'{self.base}/segmentation/{name}' for name in REPLACED}
         self.replaced: Counter[str] = Counter()
 
+    def copy_topics(self, connections: Iterable[Connection]) -> None:
+        """Copy the topics of another bag, those without messages, too."""
+        for connection in connections:
+            if connection.topic not in self.own_topics:
+                self.out.copy_topic(connection)
+
     def copy(self, connection: Connection, nanoseconds: int, raw: bytes) -> None:
         """Copy one message, unless it is an output of an earlier run."""
         if connection.topic in self.own_topics:

@@ -87,12 +87,16 @@ class BagWriter:
 
     def copy(self, connection: Connection, nanoseconds: int, raw: bytes) -> None:
         """Write a message of another bag as it is, with its type definition and QoS."""
+        self.put(self.copy_topic(connection), nanoseconds, raw)
+
+    def copy_topic(self, connection: Connection) -> Connection:
+        """Return the topic of this bag for one of another bag; it is made the first time."""
         key = (connection.topic, connection.msgtype, str(connection.ext))
         if key not in self.connections:
             self.connections[key] = self.writer.add_connection(
                 connection.topic, connection.msgtype, **definition(connection),
                 offered_qos_profiles=connection.ext.offered_qos_profiles)
-        self.put(self.connections[key], nanoseconds, raw)
+        return self.connections[key]
 
     def write(self, topic: str, message_type: str, nanoseconds: int, message: Any) -> None:
         """Write a message of TYPES."""

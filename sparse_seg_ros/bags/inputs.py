@@ -71,7 +71,9 @@ class BagInput:
         return self.bag.notes
 
     def frames(self, sink: BagSink | None = None) -> BagFrames:
-        """Return the frames; every message of the bag is copied to the sink on the way."""
+        """Return the frames; every topic and message of the bag is copied to the sink."""
+        if sink:
+            sink.copy_topics(self.bag.connections)
         return BagFrames(self.bag, self.images, self.max_pixels,
                          sink.copy if sink else lambda *_: None, self.labels)
 
