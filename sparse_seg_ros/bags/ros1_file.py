@@ -64,7 +64,7 @@ class Ros1File:
         self.file, self.size = path.open('rb'), path.stat().st_size
         self.damage: list[str] = []
         self.notes: list[str] = []
-        self.foreign: dict[int, str] = {}
+        self.foreign: dict[int, tuple[str, str]] = {}
         self.topics: dict[int, tuple[str, Header]] = {}
         self.chunks: list[tuple[int, int]] = []  # earliest log time, place of the record
         self.counts: Counter[int] = Counter()
@@ -167,9 +167,10 @@ class Ros1File:
                 name = full_type_name(facts.get_string('type'))
                 made = types.conversion(name, facts.get_string('message_definition'))
             except DAMAGE as error:
-                self.notes.append(f'{topic}, {count} messages of type '
-                                  f'{facts.get("type", b"").decode(errors="replace")}, cannot be '
-                                  f'converted to ROS 2 and is left out ({one_line(error)})')
+                self.notes.append(f'{topic} cannot be converted to ROS 2 and is left out: '
+                                  f'{one_line(error)} (type '
+                                  f'{facts.get("type", b"").decode(errors="replace")}, messages: '
+                                  f'{count})')
                 continue
             profiles = [profile(is_latched=True)] if facts.get('latching') == b'1' else []
             self.convert[key] = made.convert

@@ -166,7 +166,8 @@ def test_a_topic_whose_type_cannot_be_converted_is_counted_and_named(tmp_path, c
     path.write_bytes(data.replace(b'float32[] wheels', b'float32[] 7heels'))
     assert replay(path, tmp_path / 'out')['frames'] == 3
     said = capsys.readouterr().err
-    assert '/front/speed, 3 messages of type my_msgs/Speed, cannot be converted to ROS 2' in said
+    assert '/front/speed cannot be converted to ROS 2 and is left out: ' in said
+    assert '(type my_msgs/Speed, messages: 3)' in said
 
 
 def test_an_empty_bag_and_an_old_version_are_called_by_their_names(tmp_path):
