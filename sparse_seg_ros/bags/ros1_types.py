@@ -24,7 +24,7 @@ from rosbags.interfaces import (
 )
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
-from sparse_seg_ros.bags.bag_messages import DAMAGE, BagError, profile
+from sparse_seg_ros.bags.bag_messages import DAMAGE, EXTRA_TYPES, BagError, profile
 from sparse_seg_ros.texts import one_line
 
 
@@ -43,6 +43,7 @@ class Ros1Types:
 
     def __init__(self) -> None:
         self.types = get_typestore(Stores.ROS2_JAZZY)
+        self.types.register(EXTRA_TYPES)
         self.own: dict[str, Any] = {}
         self.made: dict[tuple[str, str], Conversion] = {}
 
