@@ -11,6 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from sparse_seg_ros.evaluation import comparison
 from sparse_seg_ros.evaluation.recorder import FrameStrip
 from sparse_seg_ros.new_paths import write
 from sparse_seg_ros.report.charts import Axis, Series, histogram, line_chart
@@ -56,8 +57,28 @@ def compare(results: Sequence[ModelResult]) -> dict[str, Any]:
             for name, key in FIGURES.items()]
     rows.append(['milliseconds, median', *(figure(summary['latency']['p50_ms'], 'ms')
                                            for summary in summaries)])
-    return {'head': ['', *(result.name for result in results)], 'differences': [],
+    return {'head': ['', *(result.name for result in results)],
+            'differences': [difference(results[0], other) for other in results[1:]],
             'rows': [row for row in rows if set(row[1:]) != {'-'}]}
+
+
+def difference(first: ModelResult, second: ModelResult) -> dict[str, Any]:
+    """Return how the second model differs from the first."""
+    found = comparison.compare(first.recorder, second.recorder)
+    frames = comparison.most_different(first.recorder, second.recorder)
+    return {'title': f'{second.name} less {first.name}',
+            'about': 'Points of difference with their 95 % intervals, paired over frames. A * '
+                     'marks those that are more than chance.',
+            'tables': [
+                (f'{second.name} less {first.name}: figures',
+                 ['', first.name, second.name, 'difference', 'from', 'to', ''],
+                 [[plain(each.figure), percent(each.first), percent(each.second),
+                   signed(each.value), *map(signed, each.interval or (None, None)),
+                   '*' if each.is_clear else ''] for each in found]),
+                (f'{second.name} less {first.name}: the frames that differ most',
+                 ['frame', first.name, second.name, 'difference'],
+                 [[name, percent(one), percent(other), signed(other - one)]
+                  for name, one, other in frames])]}
 
 
 def describe(result: ModelResult) -> dict[str, Any]:
@@ -112,23 +133,21 @@ def class_row(name: str, row: Mapping[str, Any], keys: Iterable[str]) -> dict[st
 def curve_charts(curves: Mapping[str, Any]) -> list[tuple[Markup, str]]:
     """Return reliability, what a threshold selects, and risk over coverage."""
     charts = []
-    if rows := [row for row in curves['reliability'] if row['count']]:
+    if rows := [row for row in curves['reliability'] if row[-1]]:
         charts.append((line_chart('Accuracy over confidence', axis('confidence (%)'),
-                                  axis('accuracy (%)'), [series('', rows, 'confidence',
-                                                                'accuracy')],
-                                  has_diagonal=True),
+                                  axis('accuracy (%)'), [in_percent(rows)], has_diagonal=True),
                        'Reliability: on the dashed line confidence is true, below it too high.'))
     if points := curves['density_recall']:
         charts.append((line_chart('Recall of errors over density', axis('pixels selected (%)'),
                                   axis('errors among them (%)'),
-                                  [series('', points, 'density', 'recall')]),
+                                  [in_percent(points)]),
                        'What a threshold of the final uncertainty selects, and how many of the '
                        'errors it finds.'))
     if points := curves['risk_coverage']:
-        highest = max(100 * point['risk'] for point in points) or 1
+        highest = max(100 * risk for _, risk in points) or 1
         charts.append((line_chart('Risk over coverage', axis('pixels kept, the surest first (%)'),
                                   Axis('errors among them (%)', 0, highest),
-                                  [series('', points, 'coverage', 'risk')]),
+                                  [in_percent(points)]),
                        'Errors among the pixels that are kept, if the least sure are left out.'))
     return charts
 
@@ -138,10 +157,10 @@ def axis(label: str) -> Axis:
     return Axis(label, 0, 100)
 
 
-def series(name: str, points: Iterable[Mapping[str, float]], x: str, y: str) -> Series:
-    """Return a line through points, in per cent."""
-    points = list(points)
-    return Series(name, [100 * point[x] for point in points], [100 * point[y] for point in points])
+def in_percent(points: Iterable[Sequence[float]]) -> Series:
+    """Pairs of fractions -> a line through them, in per cent."""
+    across, up, *_ = zip(*points)
+    return Series('', [100 * value for value in across], [100 * value for value in up])
 
 
 def timelines(records: Sequence[Mapping[str, Any]]) -> list[tuple[Markup, str]]:
@@ -225,6 +244,11 @@ def percent(value: float | None) -> str:
 def share(value: float | None) -> str:
     """0.123 -> '12.3 %'."""
     return '-' if value is None else f'{percent(value)} %'
+
+
+def signed(value: float | None) -> str:
+    """0.0123 -> '+1.2'."""
+    return '-' if value is None else f'{100 * value:+.1f}'
 
 
 def plain(name: str) -> str:
