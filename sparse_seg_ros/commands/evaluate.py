@@ -20,13 +20,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparse_seg_ros.commands import options, scored_frames
 
 if TYPE_CHECKING:
+    from sparse_seg_ros.data.frame import AnyFrame
     from sparse_seg_ros.report.evaluation_job import EvaluationJob, ModelResult
     from sparse_seg_ros.segmenter import Segmenter
 
@@ -57,11 +60,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate every model on the same frames -> 1 where a threshold is not kept, else 0."""
+    from sparse_seg_ros.evaluation.corruptions import corruption_rows, read_corruptions
+    from sparse_seg_ros.report import tables
     scored_frames.check(args)
     job = make_job(args)
-    results = [evaluate_one(args, job, name, segment, is_single=len(args.model) == 1)
-               for name, segment in options.load_models(args)]
+    chosen = read_corruptions(args.corrupt) if args.corrupt else []
+    results, worse = [], {}
+    for name, segment in options.load_models(args):
+        segment = as_asked(args, segment)
+        results.append(job.run(name, segment, frames_for(args, segment), len(args.model) == 1))
+        if chosen:
+            worse[name] = corruption_rows(segment, partial(frames_for, args, segment), chosen)
     print_results(results)
+    for name, rows in worse.items():
+        print(f'\n{name}\n{tables.corruptions(rows)}')
     if args.report:
         from sparse_seg_ros.report.evaluation_page import write_report
         write_report(args.report, results, scored_frames.name_of(args))
@@ -89,28 +101,34 @@ def make_job(args: argparse.Namespace) -> EvaluationJob:
     return job
 
 
-def evaluate_one(args: argparse.Namespace, job: EvaluationJob, name: str, segment: Segmenter,
-                 is_single: bool) -> ModelResult:
-    """Evaluate one model on the frames of the options."""
-    from sparse_seg_ros.data.street import CLASSES
-    from sparse_seg_ros.evaluation.evaluate import remapped
+def as_asked(args: argparse.Namespace, segment: Segmenter) -> Segmenter:
+    """Return a model with the threshold and in the classes of the options."""
     from sparse_seg_ros.label_remap import load_remap
     if args.alpha is not None and segment.alpha is not None:
         segment = segment.with_limits(alpha=args.alpha)
+    return segment.with_remap(load_remap(args.remap)) if args.remap else segment
+
+
+def frames_for(args: argparse.Namespace, segment: Segmenter) -> Iterable[AnyFrame]:
+    """Return the frames of the options for one pass, with labels that the model can have."""
+    from sparse_seg_ros.data.street import CLASSES
+    from sparse_seg_ros.evaluation.evaluate import remapped
     frames = scored_frames.frames_of(args)
-    if args.remap:
-        remap = load_remap(args.remap)
-        segment = segment.with_remap(remap)
-        if args.street and remap.source == CLASSES:
-            frames = remapped(frames, remap)
-    return job.run(name, segment, frames, is_single)
+    if args.street and segment.remap is not None and segment.remap.source == CLASSES:
+        return remapped(frames, segment.remap)
+    return frames
 
 
 def print_results(results: list[ModelResult]) -> None:
     """Print the table, and what a user should know of the frames."""
-    from sparse_seg_ros.report.tables import markdown
-    print(markdown({result.name: result.recorder.scores.report() for result in results}))
+    from sparse_seg_ros.evaluation.comparison import compare
+    from sparse_seg_ros.report import tables
     first = results[0]
+    print(tables.markdown({result.name: result.recorder.scores.report() for result in results}))
+    print('\n' + tables.intervals({result.name: result.recorder.summary() for result in results}))
+    for other in results[1:]:
+        print('\n' + tables.differences(first.name, other.name,
+                                        compare(first.recorder, other.recorder)))
     notes = [*first.notes, first.damage]
     if first.recorder.invalid:
         notes.append(f'{first.recorder.invalid} frames could not be used')

@@ -43,17 +43,16 @@ class Difference:
 def compare(first: Recorder, second: Recorder) -> list[Difference]:
     """Two models on the same frames -> differences of mIoU, pixel accuracy and class IoU."""
     check_same(first, second)
-    one, other = first.scores, second.scores
-    figures, others = one.summary(), other.summary()
+    one, other = (each.scores.parts['bootstrap'] for each in (first, second))
+    figures, others = first.scores.summary(), second.scores.summary()
     differences = [
-        Difference('mIoU', figures['miou'], others['miou'],
-                   interval(other.bootstrap.miou() - one.bootstrap.miou())),
+        Difference('mIoU', figures['miou'], others['miou'], interval(other.miou() - one.miou())),
         Difference('pixel accuracy', figures['accuracy'], others['accuracy'],
-                   interval(other.bootstrap.accuracy() - one.bootstrap.accuracy()))]
-    of_classes = (other.bootstrap.iou() - one.bootstrap.iou()).T
+                   interval(other.accuracy() - one.accuracy()))]
     return differences + [
         Difference(name, figures['class'][name]['iou'], others['class'][name]['iou'],
-                   interval(values)) for name, values in zip(one.names, of_classes)]
+                   interval(values))
+        for name, values in zip(first.scores.names, (other.iou() - one.iou()).T)]
 
 
 def check_same(first: Recorder, second: Recorder) -> None:

@@ -12,13 +12,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.data.frame import AnyFrame, Frame, as_frames
+from sparse_seg_ros.evaluation.evaluate import score
+from sparse_seg_ros.evaluation.scores import Scores
+from sparse_seg_ros.segmenter import Segmenter
 
 SEVERITIES = range(1, 6)
 RANGE = re.compile(r'([a-z_]+)(?::([1-5])(?:-([1-5]))?)?')
@@ -106,6 +109,35 @@ def read_corruptions(text: str) -> list[tuple[str, int]]:
             raise ValueError(f'severities go from the lower to the higher one, got {word!r}')
         chosen += [(match[1], severity) for severity in range(first, last + 1)]
     return chosen
+
+
+@dataclass(frozen=True)
+class CorruptionRow:
+    """Figures on frames made worse; those as they are have no name and severity 0."""
+
+    name: str
+    severity: int
+    miou: float | None
+    ece: float | None
+    auroc: float | None
+    uncertainty: float  # mean, in [0, 1]
+    density: float
+
+
+def corruption_rows(segment: Segmenter, make_frames: Callable[[], Iterable[AnyFrame]],
+                    chosen: Iterable[tuple[str, int]]) -> list[CorruptionRow]:
+    """Score a model on frames as they are and made worse; make_frames: gives them for a pass."""
+    rows = []
+    for name, severity in [('', 0), *chosen]:
+        frames = make_frames()
+        scores = Scores(segment.labels.names)
+        score(segment, CorruptedFrames(frames, name, severity) if name else frames, [scores],
+              wants={'confidence'}.intersection(segment.method.optional))
+        figures = scores.summary()
+        rows.append(CorruptionRow(name, severity, figures['miou'], figures['ece'],
+                                  figures['auroc'], scores.parts['detection'].mean(),
+                                  scores.density))
+    return rows
 
 
 class CorruptedFrames:

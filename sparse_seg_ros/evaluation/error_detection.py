@@ -36,6 +36,12 @@ class CodeCounts(Sums):
 class ErrorDetection(CodeCounts):
     """Errors by their uncertainty."""
 
+    def mean(self) -> float:
+        """Mean uncertainty of labelled pixels, in [0, 1]; nan without any."""
+        pixels = self.right + self.wrong
+        total = pixels.sum() * (LEVELS - 1)
+        return float(pixels @ np.arange(LEVELS) / total) if total else math.nan
+
     def auroc(self) -> float:
         """Probability that an error is more uncertain than a right pixel; nan without both."""
         right, wrong = self.right.astype(float), self.wrong.astype(float)

@@ -17,6 +17,7 @@ from sparse_seg_ros.new_paths import write
 from sparse_seg_ros.report.charts import Axis, Series, histogram, line_chart
 from sparse_seg_ros.report.evaluation_job import ModelResult
 from sparse_seg_ros.report.page import Figure, Strip, embed, legend, render, stage_rows
+from sparse_seg_ros.report.tables import signed
 
 MOST_CONFUSED = 40  # classes of a matrix; more cannot be read
 COLUMNS = {'IoU': 'iou', 'accuracy': 'accuracy', 'boundary F1': 'boundary_f1',
@@ -244,11 +245,6 @@ def percent(value: float | None) -> str:
 def share(value: float | None) -> str:
     """0.123 -> '12.3 %'."""
     return '-' if value is None else f'{percent(value)} %'
-
-
-def signed(value: float | None) -> str:
-    """0.0123 -> '+1.2'."""
-    return '-' if value is None else f'{100 * value:+.1f}'
 
 
 def plain(name: str) -> str:

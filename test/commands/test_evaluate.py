@@ -138,6 +138,17 @@ def test_predictions_are_saved_as_ids(run, tmp_path):
     assert all(each.shape == SIZE and each.max() < len(CLASSES) for each in saved)
 
 
+def test_models_are_compared_with_intervals_and_on_frames_made_worse(run, tmp_path, capsys):
+    assert main(['evaluate', '--model', f'a={run}/model.safetensors', f'b={run}/model.safetensors',
+                 '--device', 'cpu', '--precision', 'fp32', '--frames', f'{run}/all', '--corrupt',
+                 'dark:2', '--report', f'{tmp_path}/report.html']) == 0
+    printed = capsys.readouterr().out
+    assert '| b less a | points | 95 % interval |  |' in printed
+    assert '| mIoU | +0.0 | +0.0 to +0.0 |  |' in printed
+    assert printed.count('| dark | 2 |') == 2
+    assert 'the frames that differ most' in (tmp_path / 'report.html').read_text()
+
+
 @pytest.mark.parametrize(('form', 'expected'), [
     ('labelIds', [7, 8, 33, 0]), ('trainIds', [0, 1, 18, 255])])
 def test_cityscapes_predictions_can_be_sent_to_its_benchmark(form, expected):
