@@ -14,6 +14,7 @@ examples:
   sparse_seg evaluate --model city.safetensors --frames camvid:data/camvid/test \
       --remap cityscapes_to_camvid
   sparse_seg evaluate --frames my_robot/test --corrupt fog,dark:1-3
+  sparse_seg evaluate --predictions drive_segmented --bag drive --labels /camera/label
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     options.add_models(parser)
     scored_frames.add_arguments(parser)
+    scored_frames.add_predictions(parser)
     options.add_device(parser)
     options.add_precision(parser)
     parser.add_argument('--alpha', type=float, help='entropy threshold in nats, for all models')
@@ -66,7 +68,9 @@ def run(args: argparse.Namespace) -> int:
     job = make_job(args)
     chosen = read_corruptions(args.corrupt) if args.corrupt else []
     results, worse = [], {}
-    for name, segment in options.load_models(args):
+    if args.predictions:
+        results.append(score_predictions(args, job))
+    for name, segment in () if args.predictions else options.load_models(args):
         segment = as_asked(args, segment)
         results.append(job.run(name, segment, frames_for(args, segment), len(args.model) == 1))
         if chosen:
@@ -96,9 +100,25 @@ def make_job(args: argparse.Namespace) -> EvaluationJob:
         check_is_new(args.report, 'report')
     job = EvaluationJob(args.out, args.save_predictions,
                         read_thresholds(args.thresholds) if args.thresholds else (),
-                        args.form or '', keeps_strips=bool(args.report), is_strict=not args.bag)
+                        args.form or '', keeps_strips=bool(args.report),
+                        is_strict=not (args.bag or args.predictions))
     job.check()
     return job
+
+
+def score_predictions(args: argparse.Namespace, job: EvaluationJob) -> ModelResult:
+    """Score what was predicted before; no model is loaded."""
+    from sparse_seg_ros.evaluation.recorded import score_recorded
+    for name in ('remap', 'alpha', 'corrupt', 'save_predictions'):
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} is of a model, and these are "
+                             'predictions; leave it out')
+    recorded, labels = scored_frames.predictions_of(args)
+    frames = scored_frames.frames_of(args)
+    about = {'name': Path(args.predictions).name, 'file': args.predictions, 'sha256': None,
+             'settings': {}, 'classes': list(labels.names)}
+    return job.record(about, labels, frames, partial(score_recorded, recorded, labels, frames),
+                      has_uncertainty=False)
 
 
 def as_asked(args: argparse.Namespace, segment: Segmenter) -> Segmenter:

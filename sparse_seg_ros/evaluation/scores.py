@@ -65,8 +65,14 @@ class Scores:
     frames: number of segmented frames; labelled: number of frames with labels.
     """
 
-    def __init__(self, names: tuple[str, ...], counts_small: bool = True):
-        """counts_small: False counts the confusion matrix alone, as fast as can be."""
+    def __init__(self, names: tuple[str, ...], counts_small: bool = True,
+                 has_uncertainty: bool = True):
+        """
+        counts_small: False counts the confusion matrix alone, as fast as can be.
+
+        has_uncertainty: False for predictions that do not know theirs.
+        """
+        self.has_uncertainty = has_uncertainty
         self.names, self.counts_small, self.labelled = names, counts_small, 0
         self.matrix = ConfusionMatrix(len(names))
         self.parts: dict[str, Any] = new_parts(len(names))
@@ -99,7 +105,8 @@ class Scores:
         is_wrong &= is_labelled
         self.parts['boundaries'].add(prediction.labels, truth)
         self.parts['sizes'].add(prediction.labels, truth)
-        self.parts['detection'].add(prediction.uncertainty, is_labelled, is_wrong)
+        if self.has_uncertainty:
+            self.parts['detection'].add(prediction.uncertainty, is_labelled, is_wrong)
         if prediction.confidence is not None:
             self.parts['calibration'].add(prediction.confidence, is_labelled, is_wrong)
         if prediction.brier is not None and prediction.nll is not None:
@@ -113,7 +120,8 @@ class Scores:
         if self.names != other.names:
             raise ValueError('scores must be of the same classes to be added, got '
                              f'{cut(", ".join(self.names))} and {cut(", ".join(other.names))}')
-        both = Scores(self.names, self.counts_small and other.counts_small)
+        both = Scores(self.names, self.counts_small and other.counts_small,
+                      self.has_uncertainty and other.has_uncertainty)
         both.labelled = self.labelled + other.labelled
         both.matrix = self.matrix + other.matrix
         both.parts = {name: part + other.parts[name] for name, part in self.parts.items()}

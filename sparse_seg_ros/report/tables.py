@@ -18,12 +18,17 @@ def markdown(reports: dict[str, Report]) -> str:
     classes = list(next(iter(reports.values())).iou)
     head = ['model', 'mIoU', *classes, 'density', 'ms']
     rows = [[name, percent(report.mean_iou), *percents(report.iou, classes),
-             percent(report.density), f"{report.milliseconds['total']:.0f}"]
+             percent(report.density), milliseconds(report)]
             for name, report in reports.items()]
     rows += [[f'{name}, small objects', percent(report.small_mean_iou),
               *percents(report.small_iou, classes), '', '']
              for name, report in reports.items()]
     return grid(head, rows)
+
+
+def milliseconds(report: Report) -> str:
+    """Return the median time of a frame, '-' for predictions that were made before."""
+    return f"{report.milliseconds['total']:.0f}" if 'total' in report.milliseconds else '-'
 
 
 def intervals(summaries: dict[str, Mapping[str, Any]]) -> str:

@@ -149,6 +149,34 @@ def test_models_are_compared_with_intervals_and_on_frames_made_worse(run, tmp_pa
     assert 'the frames that differ most' in (tmp_path / 'report.html').read_text()
 
 
+def test_saved_predictions_have_the_figures_of_the_model_that_made_them(run, tmp_path, capsys):
+    assert evaluate(run, '--frames', run / 'all', '--save-predictions', tmp_path / 'ids',
+                    '--out', tmp_path / 'model') == 0
+    words = ['evaluate', '--predictions', f'{tmp_path}/ids', '--frames', f'{run}/all']
+    assert main([*words, '--label-set', 'camvid', '--out', f'{tmp_path}/saved']) == 0
+    made, saved = summary_of(tmp_path / 'model'), summary_of(tmp_path / 'saved')
+    for name in ('miou', 'accuracy', 'boundary_f1', 'interval', 'data_sha256'):
+        assert made[name] == saved[name]
+    assert saved['auroc'] is None and saved['latency']['p50_ms'] is None
+    assert main(words) == 1
+    assert 'nothing tells the classes' in capsys.readouterr().err
+
+
+def test_the_masks_of_one_bag_are_scored_against_the_labels_of_another(run, tmp_path, capsys):
+    write_bag(tmp_path / 'bag', {'/camera/image_raw': image, '/camera/label': labels})
+    assert main(['replay', '--bag', f'{tmp_path}/bag', '-o', f'{tmp_path}/masks', '--model',
+                 f'{run}/model.safetensors', '--device', 'cpu', '--labels', '/camera/label',
+                 '--json', f'{tmp_path}/replay.json']) == 0
+    words = ['evaluate', '--predictions', f'{tmp_path}/masks', '--bag', f'{tmp_path}/bag',
+             '--labels', '/camera/label', '--topic', '/camera/image_raw']
+    assert main([*words, '--label-set', 'camvid', '--out', f'{tmp_path}/out',
+                 '--report', f'{tmp_path}/report.html']) == 0
+    replayed = json.loads((tmp_path / 'replay.json').read_text())
+    assert summary_of(tmp_path / 'out')['miou'] == pytest.approx(replayed['miou'], abs=1e-5)
+    assert main([*words, '--remap', 'x']) == 1
+    assert '--remap is of a model' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(('form', 'expected'), [
     ('labelIds', [7, 8, 33, 0]), ('trainIds', [0, 1, 18, 255])])
 def test_cityscapes_predictions_can_be_sent_to_its_benchmark(form, expected):
