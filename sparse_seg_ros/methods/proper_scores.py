@@ -60,8 +60,12 @@ def sources(length: int, full: int, device: torch.device) -> Tensor:
 
 def probabilities(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """(B, C, n, ...) -> log-probabilities, and the sum of squared probabilities, (B, n, ...)."""
-    log_p = torch.cat([(band.float() / temperature).log_softmax(1) for band in bands(logits)], 2)
-    return log_p, torch.cat([band.exp().square_().sum(1) for band in bands(log_p)], 1)
+    log_p, squares = [], []
+    for band in bands(logits):
+        log_p.append((band if temperature == 1 else band / temperature).float().log_softmax(1))
+        p = log_p[-1].exp()
+        squares.append(p.square_().sum(1))
+    return torch.cat(log_p, 2), torch.cat(squares, 1)
 
 
 def overwritten(nll: Tensor, squares: Tensor, truth: Tensor, temperature: float,
