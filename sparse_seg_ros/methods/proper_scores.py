@@ -36,31 +36,36 @@ def with_proper_scores(output: MethodOutput, request: Request, logits: Tensor,
     if fine is not None and len(fine[0]):
         nll, squares = overwritten(nll, squares, truth, temperature, fine)
     is_void = truth == VOID
-    brier = (1 - 2 * torch.exp(-nll) + squares).clamp_(0, 2)
+    brier = squares.add(1).sub_(nll.neg().exp_(), alpha=2).clamp_(0, 2)
     return replace(output, nll=nll.masked_fill_(is_void, 0), brier=brier.masked_fill_(is_void, 0))
 
 
 def score(logits: Tensor, truth: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """(B, C, h, w), (B, H, W) ids -> nll in nats, sum of squared probabilities: (B, H, W)."""
     log_p, squares = probabilities(logits, temperature)
-    number = torch.arange(squares.numel(), dtype=torch.float64, device=logits.device)
-    place = enlarge(number.view(squares.shape), truth.shape[1:]).long()  # (B, H, W)
-    image, pixel = divide(place, squares[0].numel())
-    ids = truth.long().clamp_(max=logits.shape[1] - 1)  # void is left out later
-    flat = (image * logits.shape[1] + ids).mul_(squares[0].numel()).add_(pixel)
-    return -log_p.reshape(-1)[flat], squares.reshape(-1)[place]
+    height, width = logits.shape[2:]
+    rows, columns = (sources(length, full, truth.device) for length, full in zip(
+        (height, width), truth.shape[1:]))
+    pixel = rows[:, None] * width + columns  # (H, W)
+    nll = [image.flatten()[ids.clamp(max=len(image) - 1).long().mul_(height * width).add_(pixel)]
+           for image, ids in zip(log_p, truth)]  # void is left out later
+    return torch.stack(nll).neg_(), enlarge(squares, truth.shape[1:])
 
 
-def divide(places: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """Return flat places as image and pixel."""
-    image = torch.div(places, length, rounding_mode='floor')
-    return image, places - image * length
+def sources(length: int, full: int, device: torch.device) -> Tensor:
+    """Return the coarse place of each place along a side, (full,) int64, as `enlarge` has it."""
+    ramp = torch.arange(length, dtype=torch.float64, device=device)
+    return enlarge(ramp.view(1, 1, -1), (1, full)).flatten().long()
 
 
 def probabilities(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """(B, C, n, ...) -> log-probabilities, and the sum of squared probabilities, (B, n, ...)."""
-    log_p = torch.cat([(band.float() / temperature).log_softmax(1) for band in bands(logits)], 2)
-    return log_p, torch.cat([band.exp().square_().sum(1) for band in bands(log_p)], 1)
+    log_p, squares = [], []
+    for band in bands(logits):
+        log_p.append((band if temperature == 1 else band / temperature).float().log_softmax(1))
+        p = log_p[-1].exp()
+        squares.append(p.square_().sum(1))
+    return torch.cat(log_p, 2), torch.cat(squares, 1)
 
 
 def overwritten(nll: Tensor, squares: Tensor, truth: Tensor, temperature: float,
@@ -68,6 +73,12 @@ def overwritten(nll: Tensor, squares: Tensor, truth: Tensor, temperature: float,
     """Return both, with those of the fine logits at the pixels that were refined."""
     logits, positions, of_size = fine
     log_p, square = probabilities(logits.t()[None], temperature)  # (1, C, N), (1, N)
+    nll, squares = nll.contiguous(), squares.contiguous()
+    if of_size.shape == truth.shape:
+        ids = truth.flatten()[positions].long().clamp_(max=log_p.shape[1] - 1)
+        nll.view(-1)[positions] = -log_p[0].gather(0, ids[None])[0]
+        squares.view(-1)[positions] = square[0]
+        return nll, squares
     row = torch.full((of_size.numel(),), -1.0, dtype=torch.float64, device=nll.device)
     row[positions] = torch.arange(len(positions), dtype=row.dtype, device=nll.device)
     row = enlarge(row.view(of_size.shape), truth.shape[1:]).long()  # (B, H, W), -1 if coarse

@@ -10,13 +10,17 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 from ros_fakes import LABELS, make_image, make_segmenter
+from tiny import tiny_model
 
 from sparse_seg_ros.data.frame import Frame, as_frames
 from sparse_seg_ros.evaluation.evaluate import evaluate
 from sparse_seg_ros.evaluation.loop import segment_frames
-from sparse_seg_ros.evaluation.scores import Scores
+from sparse_seg_ros.evaluation.scores import METRIC_INPUTS, Scores
 from sparse_seg_ros.evaluation.summary import differences
 from sparse_seg_ros.evaluation.uncertainty import UncertaintyCurve
+from sparse_seg_ros.label_remap import load_remap
+from sparse_seg_ros.loading.assemble import assemble
+from sparse_seg_ros.loading.method_config import own_config
 from sparse_seg_ros.prediction import Prediction
 
 
@@ -161,3 +165,20 @@ def test_scores_do_not_grow_with_frames_but_for_their_times():
         sizes.append(sum(value.nbytes for part in [scores.matrix, *scores.parts.values()]
                          for value in vars(part).values() if isinstance(value, np.ndarray)))
     assert sizes[0] == sizes[1]
+
+
+def test_proper_scores_reach_the_summary_and_are_left_out_under_a_remap():
+    model = tiny_model(refines=False)
+    segment = assemble(model, own_config(model), 'cpu', 'fp32', {})
+    truth = np.full((32, 48), 3, np.uint8)
+    truth[:3] = 255
+    frames, scores = [(make_image(32, 48), truth)], Scores(segment.labels.names)
+    segment_frames(segment, frames, [scores], wants=METRIC_INPUTS)
+    p = segment.full_logits(frames[0][0])[0].double().div(segment.temperature).softmax(0)[:, 3:]
+    one_hot = np.eye(len(p))[3][:, None, None]
+    figures = scores.summary()
+    assert figures['nll'] == pytest.approx(float(-p[3].log().mean()), abs=1e-5)
+    assert figures['brier'] == pytest.approx(((p.numpy() - one_hot) ** 2).sum(0).mean(), abs=1e-5)
+    remapped = segment.with_remap(load_remap('camvid_to_nav2'))
+    seen = remapped(frames[0][0], wants=METRIC_INPUTS, truth=truth)
+    assert seen.nll is None and seen.confidence is not None
