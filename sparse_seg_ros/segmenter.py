@@ -136,7 +136,7 @@ class Segmenter:
         self.check_output(labels, uncertainty)
         if self.remap is not None:
             labels = self.remap(labels)
-        total = (time.perf_counter() - start) * 1e3
+        total = (time.perf_counter() - start) * 1e3 - clock.milliseconds.pop(PROPER_SCORES, 0.0)
         return Prediction(labels, uncertainty, **others, work=output.work, image=image,
                           label_set=self.labels,
                           milliseconds={**clock.milliseconds, 'total': total})

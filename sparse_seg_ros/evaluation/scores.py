@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.texts import cut
 
 LOG = logging.getLogger(__name__)
+SLOW = ('boundaries', 'sizes')  # parts that run beside the others
 SHOWN = 3  # examples in a warning
 METRIC_INPUTS = ('confidence', PROPER_SCORES)  # for a call to want, so that all figures are known
 
@@ -101,10 +103,17 @@ class Scores:
 
     def add_details(self, prediction: Prediction, truth: np.ndarray) -> None:
         """Count what needs more than the confusion matrix."""
+        with ThreadPoolExecutor(len(SLOW)) as threads:
+            slow = [threads.submit(self.parts[name].add, prediction.labels, truth)
+                    for name in SLOW]
+            self.add_pixels(prediction, truth)
+        for each in slow:
+            each.result()
+
+    def add_pixels(self, prediction: Prediction, truth: np.ndarray) -> None:
+        """Count what is known of every pixel by itself."""
         is_labelled, is_wrong = truth != VOID, truth != prediction.labels
         is_wrong &= is_labelled
-        self.parts['boundaries'].add(prediction.labels, truth)
-        self.parts['sizes'].add(prediction.labels, truth)
         if self.has_uncertainty:
             self.parts['detection'].add(prediction.uncertainty, is_labelled, is_wrong)
         if prediction.confidence is not None:

@@ -18,9 +18,10 @@ from sparse_seg_ros.labels import VOID
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.reading import bands, enlarge
 from sparse_seg_ros.methods.request import PROPER_SCORES, Request
+from sparse_seg_ros.timing import Stopwatch
 
 
-def with_proper_scores(output: MethodOutput, request: Request, logits: Tensor,
+def with_proper_scores(output: MethodOutput, request: Request, clock: Stopwatch, logits: Tensor,
                        temperature: float, fine: tuple[Tensor, Tensor, Tensor] | None = None
                        ) -> MethodOutput:
     """
@@ -32,12 +33,14 @@ def with_proper_scores(output: MethodOutput, request: Request, logits: Tensor,
     if PROPER_SCORES not in request.wants or request.truth is None:
         return output
     truth = request.truth
-    nll, squares = score(logits, truth, temperature)
-    if fine is not None and len(fine[0]):
-        nll, squares = overwritten(nll, squares, truth, temperature, fine)
-    is_void = truth == VOID
-    brier = squares.add(1).sub_(nll.neg().exp_(), alpha=2).clamp_(0, 2)
-    return replace(output, nll=nll.masked_fill_(is_void, 0), brier=brier.masked_fill_(is_void, 0))
+    with clock(PROPER_SCORES):
+        nll, squares = score(logits, truth, temperature)
+        if fine is not None and len(fine[0]):
+            nll, squares = overwritten(nll, squares, truth, temperature, fine)
+        is_void = truth == VOID
+        brier = squares.add(1).sub_(nll.neg().exp_(), alpha=2).clamp_(0, 2)
+        return replace(output, nll=nll.masked_fill_(is_void, 0),
+                       brier=brier.masked_fill_(is_void, 0))
 
 
 def score(logits: Tensor, truth: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

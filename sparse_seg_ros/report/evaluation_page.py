@@ -168,29 +168,39 @@ def timelines(records: Sequence[Mapping[str, Any]]) -> list[tuple[Markup, str]]:
     """Return latency and mIoU over the frames."""
     used = [(number, record) for number, record in enumerate(records)
             if 'milliseconds' in record]
-    numbers = [number for number, _ in used]
-    totals = [record['milliseconds']['total'] for _, record in used]
     if len(used) < 2:
         return []
-    along = Axis('frame', 0, max(numbers))
+    along = Axis('frame', 0, used[-1][0])
+    return [*(latency_charts(used, along) if 'total' in used[0][1]['milliseconds'] else ()),
+            *score_charts(used, along)]
+
+
+def latency_charts(used: Sequence[tuple[int, Mapping[str, Any]]], along: Axis
+                   ) -> list[tuple[Markup, str]]:
+    """Return how many frames took how long, and which."""
+    numbers = [number for number, _ in used]
+    totals = [record['milliseconds']['total'] for _, record in used]
     stages = [stage for stage in used[0][1]['milliseconds'] if stage != 'total']
     busiest = sorted(stages, key=lambda stage: -sum(
         record['milliseconds'].get(stage, 0) for _, record in used))[:5]
     lines = [Series('total', numbers, totals), *(
         Series(stage, numbers, [record['milliseconds'].get(stage) for _, record in used])
         for stage in busiest)]
-    charts = [(histogram('Frames over latency', 'milliseconds', totals),
-               'Latency: how many frames took how long.'),
-              (line_chart('Milliseconds over frames', along,
-                          Axis('milliseconds', 0, 1.35 * max(totals)), lines),
-               'Latency along the frames, with the longest stages.')]
+    return [(histogram('Frames over latency', 'milliseconds', totals),
+             'Latency: how many frames took how long.'),
+            (line_chart('Milliseconds over frames', along,
+                        Axis('milliseconds', 0, 1.35 * max(totals)), lines),
+             'Latency along the frames, with the longest stages.')]
+
+
+def score_charts(used: Sequence[tuple[int, Mapping[str, Any]]], along: Axis
+                 ) -> list[tuple[Markup, str]]:
+    """Return the mIoU of each frame with labels."""
     scored = [(number, record) for number, record in used if record['miou'] is not None]
-    if scored:
-        charts.append((line_chart('mIoU over frames', along, axis('mIoU (%)'), [
-            Series('', [number for number, _ in scored],
-                   [100 * record['miou'] for _, record in scored], is_dotted=True)]),
-            'mIoU of each frame with labels.'))
-    return charts
+    return [] if not scored else [(line_chart('mIoU over frames', along, axis('mIoU (%)'), [
+        Series('', [number for number, _ in scored],
+               [100 * record['miou'] for _, record in scored], is_dotted=True)]),
+        'mIoU of each frame with labels.')]
 
 
 def confusion(names: Sequence[str], counts: Sequence[Sequence[int]]

@@ -84,7 +84,7 @@ class Algm(Dense):
         with clock('dense'):
             logits, groups = self.segment(images)
         with clock('label'):
-            output = self.read(logits, images.shape[-2:], request)
+            output = self.read(logits, images.shape[-2:], request, clock)
             low_hw, size_hw = size_of(logits), size_of(images)
             merged = None
             if 'merged' in request.wants:

@@ -77,12 +77,13 @@ class Dense:
         with clock('dense'):
             logits = self.coarse_logits(images)
         with clock('label'):
-            return self.read(logits, images.shape[-2:], request)
+            return self.read(logits, images.shape[-2:], request, clock)
 
-    def read(self, logits: Tensor, size_hw: tuple[int, ...], request: Request) -> MethodOutput:
+    def read(self, logits: Tensor, size_hw: tuple[int, ...], request: Request,
+             clock: Stopwatch) -> MethodOutput:
         """(B, C, h, w), and the size of the images -> MethodOutput of that size."""
         labels, uncertainty, confidence = read_logits(
             logits, self.temperature, 'confidence' in request.wants)
         output = MethodOutput(enlarge(labels, size_hw), enlarge(uncertainty, size_hw), None,
                               None if confidence is None else enlarge(confidence, size_hw))
-        return with_proper_scores(output, request, logits, self.temperature)
+        return with_proper_scores(output, request, clock, logits, self.temperature)

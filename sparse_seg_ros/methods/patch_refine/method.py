@@ -70,7 +70,7 @@ class PatchRefine:
                 logits, seen.ensembled, seen.positions, images.shape[-2:], self.temperature,
                 'confidence' in request.wants)
             output = MethodOutput(labels, uncertainty, seen.selected, confidence)
-            return with_proper_scores(output, request, logits, self.temperature,
+            return with_proper_scores(output, request, clock, logits, self.temperature,
                                       (seen.ensembled, seen.positions, labels))
 
     def count_macs(self, size_hw: tuple[int, int], refined: Tensor,

@@ -69,7 +69,7 @@ class PointRend:
             labels, uncertainty, confidence = read_logits(
                 logits, self.temperature, 'confidence' in request.wants)
             output = MethodOutput(labels, uncertainty, refined, confidence, work=points)
-            return with_proper_scores(output, request, logits, self.temperature)
+            return with_proper_scores(output, request, clock, logits, self.temperature)
 
     def render(self, images: Tensor, request: Request, clock: Stopwatch
                ) -> tuple[Tensor, Tensor, int]:

@@ -125,7 +125,7 @@ class SparseRefine:
                                              (labels, uncertainty, seen.selected))
             output = MethodOutput(labels, uncertainty, selected, None if confidence is None else
                                   enlarge(confidence, images.shape[-2:]))
-            return with_proper_scores(output, request, logits, self.temperature,
+            return with_proper_scores(output, request, clock, logits, self.temperature,
                                       (seen.ensembled, seen.flat, fine_labels))
 
     def read_low(self, logits: Tensor, scores: Tensor, wants_confidence: bool) -> Reading:
