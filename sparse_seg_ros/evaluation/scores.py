@@ -12,9 +12,19 @@ from typing import Any
 import numpy as np
 
 from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.evaluation.bootstrap import Bootstrap, weights_of
+from sparse_seg_ros.evaluation.boundaries import Boundaries
+from sparse_seg_ros.evaluation.error_detection import (
+    Calibration,
+    ErrorDetection,
+    ProperScores,
+    Selection,
+)
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
+from sparse_seg_ros.evaluation.score_bytes import fill, pack, unpack
 from sparse_seg_ros.evaluation.small_objects import SmallObjects
 from sparse_seg_ros.evaluation.summary import curves_of, summary_of
+from sparse_seg_ros.labels import VOID
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.texts import cut
 
@@ -54,8 +64,10 @@ class Scores:
     """
 
     def __init__(self, names: tuple[str, ...], counts_small: bool = True):
+        """counts_small: False counts the confusion matrix alone, as fast as can be."""
         self.names, self.counts_small, self.labelled = names, counts_small, 0
         self.matrix, self.small = ConfusionMatrix(len(names)), SmallObjects(len(names))
+        self.parts: dict[str, Any] = new_parts(len(names))
         self.densities: list[float] = []
         self.milliseconds: dict[str, list[float]] = {}
 
@@ -66,15 +78,30 @@ class Scores:
 
     def __call__(self, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
         """Count a frame; ValueError where its labels do not fit the prediction."""
+        label = frame.label()
+        if label is not None:
+            counted = ConfusionMatrix(len(self.names))
+            counted.add(prediction.labels, label)
+            self.matrix, self.labelled = self.matrix + counted, self.labelled + 1
+            if self.counts_small:
+                self.small.add(prediction.labels, label)
+                self.add_details(prediction, label)
+                self.parts['bootstrap'].add(weights_of(frame.source, frame.stamp),
+                                            counted.counts, counted.missed)
         self.densities.append(prediction.density)
         for stage, spent in prediction.milliseconds.items():
             self.milliseconds.setdefault(stage, []).append(spent)
-        label = frame.label()
-        if label is not None:
-            self.matrix.add(prediction.labels, label)
-            if self.counts_small:
-                self.small.add(prediction.labels, label)
-            self.labelled += 1
+
+    def add_details(self, prediction: Prediction, truth: np.ndarray) -> None:
+        """Count what needs more than the confusion matrix."""
+        is_labelled, is_wrong = truth != VOID, truth != prediction.labels
+        is_wrong &= is_labelled
+        self.parts['boundaries'].add(prediction.labels, truth)
+        self.parts['detection'].add(prediction.uncertainty, is_labelled, is_wrong)
+        if prediction.confidence is not None:
+            self.parts['calibration'].add(prediction.confidence, is_labelled, is_wrong)
+        if prediction.refined is not None:
+            self.parts['selection'].add(prediction.refined, is_labelled, is_wrong)
 
     def __add__(self, other: Scores) -> Scores:
         """Return the scores of the frames of both."""
@@ -84,11 +111,23 @@ class Scores:
         both = Scores(self.names, self.counts_small and other.counts_small)
         both.labelled = self.labelled + other.labelled
         both.matrix, both.small = self.matrix + other.matrix, self.small + other.small
-        both.densities = self.densities + other.densities
+        both.parts = {name: part + other.parts[name] for name, part in self.parts.items()}
+        both.densities = sorted(self.densities + other.densities)
         both.milliseconds = {
-            stage: self.milliseconds.get(stage, []) + other.milliseconds.get(stage, [])
-            for stage in {**self.milliseconds, **other.milliseconds}}
+            stage: sorted(self.milliseconds.get(stage, []) + other.milliseconds.get(stage, []))
+            for stage in sorted({**self.milliseconds, **other.milliseconds})}
         return both
+
+    def to_bytes(self) -> bytes:
+        """Return everything that was counted; equal scores have equal bytes."""
+        return pack(self)
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Scores:
+        """Return the scores of `to_bytes`; ValueError for other data."""
+        head, arrays = unpack(data)
+        scores = Scores(tuple(head['names']), head['counts_small'])
+        return fill(scores, head, arrays)
 
     @property
     def density(self) -> float:
@@ -123,6 +162,13 @@ class Scores:
     def warn_of_other_order(self) -> None:
         """Warn if the frames seem to number the classes in another way than the model."""
         warn_of_other_order(self.matrix, self.names)
+
+
+def new_parts(num_classes: int) -> dict[str, Any]:
+    """Return the counts beside the confusion matrix, by name."""
+    return {'boundaries': Boundaries(num_classes), 'detection': ErrorDetection(),
+            'calibration': Calibration(), 'proper': ProperScores(), 'selection': Selection(),
+            'bootstrap': Bootstrap(num_classes)}
 
 
 def warn_of_other_order(matrix: ConfusionMatrix, names: tuple[str, ...]) -> None:

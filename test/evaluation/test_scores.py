@@ -15,6 +15,7 @@ from sparse_seg_ros.data.frame import Frame, as_frames
 from sparse_seg_ros.evaluation.evaluate import evaluate
 from sparse_seg_ros.evaluation.loop import segment_frames
 from sparse_seg_ros.evaluation.scores import Scores
+from sparse_seg_ros.evaluation.summary import differences
 from sparse_seg_ros.evaluation.uncertainty import UncertaintyCurve
 
 
@@ -100,3 +101,37 @@ def test_a_summary_is_json_without_nan_even_of_nothing():
     assert figures['frames'] == figures['labelled'] == 2
     assert set(figures['class']) == set(LABELS.names)
     assert figures['latency']['p50_ms'] <= figures['latency']['p99_ms']
+
+
+def test_scores_are_the_same_bytes_in_any_order_and_come_back_from_them():
+    frames = pairs(5)
+    named = [Frame(f'camera {number}', lambda image=image: image, lambda label=label: label, 7)
+             for number, (image, label) in enumerate(frames)]
+
+    def counted(part):
+        scores = Scores(LABELS.names)
+        segment_frames(make_segmenter(), part, [scores], wants=('confidence',))
+        scores.milliseconds = {'total': [1.0] * len(part)}  # no two runs share them
+        return scores
+
+    whole, parts = counted(named), [counted([frame]) for frame in named]
+    for order in ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1]):
+        both = parts[order[0]]
+        for place in order[1:]:
+            both = both + parts[place]
+        assert both.to_bytes() == whole.to_bytes() and both.summary() == whole.summary()
+    again = Scores.from_bytes(whole.to_bytes())
+    assert again.to_bytes() == whole.to_bytes() and again.curves() == whole.curves()
+    assert (again + parts[0]).frames == 6
+    for data in (b'', b'PK', whole.to_bytes()[:-30]):
+        with pytest.raises(ValueError, match='scores must be the bytes of Scores.to_bytes'):
+            Scores.from_bytes(data)
+
+
+def test_intervals_hold_the_score_and_two_equal_models_do_not_differ():
+    scores = score(pairs(7))
+    low, high = scores.summary()['interval']['miou']
+    assert low < scores.summary()['miou'] < high
+    gap = differences(scores, score(pairs(7)))
+    assert gap['miou'] == {'difference': 0, 'interval': [0, 0]} and set(gap['class']) == {
+        *LABELS.names}
