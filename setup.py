@@ -51,6 +51,7 @@ setup(
         'ros': [f'{wheel}; {ON_PC}' for wheel in ROS_WHEELS],
         'plot': ['matplotlib'],
         'curves': ['tensorboard'],  # of a training
+        'fleet': ['ray'],  # evaluate --bags on a cluster
         'video': ['av'],  # MP4 that browsers play
         # SegFormer and Mask2Former; NETWORKS has others that need nothing.
         'networks': TRANSFORMERS,

@@ -13,6 +13,7 @@ examples:
   sparse_seg evaluate --pictures drive.mp4 --labels drive_labels --thresholds must.yaml
   sparse_seg evaluate --model city.safetensors --frames camvid:data/camvid/test \
       --remap cityscapes_to_camvid
+  sparse_seg evaluate --bags 'drives/**/*.mcap' --labels /camera/label --out evaluated
   sparse_seg evaluate --frames my_robot/test --corrupt fog,dark:1-3
 """
 
@@ -24,7 +25,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparse_seg_ros.commands import options, scored_frames
+from sparse_seg_ros.commands import bag_fleet, options, scored_frames
 
 if TYPE_CHECKING:
     from sparse_seg_ros.report.evaluation_job import EvaluationJob, ModelResult
@@ -52,22 +53,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'the labels of every frame, as PNG')
     parser.add_argument('--form', metavar='FORM', help='write those labels in a form that the '
                         "label set names under 'files', such as labelIds of Cityscapes")
+    bag_fleet.add_arguments(parser)
     options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate every model on the same frames -> 1 where a threshold is not kept, else 0."""
     scored_frames.check(args)
+    bag_fleet.check(args)
     job = make_job(args)
-    results = [evaluate_one(args, job, name, segment, is_single=len(args.model) == 1)
-               for name, segment in options.load_models(args)]
+    results, failed = bag_fleet.run(args) if args.bags else ([
+        evaluate_one(args, job, name, segment, is_single=len(args.model) == 1)
+        for name, segment in options.load_models(args)], [])
     print_results(results)
     if args.report:
         from sparse_seg_ros.report.evaluation_page import write_report
         write_report(args.report, results, scored_frames.name_of(args))
         print(f'wrote {args.report}')
     write_json(args, results)
-    failed = job.failures(results)
+    failed += job.failures(results)
     for words in failed:
         print(words, file=sys.stderr)
     return 1 if failed or any(result.damage for result in results) else 0
@@ -82,7 +86,7 @@ def make_job(args: argparse.Namespace) -> EvaluationJob:
         raise ValueError('--form goes with --save-predictions')
     if args.report:
         check_is_new(args.report, 'report')
-    job = EvaluationJob(args.out, args.save_predictions,
+    job = EvaluationJob(None if args.bags else args.out, args.save_predictions,
                         read_thresholds(args.thresholds) if args.thresholds else (),
                         args.form or '', keeps_strips=bool(args.report), is_strict=not args.bag)
     job.check()
