@@ -83,8 +83,8 @@ def band(labels: np.ndarray, width: int) -> np.ndarray:
     The distance is that of a chessboard, and what lies outside of the image has another id. The
     pixel beside the border of its own class is one step nearer than the other class.
     """
-    outside = {'borderType': cv2.BORDER_CONSTANT, 'borderValue': VOID}
-    is_edge = cv2.erode(labels, NEIGHBOURS) != cv2.dilate(labels, NEIGHBOURS, **outside)
+    is_edge = cv2.erode(labels, NEIGHBOURS) != cv2.dilate(
+        labels, NEIGHBOURS, borderType=cv2.BORDER_CONSTANT, borderValue=(VOID,))
     side = 2 * width - 1
     count = cv2.boxFilter(is_edge.view(np.uint8), cv2.CV_32S, (side, side), normalize=False,
                           borderType=cv2.BORDER_CONSTANT)

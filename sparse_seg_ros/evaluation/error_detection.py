@@ -29,7 +29,8 @@ class CodeCounts(Sums):
         """Count (H, W) float32 in [0, 1], and (H, W) bool each."""
         codes = codes_of(fractions)
         wrong = count_codes(codes, is_wrong.view(np.uint8))
-        self.right += count_codes(codes, is_labelled.view(np.uint8)) - wrong
+        mask = None if is_labelled.all() else is_labelled.view(np.uint8)  # faster without one
+        self.right += count_codes(codes, mask) - wrong
         self.wrong += wrong
 
 

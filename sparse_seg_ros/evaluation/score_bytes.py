@@ -57,4 +57,4 @@ def fill(scores: Any, head: dict[str, Any], arrays: dict[str, np.ndarray]) -> An
 
 def parts_of(scores: Any) -> dict[str, Any]:
     """Return all that is counted, by name."""
-    return {'matrix': scores.matrix, 'small': scores.small, **scores.parts}
+    return {'matrix': scores.matrix, **scores.parts}

@@ -21,15 +21,17 @@ from sparse_seg_ros.evaluation.error_detection import (
     Selection,
 )
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
+from sparse_seg_ros.evaluation.object_sizes import ObjectSizes
 from sparse_seg_ros.evaluation.score_bytes import fill, pack, unpack
-from sparse_seg_ros.evaluation.small_objects import SmallObjects
 from sparse_seg_ros.evaluation.summary import curves_of, summary_of
 from sparse_seg_ros.labels import VOID
+from sparse_seg_ros.methods.request import PROPER_SCORES
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.texts import cut
 
 LOG = logging.getLogger(__name__)
 SHOWN = 3  # examples in a warning
+METRIC_INPUTS = ('confidence', PROPER_SCORES)  # for a call to want, so that all figures are known
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Scores:
     def __init__(self, names: tuple[str, ...], counts_small: bool = True):
         """counts_small: False counts the confusion matrix alone, as fast as can be."""
         self.names, self.counts_small, self.labelled = names, counts_small, 0
-        self.matrix, self.small = ConfusionMatrix(len(names)), SmallObjects(len(names))
+        self.matrix = ConfusionMatrix(len(names))
         self.parts: dict[str, Any] = new_parts(len(names))
         self.densities: list[float] = []
         self.milliseconds: dict[str, list[float]] = {}
@@ -84,7 +86,6 @@ class Scores:
             counted.add(prediction.labels, label)
             self.matrix, self.labelled = self.matrix + counted, self.labelled + 1
             if self.counts_small:
-                self.small.add(prediction.labels, label)
                 self.add_details(prediction, label)
                 self.parts['bootstrap'].add(weights_of(frame.source, frame.stamp),
                                             counted.counts, counted.missed)
@@ -97,9 +98,13 @@ class Scores:
         is_labelled, is_wrong = truth != VOID, truth != prediction.labels
         is_wrong &= is_labelled
         self.parts['boundaries'].add(prediction.labels, truth)
+        self.parts['sizes'].add(prediction.labels, truth)
         self.parts['detection'].add(prediction.uncertainty, is_labelled, is_wrong)
         if prediction.confidence is not None:
             self.parts['calibration'].add(prediction.confidence, is_labelled, is_wrong)
+        if prediction.brier is not None and prediction.nll is not None:
+            self.parts['proper'].add(prediction.brier, prediction.nll,
+                                     int(np.count_nonzero(is_labelled)))
         if prediction.refined is not None:
             self.parts['selection'].add(prediction.refined, is_labelled, is_wrong)
 
@@ -110,7 +115,7 @@ class Scores:
                              f'{cut(", ".join(self.names))} and {cut(", ".join(other.names))}')
         both = Scores(self.names, self.counts_small and other.counts_small)
         both.labelled = self.labelled + other.labelled
-        both.matrix, both.small = self.matrix + other.matrix, self.small + other.small
+        both.matrix = self.matrix + other.matrix
         both.parts = {name: part + other.parts[name] for name, part in self.parts.items()}
         both.densities = sorted(self.densities + other.densities)
         both.milliseconds = {
@@ -144,11 +149,11 @@ class Scores:
         if not self.frames:
             raise ValueError('no frames to evaluate')
         iou, small_iou = ({name: round(float(score), 4) for name, score in
-                           zip(self.names, scores.iou()) if np.isfinite(score)}
-                          for scores in (self.matrix, self.small))
+                           zip(self.names, scores) if np.isfinite(score)}
+                          for scores in (self.matrix.iou(), self.parts['sizes'].iou('small')))
         stages = {stage: ranks['p50'] for stage, ranks in self.percentiles(50).items()}
-        return Report(self.frames, self.matrix.mean_iou(), self.small.mean_iou(), iou, small_iou,
-                      self.matrix.accuracy(), self.density, stages,
+        return Report(self.frames, self.matrix.mean_iou(), self.parts['sizes'].mean_iou('small'),
+                      iou, small_iou, self.matrix.accuracy(), self.density, stages,
                       self.matrix.mean_accuracy(), self.matrix.frequency_weighted_iou())
 
     def summary(self) -> dict[str, Any]:
@@ -166,7 +171,8 @@ class Scores:
 
 def new_parts(num_classes: int) -> dict[str, Any]:
     """Return the counts beside the confusion matrix, by name."""
-    return {'boundaries': Boundaries(num_classes), 'detection': ErrorDetection(),
+    return {'boundaries': Boundaries(num_classes), 'sizes': ObjectSizes(num_classes),
+            'detection': ErrorDetection(),
             'calibration': Calibration(), 'proper': ProperScores(), 'selection': Selection(),
             'bootstrap': Bootstrap(num_classes)}
 

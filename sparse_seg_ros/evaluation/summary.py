@@ -16,6 +16,7 @@ import numpy as np
 
 from sparse_seg_ros.evaluation.bootstrap import interval
 from sparse_seg_ros.evaluation.counting import mean
+from sparse_seg_ros.evaluation.object_sizes import SIZES
 
 RANKS = (50, 95, 99)
 POINTS = 100  # of a curve
@@ -33,7 +34,7 @@ def summary_of(scores: Any) -> dict[str, Any]:
         'frequency_weighted_iou': number(matrix.frequency_weighted_iou()),
         'boundary_f1': number(mean(parts['boundaries'].f1())),
         'boundary_iou': number(mean(parts['boundaries'].iou())),
-        'small_miou': number(scores.small.mean_iou()), 'medium_miou': None, 'large_miou': None,
+        **{f'{size}_miou': number(parts['sizes'].mean_iou(size)) for size in SIZES},
         'ece': number(parts['calibration'].ece()), 'brier': number(parts['proper'].brier()),
         'nll': number(parts['proper'].nll()), 'auroc': number(detection.auroc()),
         'aupr': number(detection.aupr()), 'aurc': number(detection.aurc()),
@@ -49,11 +50,10 @@ def classes_of(scores: Any) -> dict[str, dict[str, Any]]:
     boundaries = scores.parts['boundaries']
     columns = {'iou': scores.matrix.iou(), 'accuracy': scores.matrix.class_accuracy(),
                'boundary_f1': boundaries.f1(), 'boundary_iou': boundaries.iou(),
-               'small_iou': scores.small.iou()}
+               **{f'{size}_iou': scores.parts['sizes'].iou(size) for size in SIZES}}
     pixels, drawn = scores.matrix.pixels(), scores.parts['bootstrap'].iou()
-    absent = dict.fromkeys(('medium_iou', 'large_iou'))
     return {name: {**{figure: number(values[row]) for figure, values in columns.items()},
-                   'interval': interval(drawn[:, row]), **absent, 'pixels': int(pixels[row])}
+                   'interval': interval(drawn[:, row]), 'pixels': int(pixels[row])}
             for row, name in enumerate(scores.names)}
 
 

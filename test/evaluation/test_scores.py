@@ -10,13 +10,18 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 from ros_fakes import LABELS, make_image, make_segmenter
+from tiny import tiny_model
 
 from sparse_seg_ros.data.frame import Frame, as_frames
 from sparse_seg_ros.evaluation.evaluate import evaluate
 from sparse_seg_ros.evaluation.loop import segment_frames
-from sparse_seg_ros.evaluation.scores import Scores
+from sparse_seg_ros.evaluation.scores import METRIC_INPUTS, Scores
 from sparse_seg_ros.evaluation.summary import differences
 from sparse_seg_ros.evaluation.uncertainty import UncertaintyCurve
+from sparse_seg_ros.label_remap import load_remap
+from sparse_seg_ros.loading.assemble import assemble
+from sparse_seg_ros.loading.method_config import own_config
+from sparse_seg_ros.prediction import Prediction
 
 
 def pairs(count: int):
@@ -135,3 +140,45 @@ def test_intervals_hold_the_score_and_two_equal_models_do_not_differ():
     gap = differences(scores, score(pairs(7)))
     assert gap['miou'] == {'difference': 0, 'interval': [0, 0]} and set(gap['class']) == {
         *LABELS.names}
+
+
+@pytest.mark.parametrize('size_hw', [(1, 1), (1, 9), (40, 60)])
+@pytest.mark.parametrize('classes', [1, 150])
+def test_odd_frames_give_none_and_no_error(size_hw, classes):
+    scores = Scores(tuple(map(str, range(classes))))
+    for truth in (np.full(size_hw, 255, np.uint8), np.zeros(size_hw, np.uint8), None):
+        half = np.full(size_hw, 0.5, np.float32)
+        seen = Prediction(np.zeros(size_hw, np.uint8), half, half > 1, half, nll=half, brier=half)
+        read = None if truth is None else lambda truth=truth: truth
+        scores(Frame('one', lambda: None, read), None, seen)
+        json.dumps([scores.summary(), scores.curves()], allow_nan=False)
+    figures = Scores.from_bytes(scores.to_bytes()).summary()
+    assert figures == scores.summary() and figures['miou'] == figures['accuracy'] == 1
+    assert figures['ece'] == pytest.approx(0.5, abs=1e-5) and figures['auroc'] is None
+
+
+def test_scores_do_not_grow_with_frames_but_for_their_times():
+    sizes = []
+    for count in (1, 6):
+        scores = score(pairs(1) * count)
+        scores.densities, scores.milliseconds = [], {}
+        sizes.append(sum(value.nbytes for part in [scores.matrix, *scores.parts.values()]
+                         for value in vars(part).values() if isinstance(value, np.ndarray)))
+    assert sizes[0] == sizes[1]
+
+
+def test_proper_scores_reach_the_summary_and_are_left_out_under_a_remap():
+    model = tiny_model(refines=False)
+    segment = assemble(model, own_config(model), 'cpu', 'fp32', {})
+    truth = np.full((32, 48), 3, np.uint8)
+    truth[:3] = 255
+    frames, scores = [(make_image(32, 48), truth)], Scores(segment.labels.names)
+    segment_frames(segment, frames, [scores], wants=METRIC_INPUTS)
+    p = segment.full_logits(frames[0][0])[0].double().div(segment.temperature).softmax(0)[:, 3:]
+    one_hot = np.eye(len(p))[3][:, None, None]
+    figures = scores.summary()
+    assert figures['nll'] == pytest.approx(float(-p[3].log().mean()), abs=1e-5)
+    assert figures['brier'] == pytest.approx(((p.numpy() - one_hot) ** 2).sum(0).mean(), abs=1e-5)
+    remapped = segment.with_remap(load_remap('camvid_to_nav2'))
+    seen = remapped(frames[0][0], wants=METRIC_INPUTS, truth=truth)
+    assert seen.nll is None and seen.confidence is not None
