@@ -50,7 +50,8 @@ setup(
         # Real rclpy over real DDS without a ROS install; never beside one.
         'ros': [f'{wheel}; {ON_PC}' for wheel in ROS_WHEELS],
         'plot': ['matplotlib'],
-        'curves': ['tensorboard'],  # of a training
+        'curves': ['tensorboard'],  # of a training, and figures of evaluations
+        'mlflow': ['mlflow-skinny'],  # the same figures
         'fleet': ['ray'],  # evaluate --bags on a cluster
         'video': ['av'],  # MP4 that browsers play
         # SegFormer and Mask2Former; NETWORKS has others that need nothing.

@@ -55,6 +55,8 @@ ADAPTERS = {
     'vision_msgs': {'ros/label_info.py'},
     'supervision': {'with_supervision.py'},
     'av': {'report/with_pyav.py'},
+    'mlflow': {'report/with_mlflow.py'},
+    'tensorboard': {'report/with_tensorboard.py'},
     'ray': {'fleet/with_ray.py'},
 }
 ROS_ELSEWHERE = {'launching.py', 'messages/with_cv_bridge.py'}

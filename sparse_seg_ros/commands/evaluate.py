@@ -21,7 +21,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--form', metavar='FORM', help='write those labels in a form that the '
                         "label set names under 'files', such as labelIds of Cityscapes")
     bag_fleet.add_arguments(parser)
+    parser.add_argument('--log', metavar='KIND[:FOLDER]', help='write the figures for MLflow '
+                        '(mlflow, into mlruns) or TensorBoard (tensorboard, into runs), too')
     options.add_json(parser)
 
 
@@ -62,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     scored_frames.check(args)
     bag_fleet.check(args)
     job = make_job(args)
+    log = make_log(args)
     results, failed = bag_fleet.run(args) if args.bags else ([
         evaluate_one(args, job, name, segment, is_single=len(args.model) == 1)
         for name, segment in options.load_models(args)], [])
@@ -71,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         write_report(args.report, results, scored_frames.name_of(args))
         print(f'wrote {args.report}')
     write_json(args, results)
+    log(results)
     failed += job.failures(results)
     for words in failed:
         print(words, file=sys.stderr)
@@ -91,6 +97,14 @@ def make_job(args: argparse.Namespace) -> EvaluationJob:
                         args.form or '', keeps_strips=bool(args.report), is_strict=not args.bag)
     job.check()
     return job
+
+
+def make_log(args: argparse.Namespace) -> Callable[[list[ModelResult]], None]:
+    """Return what --log asks for; ImportError where that is not installed."""
+    if not args.log:
+        return lambda results: None
+    from sparse_seg_ros.report.evaluation_log import open_log, write_log
+    return partial(write_log, open_log(args.log), source=scored_frames.name_of(args))
 
 
 def evaluate_one(args: argparse.Namespace, job: EvaluationJob, name: str, segment: Segmenter,

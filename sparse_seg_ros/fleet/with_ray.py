@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from sparse_seg_ros.fleet.segments import Segment, attempt
@@ -21,8 +22,11 @@ def on_ray(segments: Sequence[Segment], address: str, workers: int | None
         raise ImportError('--ray needs the package ray; install it with `pip install ray`, or '
                           'leave --ray out to use processes of this machine') from None
     threads = segments[0].settings.threads
-    cores = {'num_cpus': workers * threads} if address == LOCAL and workers else {}
-    ray.init(address, log_to_driver=False, ignore_reinit_error=True, **cores)
+    own = {}
+    if address == LOCAL:
+        os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')  # nothing leaves this machine
+        own = {'include_dashboard': False, 'num_cpus': workers and workers * threads}
+    ray.init(address, log_to_driver=False, ignore_reinit_error=True, **own)
     try:
         has_gpus = ray.cluster_resources().get('GPU', 0) > 0
         task = ray.remote(max_retries=0)(attempt).options(
