@@ -13,6 +13,7 @@ examples:
   sparse_seg evaluate --pictures drive.mp4 --labels drive_labels --thresholds must.yaml
   sparse_seg evaluate --model city.safetensors --frames camvid:data/camvid/test \
       --remap cityscapes_to_camvid
+  sparse_seg evaluate --bags 'drives/**/*.mcap' --labels /camera/label --out evaluated
   sparse_seg evaluate --frames my_robot/test --corrupt fog,dark:1-3
   sparse_seg evaluate --predictions drive_segmented --bag drive --labels /camera/label
 """
@@ -21,16 +22,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparse_seg_ros.commands import options, scored_frames
+from sparse_seg_ros.commands import bag_fleet, options, scored_frames
 
 if TYPE_CHECKING:
     from sparse_seg_ros.data.frame import AnyFrame
+    from sparse_seg_ros.evaluation.corruptions import CorruptionRow
     from sparse_seg_ros.report.evaluation_job import EvaluationJob, ModelResult
     from sparse_seg_ros.segmenter import Segmenter
 
@@ -57,24 +59,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'the labels of every frame, as PNG')
     parser.add_argument('--form', metavar='FORM', help='write those labels in a form that the '
                         "label set names under 'files', such as labelIds of Cityscapes")
+    bag_fleet.add_arguments(parser)
+    parser.add_argument('--log', metavar='KIND[:FOLDER]', help='write the figures for MLflow '
+                        '(mlflow, into mlruns) or TensorBoard (tensorboard, into runs), too')
     options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate every model on the same frames -> 1 where a threshold is not kept, else 0."""
-    from sparse_seg_ros.evaluation.corruptions import corruption_rows, read_corruptions
     from sparse_seg_ros.report import tables
     scored_frames.check(args)
+    bag_fleet.check(args)
     job = make_job(args)
-    chosen = read_corruptions(args.corrupt) if args.corrupt else []
-    results, worse = [], {}
-    if args.predictions:
-        results.append(score_predictions(args, job))
-    for name, segment in () if args.predictions else options.load_models(args):
-        segment = as_asked(args, segment)
-        results.append(job.run(name, segment, frames_for(args, segment), len(args.model) == 1))
-        if chosen:
-            worse[name] = corruption_rows(segment, partial(frames_for, args, segment), chosen)
+    log = make_log(args)
+    results, worse, failed = evaluate_all(args, job)
     print_results(results)
     for name, rows in worse.items():
         print(f'\n{name}\n{tables.corruptions(rows)}')
@@ -83,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
         write_report(args.report, results, scored_frames.name_of(args))
         print(f'wrote {args.report}')
     write_json(args, results)
-    failed = job.failures(results)
+    log(results)
+    failed += job.failures(results)
     for words in failed:
         print(words, file=sys.stderr)
     return 1 if failed or any(result.damage for result in results) else 0
@@ -98,7 +97,7 @@ def make_job(args: argparse.Namespace) -> EvaluationJob:
         raise ValueError('--form goes with --save-predictions')
     if args.report:
         check_is_new(args.report, 'report')
-    job = EvaluationJob(args.out, args.save_predictions,
+    job = EvaluationJob(None if args.bags else args.out, args.save_predictions,
                         read_thresholds(args.thresholds) if args.thresholds else (),
                         args.form or '', keeps_strips=bool(args.report),
                         is_strict=not (args.bag or args.predictions))
@@ -106,10 +105,37 @@ def make_job(args: argparse.Namespace) -> EvaluationJob:
     return job
 
 
+def evaluate_all(args: argparse.Namespace, job: EvaluationJob
+                 ) -> tuple[list[ModelResult], dict[str, list[CorruptionRow]], list[str]]:
+    """Evaluate what the options name -> results, those on frames made worse, and failures."""
+    from sparse_seg_ros.evaluation.corruptions import corruption_rows, read_corruptions
+    if args.bags:
+        results, failed = bag_fleet.run(args)
+        return results, {}, failed
+    if args.predictions:
+        return [score_predictions(args, job)], {}, []
+    chosen = read_corruptions(args.corrupt) if args.corrupt else []
+    results, worse = [], {}
+    for name, segment in options.load_models(args):
+        segment = as_asked(args, segment)
+        results.append(job.run(name, segment, frames_for(args, segment), len(args.model) == 1))
+        if chosen:
+            worse[name] = corruption_rows(segment, partial(frames_for, args, segment), chosen)
+    return results, worse, []
+
+
+def make_log(args: argparse.Namespace) -> Callable[[list[ModelResult]], None]:
+    """Return what --log asks for; ImportError where that is not installed."""
+    if not args.log:
+        return lambda results: None
+    from sparse_seg_ros.report.evaluation_log import open_log, write_log
+    return partial(write_log, open_log(args.log), source=scored_frames.name_of(args))
+
+
 def score_predictions(args: argparse.Namespace, job: EvaluationJob) -> ModelResult:
     """Score what was predicted before; no model is loaded."""
     from sparse_seg_ros.evaluation.recorded import score_recorded
-    for name in ('remap', 'alpha', 'corrupt', 'save_predictions'):
+    for name in ('remap', 'alpha', 'corrupt', 'save_predictions', 'bags'):
         if getattr(args, name) is not None:
             raise ValueError(f"--{name.replace('_', '-')} is of a model, and these are "
                              'predictions; leave it out')

@@ -28,6 +28,8 @@ SOURCES = {
     'frames': {'metavar': '[KIND:]ROOT/SPLIT', 'help': 'labelled frames: a list ROOT/SPLIT.txt, '
                'or a data set, such as cityscapes:data/cityscapes/val'},
     'bag': {'type': Path, 'help': 'rosbag2 folder, or its .mcap or .db3 file'},
+    'bags': {'nargs': '+', 'metavar': 'PATTERN', 'help': "many bags, in parallel: quoted patterns "
+             "of files or folders, such as 'drives/**/*.mcap'"},
     'pictures': {'nargs': '+', 'metavar': 'IN', 'help': 'pictures, folders, patterns or videos'},
     'street': {'type': int, 'metavar': 'N', 'help': 'N rendered street frames'},
 }

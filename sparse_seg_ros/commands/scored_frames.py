@@ -14,7 +14,7 @@ from sparse_seg_ros.data.frame import AnyFrame, Frame
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that name the frames."""
-    options.add_source(parser, 'frames', 'bag', 'pictures', 'street')
+    options.add_source(parser, 'frames', 'bag', 'bags', 'pictures', 'street')
     parser.add_argument('--labels', metavar='TOPIC|FOLDER', help='true labels of a bag, pictures '
                         'or videos: a topic of the bag (mono8), or a folder of PNGs that have the '
                         'names of their frames; of a bag, the stamps')
@@ -67,12 +67,13 @@ def colors_of(count: int) -> tuple[tuple[int, int, int], ...]:
 
 def check(args: argparse.Namespace) -> None:
     """Raise ValueError for options that do not go together."""
-    if (args.labels or args.all_frames) and not (args.bag or args.pictures):
-        raise ValueError('--labels and --all-frames go with --bag or --pictures; the frames of '
-                         '--frames and --street have labels of their own')
-    if args.topic and not args.bag:
-        raise ValueError('--topic goes with --bag')
-    if args.bag and not args.labels:
+    if (args.labels or args.all_frames) and not (
+            args.bag or args.bags or args.pictures):
+        raise ValueError('--labels and --all-frames go with --bag, --bags or --pictures; the '
+                         'frames of --frames and --street have labels of their own')
+    if args.topic and not args.bag and not args.bags:
+        raise ValueError('--topic goes with --bag and --bags')
+    if (args.bag or args.bags) and not args.labels:
         raise ValueError('a bag is scored against true labels; name their topic or folder, such '
                          'as --labels /camera/label')
     if args.pictures and not args.labels:
@@ -96,7 +97,8 @@ def name_of(args: argparse.Namespace) -> str:
     """Return what the frames are called in figures."""
     if args.bag:
         return args.bag.name
-    return ' '.join(args.pictures) if args.pictures else options.source_name(args)
+    words = args.bags or args.pictures
+    return ' '.join(words) if words else options.source_name(args)
 
 
 class AllSources:

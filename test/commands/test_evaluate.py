@@ -185,7 +185,7 @@ def test_cityscapes_predictions_can_be_sent_to_its_benchmark(form, expected):
 
 
 @pytest.mark.parametrize(('words', 'message'), [
-    ('--frames a/b --labels c', '--labels and --all-frames go with --bag or --pictures'),
+    ('--frames a/b --labels c', '--labels and --all-frames go with --bag, --bags or --pictures'),
     ('--street 1 --topic /a', '--topic goes with --bag'),
     ('--bag a', 'a bag is scored against true labels; name their topic or folder'),
     ('--pictures a', 'pictures and videos are scored against true labels'),
