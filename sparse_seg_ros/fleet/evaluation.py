@@ -79,8 +79,8 @@ def run_segments(segments: Sequence[Segment], way: Way) -> dict[Segment, str]:
     errors: dict[Segment, str | None] = dict.fromkeys(segments)
     left = list(segments)
     for _ in range(ATTEMPTS):
-        for segment, error in tqdm(way(left) if left else (), 'bags', len(left), leave=False):
-            errors[segment] = error
+        if left:
+            errors.update(tqdm(way(left), 'bags', len(left), leave=False))
         left = [segment for segment in left if errors[segment]]
     return {segment: error for segment, error in errors.items() if error}
 

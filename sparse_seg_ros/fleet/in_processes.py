@@ -7,6 +7,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
@@ -41,10 +42,11 @@ class Worker:
             self.process.join()
             return f'its process ended with exit code {self.process.exitcode}'
 
-    def end(self) -> None:
-        """End the process."""
+    def end(self, at_once: bool = False) -> None:
+        """End the process, when it has nothing to do or at once."""
         self.pipe.close()
-        self.process.terminate()
+        if at_once:
+            self.process.terminate()
         self.process.join()
 
 
@@ -69,7 +71,7 @@ def in_processes(segments: Sequence[Segment], workers: int
                 yield ended, error
     finally:
         for worker in busy.values():
-            worker.end()
+            worker.end(at_once=True)
 
 
 def start(worker: Worker, segment: Segment, busy: dict[Connection, Worker]) -> None:
@@ -85,7 +87,10 @@ def serve(pipe: Connection, number: int) -> None:
     """Evaluate what comes through the pipe, until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
     os.environ['TQDM_DISABLE'] = '1'  # read when tqdm is imported, so that comes after
+    from tqdm import tqdm
+
     from sparse_seg_ros.fleet.segments import attempt
+    tqdm.set_lock(threading.RLock())  # its own semaphore outlives a kill
     while True:
         try:
             segment = pipe.recv()

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,26 +29,21 @@ def merge(segments: Sequence[Segment], bags: Mapping[str, str], keeps_records: b
     bags: folder of each segment -> name of its bag. keeps_records: of every frame, for a report;
     else only what the hash of all frames takes.
     """
-    done = {segment: read_done(Path(segment.folder)) for segment in segments}
-    labels = done[segments[0]]['labels']
+    labels = read_done(Path(segments[0].folder))['labels']
     recorder = Recorder(LabelSet(labels['name'], tuple(labels['names']),
                                  tuple(map(tuple, labels['colors']))))
-    recorder.scores = add_all([read_scores(segment) for segment in segments])
-    recorder.flicker = add_all([flicker_of(each['flicker']) for each in done.values()])
-    recorder.invalid = sum(each['invalid'] for each in done.values())
+    recorder.scores = add_all(map(read_scores, segments))
+    recorder.flicker = add_all(map(read_flicker, segments))
+    notes, damages = [], []
     for segment in segments:
-        for line in (Path(segment.folder) / FRAMES).read_text().splitlines():
-            record = json.loads(line)
-            recorder.records.append(record if keeps_records else {
-                name: record[name] for name in ('sha256',) if name in record})
+        done, bag = read_done(Path(segment.folder)), bags[segment.folder]
+        recorder.invalid += done['invalid']
+        recorder.records += read_records(segment, keeps_records)
+        notes += [f'{bag}: {note}' for note in done['notes']]
+        damages += [f'{bag}: {done["damage"]}'] if done['damage'] else []
     model = json.loads((Path(segments[0].folder) / SUMMARY).read_text())['model']
     model['settings']['device'] = model['settings']['device'].partition(':')[0]
-    words = {bags[segment.folder]: each for segment, each in done.items()}
-    damage = '; '.join(f'{bag}: {each["damage"]}' for bag, each in words.items()
-                       if each['damage'])
-    return ModelResult(segments[0].name, recorder, model, [
-        f'{bag}: {note}' for bag, each in words.items() for note in each['notes']],
-        damage or None)
+    return ModelResult(segments[0].name, recorder, model, notes, '; '.join(damages) or None)
 
 
 def write_merged(folder: Path, result: ModelResult, failed: Mapping[str, str], count: int
@@ -64,8 +59,9 @@ def read_scores(segment: Segment) -> Scores:
     return Scores.from_bytes((Path(segment.folder) / SCORES).read_bytes())
 
 
-def flicker_of(counts: Mapping[str, Any]) -> Flicker:
+def read_flicker(segment: Segment) -> Flicker:
     """Return the flicker of a segment; frames of different bags do not follow each other."""
+    counts = read_done(Path(segment.folder))['flicker']
     flicker = Flicker(len(counts['missed']))
     flicker.pairs = counts['pairs']
     flicker.matrix.counts = np.array(counts['counts'], np.int64)
@@ -73,9 +69,27 @@ def flicker_of(counts: Mapping[str, Any]) -> Flicker:
     return flicker
 
 
-def add_all(parts: list[Any]) -> Any:
-    """Add parts in their order, by halves: lists in them are copied a few times, not each time."""
-    if len(parts) == 1:
-        return parts[0]
-    middle = len(parts) // 2
-    return add_all(parts[:middle]) + add_all(parts[middle:])
+def read_records(segment: Segment, is_whole: bool) -> list[dict[str, Any]]:
+    """Return the records of the frames of a segment, or only the hashes in them."""
+    records = map(json.loads, (Path(segment.folder) / FRAMES).read_text().splitlines())
+    return list(records) if is_whole else [
+        {'sha256': record['sha256']} for record in records if 'sha256' in record]
+
+
+def add_all(parts: Iterable[Any]) -> Any:
+    """
+    Add parts in their order, as they come.
+
+    Sums of 1, 2, 4, 8 ... parts are kept, so few are in memory, and lists in them are copied a few
+    times each, not once for every part that follows.
+    """
+    sums: list[tuple[int, Any]] = []
+    for total in parts:
+        count = 1
+        while sums and sums[-1][0] == count:
+            total, count = sums.pop()[1] + total, 2 * count
+        sums.append((count, total))
+    total = sums.pop()[1]
+    while sums:
+        total = sums.pop()[1] + total
+    return total

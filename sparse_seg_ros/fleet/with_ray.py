@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from sparse_seg_ros.fleet.segments import Segment, attempt
 from sparse_seg_ros.texts import describe_error
@@ -26,12 +27,14 @@ def on_ray(segments: Sequence[Segment], address: str, workers: int | None
     if address == LOCAL:
         os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')  # nothing leaves this machine
         own = {'include_dashboard': False, 'num_cpus': workers and workers * threads}
-    ray.init(address, log_to_driver=False, ignore_reinit_error=True, **own)
     try:
-        has_gpus = ray.cluster_resources().get('GPU', 0) > 0
+        ray.init(address, log_to_driver=False, **own)
+    except RuntimeError as error:  # such as another release of Ray or Python
+        raise ValueError(f'cannot join the Ray cluster at {address}: {describe_error(error)}; use '
+                         'the same releases on all machines') from None
+    try:
         task = ray.remote(max_retries=0)(attempt).options(
-            num_cpus=threads,
-            num_gpus=int(has_gpus and segments[0].settings.device != 'cpu'))
+            **needs(ray.nodes(), threads, segments[0].settings.device))
         waiting, running = list(reversed(segments)), {}
         while waiting or running:
             while waiting and (workers is None or len(running) < workers):
@@ -45,3 +48,10 @@ def on_ray(segments: Sequence[Segment], address: str, workers: int | None
                 yield running.pop(reference), error
     finally:
         ray.shutdown()
+
+
+def needs(nodes: Sequence[Mapping[str, Any]], threads: int, device: str) -> dict[str, float]:
+    """Machines of a cluster -> what each task takes of one: never more than the largest has."""
+    cores, gpus = (max(node['Resources'].get(name, 0) for node in nodes if node['Alive'])
+                   for name in ('CPU', 'GPU'))
+    return {'num_cpus': min(threads, cores), 'num_gpus': int(gpus >= 1 and device != 'cpu')}

@@ -19,8 +19,9 @@ from sparse_seg_ros.commands import main
 from sparse_seg_ros.evaluation.scores import Scores
 from sparse_seg_ros.fleet.evaluation import Fleet, here
 from sparse_seg_ros.fleet.in_processes import in_processes
+from sparse_seg_ros.fleet.merging import add_all
 from sparse_seg_ros.fleet.segments import Settings, find_bags
-from sparse_seg_ros.fleet.with_ray import on_ray
+from sparse_seg_ros.fleet.with_ray import needs, on_ray
 from sparse_seg_ros.loading.checkpoints import save_model
 
 BAGS = 8
@@ -147,6 +148,31 @@ def test_a_bag_that_fails_is_listed_and_the_others_count(drives, tmp_path, capsy
         'broken.mcap']
     scores = Scores.from_bytes((tmp_path / 'out' / 'scores.npz').read_bytes())
     assert scores.summary()['miou'] == summary['miou']
+
+
+def test_two_models_have_a_folder_each_and_one_report(drives, tmp_path):
+    model = f'{drives}/model.safetensors'
+    assert main(['evaluate', '--model', f'a={model}', f'b={model}', '--device', 'cpu', '--bags',
+                 f'{drives}/day0/[02]', '--labels', '/camera/label', '--topic',
+                 '/camera/image_raw', '--workers', '1', '--out', f'{tmp_path}/out', '--report',
+                 f'{tmp_path}/report.html']) == 0
+    one, other = summary_of(tmp_path / 'out' / 'a'), summary_of(tmp_path / 'out' / 'b')
+    assert one['miou'] == other['miou'] and one['segments'] == {'done': 2, 'failed': {}}
+    assert '4 frames, 4 with labels' in (tmp_path / 'report.html').read_text()
+
+
+@pytest.mark.parametrize('count', [1, 2, 3, 8, 11])
+def test_parts_are_added_in_their_order(count):
+    assert add_all([number] for number in range(count)) == [*range(count)]
+
+
+@pytest.mark.parametrize(('nodes', 'device', 'expected'), [
+    ([{'CPU': 16.0, 'GPU': 1.0}, {'CPU': 2.0}], 'auto', {'num_cpus': 4, 'num_gpus': 1}),
+    ([{'CPU': 16.0, 'GPU': 1.0}], 'cpu', {'num_cpus': 4, 'num_gpus': 0}),
+    ([{'CPU': 2.0}, {}], 'auto', {'num_cpus': 2, 'num_gpus': 0})])
+def test_a_task_of_ray_takes_no_more_than_a_machine_has(nodes, device, expected):
+    nodes = [{'Alive': True, 'Resources': each} for each in nodes]
+    assert needs(nodes, 4, device) == expected
 
 
 def test_files_of_a_folder_that_is_a_bag_do_not_count_again(drives):
