@@ -79,6 +79,13 @@ class Recorder:
         if self.keeps_strips and figures['miou'] is not None:
             self.keep(frame, image, seen, figures['miou'])
 
+    def or_invalid(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
+        """Score a frame, as a call does; count it as invalid where its labels do not fit."""
+        try:
+            self(frame, image, seen)
+        except ValueError as error:
+            self.count_invalid(frame, 'label', error)
+
     def empty_scores(self) -> Scores:
         """Return scores of no frames."""
         return Scores(self.labels.names, has_uncertainty=self.has_uncertainty)

@@ -88,6 +88,9 @@ class Scores:
 
     def __call__(self, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
         """Count a frame; ValueError where its labels do not fit the prediction."""
+        self.densities.append(prediction.density)
+        for stage, spent in prediction.milliseconds.items():
+            self.milliseconds.setdefault(stage, []).append(spent)
         label = frame.label()
         if label is not None:
             counted = ConfusionMatrix(len(self.names))
@@ -97,9 +100,6 @@ class Scores:
                 self.add_details(prediction, label)
                 self.parts['bootstrap'].add(weights_of(frame.source, frame.stamp),
                                             counted.counts, counted.missed)
-        self.densities.append(prediction.density)
-        for stage, spent in prediction.milliseconds.items():
-            self.milliseconds.setdefault(stage, []).append(spent)
 
     def add_details(self, prediction: Prediction, truth: np.ndarray) -> None:
         """Count what needs more than the confusion matrix."""

@@ -98,7 +98,7 @@ class EvaluationJob:
             line = (lambda record: None) if folder is None else \
                 stack.enter_context(JsonLines(folder / FRAMES))
             recorder = Recorder(labels, line, self.keeps_strips, has_uncertainty)
-            sinks: list[Sink] = [recorder]
+            sinks: list[Sink] = [recorder if self.is_strict else recorder.or_invalid]
             if self.predictions is not None:
                 sinks.append(PredictionFiles(
                     self.predictions if is_single else self.predictions / file_name(name),

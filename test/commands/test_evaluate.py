@@ -117,6 +117,19 @@ def test_an_image_of_a_bag_that_cannot_be_used_is_counted_and_named(run, tmp_pat
     assert record['invalid'] == 'image' and "'unknown' is not known" in record['error']
 
 
+def test_a_label_of_a_bag_that_does_not_fit_is_counted_and_named(run, tmp_path):
+    def small(number):
+        message = labels(number)
+        if number == 1:
+            message.height, message.data = 20, message.data[:20 * message.step]
+        return message
+    write_bag(tmp_path / 'bag', {'/camera/image_raw': image, '/camera/label': small})
+    assert evaluate(run, '--bag', tmp_path / 'bag', '--labels', '/camera/label', '--topic',
+                    '/camera/image_raw', '--out', tmp_path / 'out') == 0
+    summary = summary_of(tmp_path / 'out')
+    assert (summary['labelled'], summary['invalid']) == (2, 1)
+
+
 @pytest.mark.parametrize(('bound', 'code'), [('>= 0', 0), ('>= 0.99', 1)])
 def test_thresholds_decide_the_exit_code(run, tmp_path, capsys, bound, code):
     (tmp_path / 'must.yaml').write_text(f"miou: '{bound}'\nlatency.p99_ms: '> 0'\n")
