@@ -9,6 +9,7 @@ Messages of types other than images are copied and never parsed, so a bag may ho
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,10 +52,11 @@ class Bag:
         check_is_of_ros_2(self.path, [file for _, file in self.files])
         self.notes += [note for _, file in self.files for note in getattr(file, 'notes', ())]
         self.connections = merge(file for _, file in self.files)
-        self.foreign = {encoding for _, file in self.files for encoding in file.foreign.values()}
+        self.foreign = count_foreign(file for _, file in self.files)
         if self.foreign:
-            self.notes.append(f'topics that are not of ROS 2 ({", ".join(sorted(self.foreign))}) '
-                              'are left out')
+            topics = ', '.join(f'{topic} ({encoding}, messages: {count})'
+                               for (topic, encoding), count in self.foreign.items())
+            self.notes.append(f'topics that are not of ROS 2 are left out: {topics}')
         return self
 
     def open(self, path: Path, folder: Path) -> None:
@@ -100,6 +102,15 @@ class Bag:
         if lost:
             raise BagDamageError(f'bag {self.path} is not whole: {"; ".join(lost)}; {number} '
                                  'messages were read')
+
+
+def count_foreign(files: Iterator[BagFile]) -> dict[tuple[str, str], int]:
+    """Return topic and encoding of all that is not of ROS 2, with the number of messages."""
+    found: Counter[tuple[str, str]] = Counter()
+    for file in files:
+        for key, about in file.foreign.items():
+            found[about] += file.counts.get(key, 0)
+    return found
 
 
 def merge(files: Iterator[BagFile]) -> list[Connection]:

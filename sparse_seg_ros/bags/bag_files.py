@@ -187,7 +187,7 @@ def what_it_is(path: Path, start: bytes) -> str:
 
 def check_is_of_ros_2(path: Path, files: list[Any]) -> None:
     """Raise BagError where no message at all is of ROS 2."""
-    foreign = sorted({encoding for file in files for encoding in file.foreign.values()})
+    foreign = sorted({encoding for file in files for _, encoding in file.foreign.values()})
     if foreign and not any(file.connections for file in files):
         cure = 'give the .bag that it came from instead' if foreign == ['ros1'] \
             else 'record it with `ros2 bag record`'

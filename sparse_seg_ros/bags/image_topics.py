@@ -39,7 +39,8 @@ def choose_images(bag: Bag, topic: str | None = None, labels: str | None = None)
               if each.msgtype in IMAGE_TYPES and each.topic != labels]
     if not images:
         topics = ', '.join(sorted({each.topic for each in bag.connections}))
-        raise BagError(f'bag {bag.path} has no image topic; its topics: {topics or "none"}')
+        raise BagError('; '.join([
+            f'bag {bag.path} has no image topic; its topics: {topics or "none"}', *bag.notes]))
     names = sorted({each.topic for each in images})
     if topic is not None and topic not in names:
         raise BagError(f'bag {bag.path} has no image topic {topic}; it has {", ".join(names)}')

@@ -78,14 +78,14 @@ class McapFile:
     """
     A file to read: its connections, by id, then its messages.
 
-    damage lists what could not be read, in words; foreign the encodings of channels that are not
-    of ROS 2.
+    damage lists what could not be read, in words; foreign topic and encoding of channels that are
+    not of ROS 2; counts the messages of each channel.
     """
 
     def __init__(self, path: Path):
         self.file, self.size = path.open('rb'), path.stat().st_size
         self.damage: list[str] = []
-        self.foreign: dict[int, str] = {}
+        self.foreign: dict[int, tuple[str, str]] = {}
         self.schemas: dict[int, tuple[str, MessageDefinition]] = {}
         self.connections: dict[int, Connection] = {}
         self.chunks: list[Chunk] = []
@@ -203,7 +203,7 @@ class McapFile:
             return
         topic, encoding, metadata = fields.text(), fields.text(), Fields(fields.block())
         if encoding != 'cdr' or schema not in self.schemas:
-            self.foreign[key] = encoding if encoding != 'cdr' else 'no type'
+            self.foreign[key] = topic, encoding if encoding != 'cdr' else 'no type'
             return
         facts = {}
         while metadata.place < len(metadata.content):

@@ -16,6 +16,7 @@ import struct
 from bz2 import BZ2Decompressor
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -35,6 +36,7 @@ MESSAGE, BAG, CHUNK, CHUNK_INFO, CONNECTION = (
     RecordType.CONNECTION)
 HEADER_BYTES = 2 ** 20  # one that is longer is none
 WORD = struct.Struct('<I')
+BEGIN = -1  # in place of a connection: a chunk begins at this time
 DECOMPRESS: dict[str, Callable] = {
     'none': lambda: bytes, 'bz2': lambda: BZ2Decompressor().decompress,
     'lz4': lambda: LZ4FrameDecompressor().decompress}
@@ -62,7 +64,7 @@ class Ros1File:
         self.file, self.size = path.open('rb'), path.stat().st_size
         self.damage: list[str] = []
         self.notes: list[str] = []
-        self.foreign: dict[int, str] = {}
+        self.foreign: dict[int, tuple[str, str]] = {}
         self.topics: dict[int, tuple[str, Header]] = {}
         self.chunks: list[tuple[int, int]] = []  # earliest log time, place of the record
         self.counts: Counter[int] = Counter()
@@ -108,9 +110,10 @@ class Ros1File:
 
     def take_connection(self, record: Record, data: bytes) -> None:
         """Keep a topic with what its publisher told of it."""
-        facts = Header.read(BytesIO(WORD.pack(len(data)) + data))
-        self.topics[record.header.get_uint32('conn')] = (
-            normalize(record.header.get_string('topic')), facts)
+        with suppress(*DAMAGE):
+            facts = Header.read(BytesIO(WORD.pack(len(data)) + data))
+            self.topics[record.header.get_uint32('conn')] = (
+                normalize(record.header.get_string('topic')), facts)
 
     def scan(self) -> None:
         """Find connections, chunks and counts in the data, up to the last complete record."""
@@ -164,9 +167,10 @@ class Ros1File:
                 name = full_type_name(facts.get_string('type'))
                 made = types.conversion(name, facts.get_string('message_definition'))
             except DAMAGE as error:
-                self.notes.append(f'{topic}, {count} messages of type '
-                                  f'{facts.get("type", b"").decode(errors="replace")}, cannot be '
-                                  f'converted to ROS 2 and is left out ({one_line(error)})')
+                self.notes.append(f'{topic} cannot be converted to ROS 2 and is left out: '
+                                  f'{one_line(error)} (type '
+                                  f'{facts.get("type", b"").decode(errors="replace")}, messages: '
+                                  f'{count})')
                 continue
             profiles = [profile(is_latched=True)] if facts.get('latching') == b'1' else []
             self.convert[key] = made.convert
@@ -176,25 +180,26 @@ class Ros1File:
 
     def messages(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield (connection id, log time in nanoseconds, bytes in CDR) in time order."""
-        refused: Counter[tuple[int, str]] = Counter()
+        refused: Counter[str] = Counter()
         streams = [self.messages_in(*chunk) for chunk in self.chunks]
         for key, nanoseconds, raw in heapq.merge(*streams, self.loose_messages(),
                                                  key=lambda message: message[1]):
             if key not in self.connections:
+                refused['of topics that it does not describe'] += key not in (BEGIN, *self.topics)
                 continue
             try:
                 converted = bytes(self.convert[key](raw))
             except DAMAGE as error:
-                refused[key, one_line(error)] += 1
+                refused[f'of {self.connections[key].topic} that cannot be converted to ROS 2 '
+                        f'({one_line(error)})'] += 1
                 continue
             yield key, nanoseconds, converted
-        for (key, why), count in refused.items():
-            self.damage.append(f'has {count} messages of {self.connections[key].topic} that '
-                               f'cannot be converted to ROS 2 ({why})')
+        self.damage += [f'has {count} messages {words}' for words, count in refused.items()
+                        if count]
 
     def messages_in(self, start_time: int, place: int) -> Iterator[tuple[int, int, bytes]]:
         """Yield the messages of a chunk in time order; it is opened when its time has come."""
-        yield -1, start_time, b''
+        yield BEGIN, start_time, b''
         record = self.record_at(place, CHUNK)
         content, wrong = self.open_chunk(record) if record else (b'', 'no chunk is there')
         if wrong:
@@ -229,6 +234,8 @@ def records(file: BinaryIO, place: int, end: int) -> Iterator[Record]:
             file.seek(place)
             header = Header.read(file)
             kind, length = header.get_uint8('op'), WORD.unpack(file.read(WORD.size))[0]
+            if kind == MESSAGE:
+                header.get_uint32('conn'), header.get_time('time')
         except DAMAGE:
             return
         offset = file.tell()

@@ -38,9 +38,16 @@ class Ros1Types:
     def __init__(self) -> None:
         self.types = get_typestore(Stores.ROS2_JAZZY)
         self.own: dict[str, Any] = {}
+        self.made: dict[tuple[str, str], Conversion] = {}
 
     def conversion(self, name: str, text: str) -> Conversion:
         """Name and definition of a type in ROS 1 -> Conversion; BagError where there is none."""
+        if (name, text) not in self.made:  # a topic has a connection for each of its publishers
+            self.made[name, text] = self.make(name, text)
+        return self.made[name, text]
+
+    def make(self, name: str, text: str) -> Conversion:
+        """Make a conversion, or raise BagError."""
         try:
             source = get_typestore(Stores.EMPTY)
             source.register(get_types_from_msg(text, name))

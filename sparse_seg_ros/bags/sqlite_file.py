@@ -35,15 +35,16 @@ class SqliteFile:
     """
     A file to read: its connections, by id, then its messages.
 
-    damage lists what could not be read, in words; foreign the formats that are not of ROS 2.
+    damage lists what could not be read, in words; foreign topic and format of those not of ROS
+    2; counts the messages of each topic.
     """
 
     def __init__(self, path: Path, folder: Path):
         self.path, self.damage, self.order = path, [], 'timestamp'
-        self.foreign: dict[int, str] = {}
+        self.foreign: dict[int, tuple[str, str]] = {}
         self.database = connect(settled(path, folder))
         definitions = self.read_definitions()
-        counts = self.count_messages()
+        self.counts = counts = self.count_messages()
         self.connections: dict[int, Connection] = {}
         for row in self.rows('topics'):
             if row['serialization_format'] == 'cdr':
@@ -51,7 +52,7 @@ class SqliteFile:
                 self.connections[row['id']] = connection._replace(
                     msgcount=counts.get(row['id'], 0))
             else:
-                self.foreign[row['id']] = row['serialization_format']
+                self.foreign[row['id']] = row['name'], row['serialization_format']
         self.message_count = sum(count for key, count in counts.items()
                                  if key not in self.foreign)
 

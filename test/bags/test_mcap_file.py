@@ -87,7 +87,8 @@ def test_messages_of_other_encodings_are_left_out_and_noted(tmp_path):
                       [*messages(), (1, START, b'x')])
     assert len(read_bag(path)['/image']) == 5
     with Bag(path) as bag:
-        assert bag.notes == ['topics that are not of ROS 2 (protobuf) are left out']
+        assert bag.notes == [
+            'topics that are not of ROS 2 are left out: /pose (protobuf, messages: 1)']
 
 
 def test_the_metadata_of_a_bag_may_count_messages_of_other_encodings(tmp_path):

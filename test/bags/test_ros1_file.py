@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ros1_bags import COMPRESSED, IMAGE, MARKER, SPEED, TYPES, image, jpeg, speed, write_ros1_bag
-from ros_bags import read_bag, read_raw, replay
+from ros_bags import START, read_bag, read_raw, replay
 from ros_fakes import make_image, make_segmenter
 from rosbags.convert.converter import default_message
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability
+from rosbags.rosbag1 import Writer
 
 from sparse_seg_ros.bags.bag import Bag
 from sparse_seg_ros.bags.bag_messages import BagDamageError, BagError
@@ -164,7 +166,8 @@ def test_a_topic_whose_type_cannot_be_converted_is_counted_and_named(tmp_path, c
     path.write_bytes(data.replace(b'float32[] wheels', b'float32[] 7heels'))
     assert replay(path, tmp_path / 'out')['frames'] == 3
     said = capsys.readouterr().err
-    assert '/front/speed, 3 messages of type my_msgs/Speed, cannot be converted to ROS 2' in said
+    assert '/front/speed cannot be converted to ROS 2 and is left out: ' in said
+    assert '(type my_msgs/Speed, messages: 3)' in said
 
 
 def test_an_empty_bag_and_an_old_version_are_called_by_their_names(tmp_path):
@@ -177,3 +180,32 @@ def test_an_empty_bag_and_an_old_version_are_called_by_their_names(tmp_path):
     with pytest.raises(BagError, match='another version than 2.0; migrate it'), \
             Bag(tmp_path / 'old.bag'):
         pass
+
+
+def test_several_publishers_of_a_topic_are_one_topic(tmp_path):
+    path = tmp_path / 'drive.bag'
+    with Writer(path) as out:
+        for number in range(3):
+            one = out.add_connection('/image', IMAGE, typestore=TYPES, callerid=f'/node{number}')
+            out.write(one, START + number, TYPES.serialize_ros1(image(number), IMAGE))
+    report = replay(path, tmp_path / 'out')
+    assert (report['frames'], report['damage']) == (3, None)
+    assert stamps(tmp_path / 'out')['/image'] == stamps(path)['/image']
+
+
+@pytest.mark.parametrize('compression', [None, 'bz2'])
+def test_damage_anywhere_is_one_sentence(tmp_path, compression):
+    path = write_ros1_bag(tmp_path / 'drive.bag', TOPICS, 4, compression, chunk_bytes=9_000)
+    whole = path.read_bytes()
+    generator = random.Random(5)
+    for number in range(120):
+        data = bytearray(whole)
+        for _ in range(generator.choice([1, 3, 20])):
+            start = generator.choice([0, 4100, len(data) // 2, len(data) - 1500])
+            data[start + generator.randrange(1500)] = generator.randrange(256)
+        path.write_bytes(data[:generator.choice([None, -number, len(data) // 2])])
+        try:
+            with Bag(path) as bag:
+                list(bag.messages())
+        except BagError as error:
+            assert '\n' not in str(error) and len(str(error)) < 3000
