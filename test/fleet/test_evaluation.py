@@ -183,6 +183,17 @@ def test_files_of_a_folder_that_is_a_bag_do_not_count_again(drives):
         'day0/4', 'day1/1', 'day1/3', 'day1/5', 'day1/7']
 
 
+def test_a_folder_without_metadata_is_one_bag_unless_its_files_match(tmp_path):
+    (tmp_path / 'day').mkdir()
+    for name in ('a.mcap', 'b.mcap', 'notes.txt'):
+        (tmp_path / 'day' / name).touch()
+    assert list(find_bags([f'{tmp_path}/*'])) == ['day']
+    assert list(find_bags([f'{tmp_path}/**'])) == ['day/a.mcap', 'day/b.mcap']
+    (tmp_path / 'day' / 'metadata.yaml').touch()
+    assert list(find_bags([f'{tmp_path}/**'])) == ['day']
+    assert list(find_bags([f'{tmp_path}/day/**'])) == ['day']
+
+
 @pytest.mark.parametrize(('words', 'message'), [
     ('--bags gone/* --labels /a --out o', 'no bag matches'),
     ('--bags a --labels /a', '--bags needs a folder for the result of each bag'),
