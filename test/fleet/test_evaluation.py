@@ -148,6 +148,10 @@ def test_a_bag_that_fails_is_listed_and_the_others_count(drives, tmp_path, capsy
         'broken.mcap']
     scores = Scores.from_bytes((tmp_path / 'out' / 'scores.npz').read_bytes())
     assert scores.summary()['miou'] == summary['miou']
+    (tmp_path / 'out' / 'segments' / '0' / 'scores.npz').write_bytes(b'damaged')
+    assert main(words) == 1
+    assert f'remove {tmp_path}/out/segments/0 and give the command again' in \
+        capsys.readouterr().err
 
 
 def test_two_models_have_a_folder_each_and_one_report(drives, tmp_path):
