@@ -8,8 +8,8 @@ from setuptools import find_packages, setup
 
 NAME = 'sparse_seg_ros'
 SHARE = f'share/{NAME}'
-DATA_FOLDERS = ('launch', 'config', 'config/labels', 'config/remaps', 'config/train',
-                'config/ablate', 'models', 'rviz', 'foxglove')
+DATA_FOLDERS = ('launch', 'config', 'config/labels', 'config/remaps', 'config/thresholds',
+                'config/train', 'config/ablate', 'models', 'rviz', 'foxglove')
 
 ROS_WHEELS = [f'ros-{name}' for name in (
     'rclpy', 'rmw-fastrtps-cpp', 'sensor-msgs', 'diagnostic-msgs', 'lifecycle-msgs',

@@ -24,8 +24,8 @@ HEADER = ('# Copyright 2026 The sparse_seg_ros authors\n'
 # Imports point from a later row to the same or an earlier one.
 ROWS = (
     ('files', 'quiet', 'texts', 'yaml_files', 'config', 'normalisation', 'labels', 'label_remap',
-     'pictures', 'prediction', 'with_supervision', 'timing', 'memory', 'processes', 'threads',
-     'device', 'machine', 'environment', 'new_paths', 'model_card'),
+     'pictures', 'prediction', 'with_supervision', 'with_pyav', 'timing', 'memory', 'processes',
+     'threads', 'device', 'machine', 'environment', 'new_paths', 'model_card'),
     ('data', 'networks', 'sparse', 'engines', 'messages'),
     ('methods',),
     ('segmenter', 'loading', 'node_config', 'launching'),
@@ -54,7 +54,7 @@ ADAPTERS = {
     'cv_bridge': {'messages/with_cv_bridge.py'},
     'vision_msgs': {'ros/label_info.py'},
     'supervision': {'with_supervision.py'},
-    'av': {'report/with_pyav.py'},
+    'av': {'with_pyav.py'},
     'mlflow': {'report/with_mlflow.py'},
     'tensorboard': {'report/with_tensorboard.py'},
     'ray': {'fleet/with_ray.py'},

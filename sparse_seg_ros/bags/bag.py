@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-rosbag2 recordings, MCAP or SQLite, read in pure Python, without ROS.
+Recordings of ROS 2, MCAP or SQLite, and of ROS 1, read in pure Python, without ROS.
 
 Messages of types other than images are copied and never parsed, so a bag may hold any types.
 """
@@ -39,7 +39,7 @@ class Bag:
         self.path = Path(path)
         if not self.path.exists():
             raise FileNotFoundError(f'no bag {self.path}; give a rosbag2 folder, or its .mcap '
-                                    'or .db3 file')
+                                    'or .db3 file, or a .bag file')
 
     def __enter__(self) -> Bag:
         self.listing = list_files(self.path)
@@ -49,6 +49,7 @@ class Bag:
             for file in self.listing.files:
                 self.open(file, Path(folder))
         check_is_of_ros_2(self.path, [file for _, file in self.files])
+        self.notes += [note for _, file in self.files for note in getattr(file, 'notes', ())]
         self.connections = merge(file for _, file in self.files)
         self.foreign = {encoding for _, file in self.files for encoding in file.foreign.values()}
         if self.foreign:

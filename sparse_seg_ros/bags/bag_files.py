@@ -18,15 +18,17 @@ from typing import Any
 
 import yaml
 
-from sparse_seg_ros.bags import mcap_file, sqlite_file
+from sparse_seg_ros.bags import mcap_file, ros1_file, sqlite_file
 from sparse_seg_ros.bags.bag_messages import DAMAGE, ZSTD_MAGIC, BagError, zstd
 from sparse_seg_ros.texts import one_line
 
 SUFFIXES = ('.mcap', '.db3', '.mcap.zstd', '.db3.zstd')
+ROS_1_SUFFIXES = ('.bag', '.bag.active')
+PART = '.part'  # added to the name of a bag while it is written
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v')
 METADATA_BYTES = 16 * 2 ** 20
-BagFile = mcap_file.McapFile | sqlite_file.SqliteFile
+BagFile = mcap_file.McapFile | sqlite_file.SqliteFile | ros1_file.Ros1File
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,20 @@ def list_files(path: Path) -> Listing:
     """Return the data files of a folder, or of a file itself."""
     if path.is_file():
         return Listing((path,))
-    found = sorted((file for file in path.iterdir() if file.name.endswith(SUFFIXES)),
-                   key=natural_order)
+    if path.suffix == PART and (path / path.stem).is_dir():
+        return replace(list_files(path / path.stem), notes=(
+            f'{path} is the beginning of a bag; the process that wrote it was killed',))
+    found = files_that_end(path, SUFFIXES) or files_that_end(path, ROS_1_SUFFIXES)
     listing = read_metadata(path)
     if not found:
         raise BagError(f'{path} {why_no_bag(path, listing.missing)}')
     return reconcile(listing, tuple(found))
+
+
+def files_that_end(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the files of a folder with one of the endings, in the order of their numbers."""
+    return sorted((file for file in folder.iterdir() if file.name.endswith(suffixes)),
+                  key=natural_order)
 
 
 def reconcile(listing: Listing, paths: tuple[Path, ...]) -> Listing:
@@ -105,7 +115,7 @@ def why_no_bag(folder: Path, missing: Sequence[str]) -> str:
     if any(suffix in PICTURES for suffix in inside):
         return ('is a folder of pictures, not a bag; score them with `sparse_seg evaluate '
                 '--frames`, or segment them in Python: sparse_seg_ros.load()')
-    return 'holds no .mcap or .db3 file; give the folder of a rosbag2 recording'
+    return 'holds no .mcap, .db3 or .bag file; give the folder of a rosbag2 recording'
 
 
 def open_file(path: Path, folder: Path) -> BagFile:
@@ -137,6 +147,8 @@ def open_content(path: Path, folder: Path) -> BagFile:
         opened = mcap_file.McapFile(source)
     elif start == sqlite_file.MAGIC:
         opened = sqlite_file.SqliteFile(source, folder)
+    elif start.startswith(ros1_file.MAGIC):
+        opened = ros1_file.Ros1File(source)
     else:
         raise BagError(f'{path} {damage[0] if damage else what_it_is(path, start)}')
     opened.damage[:] = damage or opened.damage
@@ -157,9 +169,9 @@ def unpack(path: Path, folder: Path) -> tuple[Path, list[str]]:
 
 def what_it_is(path: Path, start: bytes) -> str:
     """Say what a file is that is no bag, and what to do."""
-    suffix, rest = path.suffix.lower(), 'give a rosbag2 folder, or its .mcap or .db3 file'
-    if suffix == '.bag' or start.startswith(b'#ROSBAG'):
-        return 'is a ROS 1 bag; convert it with `rosbags-convert`'
+    suffix = path.suffix.lower()
+    if start.startswith(ros1_file.NAME):
+        return 'is a ROS 1 bag of another version than 2.0; migrate it in ROS 1 with `rosbag fix`'
     if not start.strip(b'\0'):
         return 'is empty: its recorder was killed before it wrote anything'
     if start.startswith(b'version https://'):
@@ -169,14 +181,15 @@ def what_it_is(path: Path, start: bytes) -> str:
                 '`ros2 bag record`')
     if suffix in PICTURES:
         return 'is a picture, not a bag; segment it in Python: sparse_seg_ros.load()'
-    return f'is neither an MCAP nor a SQLite file; {rest}'
+    return ('is no MCAP, SQLite or ROS 1 bag file; give a rosbag2 folder, or its .mcap or .db3 '
+            'file, or a .bag file')
 
 
 def check_is_of_ros_2(path: Path, files: list[Any]) -> None:
     """Raise BagError where no message at all is of ROS 2."""
     foreign = sorted({encoding for file in files for encoding in file.foreign.values()})
     if foreign and not any(file.connections for file in files):
-        cure = 'convert the .bag that it came from with `rosbags-convert`' if foreign == ['ros1'] \
+        cure = 'give the .bag that it came from instead' if foreign == ['ros1'] \
             else 'record it with `ros2 bag record`'
         raise BagError(f'bag {path} holds no messages of ROS 2 (CDR) but '
                        f'{", ".join(foreign)}; {cure}')

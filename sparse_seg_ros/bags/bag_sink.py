@@ -13,7 +13,7 @@ import numpy as np
 from rosbags.interfaces import Connection
 
 from sparse_seg_ros.bags import bag_messages
-from sparse_seg_ros.bags.bag_messages import TYPES
+from sparse_seg_ros.bags.bag_messages import TYPES, raw_topic
 from sparse_seg_ros.bags.bag_writer import BagWriter
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.labels import LabelSet
@@ -41,6 +41,12 @@ class BagSink:
         self.base, self.count = base_topic(image_topic), 0
         self.own_topics = {f'{self.base}/segmentation/{name}' for name in REPLACED}
         self.replaced: Counter[str] = Counter()
+
+    def copy_topics(self, connections: Iterable[Connection]) -> None:
+        """Copy the topics of another bag, those without messages, too."""
+        for connection in connections:
+            if connection.topic not in self.own_topics:
+                self.out.copy_topic(connection)
 
     def copy(self, connection: Connection, nanoseconds: int, raw: bytes) -> None:
         """Copy one message, unless it is an output of an earlier run."""
@@ -74,7 +80,7 @@ class BagSink:
 
 def base_topic(image_topic: str) -> str:
     """Return the camera's namespace: /camera/image_raw/compressed -> /camera."""
-    return image_topic.removesuffix('/compressed').rpartition('/')[0]
+    return raw_topic(image_topic).rpartition('/')[0]
 
 
 def bag_image(header: Any, array: np.ndarray, encoding: str) -> Any:

@@ -11,23 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from sparse_seg_ros.bags.bag_messages import LABEL_INFO, TYPES, BagError, definition
+from sparse_seg_ros.bags.bag_files import PART
+from sparse_seg_ros.bags.bag_messages import LABEL_INFO, TYPES, BagError, definition, profile
 from sparse_seg_ros.new_paths import check_is_new
 
 COMMIT_SECONDS = 1.0  # a recorder that is killed loses no more than this
 LATER_THAN_5 = ('custom_data', 'ros_distro')
-FOREVER = QosTime(9223372036, 854775807)  # as rosbag2 records "no limit"
 WRITE_ERRORS = (OSError, sqlite3.Error)
 
 
@@ -35,17 +27,19 @@ class BagWriter:
     """
     A recording to write: `with BagWriter(path) as bag: bag.write(topic, type, time, message)`.
 
-    Whatever happens inside the with, the bag is closed properly and holds what was written, but on
-    a full disk: then it breaks off, in SQLite up to COMMIT_SECONDS earlier.
+    Whatever happens inside the with, the bag is closed properly and holds what was written. It is
+    written inside PATH.part and moved to its place when it is closed. So a process that is killed,
+    or a full disk, leaves a part under that name: in SQLite up to COMMIT_SECONDS earlier, in MCAP
+    up to the last whole chunk.
     """
 
     def __init__(self, path: str | Path, storage: str = 'mcap', metadata: int = 8):
         self.path, self.metadata = Path(path), metadata
-        check_is_new(self.path)
+        self.part = check_output(self.path)
         if storage == 'sqlite3' and set(str(path)) & set('?#%'):  # rosbags reads it as a URI
             raise BagError(f'cannot write a SQLite bag to {path}: its path must have none of '
                            '? # %; choose another name')
-        self.writer = Writer(self.path, version=max(metadata, 8),
+        self.writer = Writer(self.part / self.path.name, version=max(metadata, 8),
                              storage_plugin=StoragePlugin[storage.upper()])
         self.database: sqlite3.Connection | None = None
         self.committed, self.is_full = time.monotonic(), False
@@ -69,10 +63,22 @@ class BagWriter:
         try:
             self.writer.close()
             if self.metadata < 8:
-                write_old_metadata(self.path / 'metadata.yaml', self.metadata)
+                write_old_metadata(self.writer.metapath, self.metadata)
+            self.move()
         except WRITE_ERRORS as failure:
             self.abort()
             raise self.full(failure) from None
+
+    def move(self) -> None:
+        """Move the bag to its place; metadata last, if others have made that folder meanwhile."""
+        whole = self.writer.path
+        if self.path.exists():
+            for file in sorted(whole.iterdir(), key=lambda file: file == self.writer.metapath):
+                file.replace(self.path / file.name)
+            whole.rmdir()
+        else:
+            whole.replace(self.path)
+        self.part.rmdir()
 
     def abort(self) -> None:
         """Close the files as they are."""
@@ -81,12 +87,16 @@ class BagWriter:
 
     def copy(self, connection: Connection, nanoseconds: int, raw: bytes) -> None:
         """Write a message of another bag as it is, with its type definition and QoS."""
+        self.put(self.copy_topic(connection), nanoseconds, raw)
+
+    def copy_topic(self, connection: Connection) -> Connection:
+        """Return the topic of this bag for one of another bag; it is made the first time."""
         key = (connection.topic, connection.msgtype, str(connection.ext))
         if key not in self.connections:
             self.connections[key] = self.writer.add_connection(
                 connection.topic, connection.msgtype, **definition(connection),
                 offered_qos_profiles=connection.ext.offered_qos_profiles)
-        self.put(self.connections[key], nanoseconds, raw)
+        return self.connections[key]
 
     def write(self, topic: str, message_type: str, nanoseconds: int, message: Any) -> None:
         """Write a message of TYPES."""
@@ -114,15 +124,16 @@ class BagWriter:
     def full(self, error: Exception) -> BagError:
         """Return the error of a disk that takes no more."""
         self.is_full = True
-        return BagError(f'cannot write to bag {self.path}, which breaks off here: {error}; free '
+        return BagError(f'cannot write to bag {self.part}, which breaks off here: {error}; free '
                         'some space, or choose a folder on another disk')
 
 
-def profile(is_latched: bool = False) -> Qos:
-    """Return the QoS that the node publishes with; latched for what late subscribers need."""
-    durability = QosDurability.TRANSIENT_LOCAL if is_latched else QosDurability.VOLATILE
-    return Qos(QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, durability, FOREVER, FOREVER,
-               QosLiveliness.AUTOMATIC, FOREVER, False)
+def check_output(path: Path) -> Path:
+    """Raise ValueError unless a bag can be new -> the folder that it is written in."""
+    part = path.with_name(path.name + PART)
+    check_is_new(path)
+    check_is_new(part, 'part of an earlier run')
+    return part
 
 
 def write_old_metadata(path: Path, version: int) -> None:

@@ -21,11 +21,14 @@ from rosbags.interfaces import Connection
 from sparse_seg_ros.bags.bag import Bag
 from sparse_seg_ros.bags.bag_messages import (
     IMAGE_TYPES,
+    VIDEO_TYPES,
     BagDamageError,
     MessageError,
+    header_of,
     parse,
     raw_stamp_nanoseconds,
 )
+from sparse_seg_ros.bags.video_topic import VideoTopic, refuse
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.messages.fields import stamp_nanoseconds
 from sparse_seg_ros.messages.pixels import to_labels, to_rgb
@@ -100,26 +103,33 @@ class BagFrames:
         return self.images.msgcount
 
     def __iter__(self) -> Iterator[Frame]:
+        self.video = VideoTopic(self.images.topic, self.max_pixels) \
+            if self.images.msgtype in VIDEO_TYPES else None
         try:
             for connection, nanoseconds, raw in self.bag.messages():
                 self.copy(connection, nanoseconds, raw)
                 if (connection.topic, connection.msgtype) == \
                         (self.images.topic, self.images.msgtype):
-                    yield self.make_frame(nanoseconds, raw)
+                    yield from self.make_frames(nanoseconds, raw)
         except BagDamageError as damage:
             self.damage = str(damage)
+        if self.video:
+            yield from self.video.end()
 
-    def make_frame(self, nanoseconds: int, raw: bytes) -> Frame:
-        """Return the frame of a message, whether it can be read or not."""
+    def make_frames(self, nanoseconds: int, raw: bytes) -> Iterator[Frame]:
+        """Yield the frame of a message, whether it can be read or not; of videos, those ready."""
         source = f'{self.images.topic}, message at {nanoseconds} ns'
         try:
             message = parse(raw, self.images.msgtype)
         except MessageError as error:
-            return Frame(source, partial(refuse, error), header=BagHeader(nanoseconds))
-        stamp = stamp_nanoseconds(message.header)
-        return Frame(source, partial(to_rgb, message, self.max_pixels),
-                     partial(self.labels.find, stamp) if self.labels else None, stamp,
-                     BagHeader(nanoseconds, message.header), name=str(stamp))
+            yield Frame(source, partial(refuse, error), header=BagHeader(nanoseconds))
+            return
+        header = header_of(message)
+        stamp = stamp_nanoseconds(header)
+        frame = Frame(source, partial(to_rgb, message, self.max_pixels),
+                      partial(self.labels.find, stamp) if self.labels else None, stamp,
+                      BagHeader(nanoseconds, header), name=str(stamp))
+        yield from self.video.add(frame, message) if self.video else [frame]
 
 
 class BagLabels:
@@ -156,8 +166,3 @@ class BagLabels:
                 self.waiting.pop(next(iter(self.waiting)))
         kind, raw = self.waiting.pop(stamp)
         return to_labels(parse(raw, kind)).copy()
-
-
-def refuse(error: Exception) -> np.ndarray:
-    """Raise the error of an unreadable message when its image is read."""
-    raise error

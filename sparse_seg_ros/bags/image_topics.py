@@ -13,10 +13,12 @@ from rosbags.interfaces import Connection
 from sparse_seg_ros.bags.bag import Bag
 from sparse_seg_ros.bags.bag_messages import (
     IMAGE_TYPES,
+    TRANSPORTS,
     BagDamageError,
     BagError,
     MessageError,
     parse,
+    raw_topic,
 )
 from sparse_seg_ros.data.picture_bytes import PNG_START
 from sparse_seg_ros.stream.outputs import OUTPUTS
@@ -30,7 +32,8 @@ def choose_images(bag: Bag, topic: str | None = None, labels: str | None = None)
     Return the chosen image topic, or the only one that can be the camera's.
 
     Of several topics, those without messages, the label topic, outputs of this package and the
-    compressed twin of a raw topic are passed over; then those whose images have no colours.
+    all but the best of what image_transport makes of a topic are passed over; then those whose
+    images have no colours.
     """
     images = [each for each in bag.connections
               if each.msgtype in IMAGE_TYPES and each.topic != labels]
@@ -51,10 +54,19 @@ def the_only(bag: Bag, images: list[Connection]) -> str | None:
     """Return the one topic that can be a camera's; None where several can."""
     names = {each.topic for each in images if each.msgcount} or {each.topic for each in images}
     names = {name for name in names if not is_output(name)} or names
-    names -= {f'{name}/compressed' for name in names}
+    names = best_twins(names)
     if len(names) > 1:
         names = coloured(bag, names)
     return names.pop() if len(names) == 1 else None
+
+
+def best_twins(topics: Iterable[str]) -> set[str]:
+    """Return one topic of each camera: raw images, or the best of what image_transport made."""
+    best: dict[str, str] = {}
+    for topic in sorted(topics, key=lambda topic: 0 if raw_topic(topic) == topic else
+                        1 + TRANSPORTS.index(topic.rpartition('/')[2])):
+        best.setdefault(raw_topic(topic), topic)
+    return set(best.values())
 
 
 def is_output(topic: str) -> bool:
@@ -84,8 +96,8 @@ def coloured(bag: Bag, topics: Iterable[str]) -> set[str]:
 
 def is_coloured(message: Any) -> bool:
     """Tell whether an image can show colours: labels, depth and masks cannot; any JPEG can."""
-    if not hasattr(message, 'format'):
-        return not ONE_CHANNEL.match(message.encoding)
+    if not hasattr(message, 'format'):  # of a packet, the last word is the camera's encoding
+        return not ONE_CHANNEL.match(message.encoding.rpartition(';')[2])
     data = bytes(message.data[:PNG_COLOUR_TYPE + 1])
     if 'compresseddepth' in message.format.lower():
         return False

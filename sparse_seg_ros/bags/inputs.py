@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from sparse_seg_ros.bags.bag import Bag
-from sparse_seg_ros.bags.bag_messages import COMPRESSED, TYPES
+from sparse_seg_ros.bags.bag_messages import COMPRESSED, TYPES, VIDEO_TYPES
 from sparse_seg_ros.bags.bag_sink import BagSink
 from sparse_seg_ros.bags.bag_writer import BagWriter
 from sparse_seg_ros.bags.frames import BagFrames, BagHeader, BagLabels, Stamps
 from sparse_seg_ros.bags.image_topics import choose_images
+from sparse_seg_ros.bags.video_topic import load_pyav
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.data.label_folder import LabelFolder, LabelledFrames
 from sparse_seg_ros.data.sources import PictureFrames
@@ -51,6 +52,8 @@ class BagInput:
         with ExitStack() as stack:
             self.bag = stack.enter_context(Bag(self.path))
             self.images = choose_images(self.bag, self.wanted, self.label_topic)
+            if self.images.msgtype in VIDEO_TYPES:
+                load_pyav(self.images.topic)  # what lacks comes up before any work
             if self.label_topic:
                 choose_images(self.bag, self.label_topic)
                 self.labels = BagLabels(stack.enter_context(Bag(self.path)), self.images.topic,
@@ -68,7 +71,9 @@ class BagInput:
         return self.bag.notes
 
     def frames(self, sink: BagSink | None = None) -> BagFrames:
-        """Return the frames; every message of the bag is copied to the sink on the way."""
+        """Return the frames; every topic and message of the bag is copied to the sink."""
+        if sink:
+            sink.copy_topics(self.bag.connections)
         return BagFrames(self.bag, self.images, self.max_pixels,
                          sink.copy if sink else lambda *_: None, self.labels)
 

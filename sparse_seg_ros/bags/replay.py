@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sparse_seg_ros.bags.bag_sink import BagSink
-from sparse_seg_ros.bags.bag_writer import BagWriter
+from sparse_seg_ros.bags.bag_writer import BagWriter, check_output
 from sparse_seg_ros.bags.frames import BagFrames, Stamps
 from sparse_seg_ros.bags.inputs import BagInput, PictureInput, PictureMessages
 from sparse_seg_ros.data.frame import Frame
@@ -67,6 +67,7 @@ class ReplayJob:
                 if self.bag is not None:
                     check_beside(Path(path), Path(self.bag), what)
                 check_can_hold(Path(path).parent, f'{what} {path}')
+        check_output(Path(self.output))
         if self.bag is None:
             self.open()  # a wrong name comes up before the model is loaded
 

@@ -27,7 +27,7 @@ PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16')
 SOURCES = {
     'frames': {'metavar': '[KIND:]ROOT/SPLIT', 'help': 'labelled frames: a list ROOT/SPLIT.txt, '
                'or a data set, such as cityscapes:data/cityscapes/val'},
-    'bag': {'type': Path, 'help': 'rosbag2 folder, or its .mcap or .db3 file'},
+    'bag': {'type': Path, 'help': 'rosbag2 folder, its .mcap or .db3 file, or .bag file of ROS 1'},
     'bags': {'nargs': '+', 'metavar': 'PATTERN', 'help': "many bags, in parallel: quoted patterns "
              "of files or folders, such as 'drives/**/*.mcap'"},
     'pictures': {'nargs': '+', 'metavar': 'IN', 'help': 'pictures, folders, patterns or videos'},

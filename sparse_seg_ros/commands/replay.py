@@ -17,7 +17,10 @@ examples:
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sparse_seg_ros.commands import options
@@ -76,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
                     tuple(args.pictures or ()))
     job.check()  # before the model is loaded
     segmenter = load(args.model, args.device, args.precision)
-    report = Replay(job, segmenter).run()
+    with ended_like_ctrl_c():
+        report = Replay(job, segmenter).run()
     print_report(report)
     if args.json:
         write(args.json, to_json({**report, 'weights': {
@@ -85,6 +89,16 @@ def run(args: argparse.Namespace) -> int:
         print(f"sparse_seg replay: {report['damage']}", file=sys.stderr)
     is_scored = report.get('scored') != 0
     return 0 if report['frames'] and is_scored and not report['damage'] else 1
+
+
+@contextmanager
+def ended_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the work inside as Ctrl-C does, so that the bag is closed properly."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def run_online(args: argparse.Namespace) -> int:

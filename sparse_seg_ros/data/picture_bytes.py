@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What the bytes of a JPEG or PNG say before they are decoded: how large it is, and where it ends.
+What the bytes of a JPEG, PNG or WebP say before they are decoded: its size, and where it ends.
 
 A file of some kilobytes can hold gigabytes of pixels. Where a JPEG breaks off, OpenCV fills the
 lost part with grey.
@@ -31,9 +31,11 @@ class Header:
 
 
 def read_header(data: bytes) -> Header | None:
-    """Bytes of a picture -> Header; None where they are neither JPEG nor PNG."""
+    """Bytes of a picture -> Header; None where they are no JPEG, PNG or WebP."""
     if data.startswith(JPEG_START):
         return read_jpeg(data)
+    if data.startswith(b'RIFF') and data[8:12] == b'WEBP':
+        return read_webp(data)
     return read_png(data) if data.startswith(PNG_START) else None
 
 
@@ -60,6 +62,21 @@ def read_jpeg(data: bytes) -> Header:
             found = NEXT_MARKER.search(data, place)
             place = found.start() if found else len(data)
     return Header(size_hw, None)
+
+
+def read_webp(data: bytes) -> Header:
+    """Read the first chunk of a WebP (lossy, lossless or extended) -> Header."""
+    kind, start = data[12:16], data[20:30].ljust(10, b'\0')
+    if kind == b'VP8 ':
+        width, height = (int.from_bytes(start[place:place + 2], 'little') & 0x3FFF
+                         for place in (6, 8))
+    elif kind == b'VP8L':
+        bits = int.from_bytes(start[1:5], 'little')
+        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    else:
+        width, height = (1 + int.from_bytes(start[place:place + 3], 'little') for place in (4, 7))
+    end = 8 + int.from_bytes(data[4:8], 'little')
+    return Header((height, width), end if end <= len(data) else None)
 
 
 def read_png(data: bytes) -> Header:

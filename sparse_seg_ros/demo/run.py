@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sparse_seg_ros.bags.bag import Bag
-from sparse_seg_ros.bags.bag_messages import COMPRESSED
+from sparse_seg_ros.bags.bag_messages import COMPRESSED, IMAGE
 from sparse_seg_ros.bags.image_topics import choose_images
 from sparse_seg_ros.bags.street_bag import LABEL_TOPIC, write_street_bag
 from sparse_seg_ros.data.street import Street
@@ -153,6 +153,10 @@ def find_images(path: Path, topic: str | None) -> tuple[str, bool]:
     """Bag -> (image topic, whether it is compressed)."""
     with Bag(path) as bag:
         images = choose_images(bag, topic)
+    if images.msgtype not in (IMAGE, COMPRESSED):
+        raise ValueError('the node must get Image or CompressedImage of sensor_msgs, got '
+                         f'{images.msgtype} on {images.topic}; segment it with `sparse_seg '
+                         'replay`')
     return images.topic, images.msgtype == COMPRESSED
 
 

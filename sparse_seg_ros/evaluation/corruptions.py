@@ -62,7 +62,7 @@ def jpeg(image: np.ndarray, severity: int, random: np.random.Generator) -> np.nd
     """Compress the image as strongly as a weak radio link asks for."""
     quality = (40, 25, 15, 9, 5)[severity - 1]
     data = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1].copy()
 
 
 def dark(image: np.ndarray, severity: int, random: np.random.Generator) -> np.ndarray:
@@ -146,9 +146,6 @@ class CorruptedFrames:
     def __init__(self, frames: Iterable[AnyFrame], name: str, severity: int):
         self.frames, self.severity, self.corrupt = frames, severity, CORRUPTIONS[name]
         self.classes = getattr(frames, 'classes', ())
-
-    def __len__(self) -> int:
-        return len(self.frames)
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in as_frames(self.frames):

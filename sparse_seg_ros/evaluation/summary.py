@@ -86,28 +86,6 @@ def curves_of(scores: Any) -> dict[str, Any]:
             'risk_coverage': detection.risk_coverage(POINTS)}
 
 
-def differences(one: Any, other: Any) -> dict[str, Any]:
-    """
-    Scores of two models on the same frames -> how much better the first one is.
-
-    {'miou': {difference, interval}, 'accuracy': ..., 'class': {name: {difference, interval}}};
-    an interval without 0 in it tells that more frames like these would hardly turn the result.
-    """
-    drawn, others = one.parts['bootstrap'], other.parts['bootstrap']
-    iou, gaps = one.matrix.iou() - other.matrix.iou(), drawn.iou() - others.iou()
-    return {
-        'miou': gap(one.matrix.mean_iou() - other.matrix.mean_iou(),
-                    drawn.miou() - others.miou()),
-        'accuracy': gap(one.matrix.accuracy() - other.matrix.accuracy(),
-                        drawn.accuracy() - others.accuracy()),
-        'class': {name: gap(iou[row], gaps[:, row]) for row, name in enumerate(one.names)}}
-
-
-def gap(difference: float, drawn: np.ndarray) -> dict[str, Any]:
-    """Return a difference and its interval."""
-    return {'difference': number(difference), 'interval': interval(drawn)}
-
-
 def number(value: float) -> float | None:
     """Return the value; None where it is not a number."""
     return float(value) if math.isfinite(value) else None

@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Bytes of a JPEG or PNG -> array, without ROS.
+Bytes of a JPEG, PNG or WebP -> array, without ROS.
 
 An image that is too large, or lacks its end, is refused before it is decoded. A JPEG that is
 damaged in the middle is not: OpenCV writes libjpeg's warning to the standard error only.
@@ -28,7 +28,7 @@ def check_pixels(size_hw: tuple[int, int], max_pixels: int | None) -> None:
 
 def decode(data: Any, name: str, max_pixels: int | None, flags: int) -> np.ndarray:
     """
-    Bytes of a JPEG or PNG -> (H, W), or (H, W, 3) in the order of OpenCV, BGR.
+    Bytes of a JPEG, PNG or WebP -> (H, W), or (H, W, 3) in the order of OpenCV, BGR.
 
     name: the message's format, for errors. flags: of cv2.imdecode.
     """
@@ -37,7 +37,7 @@ def decode(data: Any, name: str, max_pixels: int | None, flags: int) -> np.ndarr
         raise ValueError(f'{source} is empty; check the camera driver')
     header = read_header(data)
     if header is None:
-        raise ValueError(f'{source} is neither JPEG nor PNG; publish one of them')
+        raise ValueError(f'{source} is no JPEG, PNG or WebP; publish one of them')
     check_pixels(header.size_hw, max_pixels)
     if header.end is None:  # OpenCV would make the missing part of a JPEG grey
         raise ValueError(f'{source} is truncated: {len(data)} bytes without an end marker; check '

@@ -146,7 +146,7 @@ def from_nv24(rows: np.ndarray) -> np.ndarray:
 
 def decode_compressed(data: Any, name: str, max_pixels: int | None) -> np.ndarray:
     """
-    Bytes of a JPEG or PNG -> (H, W, 3) uint8 RGB.
+    Bytes of a JPEG, PNG or WebP -> (H, W, 3) uint8 RGB.
 
     A format that begins with a Bayer encoding says that a grey image is its mosaic.
     """

@@ -20,7 +20,7 @@ from sparse_seg_ros.pictures import draw_legend
 from sparse_seg_ros.quiet import quiet
 
 if TYPE_CHECKING:
-    from sparse_seg_ros.report.with_pyav import PyAVWriter
+    from sparse_seg_ros.with_pyav import PyAVWriter
 
 FRAMES_PER_SECOND = 15.0
 LARGEST_HW, SMALLEST = (960, 960), 16  # VP8 of larger pictures takes as long as segmenting
@@ -67,7 +67,7 @@ class Film:
         """Return what writes pictures of this size into the file."""
         if self.path.suffix.lower() == '.mp4':
             try:
-                from sparse_seg_ros.report.with_pyav import PyAVWriter
+                from sparse_seg_ros.with_pyav import PyAVWriter
                 return PyAVWriter(self.path, self.frames_per_second, size_hw)
             except ImportError:
                 self.notes.append(f'{self.path} is MPEG-4 Part 2, which browsers do not play; pip '

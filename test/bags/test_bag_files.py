@@ -116,13 +116,13 @@ def test_short_types_unknown_encodings_and_odd_paths_are_read_from_a_database(tm
 
 
 WRONG = {
-    'drive.bag': (b'#ROSBAG V2.0\n', 'is a ROS 1 bag; convert it with `rosbags-convert`'),
+    'drive.bag': (b'#ROSBAG V1.2\n', 'is a ROS 1 bag of another version than 2.0'),
     'drive.mp4': (b'\0\0\0 ftypisom', 'is a video, not a bag; record it as a bag first'),
     'drive.mcap': (b'version https://git-lfs.github.com/spec/v1\n', 'run `git lfs pull`'),
     'empty.db3': (b'', 'is empty: its recorder was killed before it wrote anything'),
     'zeros.mcap': (bytes(5000), 'is empty: its recorder was killed'),
     'street.png': (b'\x89PNG\r\n\x1a\n', 'is a picture, not a bag; segment it in Python'),
-    'drive.txt': (b'hello', 'is neither an MCAP nor a SQLite file; give a rosbag2 folder'),
+    'drive.txt': (b'hello', 'is no MCAP, SQLite or ROS 1 bag file; give a rosbag2 folder'),
 }
 
 
@@ -145,7 +145,7 @@ def test_a_database_of_something_else_is_refused(tmp_path):
 
 
 def test_a_folder_without_data_is_called_by_its_name(tmp_path):
-    for name, words in ((None, 'holds no .mcap or .db3 file; give the folder of a rosbag2'),
+    for name, words in ((None, 'holds no .mcap, .db3 or .bag file; give the folder of a rosbag2'),
                         ('one.JPG', 'is a folder of pictures, not a bag; score them with')):
         if name:
             (tmp_path / name).touch()

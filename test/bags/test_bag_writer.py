@@ -4,19 +4,23 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 import yaml
 from ros_bags import START, data_file, header, image, read_bag, write_bag
+from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability, QosReliability
 
 from sparse_seg_ros.bags import bag_writer
 from sparse_seg_ros.bags.bag import Bag
-from sparse_seg_ros.bags.bag_messages import IMAGE, LABEL_INFO, TYPES, BagError
+from sparse_seg_ros.bags.bag_messages import IMAGE, LABEL_INFO, TYPES, BagDamageError, BagError
 from sparse_seg_ros.bags.bag_sink import label_info
 from sparse_seg_ros.bags.bag_writer import BagWriter
+from sparse_seg_ros.bags.replay import ReplayJob
 
 BOTH = pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 
@@ -65,7 +69,8 @@ def test_what_is_committed_every_second_outlives_a_killed_recorder(tmp_path, mon
     with BagWriter(tmp_path / 'bag', 'sqlite3') as out:
         for number in range(2):
             out.write('/image', IMAGE, START + number, image(number))
-        assert len(read_bag(tmp_path / 'bag')['/image']) == 2  # as if it was killed here
+        assert len(read_bag(tmp_path / 'bag.part')['/image']) == 2  # as if it was killed here
+    assert [each.name for each in tmp_path.iterdir()] == ['bag']
 
 
 # The limit on the size of a file stands for a full disk.
@@ -73,6 +78,7 @@ FILL = """
 import os, resource, signal, sys
 from sparse_seg_ros.bags.bag_messages import IMAGE
 from sparse_seg_ros.bags.bag_writer import BagWriter
+from sparse_seg_ros.bags.replay import ReplayJob
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
 try:
@@ -93,8 +99,61 @@ def test_a_full_disk_is_one_sentence(tmp_path, storage, limit):
     assert done.stdout.startswith('cannot write') and 'Traceback' not in done.stdout
     assert done.stdout.count('\n') == 1
     if limit and storage == 'mcap':
-        with Bag(tmp_path / 'bag') as bag, pytest.raises(BagError, match='no end; 2 messages'):
+        with Bag(tmp_path / 'bag.part') as bag, pytest.raises(BagError, match='no end; 2 mess'):
             list(bag.messages())
+
+
+# A replay whose model stops when some chunks were written, until a signal comes.
+STOP = """
+import sys, time
+sys.path[:0] = sys.argv[3:]
+from ros_fakes import make_segmenter
+import sparse_seg_ros.loading.zoo as zoo
+from sparse_seg_ros.commands import main
+model = make_segmenter()
+numbers = iter(range(1000))
+def stop(picture, **wanted):
+    if next(numbers) == 145:
+        print('here', flush=True)
+        time.sleep(60)
+    return model(picture, **wanted)
+stop.labels, stop.description, stop.method = model.labels, {}, model.method
+zoo.load = lambda *arguments: stop
+sys.exit(main(['replay', '--bag', sys.argv[1], '-o', sys.argv[2]]))
+"""
+
+
+def interrupt(tmp_path, number: int) -> subprocess.Popen:
+    """Replay a bag of 160 frames, and send a signal within; the process that has ended."""
+    bag = write_bag(tmp_path / 'in', {'/image': image}, 160)
+    process = subprocess.Popen(
+        [sys.executable, '-c', STOP, str(bag), str(tmp_path / 'out'), *sys.path],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == 'here\n'
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    return process
+
+
+def test_a_killed_replay_leaves_a_part_that_can_be_read_and_is_called_so(tmp_path):
+    assert interrupt(tmp_path, signal.SIGKILL).returncode == -signal.SIGKILL
+    assert sorted(each.name for each in tmp_path.iterdir()) == ['in', 'out.part']
+    found = Counter()
+    with Bag(tmp_path / 'out.part') as bag:
+        assert 'is the beginning of a bag; the process that wrote it was killed' in bag.notes[0]
+        with pytest.raises(BagDamageError, match='out.mcap has no end'):
+            found.update(connection.topic for connection, _, _ in bag.messages())
+    assert 50 < found['/image'] <= 146 and found['/segmentation/mask'] > 50
+    with pytest.raises(ValueError, match='part of an earlier run .*out.part exists already; rem'):
+        ReplayJob(tmp_path / 'in', tmp_path / 'out').check()
+
+
+def test_a_replay_that_is_terminated_closes_its_bag_properly(tmp_path):
+    assert interrupt(tmp_path, signal.SIGTERM).returncode == 130
+    assert sorted(each.name for each in tmp_path.iterdir()) == ['in', 'out']
+    with AnyReader([tmp_path / 'out']) as reader:
+        counts = {topic: about.msgcount for topic, about in reader.topics.items()}
+    assert (counts['/image'], counts['/segmentation/mask']) == (146, 145)
 
 
 def test_an_output_that_exists_or_cannot_be_written_is_an_error(tmp_path):

@@ -14,7 +14,7 @@ from ros_bags import COMPRESSED, START, TYPES, header, image, jpeg, labels, writ
 from ros_fakes import make_image
 
 from sparse_seg_ros.bags.bag import Bag
-from sparse_seg_ros.bags.bag_messages import IMAGE, BagError
+from sparse_seg_ros.bags.bag_messages import FFMPEG_PACKET, FOXGLOVE_VIDEO, IMAGE, BagError
 from sparse_seg_ros.bags.bag_sink import bag_image
 from sparse_seg_ros.bags.bag_writer import BagWriter
 from sparse_seg_ros.bags.image_topics import choose_images
@@ -37,6 +37,27 @@ def png(channels: int):
     return lambda number: TYPES.types[COMPRESSED](header=header(number), format='png', data=data)
 
 
+def packed_depth(number: int):
+    """Return a depth image as image_transport compresses it, with 12 bytes before its PNG."""
+    data = cv2.imencode('.png', np.ones((40, 60), np.uint16))[1].ravel()
+    return TYPES.types[COMPRESSED](header=header(number), format='16UC1; compressedDepth png',
+                                   data=np.concatenate([np.zeros(12, np.uint8), data]))
+
+
+def packet(encoding: str):
+    """Return a function that makes video packets, each from a camera of an encoding."""
+    return lambda number: TYPES.types[FFMPEG_PACKET](
+        header=header(number), width=60, height=40, encoding=f'hevc;yuv420p;bgr8;{encoding}',
+        pts=number, flags=1, is_bigendian=False, data=np.ones(9, np.uint8))
+
+
+def video(number: int):
+    """Return a packet of Foxglove."""
+    about = header(number)
+    return TYPES.types[FOXGLOVE_VIDEO](timestamp=about.stamp, frame_id='lens', format='h264',
+                                       data=np.ones(9, np.uint8))
+
+
 def choose(tmp_path, topics: dict, **wanted) -> str:
     path = write_bag(tmp_path / 'bag', topics)
     with Bag(path) as bag:
@@ -46,12 +67,24 @@ def choose(tmp_path, topics: dict, **wanted) -> str:
 @pytest.mark.parametrize('others', [
     {'/front/label': labels}, {'/truth': labels}, {'/truth': png(1)}, {'/depth/image': depth},
     {'/front/segmentation/mask': labels, '/front/segmentation/overlay': image},
-    {'/front/image_raw/compressed': jpeg}, {'/a': labels, '/b': depth, '/c': png(1)}], ids=list)
+    {'/front/image_raw/compressed': jpeg}, {'/front/image_raw/ffmpeg': packet('rgb8')},
+    {'/front/image_raw/foxglove': video, '/front/image_raw/compressed': jpeg},
+    {'/front/image_mono': grey, '/front/image_rect': grey}, {'/thermal/ffmpeg': packet('mono8')},
+    {'/depth/image/compressedDepth': packed_depth},
+    {'/a': labels, '/b': depth, '/c': png(1)}], ids=list)
 def test_the_only_topic_with_colours_is_the_camera(tmp_path, others):
     assert choose(tmp_path, {'/front/image_raw': image, **others}) == '/front/image_raw'
 
 
-@pytest.mark.parametrize('make', [image, jpeg, png(3), grey])
+@pytest.mark.parametrize('topics', [
+    {'/front/image_raw/compressed': jpeg, '/front/image_raw/compressedDepth': packed_depth},
+    {'/front/image_raw/compressed': jpeg, '/front/image_raw/ffmpeg': packet('rgb8')},
+    {'/front/image_raw/compressed': jpeg, '/front/image_raw/foxglove': video}], ids=list)
+def test_of_twins_without_a_raw_topic_the_still_images_are_taken(tmp_path, topics):
+    assert choose(tmp_path, topics) == '/front/image_raw/compressed'
+
+
+@pytest.mark.parametrize('make', [image, jpeg, png(3), grey, video, packet('rgb8')])
 def test_a_camera_alone_is_chosen_whatever_it_sends(tmp_path, make):
     assert choose(tmp_path, {'/x': make}) == '/x'
     with Bag(tmp_path / 'bag') as bag:
@@ -64,7 +97,10 @@ def test_labels_that_are_named_leave_a_grey_camera(tmp_path):
 
 @pytest.mark.parametrize('topics', [
     {'/left/image': image, '/right/image': image}, {'/left/image': grey, '/truth': labels},
-    {'/left/image': jpeg, '/right/image': image, '/label': labels}], ids=list)
+    {'/left/image': jpeg, '/right/image': image, '/label': labels},
+    {'/front/image_color': image, '/front/image_rect_color': image},
+    {'/front/image_raw': image, '/front/image_rect_color/ffmpeg': packet('rgb8')},
+    {'/left/ffmpeg': packet('rgb8'), '/right/foxglove': video}], ids=list)
 def test_where_several_can_be_meant_all_are_listed(tmp_path, topics):
     names = ', '.join(sorted(topics))
     with pytest.raises(BagError, match=f'{len(topics)} image topics; choose one with --topic: '

@@ -98,7 +98,7 @@ def test_the_metadata_of_a_bag_may_count_messages_of_other_encodings(tmp_path):
 
 
 @pytest.mark.parametrize(('encoding', 'cure'), [
-    ('ros1', 'convert the .bag that it came from with `rosbags-convert`'),
+    ('ros1', 'give the .bag that it came from instead'),
     ('protobuf', 'record it with `ros2 bag record`')])
 def test_a_file_without_messages_of_ros_2_is_called_by_its_name(tmp_path, encoding, cure):
     path = write_mcap(tmp_path / 'x.mcap', [Channel('/image', 'x/Image', encoding, encoding)],

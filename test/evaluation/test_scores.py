@@ -16,7 +16,6 @@ from sparse_seg_ros.data.frame import Frame, as_frames
 from sparse_seg_ros.evaluation.evaluate import evaluate
 from sparse_seg_ros.evaluation.loop import segment_frames
 from sparse_seg_ros.evaluation.scores import METRIC_INPUTS, Scores
-from sparse_seg_ros.evaluation.summary import differences
 from sparse_seg_ros.evaluation.uncertainty import UncertaintyCurve
 from sparse_seg_ros.label_remap import load_remap
 from sparse_seg_ros.loading.assemble import assemble
@@ -133,13 +132,10 @@ def test_scores_are_the_same_bytes_in_any_order_and_come_back_from_them():
             Scores.from_bytes(data)
 
 
-def test_intervals_hold_the_score_and_two_equal_models_do_not_differ():
+def test_intervals_hold_the_score():
     scores = score(pairs(7))
     low, high = scores.summary()['interval']['miou']
     assert low < scores.summary()['miou'] < high
-    gap = differences(scores, score(pairs(7)))
-    assert gap['miou'] == {'difference': 0, 'interval': [0, 0]} and set(gap['class']) == {
-        *LABELS.names}
 
 
 @pytest.mark.parametrize('size_hw', [(1, 1), (1, 9), (40, 60)])

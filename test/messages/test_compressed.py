@@ -41,7 +41,9 @@ def with_thumbnail(jpeg: bytes) -> bytes:
 FILES = {'png': encoded('.png'), 'jpeg': encoded('.jpg'),
          'progressive jpeg': encoded('.jpg', cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
          'jpeg with restart markers': encoded('.jpg', cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
-         'jpeg with a thumbnail': with_thumbnail(encoded('.jpg'))}
+         'jpeg with a thumbnail': with_thumbnail(encoded('.jpg')),
+         'webp': encoded('.webp', cv2.IMWRITE_WEBP_QUALITY, 80),
+         'lossless webp': encoded('.webp', cv2.IMWRITE_WEBP_QUALITY, 101)}
 TAILS = {'zeros': bytes(500), 'fill': b'\xff' * 16, 'line end of a stream': b'\r\n',
          'trailer': b'dhav\x59\x19\x01\x00', 'rest of a buffer': bytes(range(1, 145))}
 
@@ -107,3 +109,12 @@ def flipped(data: bytes, random: np.random.Generator) -> bytes:
     array = np.frombuffer(data, np.uint8).copy()
     array[random.integers(2, len(array), 5)] = random.integers(0, 256, 5)
     return array.tobytes()
+
+
+def test_the_size_of_a_webp_with_transparency_is_read():
+    data = cv2.imencode('.webp', np.dstack([IMAGE, IMAGE[:, :, 0]]))[1].tobytes()
+    extended = b'VP8X' + struct.pack('<I', 10) + bytes(4) + (59).to_bytes(3, 'little') \
+        + (39).to_bytes(3, 'little')
+    longer = data[:4] + struct.pack('<I', len(data) - 8 + len(extended)) + b'WEBP' + extended \
+        + data[12:]
+    assert read_header(longer) == Header((40, 60), len(longer))

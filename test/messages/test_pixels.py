@@ -161,7 +161,7 @@ BAD = {
     'truncated png': (compressed('.png', end=-100), 'is truncated'),
     'empty': (compressed('.jpg', end=0), 'is empty'),
     'not an image': (SimpleNamespace(format='h264', data=b'abcdefghijkl'),
-                     "('h264') is neither JPEG nor PNG; publish one of them"),
+                     "('h264') is no JPEG, PNG or WebP; publish one of them"),
 }
 
 

@@ -80,6 +80,15 @@ def read_bag(path: Path) -> dict[str, list]:
     return found
 
 
+def read_raw(path: Path) -> dict[str, list[tuple[int, bytes]]]:
+    """Bag -> topic -> [(log time, bytes)]."""
+    found = {}
+    with Bag(path) as bag:
+        for connection, nanoseconds, raw in bag.messages():
+            found.setdefault(connection.topic, []).append((nanoseconds, raw))
+    return found
+
+
 def write_raw(path: Path, items: list) -> None:
     """Write (topic, type, bytes or message) in their order."""
     with BagWriter(path) as out:
