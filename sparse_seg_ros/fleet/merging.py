@@ -55,8 +55,13 @@ def write_merged(folder: Path, result: ModelResult, failed: Mapping[str, str], c
 
 
 def read_scores(segment: Segment) -> Scores:
-    """Return the scores of a segment."""
-    return Scores.from_bytes((Path(segment.folder) / SCORES).read_bytes())
+    """Return the scores of a segment; ValueError where they cannot be read."""
+    path = Path(segment.folder) / SCORES
+    try:
+        return Scores.from_bytes(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}; remove {segment.folder} and give the command again'
+                         ) from None
 
 
 def read_flicker(segment: Segment) -> Flicker:

@@ -69,18 +69,23 @@ def find_bags(patterns: Iterable[str]) -> dict[str, Path]:
     """
     Patterns such as 'drives/**/*.mcap' -> bags by their names, sorted.
 
-    A bag is named by its path below the folder that all patterns share. The files of a bag that is
-    itself among the matches do not count again. Raises ValueError where nothing is a bag.
+    A bag is named by its path below the folder that all patterns share. A folder is one bag if it
+    has metadata; without, each of its files is one where these match, too, else they are one
+    together. Raises ValueError where nothing is a bag.
     """
     patterns = [os.path.abspath(pattern) for pattern in patterns]
     paths = {Path(path) for pattern in patterns for path in glob.glob(pattern, recursive=True)}
-    bags = {path for path in paths if is_bag(path)}
-    bags -= {path for path in bags if path.parent in bags}
+    files = {path for path in paths if path.is_file() and path.name.endswith(SUFFIXES)}
+    single = {file.parent for file in files}
+    folders = {path for path in paths if path.is_dir() and (
+        (path / METADATA).is_file() or path not in single and holds_data(path))}
+    bags = folders | {file for file in files if file.parent not in folders}
     if not bags:
         raise ValueError(f'no bag matches {" ".join(patterns)}; give a quoted pattern of .mcap or '
                          ".db3 files or of rosbag2 folders, such as 'drives/**/*.mcap'")
     base = os.path.commonpath([fixed_part(pattern) for pattern in patterns])
-    return dict(sorted((path.relative_to(base).as_posix(), path) for path in bags))
+    return dict(sorted((os.path.relpath(path, base) if path != Path(base) else path.name, path)
+                       for path in bags))
 
 
 def fixed_part(pattern: str) -> str:
@@ -89,12 +94,9 @@ def fixed_part(pattern: str) -> str:
     return parent if not glob.has_magic(parent) else fixed_part(parent)
 
 
-def is_bag(path: Path) -> bool:
-    """Tell whether a path is a data file of rosbag2, or a folder with metadata or such files."""
-    if path.is_dir():
-        return (path / METADATA).is_file() or any(
-            file.name.endswith(SUFFIXES) for file in path.iterdir() if file.is_file())
-    return path.name.endswith(SUFFIXES)
+def holds_data(folder: Path) -> bool:
+    """Tell whether a folder has data files of rosbag2."""
+    return any(file.name.endswith(SUFFIXES) for file in folder.iterdir())
 
 
 def attempt(segment: Segment, device: str | None = None) -> str | None:

@@ -148,6 +148,10 @@ def test_a_bag_that_fails_is_listed_and_the_others_count(drives, tmp_path, capsy
         'broken.mcap']
     scores = Scores.from_bytes((tmp_path / 'out' / 'scores.npz').read_bytes())
     assert scores.summary()['miou'] == summary['miou']
+    (tmp_path / 'out' / 'segments' / '0' / 'scores.npz').write_bytes(b'damaged')
+    assert main(words) == 1
+    assert f'remove {tmp_path}/out/segments/0 and give the command again' in \
+        capsys.readouterr().err
 
 
 def test_two_models_have_a_folder_each_and_one_report(drives, tmp_path):
@@ -181,6 +185,17 @@ def test_files_of_a_folder_that_is_a_bag_do_not_count_again(drives):
     assert [Path(name).parts[0] for name in by_files] == ['0', '2', '4', '6']
     assert list(find_bags([f'{drives}/day1/*', f'{drives}/day0/4'])) == [
         'day0/4', 'day1/1', 'day1/3', 'day1/5', 'day1/7']
+
+
+def test_a_folder_without_metadata_is_one_bag_unless_its_files_match(tmp_path):
+    (tmp_path / 'day').mkdir()
+    for name in ('a.mcap', 'b.mcap', 'notes.txt'):
+        (tmp_path / 'day' / name).touch()
+    assert list(find_bags([f'{tmp_path}/*'])) == ['day']
+    assert list(find_bags([f'{tmp_path}/**'])) == ['day/a.mcap', 'day/b.mcap']
+    (tmp_path / 'day' / 'metadata.yaml').touch()
+    assert list(find_bags([f'{tmp_path}/**'])) == ['day']
+    assert list(find_bags([f'{tmp_path}/day/**'])) == ['day']
 
 
 @pytest.mark.parametrize(('words', 'message'), [
