@@ -8,8 +8,8 @@ from setuptools import find_packages, setup
 
 NAME = 'sparse_seg_ros'
 SHARE = f'share/{NAME}'
-DATA_FOLDERS = ('launch', 'config', 'config/labels', 'config/remaps', 'config/train',
-                'config/ablate', 'models', 'rviz')
+DATA_FOLDERS = ('launch', 'config', 'config/labels', 'config/remaps', 'config/thresholds',
+                'config/train', 'config/ablate', 'models', 'rviz', 'foxglove')
 
 ROS_WHEELS = [f'ros-{name}' for name in (
     'rclpy', 'rmw-fastrtps-cpp', 'sensor-msgs', 'diagnostic-msgs', 'lifecycle-msgs',
@@ -50,7 +50,9 @@ setup(
         # Real rclpy over real DDS without a ROS install; never beside one.
         'ros': [f'{wheel}; {ON_PC}' for wheel in ROS_WHEELS],
         'plot': ['matplotlib'],
-        'curves': ['tensorboard'],  # of a training
+        'curves': ['tensorboard'],  # of a training, and figures of evaluations
+        'mlflow': ['mlflow-skinny'],  # the same figures
+        'fleet': ['ray'],  # evaluate --bags on a cluster
         'video': ['av'],  # MP4 that browsers play
         # SegFormer and Mask2Former; NETWORKS has others that need nothing.
         'networks': TRANSFORMERS,
@@ -58,6 +60,7 @@ setup(
         # spconv is a second opinion for the tests of the sparse convolution and a rival in bench;
         # Triton's kernels are interpreted where there is no GPU.
         'test': ['matplotlib', 'tensorboard', 'pytest', 'ruff', 'basedpyright', *TRANSFORMERS,
+                 'torchmetrics', 'scikit-learn',  # what metrics are compared with
                  *ENGINES, f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}', f'triton; {ON_PC}',
                  "av; python_version >= '3.11'"],
     },

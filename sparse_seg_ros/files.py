@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+CHUNK_BYTES = 2 ** 22
 LFS_POINTER = b'version https://git-lfs.github.com/spec/'
 
 
@@ -58,5 +59,7 @@ def file_hash(path: str | Path) -> str:
     """Return the sha256, in hex, of a file or of the files in a folder."""
     path, digest = Path(path), hashlib.sha256()
     for part in sorted(path.glob('*')) if path.is_dir() else [path]:
-        digest.update(part.read_bytes())
+        with part.open('rb') as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
     return digest.hexdigest()

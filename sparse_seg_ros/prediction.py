@@ -26,6 +26,9 @@ class Prediction:
     confidence:   (H, W) float32, probability of the label; None unless the call wants it.
     merged:       (H, W) int32, number of the token that a pixel's patch shares with others, from
                   1; 0 for a patch of its own; None unless the call wants it of such a method.
+    nll:          (H, W) float32, negative log-likelihood of the true class in nats, and
+    brier:        (H, W) float32, sum of the squared errors of the probabilities, from 0 to 2; both
+                  0 where the truth is void; None unless the call wants 'proper_scores'.
     milliseconds: time spent per stage, with 'total'.
     work:         what the method's count_macs has to know about it.
     image:        (H, W, 3) uint8 RGB that was segmented, not copied.
@@ -37,6 +40,8 @@ class Prediction:
     refined: np.ndarray | None = None
     confidence: np.ndarray | None = None
     merged: np.ndarray | None = None
+    nll: np.ndarray | None = None
+    brier: np.ndarray | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
     work: Any = field(default=None, repr=False, compare=False)
     image: np.ndarray | None = field(default=None, repr=False, compare=False)
@@ -45,9 +50,10 @@ class Prediction:
     def __post_init__(self):
         for name, dtype in (('labels', np.uint8), ('uncertainty', np.float32),
                             ('refined', np.bool_), ('confidence', np.float32),
-                            ('merged', np.int32)):
+                            ('merged', np.int32), ('nll', np.float32),
+                            ('brier', np.float32)):
             array = getattr(self, name)
-            if name in ('refined', 'confidence', 'merged') and array is None:
+            if name not in ('labels', 'uncertainty') and array is None:
                 continue
             if array.dtype != dtype or array.shape != self.labels.shape or array.ndim != 2:
                 raise ValueError(

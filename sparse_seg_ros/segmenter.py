@@ -23,11 +23,13 @@ from sparse_seg_ros.device import autocast
 from sparse_seg_ros.label_remap import LabelRemap
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.methods.kind import Method
-from sparse_seg_ros.methods.request import DEFAULTS, Request
+from sparse_seg_ros.methods.request import DEFAULTS, PROPER_SCORES, Request
 from sparse_seg_ros.normalisation import Normalisation
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.texts import cut
 from sparse_seg_ros.timing import Stopwatch
+
+OTHERS = ('refined', 'confidence', 'merged', 'nll', 'brier')  # beside labels and uncertainty
 
 
 class Segmenter:
@@ -97,12 +99,16 @@ class Segmenter:
         if unknown := wants - {*self.method.optional}:
             raise ValueError(f'this model has no optional output {min(unknown)!r}; '
                              f'{nearest(min(unknown), self.method.optional)}')
-        if truth is not None and self.method.needs_truth:
+        if truth is not None and self.needs_truth(wants):
             if self.remap is not None:
                 raise ValueError('an oracle needs labels of the classes of the model, got those '
                                  f'of remap {self.remap.name!r}; leave the remap out')
             values['truth'] = torch.from_numpy(truth)[None].to(self.device)
         return replace(self.request, wants=wants, **values)
+
+    def needs_truth(self, wants: frozenset[str]) -> bool:
+        """Return whether the method looks at the truth; a remap has no PROPER_SCORES."""
+        return self.method.needs_truth or (PROPER_SCORES in wants and self.remap is None)
 
     def __call__(self, image: np.ndarray | str | Path, alpha: float | None = None,
                  budget: float | None = None, wants: Collection[str] = (),
@@ -111,7 +117,8 @@ class Segmenter:
         (H, W, 3) uint8 RGB, or the path of a picture, which is turned upright -> Prediction.
 
         alpha, budget: limits of this call; `method.limits()` has their ranges. wants: optional
-        outputs, 'confidence' and 'merged'. truth: (H, W) ids, which only an oracle looks at.
+        outputs, 'confidence', 'merged', and 'proper_scores' of the truth. truth: (H, W) ids, which
+        only these and an oracle look at.
         """
         if isinstance(image, (str, Path)):
             image = read_image(Path(image), is_upright=True)
@@ -124,12 +131,12 @@ class Segmenter:
             output = self.method(images, request, clock)
             with clock('download'):
                 labels, uncertainty = to_array(output.labels), to_array(output.uncertainty)
-                others = {name: to_array(part) for name in ('refined', 'confidence', 'merged')
+                others = {name: to_array(part) for name in OTHERS
                           if (part := getattr(output, name)) is not None}
         self.check_output(labels, uncertainty)
         if self.remap is not None:
             labels = self.remap(labels)
-        total = (time.perf_counter() - start) * 1e3
+        total = (time.perf_counter() - start) * 1e3 - clock.milliseconds.pop(PROPER_SCORES, 0.0)
         return Prediction(labels, uncertainty, **others, work=output.work, image=image,
                           label_set=self.labels,
                           milliseconds={**clock.milliseconds, 'total': total})

@@ -16,23 +16,26 @@ class Stopwatch:
     """
     Adds up milliseconds per named stage: `with stopwatch('dense'): ...`.
 
-    On a CUDA device each stage is synchronised, so that it is charged for its own work.
+    A stage inside another one is charged alone for its time. On a CUDA device each stage is
+    synchronised, so that it is charged for its own work.
     """
 
     def __init__(self, device: torch.device | str = 'cpu'):
         self.device = torch.device(device)
         self.milliseconds: dict[str, float] = {}
+        self.inside = 0.0  # milliseconds of stages within the present one
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start, outside, self.inside = time.perf_counter(), self.inside, 0.0
         try:
             yield
         finally:
             if self.device.type == 'cuda':
                 torch.cuda.synchronize(self.device)
             spent = (time.perf_counter() - start) * 1e3
-            self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + spent
+            self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + spent - self.inside
+            self.inside = outside + spent
 
 
 def interleaved(rivals: dict[str, Callable], repeats: int, calls: int = 1,

@@ -31,7 +31,7 @@ ROWS = (
     ('segmenter', 'loading', 'node_config', 'launching'),
     ('evaluation', 'doctor', 'stream'),
     ('report',),
-    ('training', 'bags'),
+    ('training', 'bags', 'fleet'),
     ('__init__',),
     ('ros', 'demo', 'bench'),
     ('commands', '__main__'),
@@ -55,6 +55,9 @@ ADAPTERS = {
     'vision_msgs': {'ros/label_info.py'},
     'supervision': {'with_supervision.py'},
     'av': {'with_pyav.py'},
+    'mlflow': {'report/with_mlflow.py'},
+    'tensorboard': {'report/with_tensorboard.py'},
+    'ray': {'fleet/with_ray.py'},
 }
 ROS_ELSEWHERE = {'launching.py', 'messages/with_cv_bridge.py'}
 DEPENDENCIES = {'torch', 'numpy', 'cv2', 'yaml', 'safetensors', 'rosbags', 'tqdm', 'apsw',

@@ -89,3 +89,10 @@ def test_classes_laid_over_any_image_can_be_told_apart(grey):
     shades = cv2.cvtColor(laid_over[None], cv2.COLOR_RGB2LAB)[0]
     apart = np.linalg.norm(shades[:, None] - shades[None], axis=2) + 100 * np.eye(len(shades))
     assert apart.min() > 15
+
+
+def test_the_classes_of_mapillary_are_numbered_as_it_publishes_them():
+    names = load_labels('mapillary').names
+    assert [names.index(f'object--traffic-light--{kind}') for kind in (
+        'general-single', 'pedestrians', 'general-upright', 'general-horizontal', 'cyclists',
+        'other')] == [90, 91, 92, 93, 94, 95]

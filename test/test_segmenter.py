@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,6 +19,7 @@ from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.request import Limit
 from sparse_seg_ros.methods.sparse_refine import SparseRefineConfig
 from sparse_seg_ros.segmenter import Segmenter
+from sparse_seg_ros.timing import Stopwatch
 
 LABELS = LabelSet('two', ('dark', 'bright'), ((0, 0, 0), (255, 255, 255)))
 MEAN, STD = (10.0, 20.0, 30.0), (2.0, 4.0, 8.0)
@@ -200,3 +202,15 @@ def test_threads_may_ask_one_segmenter_for_different_things(make_one):
         for again in often:
             for name in ('labels', 'uncertainty', 'refined', 'confidence', 'merged'):
                 assert np.array_equal(getattr(again, name), getattr(seen, name))
+
+
+def test_proper_scores_are_no_part_of_the_time_of_a_frame():
+    segment = assemble(tiny_model(), SparseRefineConfig(scale=0.5), 'cpu', 'fp32', {})
+    image = street_image()
+    seen = segment(image, wants=('proper_scores',), truth=np.zeros(image.shape[:2], np.uint8))
+    assert seen.nll is not None and 'proper_scores' not in seen.milliseconds
+    clock = Stopwatch()
+    with clock('outer'):
+        with clock('inner'):
+            time.sleep(0.02)
+    assert clock.milliseconds['inner'] >= 20 > clock.milliseconds['outer']

@@ -13,20 +13,26 @@ examples:
   sparse_seg evaluate --pictures drive.mp4 --labels drive_labels --thresholds must.yaml
   sparse_seg evaluate --model city.safetensors --frames camvid:data/camvid/test \
       --remap cityscapes_to_camvid
+  sparse_seg evaluate --bags 'drives/**/*.mcap' --labels /camera/label --out evaluated
   sparse_seg evaluate --frames my_robot/test --corrupt fog,dark:1-3
+  sparse_seg evaluate --predictions drive_segmented --bag drive --labels /camera/label
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparse_seg_ros.commands import options, scored_frames
+from sparse_seg_ros.commands import bag_fleet, options, scored_frames
 
 if TYPE_CHECKING:
+    from sparse_seg_ros.data.frame import AnyFrame
+    from sparse_seg_ros.evaluation.corruptions import CorruptionRow
     from sparse_seg_ros.report.evaluation_job import EvaluationJob, ModelResult
     from sparse_seg_ros.segmenter import Segmenter
 
@@ -35,11 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     options.add_models(parser)
     scored_frames.add_arguments(parser)
+    scored_frames.add_predictions(parser)
     options.add_device(parser)
     options.add_precision(parser)
     parser.add_argument('--alpha', type=float, help='entropy threshold in nats, for all models')
-    parser.add_argument('--remap', metavar='NAME', help='score the models in the classes of a '
-                        'remap: a name in config/remaps, or a YAML of your own')
+    options.add_remap(parser, 'score the models')
     parser.add_argument('--corrupt', metavar='NAMES', help='score on frames made worse, too, such '
                         'as fog,motion_blur:3,dark:1-5')
     parser.add_argument('--thresholds', type=Path, metavar='YAML', help="what each model must "
@@ -52,22 +58,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         'the labels of every frame, as PNG')
     parser.add_argument('--form', metavar='FORM', help='write those labels in a form that the '
                         "label set names under 'files', such as labelIds of Cityscapes")
+    bag_fleet.add_arguments(parser)
+    parser.add_argument('--log', metavar='KIND[:FOLDER]', help='write the figures for MLflow '
+                        '(mlflow, into mlruns) or TensorBoard (tensorboard, into runs), too')
     options.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate every model on the same frames -> 1 where a threshold is not kept, else 0."""
+    from sparse_seg_ros.report import tables
     scored_frames.check(args)
+    bag_fleet.check(args)
     job = make_job(args)
-    results = [evaluate_one(args, job, name, segment, is_single=len(args.model) == 1)
-               for name, segment in options.load_models(args)]
+    log = make_log(args)
+    results, worse, failed = evaluate_all(args, job)
     print_results(results)
+    for name, rows in worse.items():
+        print(f'\n{name}\n{tables.corruptions(rows)}')
     if args.report:
         from sparse_seg_ros.report.evaluation_page import write_report
-        write_report(args.report, results, scored_frames.name_of(args))
+        write_report(args.report, results, scored_frames.name_of(args), worse)
         print(f'wrote {args.report}')
-    write_json(args, results)
-    failed = job.failures(results)
+    write_json(args, results, worse)
+    log(results)
+    failed += job.failures(results)
     for words in failed:
         print(words, file=sys.stderr)
     return 1 if failed or any(result.damage for result in results) else 0
@@ -82,35 +96,83 @@ def make_job(args: argparse.Namespace) -> EvaluationJob:
         raise ValueError('--form goes with --save-predictions')
     if args.report:
         check_is_new(args.report, 'report')
-    job = EvaluationJob(args.out, args.save_predictions,
+    job = EvaluationJob(None if args.bags else args.out, args.save_predictions,
                         read_thresholds(args.thresholds) if args.thresholds else (),
-                        args.form or '', keeps_strips=bool(args.report), is_strict=not args.bag)
+                        args.form or '', keeps_strips=bool(args.report),
+                        is_strict=not (args.bag or args.predictions))
     job.check()
     return job
 
 
-def evaluate_one(args: argparse.Namespace, job: EvaluationJob, name: str, segment: Segmenter,
-                 is_single: bool) -> ModelResult:
-    """Evaluate one model on the frames of the options."""
-    from sparse_seg_ros.data.street import CLASSES
-    from sparse_seg_ros.evaluation.evaluate import remapped
-    from sparse_seg_ros.label_remap import load_remap
+def evaluate_all(args: argparse.Namespace, job: EvaluationJob
+                 ) -> tuple[list[ModelResult], dict[str, list[CorruptionRow]], list[str]]:
+    """Evaluate what the options name -> results, those on frames made worse, and failures."""
+    from sparse_seg_ros.evaluation.corruptions import corruption_rows, read_corruptions
+    if args.bags:
+        results, failed = bag_fleet.run(args)
+        return results, {}, failed
+    if args.predictions:
+        return [score_predictions(args, job)], {}, []
+    chosen = read_corruptions(args.corrupt) if args.corrupt else []
+    results, worse = [], {}
+    for name, segment in options.load_models(args):
+        segment = as_asked(args, segment)
+        results.append(job.run(name, segment, frames_for(args, segment), len(args.model) == 1))
+        if chosen:
+            worse[name] = corruption_rows(segment, partial(frames_for, args, segment), chosen)
+    return results, worse, []
+
+
+def make_log(args: argparse.Namespace) -> Callable[[list[ModelResult]], None]:
+    """Return what --log asks for; ImportError where that is not installed."""
+    if not args.log:
+        return lambda results: None
+    from sparse_seg_ros.report.evaluation_log import open_log, write_log
+    return partial(write_log, open_log(args.log), source=scored_frames.name_of(args))
+
+
+def score_predictions(args: argparse.Namespace, job: EvaluationJob) -> ModelResult:
+    """Score what was predicted before; no model is loaded."""
+    from sparse_seg_ros.evaluation.recorded import score_recorded
+    for name in ('remap', 'alpha', 'corrupt', 'save_predictions', 'bags'):
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} is of a model, and these are "
+                             'predictions; leave it out')
+    recorded, labels = scored_frames.predictions_of(args)
+    frames = scored_frames.frames_of(args)
+    about = {'name': Path(args.predictions).name, 'file': args.predictions, 'sha256': None,
+             'settings': {}, 'classes': list(labels.names)}
+    return job.record(about, labels, frames, partial(score_recorded, recorded, labels, frames),
+                      has_uncertainty=False)
+
+
+def as_asked(args: argparse.Namespace, segment: Segmenter) -> Segmenter:
+    """Return a model with the threshold and in the classes of the options."""
     if args.alpha is not None and segment.alpha is not None:
         segment = segment.with_limits(alpha=args.alpha)
+    return options.remapped(segment, args.remap)
+
+
+def frames_for(args: argparse.Namespace, segment: Segmenter) -> Iterable[AnyFrame]:
+    """Return the frames of the options for one pass, with labels that the model can have."""
+    from sparse_seg_ros.data.street import CLASSES
+    from sparse_seg_ros.evaluation.evaluate import remapped
     frames = scored_frames.frames_of(args)
-    if args.remap:
-        remap = load_remap(args.remap)
-        segment = segment.with_remap(remap)
-        if args.street and remap.source == CLASSES:
-            frames = remapped(frames, remap)
-    return job.run(name, segment, frames, is_single)
+    if args.street and segment.remap is not None and segment.remap.source == CLASSES:
+        return remapped(frames, segment.remap)
+    return frames
 
 
 def print_results(results: list[ModelResult]) -> None:
     """Print the table, and what a user should know of the frames."""
-    from sparse_seg_ros.report.tables import markdown
-    print(markdown({result.name: result.recorder.scores.report() for result in results}))
+    from sparse_seg_ros.evaluation.comparison import compare
+    from sparse_seg_ros.report import tables
     first = results[0]
+    print(tables.markdown({result.name: result.recorder.scores.report() for result in results}))
+    print('\n' + tables.intervals({result.name: result.recorder.summary() for result in results}))
+    for other in results[1:]:
+        print('\n' + tables.differences(first.name, other.name,
+                                        compare(first.recorder, other.recorder)))
     notes = [*first.notes, first.damage]
     if first.recorder.invalid:
         notes.append(f'{first.recorder.invalid} frames could not be used')
@@ -118,11 +180,14 @@ def print_results(results: list[ModelResult]) -> None:
         print(note, file=sys.stderr)
 
 
-def write_json(args: argparse.Namespace, results: list[ModelResult]) -> None:
+def write_json(args: argparse.Namespace, results: list[ModelResult],
+               worse: dict[str, list[CorruptionRow]]) -> None:
     """Write the figures of all models into the file of --json."""
     options.write_json(args, {
         'frames': scored_frames.name_of(args),
         'weights': {result.name: {name: result.about[name] for name in ('file', 'sha256')}
                     for result in results},
+        **({'corrupted': {name: list(map(asdict, rows)) for name, rows in worse.items()}}
+           if worse else {}),
         **({'remap': results[0].about['settings']['labels_remap']} if args.remap else {}),
         'rows': {result.name: asdict(result.recorder.scores.report()) for result in results}})

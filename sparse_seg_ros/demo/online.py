@@ -12,7 +12,6 @@ Streaming Perception").
 from __future__ import annotations
 
 import os
-import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,9 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from sparse_seg_ros.bags.bag import Bag
-from sparse_seg_ros.bags.bag_messages import parse, raw_stamp_nanoseconds
 from sparse_seg_ros.bags.inputs import LabelledBag
+from sparse_seg_ros.bags.recorded import RecordedBag
 from sparse_seg_ros.demo.child_process import ChildProcess
 from sparse_seg_ros.demo.player import PlayJob, arguments
 from sparse_seg_ros.demo.run import (
@@ -39,12 +37,10 @@ from sparse_seg_ros.demo.run import (
 )
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.labels import VOID
-from sparse_seg_ros.messages.pixels import to_labels
 from sparse_seg_ros.new_paths import check_beside, check_can_hold, check_is_new
 from sparse_seg_ros.stream.health import RECEIVED, WAITING
 
 RANKS = (50, 95, 99)
-FAST = 1  # zlib: masks are large areas of one number
 
 
 @dataclass(frozen=True)
@@ -96,8 +92,7 @@ def run_online(job: OnlineJob, say: Callable[[str], None] = print) -> dict[str, 
               **figures(played)}
     if truth is None:
         return report
-    masks = read_masks(play_job.recording)
-    scores = Joined(played, masks, len(names))
+    scores = Joined(played, RecordedBag(play_job.recording), len(names))
     for frame in truth:
         scores.add(frame.stamp, frame.require_label())
     return {**report, **scores.report(names), 'notes': truth.notes, 'damage': truth.damage}
@@ -148,23 +143,11 @@ def held_masks(played: dict[str, Any]) -> Iterator[tuple[int, int | None, float]
         yield stamp, held, moment - sent[held] if held is not None else 0.0
 
 
-def read_masks(recording: Path) -> dict[int, tuple[tuple[int, ...], bytes]]:
-    """Bag -> stamp -> size and compressed ids of each mask."""
-    masks = {}
-    with Bag(recording) as bag:
-        for connection, _, raw in bag.messages():
-            if connection.topic.endswith('segmentation/mask'):
-                ids = to_labels(parse(raw, connection.msgtype))
-                masks[raw_stamp_nanoseconds(raw)] = ids.shape, zlib.compress(ids.tobytes(), FAST)
-    return masks
-
-
 class Joined:
     """Scores the masks of their own frames, and those that consumers had, against the truth."""
 
-    def __init__(self, played: dict[str, Any], masks: dict[int, tuple[tuple[int, ...], bytes]],
-                 num_classes: int):
-        self.masks = masks
+    def __init__(self, played: dict[str, Any], recorded: RecordedBag, num_classes: int):
+        self.recorded = recorded
         self.held = {stamp: held for stamp, held, _ in held_masks(played)}
         self.published, self.streaming = ConfusionMatrix(num_classes), ConfusionMatrix(num_classes)
         self.labelled = self.answered = 0
@@ -174,16 +157,12 @@ class Joined:
         if stamp not in self.held:
             return
         self.labelled += 1
-        if stamp in self.masks:
-            self.published.add(self.mask(stamp), label)
+        if stamp in self.recorded.masks:
+            self.published.add(self.recorded.mask(stamp), label)
             self.answered += 1
         held = self.held[stamp]
-        self.streaming.add(np.full_like(label, VOID) if held is None else self.mask(held), label)
-
-    def mask(self, stamp: int) -> np.ndarray:
-        """Return the (H, W) ids of a mask."""
-        shape, data = self.masks[stamp]
-        return np.frombuffer(zlib.decompress(data), np.uint8).reshape(shape)
+        self.streaming.add(np.full_like(label, VOID) if held is None else
+                           self.recorded.mask(held), label)
 
     def report(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Return the accuracy of what was published, and of what consumers had."""

@@ -12,13 +12,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.data.frame import AnyFrame, Frame, as_frames
+from sparse_seg_ros.evaluation.evaluate import score
+from sparse_seg_ros.evaluation.scores import Scores
+from sparse_seg_ros.segmenter import Segmenter
 
 SEVERITIES = range(1, 6)
 RANGE = re.compile(r'([a-z_]+)(?::([1-5])(?:-([1-5]))?)?')
@@ -59,7 +62,7 @@ def jpeg(image: np.ndarray, severity: int, random: np.random.Generator) -> np.nd
     """Compress the image as strongly as a weak radio link asks for."""
     quality = (40, 25, 15, 9, 5)[severity - 1]
     data = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1].copy()
 
 
 def dark(image: np.ndarray, severity: int, random: np.random.Generator) -> np.ndarray:
@@ -108,15 +111,41 @@ def read_corruptions(text: str) -> list[tuple[str, int]]:
     return chosen
 
 
+@dataclass(frozen=True)
+class CorruptionRow:
+    """Figures on frames made worse; those as they are have no name and severity 0."""
+
+    name: str
+    severity: int
+    miou: float | None
+    ece: float | None
+    auroc: float | None
+    uncertainty: float  # mean, in [0, 1]
+    density: float
+
+
+def corruption_rows(segment: Segmenter, make_frames: Callable[[], Iterable[AnyFrame]],
+                    chosen: Iterable[tuple[str, int]]) -> list[CorruptionRow]:
+    """Score a model on frames as they are and made worse; make_frames: gives them for a pass."""
+    rows = []
+    for name, severity in [('', 0), *chosen]:
+        frames = make_frames()
+        scores = Scores(segment.labels.names)
+        score(segment, CorruptedFrames(frames, name, severity) if name else frames, [scores],
+              wants={'confidence'}.intersection(segment.method.optional))
+        figures = scores.summary()
+        rows.append(CorruptionRow(name, severity, figures['miou'], figures['ece'],
+                                  figures['auroc'], scores.parts['detection'].mean(),
+                                  scores.density))
+    return rows
+
+
 class CorruptedFrames:
     """Frames with images made worse, in the same way on every pass; labels stay as they are."""
 
     def __init__(self, frames: Iterable[AnyFrame], name: str, severity: int):
         self.frames, self.severity, self.corrupt = frames, severity, CORRUPTIONS[name]
         self.classes = getattr(frames, 'classes', ())
-
-    def __len__(self) -> int:
-        return len(self.frames)
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in as_frames(self.frames):

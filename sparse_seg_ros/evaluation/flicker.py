@@ -49,14 +49,15 @@ class Flicker:
     def carry(self, before: tuple[int, np.ndarray, np.ndarray], grey: np.ndarray) -> np.ndarray:
         """Frame before, (H, W) grey of this one -> (H, W) labels from before; void: no trust."""
         _, former_grey, former_labels = before
-        back = self.flow.calc(grey, former_grey, None)  # where each pixel was
-        forth = self.flow.calc(former_grey, grey, None)
-        grid = np.stack(np.meshgrid(*map(np.arange, grey.shape[::-1])), 2).astype(np.float32)
-        was = grid + back
-        returned = cv2.remap(forth, was, None, cv2.INTER_LINEAR,
-                             borderMode=cv2.BORDER_CONSTANT, borderValue=(np.inf, np.inf))
-        carried = cv2.remap(former_labels, was, None, cv2.INTER_NEAREST,
-                            borderMode=cv2.BORDER_CONSTANT, borderValue=VOID)
+        back, forth = (self.flow.calc(one, other, np.zeros((*grey.shape, 2), np.float32))
+                       for one, other in ((grey, former_grey), (former_grey, grey)))
+        columns, rows = np.meshgrid(*(np.arange(side, dtype=np.float32)
+                                      for side in grey.shape[::-1]))
+        was = columns + back[..., 0], rows + back[..., 1]  # where each pixel was
+        returned = cv2.remap(forth, *was, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT,
+                             borderValue=(np.inf, np.inf))
+        carried = cv2.remap(former_labels, *was, cv2.INTER_NEAREST,
+                            borderMode=cv2.BORDER_CONSTANT, borderValue=(VOID,))
         with np.errstate(invalid='ignore'):
             is_trusted = np.hypot(*np.moveaxis(back + returned, 2, 0)) <= ROUND_TRIP
         return np.where(is_trusted, carried, np.uint8(VOID))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparse_seg_ros.evaluation.counting import count_pairs, mean
 from sparse_seg_ros.labels import VOID
 
 MOST, COMMON = 0.5, 0.05  # shares of the pixels that tell another numbering
@@ -28,16 +29,13 @@ class ConfusionMatrix:
             raise ValueError(f'prediction {predicted.shape} and truth {truth.shape} must have '
                              'the same shape; resize the prediction by nearest neighbour')
         classes = len(self.counts)
-        for labels in (truth, predicted):
-            beyond = labels[(labels >= classes) & (labels != VOID)]
-            if beyond.size:
-                raise ValueError(f'labels must be below {classes} or {VOID} for void, got '
-                                 f'{beyond.max()}; does the label set match?')
-        missed = (truth != VOID) & (predicted == VOID)
-        self.missed += np.bincount(truth[missed], minlength=classes)
-        valid = (truth != VOID) & ~missed
-        pairs = truth[valid].astype(np.int64) * classes + predicted[valid]
-        self.counts += np.bincount(pairs, minlength=classes ** 2).reshape(classes, classes)
+        pairs = count_pairs(*(as_image(labels) for labels in (truth, predicted)))
+        beyond = np.flatnonzero((pairs.sum(0) + pairs.sum(1))[classes:VOID])
+        if beyond.size:
+            raise ValueError(f'labels must be below {classes} or {VOID} for void, got '
+                             f'{classes + beyond[-1]}; does the label set match?')
+        self.missed += pairs[:classes, VOID]
+        self.counts += pairs[:classes, :classes]
 
     def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
         """Return the counts of both."""
@@ -99,6 +97,7 @@ class ConfusionMatrix:
         return self.counts.sum(1) + self.missed
 
 
-def mean(scores: np.ndarray) -> float:
-    """Return the mean of the scores that are numbers; nan where none is."""
-    return float(np.nanmean(scores)) if np.isfinite(scores).any() else float('nan')
+def as_image(labels: np.ndarray) -> np.ndarray:
+    """(..., ) integers -> (H, W) uint8, contiguous; as (1, N) unless it was an image."""
+    labels = np.ascontiguousarray(labels, np.uint8)
+    return labels if labels.ndim == 2 else labels.reshape(1, -1)

@@ -54,9 +54,10 @@ class Recorder:
     """
 
     def __init__(self, labels: LabelSet, write: Write = lambda record: None,
-                 keeps_strips: bool = False):
+                 keeps_strips: bool = False, has_uncertainty: bool = True):
         self.labels, self.write, self.keeps_strips = labels, write, keeps_strips
-        self.scores, self.flicker = Scores(labels.names), Flicker(len(labels))
+        self.has_uncertainty = has_uncertainty
+        self.scores, self.flicker = self.empty_scores(), Flicker(len(labels))
         self.records: list[dict[str, Any]] = []
         self.invalid = 0
         self.worst: list[tuple[float, int, FrameStrip]] = []
@@ -64,7 +65,7 @@ class Recorder:
 
     def __call__(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
         """Score a frame; ValueError where its labels do not fit the prediction."""
-        of_frame = Scores(self.scores.names)
+        of_frame = self.empty_scores()
         of_frame(frame, image, seen)
         self.scores = self.scores + of_frame
         self.flicker(frame, image, seen)
@@ -77,6 +78,17 @@ class Recorder:
                                    for stage, spent in seen.milliseconds.items()}})
         if self.keeps_strips and figures['miou'] is not None:
             self.keep(frame, image, seen, figures['miou'])
+
+    def or_invalid(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
+        """Score a frame, as a call does; count it as invalid where its labels do not fit."""
+        try:
+            self(frame, image, seen)
+        except ValueError as error:
+            self.count_invalid(frame, 'label', error)
+
+    def empty_scores(self) -> Scores:
+        """Return scores of no frames."""
+        return Scores(self.labels.names, has_uncertainty=self.has_uncertainty)
 
     def count_invalid(self, frame: Frame, part: str, error: Exception) -> None:
         """Record a frame whose 'image' or 'label' cannot be used."""

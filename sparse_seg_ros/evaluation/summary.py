@@ -14,36 +14,46 @@ from typing import Any
 
 import numpy as np
 
+from sparse_seg_ros.evaluation.bootstrap import interval
+from sparse_seg_ros.evaluation.counting import mean
+from sparse_seg_ros.evaluation.object_sizes import SIZES
+
 RANKS = (50, 95, 99)
-SIZES = ('small', 'medium', 'large')
+POINTS = 100  # of a curve
 
 
 def summary_of(scores: Any) -> dict[str, Any]:
     """Return the figures of all frames."""
-    matrix = scores.matrix
+    matrix, parts = scores.matrix, scores.parts
+    detection, bootstrap = parts['detection'], parts['bootstrap']
     return {
         'frames': scores.frames, 'labelled': scores.labelled,
         'miou': number(matrix.mean_iou()),
         'accuracy': number(matrix.accuracy()) if matrix.pixels().any() else None,
         'mean_accuracy': number(matrix.mean_accuracy()),
         'frequency_weighted_iou': number(matrix.frequency_weighted_iou()),
-        'boundary_f1': None, 'boundary_iou': None,
-        'small_miou': number(scores.small.mean_iou()), 'medium_miou': None, 'large_miou': None,
-        'ece': None, 'brier': None, 'nll': None, 'auroc': None, 'aupr': None, 'aurc': None,
+        'boundary_f1': number(mean(parts['boundaries'].f1())),
+        'boundary_iou': number(mean(parts['boundaries'].iou())),
+        **{f'{size}_miou': number(parts['sizes'].mean_iou(size)) for size in SIZES},
+        'ece': number(parts['calibration'].ece()), 'brier': number(parts['proper'].brier()),
+        'nll': number(parts['proper'].nll()), 'auroc': number(detection.auroc()),
+        'aupr': number(detection.aupr()), 'aurc': number(detection.aurc()),
         'density': scores.density if scores.frames else None,
-        'selection': {'recall': None, 'precision': None, 'density': None},
-        'interval': {'miou': None, 'accuracy': None},
+        'selection': parts['selection'].figures(),
+        'interval': {'miou': interval(bootstrap.miou()),
+                     'accuracy': interval(bootstrap.accuracy())},
         'class': classes_of(scores), 'latency': latency_of(scores.milliseconds)}
 
 
 def classes_of(scores: Any) -> dict[str, dict[str, Any]]:
     """Return the figures of each class, by its name."""
+    boundaries = scores.parts['boundaries']
     columns = {'iou': scores.matrix.iou(), 'accuracy': scores.matrix.class_accuracy(),
-               'small_iou': scores.small.iou()}
-    pixels = scores.matrix.pixels()
-    absent = dict.fromkeys(('interval', 'boundary_f1', 'boundary_iou', 'medium_iou', 'large_iou'))
+               'boundary_f1': boundaries.f1(), 'boundary_iou': boundaries.iou(),
+               **{f'{size}_iou': scores.parts['sizes'].iou(size) for size in SIZES}}
+    pixels, drawn = scores.matrix.pixels(), scores.parts['bootstrap'].iou()
     return {name: {**{figure: number(values[row]) for figure, values in columns.items()},
-                   **absent, 'pixels': int(pixels[row])}
+                   'interval': interval(drawn[:, row]), 'pixels': int(pixels[row])}
             for row, name in enumerate(scores.names)}
 
 
@@ -62,9 +72,18 @@ def percentiles(times: list[float]) -> dict[str, float | None]:
 
 
 def curves_of(scores: Any) -> dict[str, Any]:
-    """Return the confusion matrix and what a report draws as curves."""
-    return {'confusion': scores.matrix.counts.tolist(), 'reliability': [], 'density_recall': [],
-            'risk_coverage': []}
+    """
+    Return the confusion matrix and what a report draws as curves.
+
+    reliability: 15 rows of mean confidence, accuracy, and pixels. density_recall: [density,
+    recall], the least sure pixels first. risk_coverage: [coverage, risk], the surest ones first.
+    """
+    detection, bins = scores.parts['detection'], scores.parts['calibration'].bins()
+    return {'confusion': scores.matrix.counts.tolist(),
+            'reliability': [[number(confidence), number(accuracy), int(pixels)]
+                            for confidence, accuracy, pixels in bins],
+            'density_recall': detection.density_recall(POINTS),
+            'risk_coverage': detection.risk_coverage(POINTS)}
 
 
 def number(value: float) -> float | None:

@@ -65,7 +65,7 @@ def read_threshold(figure: str, bound: Any, path: str | Path) -> Threshold:
         value = float(match[2]) if match else math.nan
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if match is None or not math.isfinite(value):
         raise ValueError(f'{path}: {cut(figure)} must have one of {", ".join(RELATIONS)} and a '
                          f"number, such as '>= 0.62', got {cut(repr(bound))}")
     return Threshold(figure, match[1], value)

@@ -72,7 +72,8 @@ LAYOUTS = (
            sizes('segnext_{}', 'tsbl'), 'Apache-2.0 (MMSegmentation and the authors, who ask to '
            f'be contacted about commercial use), {DATA_TERMS}'),
     Layout('LRFormer', 'backbone.d_convs1.0.weight', CONV_SEG,
-           (*sizes('lrformer_{}', 'tsbl'), 'lrformer_xl')),
+           (*sizes('lrformer_{}', 'tsbl'), 'lrformer_xl'),
+           f'Apache-2.0 (the authors), {DATA_TERMS}'),
     Layout('Segmenter', 'decoder.cls_emb', ('decoder.cls_emb', 1), sizes('segmenter_{}', 'tsbl'),
            f'MIT (the authors), {DATA_TERMS}'),
     Layout('Segmenter', 'decoder.head.weight', ('decoder.head.bias', 0),

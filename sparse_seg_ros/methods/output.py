@@ -17,7 +17,9 @@ class MethodOutput:
 
     refined: (B, H, W) bool, or None for a method without a sparse stage. confidence: None unless
     the request wants it. merged: (B, H, W) int32; None unless the request wants it and the method
-    merges tokens. work: what else the method's count_macs has to know about these images.
+    merges tokens. nll, brier: (B, H, W) of the truth, 0 where it is void; None unless the request
+    wants PROPER_SCORES and has a truth. work: what else the method's count_macs has to know about
+    these images.
     """
 
     labels: Tensor
@@ -25,4 +27,6 @@ class MethodOutput:
     refined: Tensor | None = None
     confidence: Tensor | None = None
     merged: Tensor | None = None
+    nll: Tensor | None = None
+    brier: Tensor | None = None
     work: Any = None

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor  # takes seconds
 
 OPTIONAL = ('confidence', 'merged')  # outputs that a frame has only where they are wanted
+PROPER_SCORES = 'proper_scores'  # wanted together with the truth: outputs nll and brier
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Request:
     What a call asks for one frame; a method keeps nothing of it.
 
     alpha: score above which a pixel is refined. budget: largest fraction of the image that is
-    refined. None: the method's default. wants: names of OPTIONAL outputs. truth: (B, H, W) uint8
-    ids of the images, for oracles.
+    refined. None: the method's default. wants: names of OPTIONAL outputs, or PROPER_SCORES, which
+    need the truth. truth: (B, H, W) uint8 ids of the images, for these and for oracles.
     """
 
     alpha: float | None = None

@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from sparse_seg_ros import pictures
 from sparse_seg_ros.data.encoding import load_encoding, unpack
 from sparse_seg_ros.data.frame import AnyFrame, Frame
 from sparse_seg_ros.evaluation.evaluate import score
-from sparse_seg_ros.evaluation.loop import raise_it
+from sparse_seg_ros.evaluation.loop import OnInvalid, Sink, raise_it
 from sparse_seg_ros.evaluation.recorder import Recorder
 from sparse_seg_ros.evaluation.thresholds import Threshold, failures
 from sparse_seg_ros.labels import VOID, LabelSet
@@ -82,20 +83,28 @@ class EvaluationJob:
     def run(self, name: str, segment: Segmenter, frames: Iterable[AnyFrame],
             is_single: bool = True) -> ModelResult:
         """Evaluate a model; ValueError where the frames have no labels."""
+        wants = [each for each in segment.method.optional if each != 'merged']
+        return self.record(about(name, segment), segment.labels, frames,
+                           partial(score, segment, frames, wants=wants), is_single)
+
+    def record(self, known: dict[str, Any], labels: LabelSet, frames: Iterable[AnyFrame],
+               loop: Callable[[list[Sink], OnInvalid], None], is_single: bool = True,
+               has_uncertainty: bool = True) -> ModelResult:
+        """Run a loop over frames; known: about the model, with its name."""
+        name = known['name']
         folder = self.folder if is_single or self.folder is None else \
             self.folder / file_name(name)
         with ExitStack() as stack:
             line = (lambda record: None) if folder is None else \
                 stack.enter_context(JsonLines(folder / FRAMES))
-            recorder = Recorder(segment.labels, line, self.keeps_strips)
-            sinks = [recorder]
+            recorder = Recorder(labels, line, self.keeps_strips, has_uncertainty)
+            sinks: list[Sink] = [recorder if self.is_strict else recorder.or_invalid]
             if self.predictions is not None:
                 sinks.append(PredictionFiles(
                     self.predictions if is_single else self.predictions / file_name(name),
-                    encoder_of(segment.labels, self.form) if self.form else np.asarray))
-            score(segment, frames, sinks, raise_it if self.is_strict else recorder.count_invalid,
-                  [each for each in segment.method.optional if each != 'merged'])
-        result = ModelResult(name, recorder, about(name, segment),
+                    encoder_of(labels, self.form) if self.form else np.asarray))
+            loop(sinks, raise_it if self.is_strict else recorder.count_invalid)
+        result = ModelResult(name, recorder, known,
                              list(getattr(frames, 'notes', ())), getattr(frames, 'damage', None))
         if not recorder.scores.labelled:
             raise ValueError('; '.join(['none of the frames has a label to score against',

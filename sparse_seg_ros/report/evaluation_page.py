@@ -11,11 +11,14 @@ from typing import Any
 
 from markupsafe import Markup
 
+from sparse_seg_ros.evaluation import comparison
+from sparse_seg_ros.evaluation.corruptions import CorruptionRow
 from sparse_seg_ros.evaluation.recorder import FrameStrip
 from sparse_seg_ros.new_paths import write
 from sparse_seg_ros.report.charts import Axis, Series, histogram, line_chart
 from sparse_seg_ros.report.evaluation_job import ModelResult
 from sparse_seg_ros.report.page import Figure, Strip, embed, legend, render, stage_rows
+from sparse_seg_ros.report.tables import CORRUPTION_HEAD, corruption_cells, signed
 
 MOST_CONFUSED = 40  # classes of a matrix; more cannot be read
 COLUMNS = {'IoU': 'iou', 'accuracy': 'accuracy', 'boundary F1': 'boundary_f1',
@@ -35,9 +38,12 @@ PICTURES = {'image': 'image', 'truth': 'truth', 'prediction': 'prediction', 'err
             'uncertainty': 'uncertainty', 'refined': 'refined pixels'}
 
 
-def write_report(path: Path, results: Sequence[ModelResult], source: str) -> None:
-    """Write the page of one model or several on the frames of a source."""
-    models = [describe(result) for result in results]
+def write_report(path: Path, results: Sequence[ModelResult], source: str,
+                 worse: Mapping[str, Sequence[CorruptionRow]] | None = None) -> None:
+    """Write the page of models on the frames of a source; worse: rows of frames made worse."""
+    rows = worse or {}
+    models = [{**describe(result), 'worse': list(map(corruption_cells, rows.get(result.name, ())))}
+              for result in results]
     first = results[0].recorder
     names = ' and '.join(result.name for result in results) if len(results) < 3 else \
         f'{len(results)} models'
@@ -45,6 +51,7 @@ def write_report(path: Path, results: Sequence[ModelResult], source: str) -> Non
             + (f', {first.invalid} that could not be used' if first.invalid else ''))
     text = render('report/evaluation.html', {
         'title': f'{names} on {source}', 'source': source, 'lead': lead, 'models': models,
+        'worse_head': CORRUPTION_HEAD,
         'comparison': None if len(results) < 2 else compare(results)})
     write(Path(path), text.encode())
 
@@ -56,8 +63,28 @@ def compare(results: Sequence[ModelResult]) -> dict[str, Any]:
             for name, key in FIGURES.items()]
     rows.append(['milliseconds, median', *(figure(summary['latency']['p50_ms'], 'ms')
                                            for summary in summaries)])
-    return {'head': ['', *(result.name for result in results)], 'differences': [],
+    return {'head': ['', *(result.name for result in results)],
+            'differences': [difference(results[0], other) for other in results[1:]],
             'rows': [row for row in rows if set(row[1:]) != {'-'}]}
+
+
+def difference(first: ModelResult, second: ModelResult) -> dict[str, Any]:
+    """Return how the second model differs from the first."""
+    found = comparison.compare(first.recorder, second.recorder)
+    frames = comparison.most_different(first.recorder, second.recorder)
+    return {'title': f'{second.name} less {first.name}',
+            'about': 'Points of difference with their 95 % intervals, paired over frames. A * '
+                     'marks those that are more than chance.',
+            'tables': [
+                (f'{second.name} less {first.name}: figures',
+                 ['', first.name, second.name, 'difference', 'from', 'to', ''],
+                 [[plain(each.figure), percent(each.first), percent(each.second),
+                   signed(each.value), *map(signed, each.interval or (None, None)),
+                   '*' if each.is_clear else ''] for each in found]),
+                (f'{second.name} less {first.name}: the frames that differ most',
+                 ['frame', first.name, second.name, 'difference'],
+                 [[name, percent(one), percent(other), signed(other - one)]
+                  for name, one, other in frames])]}
 
 
 def describe(result: ModelResult) -> dict[str, Any]:
@@ -112,23 +139,21 @@ def class_row(name: str, row: Mapping[str, Any], keys: Iterable[str]) -> dict[st
 def curve_charts(curves: Mapping[str, Any]) -> list[tuple[Markup, str]]:
     """Return reliability, what a threshold selects, and risk over coverage."""
     charts = []
-    if rows := [row for row in curves['reliability'] if row['count']]:
+    if rows := [row for row in curves['reliability'] if row[-1]]:
         charts.append((line_chart('Accuracy over confidence', axis('confidence (%)'),
-                                  axis('accuracy (%)'), [series('', rows, 'confidence',
-                                                                'accuracy')],
-                                  has_diagonal=True),
+                                  axis('accuracy (%)'), [in_percent(rows)], has_diagonal=True),
                        'Reliability: on the dashed line confidence is true, below it too high.'))
     if points := curves['density_recall']:
         charts.append((line_chart('Recall of errors over density', axis('pixels selected (%)'),
                                   axis('errors among them (%)'),
-                                  [series('', points, 'density', 'recall')]),
+                                  [in_percent(points)]),
                        'What a threshold of the final uncertainty selects, and how many of the '
                        'errors it finds.'))
     if points := curves['risk_coverage']:
-        highest = max(100 * point['risk'] for point in points) or 1
+        highest = max(100 * risk for _, risk in points) or 1
         charts.append((line_chart('Risk over coverage', axis('pixels kept, the surest first (%)'),
                                   Axis('errors among them (%)', 0, highest),
-                                  [series('', points, 'coverage', 'risk')]),
+                                  [in_percent(points)]),
                        'Errors among the pixels that are kept, if the least sure are left out.'))
     return charts
 
@@ -138,39 +163,49 @@ def axis(label: str) -> Axis:
     return Axis(label, 0, 100)
 
 
-def series(name: str, points: Iterable[Mapping[str, float]], x: str, y: str) -> Series:
-    """Return a line through points, in per cent."""
-    points = list(points)
-    return Series(name, [100 * point[x] for point in points], [100 * point[y] for point in points])
+def in_percent(points: Iterable[Sequence[float]]) -> Series:
+    """Pairs of fractions -> a line through them, in per cent."""
+    across, up, *_ = zip(*points)
+    return Series('', [100 * value for value in across], [100 * value for value in up])
 
 
 def timelines(records: Sequence[Mapping[str, Any]]) -> list[tuple[Markup, str]]:
     """Return latency and mIoU over the frames."""
     used = [(number, record) for number, record in enumerate(records)
             if 'milliseconds' in record]
-    numbers = [number for number, _ in used]
-    totals = [record['milliseconds']['total'] for _, record in used]
     if len(used) < 2:
         return []
-    along = Axis('frame', 0, max(numbers))
+    along = Axis('frame', 0, used[-1][0])
+    return [*(latency_charts(used, along) if 'total' in used[0][1]['milliseconds'] else ()),
+            *score_charts(used, along)]
+
+
+def latency_charts(used: Sequence[tuple[int, Mapping[str, Any]]], along: Axis
+                   ) -> list[tuple[Markup, str]]:
+    """Return how many frames took how long, and which."""
+    numbers = [number for number, _ in used]
+    totals = [record['milliseconds']['total'] for _, record in used]
     stages = [stage for stage in used[0][1]['milliseconds'] if stage != 'total']
     busiest = sorted(stages, key=lambda stage: -sum(
         record['milliseconds'].get(stage, 0) for _, record in used))[:5]
     lines = [Series('total', numbers, totals), *(
         Series(stage, numbers, [record['milliseconds'].get(stage) for _, record in used])
         for stage in busiest)]
-    charts = [(histogram('Frames over latency', 'milliseconds', totals),
-               'Latency: how many frames took how long.'),
-              (line_chart('Milliseconds over frames', along,
-                          Axis('milliseconds', 0, 1.35 * max(totals)), lines),
-               'Latency along the frames, with the longest stages.')]
+    return [(histogram('Frames over latency', 'milliseconds', totals),
+             'Latency: how many frames took how long.'),
+            (line_chart('Milliseconds over frames', along,
+                        Axis('milliseconds', 0, 1.35 * max(totals)), lines),
+             'Latency along the frames, with the longest stages.')]
+
+
+def score_charts(used: Sequence[tuple[int, Mapping[str, Any]]], along: Axis
+                 ) -> list[tuple[Markup, str]]:
+    """Return the mIoU of each frame with labels."""
     scored = [(number, record) for number, record in used if record['miou'] is not None]
-    if scored:
-        charts.append((line_chart('mIoU over frames', along, axis('mIoU (%)'), [
-            Series('', [number for number, _ in scored],
-                   [100 * record['miou'] for _, record in scored], is_dotted=True)]),
-            'mIoU of each frame with labels.'))
-    return charts
+    return [] if not scored else [(line_chart('mIoU over frames', along, axis('mIoU (%)'), [
+        Series('', [number for number, _ in scored],
+               [100 * record['miou'] for _, record in scored], is_dotted=True)]),
+        'mIoU of each frame with labels.')]
 
 
 def confusion(names: Sequence[str], counts: Sequence[Sequence[int]]

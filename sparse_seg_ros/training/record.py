@@ -25,10 +25,10 @@ from sparse_seg_ros.machine import machine, write_json
 from sparse_seg_ros.pictures import heat, overlay
 from sparse_seg_ros.processes import count_processes
 from sparse_seg_ros.report.tables import percent
+from sparse_seg_ros.report.with_tensorboard import open_writer
 from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.texts import cut
 from sparse_seg_ros.training.config import TrainConfig
-from sparse_seg_ros.training.with_tensorboard import open_writer
 from sparse_seg_ros.yaml_files import read_yaml
 
 # A run may go on with other values of these: what was learnt stays valid.

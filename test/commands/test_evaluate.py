@@ -12,9 +12,11 @@ import pytest
 from ros_bags import START, image, labels, write_bag
 from tiny import tiny_model
 
+from sparse_seg_ros.bags.recorded import RecordedBag
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.evaluation.scores import Scores
+from sparse_seg_ros.label_remap import load_remap
 from sparse_seg_ros.labels import load_labels
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.report.evaluation_job import encoder_of
@@ -117,6 +119,19 @@ def test_an_image_of_a_bag_that_cannot_be_used_is_counted_and_named(run, tmp_pat
     assert record['invalid'] == 'image' and "'unknown' is not known" in record['error']
 
 
+def test_a_label_of_a_bag_that_does_not_fit_is_counted_and_named(run, tmp_path):
+    def small(number):
+        message = labels(number)
+        if number == 1:
+            message.height, message.data = 20, message.data[:20 * message.step]
+        return message
+    write_bag(tmp_path / 'bag', {'/camera/image_raw': image, '/camera/label': small})
+    assert evaluate(run, '--bag', tmp_path / 'bag', '--labels', '/camera/label', '--topic',
+                    '/camera/image_raw', '--out', tmp_path / 'out') == 0
+    summary = summary_of(tmp_path / 'out')
+    assert (summary['labelled'], summary['invalid']) == (2, 1)
+
+
 @pytest.mark.parametrize(('bound', 'code'), [('>= 0', 0), ('>= 0.99', 1)])
 def test_thresholds_decide_the_exit_code(run, tmp_path, capsys, bound, code):
     (tmp_path / 'must.yaml').write_text(f"miou: '{bound}'\nlatency.p99_ms: '> 0'\n")
@@ -138,6 +153,64 @@ def test_predictions_are_saved_as_ids(run, tmp_path):
     assert all(each.shape == SIZE and each.max() < len(CLASSES) for each in saved)
 
 
+def test_models_are_compared_with_intervals_and_on_frames_made_worse(run, tmp_path, capsys):
+    assert main(['evaluate', '--model', f'a={run}/model.safetensors', f'b={run}/model.safetensors',
+                 '--device', 'cpu', '--precision', 'fp32', '--frames', f'{run}/all', '--corrupt',
+                 'dark:2', '--report', f'{tmp_path}/report.html', '--json',
+                 f'{tmp_path}/figures.json']) == 0
+    printed = capsys.readouterr().out
+    assert '| b less a | points | 95 % interval |  |' in printed
+    assert '| mIoU | +0.0 | +0.0 to +0.0 |  |' in printed
+    assert printed.count('| dark | 2 |') == 2
+    page = (tmp_path / 'report.html').read_text()
+    assert 'the frames that differ most' in page and page.count('On frames made worse') == 2
+    rows = json.loads((tmp_path / 'figures.json').read_text())['corrupted']['a']
+    assert [(row['name'], row['severity']) for row in rows] == [('', 0), ('dark', 2)]
+    assert rows[0]['uncertainty'] > 0
+
+
+def test_saved_predictions_have_the_figures_of_the_model_that_made_them(run, tmp_path, capsys):
+    assert evaluate(run, '--frames', run / 'all', '--save-predictions', tmp_path / 'ids',
+                    '--out', tmp_path / 'model') == 0
+    words = ['evaluate', '--predictions', f'{tmp_path}/ids', '--frames', f'{run}/all']
+    assert main([*words, '--label-set', 'camvid', '--out', f'{tmp_path}/saved']) == 0
+    made, saved = summary_of(tmp_path / 'model'), summary_of(tmp_path / 'saved')
+    for name in ('miou', 'accuracy', 'boundary_f1', 'interval', 'data_sha256'):
+        assert made[name] == saved[name]
+    assert saved['auroc'] is None and saved['latency']['p50_ms'] is None
+    assert main(words) == 1
+    assert 'nothing tells the classes' in capsys.readouterr().err
+
+
+def test_the_masks_of_one_bag_are_scored_against_the_labels_of_another(run, tmp_path, capsys):
+    write_bag(tmp_path / 'bag', {'/camera/image_raw': image, '/camera/label': labels})
+    assert main(['replay', '--bag', f'{tmp_path}/bag', '-o', f'{tmp_path}/masks', '--model',
+                 f'{run}/model.safetensors', '--device', 'cpu', '--labels', '/camera/label',
+                 '--json', f'{tmp_path}/replay.json']) == 0
+    words = ['evaluate', '--predictions', f'{tmp_path}/masks', '--bag', f'{tmp_path}/bag',
+             '--labels', '/camera/label', '--topic', '/camera/image_raw']
+    assert main([*words, '--label-set', 'camvid', '--out', f'{tmp_path}/out',
+                 '--report', f'{tmp_path}/report.html']) == 0
+    replayed = json.loads((tmp_path / 'replay.json').read_text())
+    assert summary_of(tmp_path / 'out')['miou'] == pytest.approx(replayed['miou'], abs=1e-5)
+    assert main([*words, '--remap', 'x']) == 1
+    assert '--remap is of a model' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('verb', [('predict',), ('replay', '--pictures')])
+def test_predict_and_replay_write_the_classes_of_a_remap(run, tmp_path, verb):
+    write = ('--write', 'ids') if verb == ('predict',) else ()
+    assert main([*verb, f'{run}/pictures', '-o', f'{tmp_path}/out', '--model',
+                 f'{run}/model.safetensors', '--device', 'cpu', '--remap', 'camvid_to_nav2',
+                 *write]) == 0
+    names = load_remap('camvid_to_nav2').labels.names
+    if write:
+        ids = cv2.imread(str(tmp_path / 'out' / '000001_ids.png'), cv2.IMREAD_UNCHANGED)
+        assert set(np.unique(ids)) <= {*range(len(names)), 255}
+    else:
+        assert RecordedBag(tmp_path / 'out').names == names
+
+
 @pytest.mark.parametrize(('form', 'expected'), [
     ('labelIds', [7, 8, 33, 0]), ('trainIds', [0, 1, 18, 255])])
 def test_cityscapes_predictions_can_be_sent_to_its_benchmark(form, expected):
@@ -146,7 +219,7 @@ def test_cityscapes_predictions_can_be_sent_to_its_benchmark(form, expected):
 
 
 @pytest.mark.parametrize(('words', 'message'), [
-    ('--frames a/b --labels c', '--labels and --all-frames go with --bag or --pictures'),
+    ('--frames a/b --labels c', '--labels and --all-frames go with --bag, --bags or --pictures'),
     ('--street 1 --topic /a', '--topic goes with --bag'),
     ('--bag a', 'a bag is scored against true labels; name their topic or folder'),
     ('--pictures a', 'pictures and videos are scored against true labels'),

@@ -36,10 +36,11 @@ def pack(run, *options):
 
 def test_a_table_shows_every_class_and_the_small_objects(run, capsys):
     assert evaluate(run) == 0
-    head, _, row, small = capsys.readouterr().out.strip().splitlines()
+    head, _, row, small, _, interval = capsys.readouterr().out.strip().splitlines()
     assert head.startswith('| model | mIoU | sky |') and head.endswith('| density | ms |')
     assert row.startswith('| refined |') and small.startswith('| refined, small objects |')
     assert len({line.count('|') for line in (head, row, small)}) == 1
+    assert interval.startswith('refined: mIoU ') and ' to ' in interval
 
 
 def test_frames_without_small_objects_have_a_dash_and_null_for_their_score(tmp_path):

@@ -72,7 +72,7 @@ def test_two_sources_are_refused(verb, capsys):
 
 
 @pytest.mark.parametrize(('words', 'sources'), [
-    ('evaluate', '--frames --bag --pictures --street'), ('calibrate', '--frames --street'),
+    ('evaluate', '--frames --bag --bags --pictures --street'), ('calibrate', '--frames --street'),
     ('replay -o new', '--bag --pictures')])
 def test_a_verb_without_its_source_says_which_it_takes(words, sources, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -15,7 +15,7 @@ from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.patch_refine.method import PatchRefine
 from sparse_seg_ros.methods.point_rend.method import PointRend
-from sparse_seg_ros.methods.request import Request
+from sparse_seg_ros.methods.request import PROPER_SCORES, Request
 from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.timing import Stopwatch
 
@@ -88,6 +88,31 @@ def test_uncertainty_and_confidence_are_fractions(make):
 def test_confidence_is_left_out_unless_asked_for(make):
     output, _ = run(make(), random_images(1, 64, 96), wants=())
     assert output.confidence is None
+
+
+@pytest.mark.parametrize('size_hw', SIZES_HW)
+@pytest.mark.parametrize('scale', [1.0, 0.5, 0.3])
+def test_proper_scores_are_those_of_the_probabilities_of_all_pixels(make, size_hw, scale):
+    method, images = make(scale), random_images(2, *size_hw)
+    method.temperature = 1.5
+    generator = torch.Generator().manual_seed(3)
+    truth = torch.randint(0, 11, (2, *size_hw), generator=generator, dtype=torch.uint8)
+    truth[:, :1] = 255
+    output, _ = run(method, images, ('confidence', PROPER_SCORES), truth=truth)
+    plain, _ = run(method, images, ('confidence',), truth=truth)
+    for name in ('labels', 'uncertainty', 'confidence'):
+        assert torch.equal(getattr(output, name), getattr(plain, name))
+    assert plain.nll is None and run(method, images, (PROPER_SCORES,))[0].nll is None
+    with torch.inference_mode():
+        logits = method.full_logits(images, Request(truth=truth)).double() / 1.5
+    p, ids = logits.softmax(1), truth.long().clamp(max=10)[:, None]
+    is_void = truth == 255
+    nll = -logits.log_softmax(1).gather(1, ids)[:, 0].masked_fill(is_void, 0)
+    one_hot = torch.zeros_like(p).scatter(1, ids, 1.0)
+    brier = ((p - one_hot) ** 2).sum(1).masked_fill(is_void, 0)
+    torch.testing.assert_close(output.nll.double(), nll, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(output.brier.double(), brier, atol=1e-5, rtol=1e-5)
+    assert output.nll.dtype == output.brier.dtype == torch.float32
 
 
 def test_an_image_is_segmented_the_same_in_any_company(make):

@@ -23,7 +23,7 @@ from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.macs import count_module
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.reading import enlarge
-from sparse_seg_ros.methods.request import OPTIONAL, Request
+from sparse_seg_ros.methods.request import OPTIONAL, PROPER_SCORES, Request
 from sparse_seg_ros.networks.images import size_of
 from sparse_seg_ros.networks.sliding import Windows
 from sparse_seg_ros.networks.vit.segmenter_vit import Groups, SegmenterViT
@@ -56,7 +56,7 @@ class Work:
 class Algm(Dense):
     """A Segmenter, SETR or SegViT that merges tokens, over the whole image or in windows."""
 
-    optional = OPTIONAL
+    optional = (*OPTIONAL, PROPER_SCORES)
     network: SegmenterViT
 
     def __init__(self, network: nn.Module, merging: Merging | None, scale: float = 1.0,
@@ -84,7 +84,7 @@ class Algm(Dense):
         with clock('dense'):
             logits, groups = self.segment(images)
         with clock('label'):
-            output = self.read(logits, images.shape[-2:], request)
+            output = self.read(logits, images.shape[-2:], request, clock)
             low_hw, size_hw = size_of(logits), size_of(images)
             merged = None
             if 'merged' in request.wants:

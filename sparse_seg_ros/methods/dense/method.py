@@ -12,8 +12,15 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.methods.proper_scores import with_proper_scores
 from sparse_seg_ros.methods.reading import enlarge, entropy_map, planes, read_logits
-from sparse_seg_ros.methods.request import DEFAULTS, NO_LIMITS, Limits, Request
+from sparse_seg_ros.methods.request import (
+    DEFAULTS,
+    NO_LIMITS,
+    PROPER_SCORES,
+    Limits,
+    Request,
+)
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.images import shrink, shrunk_hw
 from sparse_seg_ros.networks.sliding import Windows, run_sliding
@@ -23,7 +30,7 @@ from sparse_seg_ros.timing import Stopwatch
 class Dense:
     """Logits at scale x image size; labels and entropy go to full size by nearest neighbour."""
 
-    optional: tuple[str, ...] = ('confidence',)
+    optional: tuple[str, ...] = ('confidence', PROPER_SCORES)
     network: Any  # or the engines in its place
     needs_truth = False
     refiner: nn.Module | None = None
@@ -70,11 +77,13 @@ class Dense:
         with clock('dense'):
             logits = self.coarse_logits(images)
         with clock('label'):
-            return self.read(logits, images.shape[-2:], request)
+            return self.read(logits, images.shape[-2:], request, clock)
 
-    def read(self, logits: Tensor, size_hw: tuple[int, ...], request: Request) -> MethodOutput:
+    def read(self, logits: Tensor, size_hw: tuple[int, ...], request: Request,
+             clock: Stopwatch) -> MethodOutput:
         """(B, C, h, w), and the size of the images -> MethodOutput of that size."""
         labels, uncertainty, confidence = read_logits(
             logits, self.temperature, 'confidence' in request.wants)
-        return MethodOutput(enlarge(labels, size_hw), enlarge(uncertainty, size_hw), None,
-                            None if confidence is None else enlarge(confidence, size_hw))
+        output = MethodOutput(enlarge(labels, size_hw), enlarge(uncertainty, size_hw), None,
+                              None if confidence is None else enlarge(confidence, size_hw))
+        return with_proper_scores(output, request, clock, logits, self.temperature)

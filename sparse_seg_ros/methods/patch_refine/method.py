@@ -14,8 +14,9 @@ from sparse_seg_ros.methods.macs import count_module, count_network
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.patch_refine.patches import mean_per_patch
 from sparse_seg_ros.methods.patch_refine.refiner import PatchRefiner
+from sparse_seg_ros.methods.proper_scores import with_proper_scores
 from sparse_seg_ros.methods.reading import planes, read_both
-from sparse_seg_ros.methods.request import DEFAULTS, Limit, Limits, Request
+from sparse_seg_ros.methods.request import DEFAULTS, PROPER_SCORES, Limit, Limits, Request
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.images import shrink, size_of
 from sparse_seg_ros.timing import Stopwatch
@@ -24,7 +25,7 @@ from sparse_seg_ros.timing import Stopwatch
 class PatchRefine:
     """A network over the shrunken image and a PatchRefiner where that is most unsure."""
 
-    optional: tuple[str, ...] = ('confidence',)
+    optional: tuple[str, ...] = ('confidence', PROPER_SCORES)
     selector = 'patches'  # what alpha is a score of: their mean entropy, not that of pixels
     needs_truth = False
     convolves = False
@@ -68,7 +69,9 @@ class PatchRefine:
             labels, uncertainty, confidence = read_both(
                 logits, seen.ensembled, seen.positions, images.shape[-2:], self.temperature,
                 'confidence' in request.wants)
-        return MethodOutput(labels, uncertainty, seen.selected, confidence)
+            output = MethodOutput(labels, uncertainty, seen.selected, confidence)
+            return with_proper_scores(output, request, clock, logits, self.temperature,
+                                      (seen.ensembled, seen.positions, labels))
 
     def count_macs(self, size_hw: tuple[int, int], refined: Tensor,
                    work: None = None) -> dict[str, int]:

@@ -21,8 +21,9 @@ from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.point_rend.head import PointHead
 from sparse_seg_ros.methods.point_rend.maps import doublings, read_maps
 from sparse_seg_ros.methods.point_rend.points import centres, most_doubtful
+from sparse_seg_ros.methods.proper_scores import with_proper_scores
 from sparse_seg_ros.methods.reading import enlarge, entropy_map, planes, read_logits
-from sparse_seg_ros.methods.request import DEFAULTS, Limit, Limits, Request
+from sparse_seg_ros.methods.request import DEFAULTS, PROPER_SCORES, Limit, Limits, Request
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.images import shrink, size_of
 from sparse_seg_ros.timing import Stopwatch
@@ -34,7 +35,7 @@ PAPER_PIXELS = 1024 * 2048
 class PointRend:
     """A network over the shrunken image, and a PointHead where it is in doubt."""
 
-    optional: tuple[str, ...] = ('confidence',)
+    optional: tuple[str, ...] = ('confidence', PROPER_SCORES)
     needs_truth = False
     selector = 'entropy'
     convolves = False
@@ -67,7 +68,8 @@ class PointRend:
         with clock('label'):
             labels, uncertainty, confidence = read_logits(
                 logits, self.temperature, 'confidence' in request.wants)
-        return MethodOutput(labels, uncertainty, refined, confidence, work=points)
+            output = MethodOutput(labels, uncertainty, refined, confidence, work=points)
+            return with_proper_scores(output, request, clock, logits, self.temperature)
 
     def render(self, images: Tensor, request: Request, clock: Stopwatch
                ) -> tuple[Tensor, Tensor, int]:

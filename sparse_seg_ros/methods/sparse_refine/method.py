@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from sparse_seg_ros.methods.macs import count_network
 from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.methods.proper_scores import with_proper_scores
 from sparse_seg_ros.methods.reading import (
     Reading,
     bands,
@@ -28,7 +29,7 @@ from sparse_seg_ros.methods.reading import (
     read_logits,
     refined_reading,
 )
-from sparse_seg_ros.methods.request import DEFAULTS, Limit, Limits, Request
+from sparse_seg_ros.methods.request import DEFAULTS, PROPER_SCORES, Limit, Limits, Request
 from sparse_seg_ros.methods.sparse_refine.blocks import sites_of
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
@@ -42,7 +43,7 @@ from sparse_seg_ros.timing import Stopwatch
 class SparseRefine:
     """A network over the shrunken image and a SparseRefiner over what it is unsure of."""
 
-    optional: tuple[str, ...] = ('confidence',)
+    optional: tuple[str, ...] = ('confidence', PROPER_SCORES)
 
     def __init__(self, network: Any, refiner: SparseRefiner, scale: float = 0.5,
                  temperature: float = 1.0):
@@ -119,10 +120,13 @@ class SparseRefine:
             low = self.read_low(logits, seen.scores, 'confidence' in request.wants)
             labels, uncertainty, confidence = refined_reading(
                 low, seen.ensembled, seen.flat, image.shape[-2:], self.temperature)
+            fine_labels = labels
             labels, uncertainty, selected = (enlarge(part, images.shape[-2:]) for part in
                                              (labels, uncertainty, seen.selected))
-            return MethodOutput(labels, uncertainty, selected, None if confidence is None else
-                                enlarge(confidence, images.shape[-2:]))
+            output = MethodOutput(labels, uncertainty, selected, None if confidence is None else
+                                  enlarge(confidence, images.shape[-2:]))
+            return with_proper_scores(output, request, clock, logits, self.temperature,
+                                      (seen.ensembled, seen.flat, fine_labels))
 
     def read_low(self, logits: Tensor, scores: Tensor, wants_confidence: bool) -> Reading:
         """
