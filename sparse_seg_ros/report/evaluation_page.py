@@ -83,7 +83,7 @@ def difference(first: ModelResult, second: ModelResult) -> dict[str, Any]:
                    '*' if each.is_clear else ''] for each in found]),
                 (f'{second.name} less {first.name}: the frames that differ most',
                  ['frame', first.name, second.name, 'difference'],
-                 [[name, percent(one), percent(other), signed(other - one)]
+                 [[short(name), percent(one), percent(other), signed(other - one)]
                   for name, one, other in frames])]}
 
 
@@ -229,7 +229,7 @@ def stages(milliseconds: Mapping[str, Mapping[str, float]]) -> list[Any]:
 def strip_of(strip: FrameStrip) -> Strip:
     """Return the pictures of a frame for the page."""
     drawn = {title: getattr(strip, name) for name, title in PICTURES.items()}
-    return Strip(f'{strip.title}: mIoU {percent(strip.miou)} %',
+    return Strip(f'{short(strip.title)}: mIoU {percent(strip.miou)} %',
                  [Figure('', embed(picture), title) for title, picture in drawn.items()
                   if picture is not None])
 
@@ -260,6 +260,11 @@ def percent(value: float | None) -> str:
 def share(value: float | None) -> str:
     """0.123 -> '12.3 %'."""
     return '-' if value is None else f'{percent(value)} %'
+
+
+def short(source: str) -> str:
+    """/data/drive/images/a.png -> images/a.png."""
+    return '/'.join(source.split('/')[-2:])
 
 
 def plain(name: str) -> str:
