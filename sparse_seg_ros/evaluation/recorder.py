@@ -16,6 +16,7 @@ import numpy as np
 from sparse_seg_ros import pictures
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.evaluation.flicker import Flicker
+from sparse_seg_ros.evaluation.running_sum import RunningSum
 from sparse_seg_ros.evaluation.scores import Scores
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.prediction import Prediction
@@ -57,7 +58,8 @@ class Recorder:
                  keeps_strips: bool = False, has_uncertainty: bool = True):
         self.labels, self.write, self.keeps_strips = labels, write, keeps_strips
         self.has_uncertainty = has_uncertainty
-        self.scores, self.flicker = self.empty_scores(), Flicker(len(labels))
+        self.running = RunningSum()  # of the scores
+        self.flicker = Flicker(len(labels))
         self.records: list[dict[str, Any]] = []
         self.invalid = 0
         self.worst: list[tuple[float, int, FrameStrip]] = []
@@ -67,10 +69,10 @@ class Recorder:
         """Score a frame; ValueError where its labels do not fit the prediction."""
         of_frame = self.empty_scores()
         of_frame(frame, image, seen)
-        self.scores = self.scores + of_frame
+        self.running.add(of_frame)
         self.flicker(frame, image, seen)
         figures = of_frame.summary()
-        self.add({**about(frame), 'sha256': digest(image, frame.label()),
+        self.note({**about(frame), 'sha256': digest(image, frame.label()),
                   **{name: figures[name] for name in RECORDED},
                   'class': {name: row['iou'] for name, row in figures['class'].items()
                             if row['iou'] is not None},
@@ -78,6 +80,11 @@ class Recorder:
                                    for stage, spent in seen.milliseconds.items()}})
         if self.keeps_strips and figures['miou'] is not None:
             self.keep(frame, image, seen, figures['miou'])
+
+    @property
+    def scores(self) -> Scores:
+        """The scores of all frames."""
+        return self.running.total(self.empty_scores())
 
     def or_invalid(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
         """Score a frame, as a call does; count it as invalid where its labels do not fit."""
@@ -93,9 +100,9 @@ class Recorder:
     def count_invalid(self, frame: Frame, part: str, error: Exception) -> None:
         """Record a frame whose 'image' or 'label' cannot be used."""
         self.invalid += 1
-        self.add({**about(frame), 'invalid': part, 'error': str(error)})
+        self.note({**about(frame), 'invalid': part, 'error': str(error)})
 
-    def add(self, record: dict[str, Any]) -> None:
+    def note(self, record: dict[str, Any]) -> None:
         """Keep a record, and write it."""
         self.records.append(record)
         self.write(record)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from sparse_seg_ros.evaluation.flicker import Flicker
 from sparse_seg_ros.evaluation.recorder import Recorder
+from sparse_seg_ros.evaluation.running_sum import RunningSum
 from sparse_seg_ros.evaluation.scores import Scores
 from sparse_seg_ros.fleet.segments import Segment, read_done
 from sparse_seg_ros.labels import LabelSet
@@ -32,8 +33,8 @@ def merge(segments: Sequence[Segment], bags: Mapping[str, str], keeps_records: b
     labels = read_done(Path(segments[0].folder))['labels']
     recorder = Recorder(LabelSet(labels['name'], tuple(labels['names']),
                                  tuple(map(tuple, labels['colors']))))
-    recorder.scores = add_all(map(read_scores, segments))
-    recorder.flicker = add_all(map(read_flicker, segments))
+    recorder.running = RunningSum(map(read_scores, segments))
+    recorder.flicker = RunningSum(map(read_flicker, segments)).total(recorder.flicker)
     notes, damages = [], []
     for segment in segments:
         done, bag = read_done(Path(segment.folder)), bags[segment.folder]
@@ -79,22 +80,3 @@ def read_records(segment: Segment, is_whole: bool) -> list[dict[str, Any]]:
     records = map(json.loads, (Path(segment.folder) / FRAMES).read_text().splitlines())
     return list(records) if is_whole else [
         {'sha256': record['sha256']} for record in records if 'sha256' in record]
-
-
-def add_all(parts: Iterable[Any]) -> Any:
-    """
-    Add parts in their order, as they come.
-
-    Sums of 1, 2, 4, 8 ... parts are kept, so few are in memory, and lists in them are copied a few
-    times each, not once for every part that follows.
-    """
-    sums: list[tuple[int, Any]] = []
-    for total in parts:
-        count = 1
-        while sums and sums[-1][0] == count:
-            total, count = sums.pop()[1] + total, 2 * count
-        sums.append((count, total))
-    total = sums.pop()[1]
-    while sums:
-        total = sums.pop()[1] + total
-    return total

@@ -16,10 +16,10 @@ from ros_bags import image, labels, write_bag
 from tiny import tiny_model
 
 from sparse_seg_ros.commands import main
+from sparse_seg_ros.evaluation.running_sum import RunningSum
 from sparse_seg_ros.evaluation.scores import Scores
 from sparse_seg_ros.fleet.evaluation import Fleet, here
 from sparse_seg_ros.fleet.in_processes import in_processes
-from sparse_seg_ros.fleet.merging import add_all
 from sparse_seg_ros.fleet.segments import Settings, find_bags
 from sparse_seg_ros.fleet.with_ray import needs, on_ray
 from sparse_seg_ros.loading.checkpoints import save_model
@@ -167,7 +167,7 @@ def test_two_models_have_a_folder_each_and_one_report(drives, tmp_path):
 
 @pytest.mark.parametrize('count', [1, 2, 3, 8, 11])
 def test_parts_are_added_in_their_order(count):
-    assert add_all([number] for number in range(count)) == [*range(count)]
+    assert RunningSum([number] for number in range(count)).total([]) == [*range(count)]
 
 
 @pytest.mark.parametrize(('nodes', 'device', 'expected'), [
