@@ -49,7 +49,7 @@ def score_recorded(recorded: Recorded, labels: LabelSet, frames: Iterable[AnyFra
         try:
             ids = recorded.find(view.frame)
             if ids is None:
-                raise ValueError(f'{view.frame.source} has no prediction')
+                raise ValueError('no prediction has its name or stamp')
             seen = Prediction(ids, np.zeros(ids.shape, np.float32), image=view.image,
                               label_set=labels)
             for sink in sinks:

@@ -16,6 +16,7 @@ import numpy as np
 from sparse_seg_ros import pictures
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.evaluation.flicker import Flicker
+from sparse_seg_ros.evaluation.loop import OnInvalid
 from sparse_seg_ros.evaluation.scores import Scores
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.prediction import Prediction
@@ -67,7 +68,7 @@ class Recorder:
         """Score a frame; ValueError where its labels do not fit the prediction."""
         of_frame = self.empty_scores()
         of_frame(frame, image, seen)
-        self.scores = self.scores + of_frame
+        self.scores.absorb(of_frame)
         self.flicker(frame, image, seen)
         figures = of_frame.summary()
         self.add({**about(frame), 'sha256': digest(image, frame.label()),
@@ -79,12 +80,13 @@ class Recorder:
         if self.keeps_strips and figures['miou'] is not None:
             self.keep(frame, image, seen, figures['miou'])
 
-    def or_invalid(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
-        """Score a frame, as a call does; count it as invalid where its labels do not fit."""
+    def or_else(self, on_invalid: OnInvalid, frame: Frame, image: np.ndarray, seen: Prediction
+                ) -> None:
+        """Score a frame, as a call does; on_invalid gets one whose labels do not fit."""
         try:
             self(frame, image, seen)
         except ValueError as error:
-            self.count_invalid(frame, 'label', error)
+            on_invalid(frame, 'label', error)
 
     def empty_scores(self) -> Scores:
         """Return scores of no frames."""
@@ -125,10 +127,15 @@ class Recorder:
             'temporal_consistency': self.flicker.consistency()}
         figures = {'flicker': None, 'temporal_consistency': None, **self.scores.summary(),
                    **steady, 'invalid': self.invalid, 'data_sha256': self.data_hash()}
-        if self.flicker.pairs:
-            for name, value in zip(self.labels.names, self.flicker.of_classes()):
-                figures['class'][name]['flicker'] = None if np.isnan(value) else float(value)
+        for name, value in zip(self.labels.names, self.flicker.of_classes()):
+            figures['class'][name]['flicker'] = None if np.isnan(value) else float(value)
         return figures
+
+    def unusable(self) -> str | None:
+        """Return how many frames could not be used, and why the first; None for none."""
+        first = next((f"; the first: {record['frame']}: {record['error']}"
+                      for record in self.records if 'error' in record), '')
+        return f'{self.invalid} frames could not be used{first}' if self.invalid else None
 
     def data_hash(self) -> str:
         """Return one sha256 of all frames, in whatever order they came."""

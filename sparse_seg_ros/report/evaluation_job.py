@@ -30,7 +30,7 @@ from sparse_seg_ros.data.frame import AnyFrame, Frame
 from sparse_seg_ros.evaluation.evaluate import score
 from sparse_seg_ros.evaluation.loop import OnInvalid, Sink, raise_it
 from sparse_seg_ros.evaluation.recorder import Recorder
-from sparse_seg_ros.evaluation.thresholds import Threshold, failures
+from sparse_seg_ros.evaluation.thresholds import Threshold, check_names, failures
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.machine import finite, to_json
 from sparse_seg_ros.new_paths import check_can_hold, check_is_new, write
@@ -92,18 +92,20 @@ class EvaluationJob:
                has_uncertainty: bool = True) -> ModelResult:
         """Run a loop over frames; known: about the model, with its name."""
         name = known['name']
+        check_names({'model': known, **Recorder(labels).summary()}, self.thresholds)
         folder = self.folder if is_single or self.folder is None else \
             self.folder / file_name(name)
         with ExitStack() as stack:
             line = (lambda record: None) if folder is None else \
                 stack.enter_context(JsonLines(folder / FRAMES))
             recorder = Recorder(labels, line, self.keeps_strips, has_uncertainty)
-            sinks: list[Sink] = [recorder if self.is_strict else recorder.or_invalid]
+            on_invalid = raise_it if self.is_strict else recorder.count_invalid
+            sinks: list[Sink] = [partial(recorder.or_else, on_invalid)]
             if self.predictions is not None:
                 sinks.append(PredictionFiles(
                     self.predictions if is_single else self.predictions / file_name(name),
                     encoder_of(labels, self.form) if self.form else np.asarray))
-            loop(sinks, raise_it if self.is_strict else recorder.count_invalid)
+            loop(sinks, on_invalid)
         result = ModelResult(name, recorder, known,
                              list(getattr(frames, 'notes', ())), getattr(frames, 'damage', None))
         if not recorder.scores.labelled:
