@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from shutil import copyfile
 
 import cv2
 import numpy as np
@@ -233,6 +234,23 @@ def test_frames_without_a_prediction_are_named_and_fail(run, tmp_path, capsys):
     assert (summary['frames'], summary['invalid'], summary['density']) == (1, 2, None)
     assert 'of the pixels refined' not in (tmp_path / 'report.html').read_text()
     assert '| - | - |\n' in printed.out  # neither density nor time
+
+
+def test_a_prediction_is_never_taken_for_two_frames_of_one_name(run, tmp_path, capsys):
+    lines = []
+    for number in (1, 2):
+        (tmp_path / f'{number}').mkdir()
+        for kind, ending in (('pictures', ''), ('labels', '_ids')):
+            copyfile(run / kind / f'{number:06d}{ending}.png',
+                     tmp_path / f'{number}' / f'{kind[0]}.png')
+        lines.append(f'{number}/p.png {number}/l.png')
+    (tmp_path / 'all.txt').write_text('\n'.join(lines))
+    words = ['--frames', tmp_path / 'all']
+    assert evaluate(run, *words, '--save-predictions', tmp_path / 'ids') == 0
+    assert main(['evaluate', *map(str, words), '--predictions', f'{tmp_path}/ids',
+                 '--label-set', 'camvid', '--out', f'{tmp_path}/out']) == 1
+    assert f'p.png has its name, and that of {tmp_path}/1/p.png' in capsys.readouterr().err
+    assert summary_of(tmp_path / 'out')['frames'] == 1
 
 
 def test_the_masks_of_one_bag_are_scored_against_the_labels_of_another(run, tmp_path, capsys):
