@@ -97,7 +97,8 @@ def make_job(args: argparse.Namespace) -> EvaluationJob:
     """Return what the options ask for; ValueError before a model is loaded."""
     from sparse_seg_ros.evaluation.thresholds import read_thresholds
     from sparse_seg_ros.new_paths import check_is_new
-    from sparse_seg_ros.report.evaluation_job import EvaluationJob
+    from sparse_seg_ros.report.evaluation_job import EvaluationJob, check_folders
+    check_folders(options.named_models(args.model))
     if args.form and not args.save_predictions:
         raise ValueError('--form goes with --save-predictions')
     if args.report:

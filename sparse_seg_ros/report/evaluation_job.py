@@ -109,8 +109,9 @@ class EvaluationJob:
         result = ModelResult(name, recorder, known,
                              list(getattr(frames, 'notes', ())), getattr(frames, 'damage', None))
         if not recorder.scores.labelled:
-            raise ValueError('; '.join(['none of the frames has a label to score against',
-                                        *result.notes]))
+            raise ValueError('; '.join(filter(None, [
+                'none of the frames has a label to score against', recorder.unusable(),
+                *result.notes])))
         recorder.scores.warn_of_other_order()
         if folder is not None:
             write(folder / SUMMARY, to_json(result.summary()).encode())
@@ -178,6 +179,16 @@ def about(name: str, segment: Segmenter) -> dict[str, Any]:
     return {'name': name, **segment.weights, 'settings': settings,
             'settings_sha256': hashlib.sha256(hashed.encode()).hexdigest(),
             'classes': list(segment.labels.names), **segment.origin}
+
+
+def check_folders(names: Iterable[str]) -> None:
+    """Raise ValueError for names of models that would have one folder."""
+    folders: dict[str, str] = {}
+    for name in names:
+        other = folders.setdefault(file_name(name), name)
+        if other != name:
+            raise ValueError(f'models {other!r} and {name!r} would both have the folder '
+                             f'{file_name(name)}; name them apart')
 
 
 def file_name(name: str) -> str:

@@ -189,6 +189,21 @@ def test_two_models_have_a_folder_each(run, tmp_path):
     assert summary_of(tmp_path / 'out' / 'a')['miou'] == summary_of(tmp_path / 'out' / 'b')['miou']
 
 
+def test_two_models_whose_names_make_one_folder_are_refused(run, tmp_path, capsys):
+    model = f'{run}/model.safetensors'
+    assert main(['evaluate', '--model', f'a b={model}', f'a_b={model}', '--device', 'cpu',
+                 '--frames', f'{run}/all', '--out', f'{tmp_path}/out']) == 1
+    assert "'a b' and 'a_b' would both have the folder a_b" in capsys.readouterr().err
+
+
+def test_where_no_label_can_be_used_the_cause_is_told(run, tmp_path, capsys):
+    write_bag(tmp_path / 'bag', {'/camera/image_raw': image, '/camera/label': image})
+    assert evaluate(run, '--bag', tmp_path / 'bag', '--labels', '/camera/label', '--topic',
+                    '/camera/image_raw') == 1
+    assert ('has a label to score against; 3 frames could not be used; the first: '
+            '/camera/image_raw') in capsys.readouterr().err
+
+
 def test_predictions_are_saved_as_ids(run, tmp_path):
     assert evaluate(run, '--frames', run / 'all', '--save-predictions', tmp_path / 'out') == 0
     saved = [cv2.imread(str(tmp_path / 'out' / f'{number:06d}.png'), cv2.IMREAD_UNCHANGED)
