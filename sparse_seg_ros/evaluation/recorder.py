@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -33,14 +33,15 @@ class FrameStrip:
     """
     Pictures of a frame, (h, w, 3) uint8 RGB and at most STRIP_WIDTH wide.
 
-    truth and errors are None for a frame without labels, refined for a model that refines nothing.
+    truth and errors are None for a frame without labels, refined for a model that refines nothing,
+    uncertainty for predictions that do not know theirs.
     """
 
     title: str
     miou: float | None
     image: np.ndarray
     prediction: np.ndarray
-    uncertainty: np.ndarray
+    uncertainty: np.ndarray | None
     truth: np.ndarray | None = None
     errors: np.ndarray | None = None
     refined: np.ndarray | None = None
@@ -107,9 +108,14 @@ class Recorder:
         strip = None
         for heap, key, most in ((self.worst, -miou, WORST), (self.best, miou, BEST)):
             if len(heap) < most or key > heap[0][0]:
-                strip = strip or draw_strip(frame, image, seen, self.labels, miou)
+                strip = strip or self.draw(frame, image, seen, miou)
                 push = heapq.heappush if len(heap) < most else heapq.heapreplace
                 push(heap, (key, -len(self.records), strip))
+
+    def draw(self, frame: Frame, image: np.ndarray, seen: Prediction, miou: float) -> FrameStrip:
+        """Draw the pictures of a frame, without an uncertainty that nobody knows."""
+        strip = draw_strip(frame, image, seen, self.labels, miou)
+        return strip if self.has_uncertainty else replace(strip, uncertainty=None)
 
     @property
     def strips(self) -> dict[str, list[FrameStrip]]:

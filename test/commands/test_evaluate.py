@@ -247,7 +247,9 @@ def test_frames_without_a_prediction_are_named_and_fail(run, tmp_path, capsys):
     assert '000001.png: no prediction has its name or stamp' in printed.err
     summary = summary_of(tmp_path / 'out')
     assert (summary['frames'], summary['invalid'], summary['density']) == (1, 2, None)
-    assert 'of the pixels refined' not in (tmp_path / 'report.html').read_text()
+    page = (tmp_path / 'report.html').read_text()
+    assert page.count('mIoU') and 'The best frames' not in page  # the only frame is the worst
+    assert not any(words in page for words in ('pixels refined', '- ms', '>uncertainty<'))
     assert '| - | - |\n' in printed.out  # neither density nor time
 
 
