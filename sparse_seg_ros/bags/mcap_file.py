@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-MCAP files of ROS 2, read with whatever is left of them.
+MCAP files of ROS 2, and of ROS 1, read with whatever is left of them.
 
 https://mcap.dev/spec: magic, records of (opcode, length, content), magic. Messages lie in chunks,
 or loose; an index at the end lists the chunks. A file that a power cut left, or one whose index
@@ -28,7 +28,8 @@ from rosbags.interfaces import (
     MessageDefinitionFormat,
 )
 
-from sparse_seg_ros.bags.bag_messages import DAMAGE, full_type_name, read_qos, zstd
+from sparse_seg_ros.bags.bag_messages import DAMAGE, BagError, full_type_name, read_qos, zstd
+from sparse_seg_ros.bags.ros1_types import Ros1Types, converted, ros_2_connection
 from sparse_seg_ros.texts import one_line
 
 MAGIC = b'\x89MCAP0\r\n'
@@ -36,8 +37,8 @@ HEAD = struct.Struct('<BQ')  # opcode, length of content
 FOOTER_BYTES = HEAD.size + 20 + len(MAGIC)
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, CHUNK_INDEX = 1, 2, 3, 4, 5, 6, 8
 STATISTICS, DATA_END = 0x0B, 0x0F
-FORMATS = {'ros2msg': MessageDefinitionFormat.MSG, 'ros2idl': MessageDefinitionFormat.IDL,
-           'omgidl': MessageDefinitionFormat.IDL}
+FORMATS = {**dict.fromkeys(('ros1msg', 'ros2msg'), MessageDefinitionFormat.MSG),
+           **dict.fromkeys(('ros2idl', 'omgidl'), MessageDefinitionFormat.IDL)}
 DECOMPRESS = {'': bytes, 'zstd': zstd.decompress, 'lz4': decompress_lz4}
 
 
@@ -86,6 +87,7 @@ class McapFile:
         self.file, self.size = path.open('rb'), path.stat().st_size
         self.damage: list[str] = []
         self.foreign: dict[int, tuple[str, str]] = {}
+        self.types, self.convert = Ros1Types(), {}
         self.schemas: dict[int, tuple[str, MessageDefinition]] = {}
         self.connections: dict[int, Connection] = {}
         self.chunks: list[Chunk] = []
@@ -202,16 +204,28 @@ class McapFile:
         if key in self.connections:  # every chunk may tell its channels again
             return
         topic, encoding, metadata = fields.text(), fields.text(), Fields(fields.block())
-        if encoding != 'cdr' or schema not in self.schemas:
-            self.foreign[key] = topic, encoding if encoding != 'cdr' else 'no type'
-            return
         facts = {}
         while metadata.place < len(metadata.content):
             name = metadata.text()
             facts[name] = metadata.text()
-        extension = ConnectionExtRosbag2(encoding, read_qos(facts.get('offered_qos_profiles')))
-        self.connections[key] = Connection(key, topic, *self.schemas[schema], '', 0, extension,
-                                           self)
+        if encoding == 'ros1' and schema in self.schemas:
+            self.take_ros_1(key, topic, schema, facts)
+        elif encoding == 'cdr' and schema in self.schemas:
+            qos = read_qos(facts.get('offered_qos_profiles'))
+            self.connections[key] = Connection(key, topic, *self.schemas[schema], '', 0,
+                                               ConnectionExtRosbag2(encoding, qos), self)
+        else:
+            self.foreign[key] = topic, encoding if encoding != 'cdr' else 'no type'
+
+    def take_ros_1(self, key: int, topic: str, schema: int, facts: dict[str, str]) -> None:
+        """Keep a channel of ROS 1, whose messages are converted, if they can be."""
+        try:
+            made = self.types.conversion(*self.schemas[schema])
+        except BagError:
+            self.foreign[key] = topic, 'ros1'
+            return
+        self.convert[key] = made.convert
+        self.connections[key] = ros_2_connection(key, topic, made, facts.get('latching'), self)
 
     def take_chunk(self, start_time: int, _: int, offset: int, length: int) -> None:
         """Keep where a chunk lies, if the index tells the truth."""
@@ -234,6 +248,10 @@ class McapFile:
 
     def messages(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield (connection id, log time in nanoseconds, bytes), those of chunks in time order."""
+        yield from converted(self.stored(), self.connections, self.convert, self.damage)
+
+    def stored(self) -> Iterator[tuple[int, int, bytes]]:
+        """Yield the messages as they are stored, some in ROS 1."""
         for key, nanoseconds, raw in heapq.merge(
                 *map(self.messages_in, self.chunks), key=lambda message: message[1]):
             if key in self.connections:

@@ -15,7 +15,7 @@ import heapq
 import struct
 from bz2 import BZ2Decompressor
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lz4.frame import LZ4FrameDecompressor
-from rosbags.interfaces import Connection, ConnectionExtRosbag2
+from rosbags.interfaces import Connection, MessageDefinition, MessageDefinitionFormat
 from rosbags.rosbag1.reader import Header, RecordType, normalize
 
-from sparse_seg_ros.bags.bag_messages import DAMAGE, BagError, full_type_name, profile
-from sparse_seg_ros.bags.ros1_types import Ros1Types
+from sparse_seg_ros.bags.bag_messages import DAMAGE, BagError, full_type_name
+from sparse_seg_ros.bags.ros1_types import Ros1Types, converted, ros_2_connection
 from sparse_seg_ros.texts import one_line
 
 MAGIC, NAME = b'#ROSBAG V2.0\n', b'#ROSBAG'
@@ -165,37 +165,36 @@ class Ros1File:
             count = self.counts[key]
             try:
                 name = full_type_name(facts.get_string('type'))
-                made = types.conversion(name, facts.get_string('message_definition'))
+                made = types.conversion(name, MessageDefinition(
+                    MessageDefinitionFormat.MSG, facts.get_string('message_definition')))
             except DAMAGE as error:
                 self.notes.append(f'{topic} cannot be converted to ROS 2 and is left out: '
                                   f'{one_line(error)} (type '
                                   f'{facts.get("type", b"").decode(errors="replace")}, messages: '
                                   f'{count})')
                 continue
-            profiles = [profile(is_latched=True)] if facts.get('latching') == b'1' else []
             self.convert[key] = made.convert
-            self.connections[key] = Connection(
-                key, topic, made.message_type, made.definition, made.digest, count,
-                ConnectionExtRosbag2('cdr', profiles), self)
+            self.connections[key] = ros_2_connection(
+                key, topic, made, facts.get('latching', b'').decode(errors='replace'), self
+                )._replace(msgcount=count)
 
     def messages(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield (connection id, log time in nanoseconds, bytes in CDR) in time order."""
-        refused: Counter[str] = Counter()
         streams = [self.messages_in(*chunk) for chunk in self.chunks]
-        for key, nanoseconds, raw in heapq.merge(*streams, self.loose_messages(),
-                                                 key=lambda message: message[1]):
-            if key not in self.connections:
-                refused['of topics that it does not describe'] += key not in (BEGIN, *self.topics)
-                continue
-            try:
-                converted = bytes(self.convert[key](raw))
-            except DAMAGE as error:
-                refused[f'of {self.connections[key].topic} that cannot be converted to ROS 2 '
-                        f'({one_line(error)})'] += 1
-                continue
-            yield key, nanoseconds, converted
-        self.damage += [f'has {count} messages {words}' for words, count in refused.items()
-                        if count]
+        stored = heapq.merge(*streams, self.loose_messages(), key=lambda message: message[1])
+        yield from converted(self.known(stored), self.connections, self.convert, self.damage)
+
+    def known(self, messages: Iterable[tuple[int, int, bytes]]
+              ) -> Iterator[tuple[int, int, bytes]]:
+        """Yield the messages of connections; those of topics without description are counted."""
+        unknown = 0
+        for message in messages:
+            if message[0] in self.connections:
+                yield message
+            else:
+                unknown += message[0] not in (BEGIN, *self.topics)
+        if unknown:
+            self.damage.append(f'has {unknown} messages of topics that it does not describe')
 
     def messages_in(self, start_time: int, place: int) -> Iterator[tuple[int, int, bytes]]:
         """Yield the messages of a chunk in time order; it is opened when its time has come."""

@@ -45,8 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_device(parser)
     options.add_precision(parser)
     parser.add_argument('--alpha', type=float, help='entropy threshold in nats, for all models')
-    parser.add_argument('--remap', metavar='NAME', help='score the models in the classes of a '
-                        'remap: a name in config/remaps, or a YAML of your own')
+    options.add_remap(parser, 'score the models')
     parser.add_argument('--corrupt', metavar='NAMES', help='score on frames made worse, too, such '
                         'as fog,motion_blur:3,dark:1-5')
     parser.add_argument('--thresholds', type=Path, metavar='YAML', help="what each model must "
@@ -78,9 +77,9 @@ def run(args: argparse.Namespace) -> int:
         print(f'\n{name}\n{tables.corruptions(rows)}')
     if args.report:
         from sparse_seg_ros.report.evaluation_page import write_report
-        write_report(args.report, results, scored_frames.name_of(args))
+        write_report(args.report, results, scored_frames.name_of(args), worse)
         print(f'wrote {args.report}')
-    write_json(args, results)
+    write_json(args, results, worse)
     log(results)
     failed += job.failures(results)
     for words in failed:
@@ -159,10 +158,9 @@ def score_predictions(args: argparse.Namespace, job: EvaluationJob) -> ModelResu
 
 def as_asked(args: argparse.Namespace, segment: Segmenter) -> Segmenter:
     """Return a model with the threshold and in the classes of the options."""
-    from sparse_seg_ros.label_remap import load_remap
     if args.alpha is not None and segment.alpha is not None:
         segment = segment.with_limits(alpha=args.alpha)
-    return segment.with_remap(load_remap(args.remap)) if args.remap else segment
+    return options.remapped(segment, args.remap)
 
 
 def frames_for(args: argparse.Namespace, segment: Segmenter) -> Iterable[AnyFrame]:
@@ -191,11 +189,14 @@ def print_results(results: list[ModelResult]) -> None:
         print(note, file=sys.stderr)
 
 
-def write_json(args: argparse.Namespace, results: list[ModelResult]) -> None:
+def write_json(args: argparse.Namespace, results: list[ModelResult],
+               worse: dict[str, list[CorruptionRow]]) -> None:
     """Write the figures of all models into the file of --json."""
     options.write_json(args, {
         'frames': scored_frames.name_of(args),
         'weights': {result.name: {name: result.about[name] for name in ('file', 'sha256')}
                     for result in results},
+        **({'corrupted': {name: list(map(asdict, rows)) for name, rows in worse.items()}}
+           if worse else {}),
         **({'remap': results[0].about['settings']['labels_remap']} if args.remap else {}),
         'rows': {result.name: asdict(result.recorder.scores.report()) for result in results}})

@@ -76,6 +76,12 @@ def add_precision(parser: argparse.ArgumentParser,
                         help=f'arithmetic of the networks; {note} (default: auto)')
 
 
+def add_remap(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --remap; what: is done in its classes."""
+    parser.add_argument('--remap', metavar='NAME', help=f'{what} in the classes of a remap: a '
+                        'name in config/remaps, or a YAML of your own')
+
+
 def add_repeats(parser: argparse.ArgumentParser, default: int = 10) -> None:
     """Add --repeats, of a benchmark."""
     parser.add_argument('--repeats', type=int, default=default, metavar='N',
@@ -126,6 +132,18 @@ def load_models(args: argparse.Namespace) -> Iterator[tuple[str, Segmenter]]:
     from sparse_seg_ros.loading.zoo import load
     for name, model in named_models(args.model).items():
         yield name, load(model, args.device, args.precision)
+
+
+def load_model(args: argparse.Namespace) -> Segmenter:
+    """Load the model of --model, in the classes of --remap where that is given."""
+    from sparse_seg_ros.loading.zoo import load
+    return remapped(load(args.model, args.device, args.precision), args.remap)
+
+
+def remapped(segment: Segmenter, remap: str | None) -> Segmenter:
+    """Return a model in the classes of --remap; as it is without."""
+    from sparse_seg_ros.label_remap import load_remap
+    return segment.with_remap(load_remap(remap)) if remap else segment
 
 
 def named_models(items: list[str]) -> dict[str, str]:

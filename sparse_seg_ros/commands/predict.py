@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_model(parser)
     options.add_device(parser)
     options.add_precision(parser)
+    options.add_remap(parser, 'segment')
     parser.add_argument('--write', nargs='+', metavar='KIND', help='what to write: overlay, ids, '
                         'uncertainty, side (default: all of a picture, overlay of a video)')
     parser.add_argument('--alpha', type=float, help='refine above this entropy, in nats')
@@ -44,13 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Segment everything -> exit code, 0 only if every frame could be read and segmented."""
-    from sparse_seg_ros.loading.zoo import load
     from sparse_seg_ros.report.predict_job import PredictJob
     if args.limit is not None:
         options.at_least_one(args, 'limit')
     job = PredictJob(args.sources, args.out, args.write, args.limit)
-    segment = load(args.model, args.device, args.precision)
-    segment = segment.with_limits(args.alpha, args.budget)
+    segment = options.load_model(args).with_limits(args.alpha, args.budget)
     job.run(segment)
     for note in job.notes:
         print(note, file=sys.stderr)

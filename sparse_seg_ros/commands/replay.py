@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_model(parser)
     options.add_device(parser)
     options.add_precision(parser)
+    options.add_remap(parser, 'segment')
     parser.add_argument('--topic', help='image topic (default: the only topic with colour images)')
     parser.add_argument('--labels', help='topic of true labels (mono8), online also a folder of '
                         'PNGs named by stamps; with it, mIoU is printed')
@@ -69,7 +70,6 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError('--rate and --attach go with --online; without it every frame is '
                          'segmented, as fast as it goes')
     from sparse_seg_ros.bags.replay import Replay, ReplayJob
-    from sparse_seg_ros.loading.zoo import load
     from sparse_seg_ros.machine import to_json
     from sparse_seg_ros.new_paths import write
 
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
                     args.storage, args.metadata, args.uncertainty, args.max_pixels,
                     tuple(args.pictures or ()))
     job.check()  # before the model is loaded
-    segmenter = load(args.model, args.device, args.precision)
+    segmenter = options.load_model(args)
     with ended_like_ctrl_c():
         report = Replay(job, segmenter).run()
     print_report(report)
@@ -106,9 +106,9 @@ def run_online(args: argparse.Namespace) -> int:
     from sparse_seg_ros.demo import online
     from sparse_seg_ros.machine import to_json
     from sparse_seg_ros.new_paths import write
-    if not getattr(args, 'bag', None) or args.preview:
-        raise ValueError('--online takes a --bag, and no --preview; look at its recording with '
-                         'sparse_seg replay, or in RViz')
+    if not getattr(args, 'bag', None) or args.preview or args.remap:
+        raise ValueError('--online takes a --bag, and no --preview or --remap; the node has the '
+                         'parameter labels_remap')
     job = online.OnlineJob(Path(args.bag), args.out, args.topic, args.labels, args.rate,
                            args.model, args.device, args.precision, args.attach)
     report = online.run_online(job)

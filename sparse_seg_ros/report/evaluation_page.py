@@ -12,12 +12,13 @@ from typing import Any
 from markupsafe import Markup
 
 from sparse_seg_ros.evaluation import comparison
+from sparse_seg_ros.evaluation.corruptions import CorruptionRow
 from sparse_seg_ros.evaluation.recorder import FrameStrip
 from sparse_seg_ros.new_paths import write
 from sparse_seg_ros.report.charts import Axis, Series, histogram, line_chart
 from sparse_seg_ros.report.evaluation_job import ModelResult
 from sparse_seg_ros.report.page import Figure, Strip, embed, legend, render, stage_rows
-from sparse_seg_ros.report.tables import signed
+from sparse_seg_ros.report.tables import CORRUPTION_HEAD, corruption_cells, signed
 
 MOST_CONFUSED = 40  # classes of a matrix; more cannot be read
 COLUMNS = {'IoU': 'iou', 'accuracy': 'accuracy', 'boundary F1': 'boundary_f1',
@@ -37,9 +38,12 @@ PICTURES = {'image': 'image', 'truth': 'truth', 'prediction': 'prediction', 'err
             'uncertainty': 'uncertainty', 'refined': 'refined pixels'}
 
 
-def write_report(path: Path, results: Sequence[ModelResult], source: str) -> None:
-    """Write the page of one model or several on the frames of a source."""
-    models = [describe(result) for result in results]
+def write_report(path: Path, results: Sequence[ModelResult], source: str,
+                 worse: Mapping[str, Sequence[CorruptionRow]] | None = None) -> None:
+    """Write the page of models on the frames of a source; worse: rows of frames made worse."""
+    rows = worse or {}
+    models = [{**describe(result), 'worse': list(map(corruption_cells, rows.get(result.name, ())))}
+              for result in results]
     first = results[0].recorder
     names = ' and '.join(result.name for result in results) if len(results) < 3 else \
         f'{len(results)} models'
@@ -47,6 +51,7 @@ def write_report(path: Path, results: Sequence[ModelResult], source: str) -> Non
             + (f', {first.invalid} that could not be used' if first.invalid else ''))
     text = render('report/evaluation.html', {
         'title': f'{names} on {source}', 'source': source, 'lead': lead, 'models': models,
+        'worse_head': CORRUPTION_HEAD,
         'comparison': None if len(results) < 2 else compare(results)})
     write(Path(path), text.encode())
 
@@ -78,7 +83,7 @@ def difference(first: ModelResult, second: ModelResult) -> dict[str, Any]:
                    '*' if each.is_clear else ''] for each in found]),
                 (f'{second.name} less {first.name}: the frames that differ most',
                  ['frame', first.name, second.name, 'difference'],
-                 [[name, percent(one), percent(other), signed(other - one)]
+                 [[short(name), percent(one), percent(other), signed(other - one)]
                   for name, one, other in frames])]}
 
 
@@ -224,7 +229,7 @@ def stages(milliseconds: Mapping[str, Mapping[str, float]]) -> list[Any]:
 def strip_of(strip: FrameStrip) -> Strip:
     """Return the pictures of a frame for the page."""
     drawn = {title: getattr(strip, name) for name, title in PICTURES.items()}
-    return Strip(f'{strip.title}: mIoU {percent(strip.miou)} %',
+    return Strip(f'{short(strip.title)}: mIoU {percent(strip.miou)} %',
                  [Figure('', embed(picture), title) for title, picture in drawn.items()
                   if picture is not None])
 
@@ -255,6 +260,11 @@ def percent(value: float | None) -> str:
 def share(value: float | None) -> str:
     """0.123 -> '12.3 %'."""
     return '-' if value is None else f'{percent(value)} %'
+
+
+def short(source: str) -> str:
+    """/data/drive/images/a.png -> images/a.png."""
+    return '/'.join(source.split('/')[-2:])
 
 
 def plain(name: str) -> str:

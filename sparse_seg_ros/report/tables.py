@@ -12,6 +12,8 @@ from sparse_seg_ros.evaluation.comparison import Difference
 from sparse_seg_ros.evaluation.corruptions import CorruptionRow
 from sparse_seg_ros.evaluation.scores import Report
 
+CORRUPTION_HEAD = ('made worse by', 'severity', 'mIoU', 'ECE', 'AUROC', 'uncertainty', 'refined')
+
 
 def markdown(reports: dict[str, Report]) -> str:
     """Name -> Report on the same frames -> markdown: a row each, and one of small objects."""
@@ -55,10 +57,14 @@ def differences(first: str, second: str, found: Sequence[Difference]) -> str:
 
 def corruptions(rows: Sequence[CorruptionRow]) -> str:
     """Rows of one model -> markdown."""
-    return grid(['made worse by', 'severity', 'mIoU', 'ECE', 'AUROC', 'uncertainty', 'density'], [
-        [row.name or 'nothing', str(row.severity or '-'), *(
-            percent(math.nan if value is None else value) for value in (
-                row.miou, row.ece, row.auroc, row.uncertainty, row.density))] for row in rows])
+    return grid([*CORRUPTION_HEAD], [corruption_cells(row) for row in rows])
+
+
+def corruption_cells(row: CorruptionRow) -> list[str]:
+    """Return the cells of CORRUPTION_HEAD."""
+    return [row.name.replace('_', ' ') or 'nothing', str(row.severity or '-'), *(
+        percent(math.nan if value is None else value) for value in (
+            row.miou, row.ece, row.auroc, row.uncertainty, row.density))]
 
 
 def signed(fraction: float | None) -> str:

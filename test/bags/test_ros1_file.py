@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mcap_writer import Channel, write_mcap
 from ros1_bags import COMPRESSED, IMAGE, MARKER, SPEED, TYPES, image, jpeg, speed, write_ros1_bag
 from ros_bags import START, read_bag, read_raw, replay
 from ros_fakes import make_image, make_segmenter
@@ -89,6 +90,22 @@ def test_a_type_with_more_fields_in_ros_2_becomes_that_type(tmp_path):
                                                    '/marker': (MARKER, marker)})
     (_, message), *others = read_bag(path)['/marker']
     assert message.texture_resource == '' and len(others) == 2
+
+
+@pytest.mark.parametrize('is_chunked', [True, False])
+def test_messages_of_ros_1_in_an_mcap_are_converted(tmp_path, is_chunked):
+    channels = [Channel(topic, kind.replace('/msg', ''), 'ros1', 'ros1msg',
+                        TYPES.generate_msgdef(kind)[0]) for topic, (kind, _) in TOPICS.items()]
+    items = [(key, START + 10 * number + key, bytes(TYPES.serialize_ros1(make(number), kind)))
+             for number in range(3) for key, (kind, make) in enumerate(TOPICS.values())]
+    items.append((1, START + 99, b'no speed'))
+    path = write_mcap(tmp_path / 'x.mcap', channels, items, profile='ros1', is_chunked=is_chunked)
+    report = replay(path, tmp_path / 'out')
+    assert report['frames'] == 3 and 'x.mcap has 1 messages of /front/speed' in report['damage']
+    found = stamps(tmp_path / 'out')
+    assert [stamp for _, stamp in found['/front/speed']] == [
+        speed(number).header.stamp.nanosec for number in range(3)]
+    assert found['/latched'] == [(time + 1, stamp) for time, stamp in found['/front/speed']]
 
 
 def test_split_bags_of_a_folder_are_read_in_order(tmp_path):

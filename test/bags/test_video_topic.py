@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ros1_bags import header as ros1_header
 from ros_bags import labels, read_bag, read_raw, replay, write_raw
 from ros_fakes import make_image
+from rosbags.rosbag1 import Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from sparse_seg_ros.bags.bag_messages import FFMPEG_PACKET, FOXGLOVE_IMAGE, FOXGLOVE_VIDEO, IMAGE
 from sparse_seg_ros.bags.bag_sink import base_topic
@@ -150,6 +153,22 @@ def test_labels_are_joined_to_the_pictures_of_a_stream(tmp_path):
     sent = pictures(6)
     for frame, number in zip(frames, (3, 5)):
         assert np.abs(frame.image().astype(int) - sent[number]).mean() < 12
+
+
+def test_packets_in_a_bag_of_ros_1_have_other_fields_and_are_frames(tmp_path):
+    store = get_typestore(Stores.ROS1_NOETIC)
+    store.register(get_types_from_msg(
+        'Header header\nuint8[] data\nint32 img_width\nint32 img_height\nstring encoding\n'
+        'uint64 pts\nuint8 flags', FFMPEG_PACKET))
+    with Writer(tmp_path / 'drive.bag') as out:
+        topic = out.add_connection('/cam/ffmpeg', FFMPEG_PACKET, typestore=store)
+        for number, is_key, data in encode('libx264', 6):
+            out.write(topic, stamp(number), store.serialize_ros1(store.types[FFMPEG_PACKET](
+                header=ros1_header(number), data=np.frombuffer(data, np.uint8), img_width=64,
+                img_height=48, encoding='libx264', pts=number, flags=is_key), FFMPEG_PACKET))
+    found, errors = read_frames(tmp_path / 'drive.bag')
+    assert errors == []
+    check_pictures(found, range(6))
 
 
 def test_the_live_node_takes_no_videos_and_says_what_does(tmp_path):

@@ -13,9 +13,11 @@ import pytest
 from ros_bags import START, image, labels, write_bag
 from tiny import tiny_model
 
+from sparse_seg_ros.bags.recorded import RecordedBag
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.data.street import CLASSES, street_frames
 from sparse_seg_ros.evaluation.scores import Scores
+from sparse_seg_ros.label_remap import load_remap
 from sparse_seg_ros.labels import load_labels
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.report.evaluation_job import encoder_of
@@ -214,12 +216,17 @@ def test_predictions_are_saved_as_ids(run, tmp_path):
 def test_models_are_compared_with_intervals_and_on_frames_made_worse(run, tmp_path, capsys):
     assert main(['evaluate', '--model', f'a={run}/model.safetensors', f'b={run}/model.safetensors',
                  '--device', 'cpu', '--precision', 'fp32', '--frames', f'{run}/all', '--corrupt',
-                 'dark:2', '--report', f'{tmp_path}/report.html']) == 0
+                 'dark:2', '--report', f'{tmp_path}/report.html', '--json',
+                 f'{tmp_path}/figures.json']) == 0
     printed = capsys.readouterr().out
     assert '| b less a | points | 95 % interval |  |' in printed
     assert '| mIoU | +0.0 | +0.0 to +0.0 |  |' in printed
     assert printed.count('| dark | 2 |') == 2
-    assert 'the frames that differ most' in (tmp_path / 'report.html').read_text()
+    page = (tmp_path / 'report.html').read_text()
+    assert 'the frames that differ most' in page and page.count('On frames made worse') == 2
+    rows = json.loads((tmp_path / 'figures.json').read_text())['corrupted']['a']
+    assert [(row['name'], row['severity']) for row in rows] == [('', 0), ('dark', 2)]
+    assert rows[0]['uncertainty'] > 0
 
 
 def test_saved_predictions_have_the_figures_of_the_model_that_made_them(run, tmp_path, capsys):
@@ -283,6 +290,20 @@ def test_the_masks_of_one_bag_are_scored_against_the_labels_of_another(run, tmp_
     assert summary_of(tmp_path / 'out')['miou'] == pytest.approx(replayed['miou'], abs=1e-5)
     assert main([*words, '--remap', 'x']) == 1
     assert '--remap is of a model' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('verb', [('predict',), ('replay', '--pictures')])
+def test_predict_and_replay_write_the_classes_of_a_remap(run, tmp_path, verb):
+    write = ('--write', 'ids') if verb == ('predict',) else ()
+    assert main([*verb, f'{run}/pictures', '-o', f'{tmp_path}/out', '--model',
+                 f'{run}/model.safetensors', '--device', 'cpu', '--remap', 'camvid_to_nav2',
+                 *write]) == 0
+    names = load_remap('camvid_to_nav2').labels.names
+    if write:
+        ids = cv2.imread(str(tmp_path / 'out' / '000001_ids.png'), cv2.IMREAD_UNCHANGED)
+        assert set(np.unique(ids)) <= {*range(len(names)), 255}
+    else:
+        assert RecordedBag(tmp_path / 'out').names == names
 
 
 @pytest.mark.parametrize(('form', 'expected'), [

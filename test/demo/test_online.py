@@ -104,7 +104,7 @@ def test_a_labelled_bag_is_played_into_the_node_and_scored(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(('words', 'message'), [
-    ('--online --pictures a.png', '--online takes a --bag, and no --preview'),
+    ('--online --pictures a.png', '--online takes a --bag, and no --preview or --remap'),
     ('--bag a --rate 2', '--rate and --attach go with --online'),
     ('--bag a --online --rate 0', '--rate must be above 0, got 0')])
 def test_options_that_do_not_go_together_are_refused(tmp_path, capsys, words, message):

@@ -41,6 +41,19 @@ def test_iou_is_that_of_cityscapes_scripts_on_the_same_tree(form, tmp_path):
     assert np.isfinite(matrix.iou()).all()
 
 
+def test_iou_is_that_of_cityscapes_scripts_for_a_hundred_random_confusions():
+    scripts = pytest.importorskip('cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling')
+    ids = [scripts.trainId2label[place].id for place in range(19)]
+    for seed in range(100):
+        random, matrix = np.random.default_rng(seed), ConfusionMatrix(19)
+        matrix.counts[:] = random.integers(0, 10 ** random.integers(1, 8), (19, 19))
+        theirs = np.zeros((max(scripts.id2label) + 1,) * 2, np.ulonglong)
+        theirs[np.ix_(ids, ids)] = matrix.counts
+        scripts.args.evalLabels = ids
+        expected = [scripts.getIouScoreForLabel(number, theirs, scripts.args) for number in ids]
+        assert matrix.iou() == pytest.approx(expected, rel=1e-12)
+
+
 def keep(path, folder):
     """Copy a label to where it is no part of the tree, and return the place."""
     return str(shutil.copy(path, folder / path.name))

@@ -28,9 +28,11 @@ class Channel:
     kind: str
     encoding: str = 'cdr'
     schema_encoding: str = 'ros2msg'
+    definition: str = ''
 
     def records(self, key: int) -> bytes:
-        schema = struct.pack('<H', key) + text(self.kind) + text(self.schema_encoding) + text('')
+        schema = struct.pack('<H', key) + text(self.kind) + text(self.schema_encoding) \
+            + text(self.definition)
         channel = struct.pack('<HH', key, key) + text(self.topic) + text(self.encoding) + text('')
         return record(3, schema) + record(4, channel)
 
