@@ -84,14 +84,20 @@ def run(args: argparse.Namespace) -> int:
     failed += job.failures(results)
     for words in failed:
         print(words, file=sys.stderr)
-    return 1 if failed or any(result.damage for result in results) else 0
+    return 1 if failed or any(result.damage for result in results) or lacks(args, results) else 0
+
+
+def lacks(args: argparse.Namespace, results: list[ModelResult]) -> bool:
+    """Tell whether predictions are not there for all frames, so that the figures are of some."""
+    return bool(args.predictions) and any(result.recorder.invalid for result in results)
 
 
 def make_job(args: argparse.Namespace) -> EvaluationJob:
     """Return what the options ask for; ValueError before a model is loaded."""
     from sparse_seg_ros.evaluation.thresholds import read_thresholds
     from sparse_seg_ros.new_paths import check_is_new
-    from sparse_seg_ros.report.evaluation_job import EvaluationJob
+    from sparse_seg_ros.report.evaluation_job import EvaluationJob, check_folders
+    check_folders(options.named_models(args.model))
     if args.form and not args.save_predictions:
         raise ValueError('--form goes with --save-predictions')
     if args.report:
@@ -107,6 +113,7 @@ def make_job(args: argparse.Namespace) -> EvaluationJob:
 def evaluate_all(args: argparse.Namespace, job: EvaluationJob
                  ) -> tuple[list[ModelResult], dict[str, list[CorruptionRow]], list[str]]:
     """Evaluate what the options name -> results, those on frames made worse, and failures."""
+    from sparse_seg_ros.evaluation.comparison import check_same_classes
     from sparse_seg_ros.evaluation.corruptions import corruption_rows, read_corruptions
     if args.bags:
         results, failed = bag_fleet.run(args)
@@ -117,9 +124,12 @@ def evaluate_all(args: argparse.Namespace, job: EvaluationJob
     results, worse = [], {}
     for name, segment in options.load_models(args):
         segment = as_asked(args, segment)
+        if results:
+            check_same_classes(results[0].recorder.labels.names, segment.labels.names)
         results.append(job.run(name, segment, frames_for(args, segment), len(args.model) == 1))
         if chosen:
-            worse[name] = corruption_rows(segment, partial(frames_for, args, segment), chosen)
+            worse[name] = corruption_rows(segment, partial(frames_for, args, segment), chosen,
+                                          job.is_strict)
     return results, worse, []
 
 
@@ -173,9 +183,8 @@ def print_results(results: list[ModelResult]) -> None:
     for other in results[1:]:
         print('\n' + tables.differences(first.name, other.name,
                                         compare(first.recorder, other.recorder)))
-    notes = [*first.notes, first.damage]
-    if first.recorder.invalid:
-        notes.append(f'{first.recorder.invalid} frames could not be used')
+    notes = dict.fromkeys([*first.notes, first.damage,
+                           *(result.recorder.unusable() for result in results)])
     for note in filter(None, notes):
         print(note, file=sys.stderr)
 

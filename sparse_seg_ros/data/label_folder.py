@@ -45,7 +45,7 @@ class LabelFolder:
                                     'the topic of a bag, such as /camera/label')
         self.paths: dict[str, Path] = {}
         for path in sorted(self.folder.glob('*.png')):
-            name = name_of(path)
+            name = name_of(path.stem)
             if name in self.paths:
                 raise ValueError(f'{self.paths[name]} and {path.name} are labels of one frame, '
                                  f'{name}; remove one of them')
@@ -64,7 +64,7 @@ class LabelFolder:
     def find(self, frame: Frame) -> Path | None:
         """Return the label of a frame; None where there is none."""
         number = NUMBER.search(frame.name)
-        names = (frame.name, number[1]) if number else (frame.name,)
+        names = [frame.name, name_of(frame.name), *([number[1]] if number else ())]
         return next((self.paths[name] for name in names if name in self.paths), None)
 
     def read(self, path: Path) -> np.ndarray:
@@ -75,9 +75,9 @@ class LabelFolder:
         return label
 
 
-def name_of(path: Path) -> str:
-    """Path of a label -> name of its frame."""
-    name = ENDING.sub('', path.stem)
+def name_of(stem: str) -> str:
+    """Name of a label, or of a frame that is written in the same way -> name of the frame."""
+    name = ENDING.sub('', stem)
     stamp = STAMP.fullmatch(name)
     return str(int(stamp[1] + stamp[2])) if stamp else name
 

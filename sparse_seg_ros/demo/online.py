@@ -22,6 +22,8 @@ import numpy as np
 
 from sparse_seg_ros.bags.inputs import LabelledBag
 from sparse_seg_ros.bags.recorded import RecordedBag
+from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.data.frames import check_classes
 from sparse_seg_ros.demo.child_process import ChildProcess
 from sparse_seg_ros.demo.player import PlayJob, arguments
 from sparse_seg_ros.demo.run import (
@@ -35,6 +37,7 @@ from sparse_seg_ros.demo.run import (
     read_report,
     words,
 )
+from sparse_seg_ros.evaluation.loop import UNUSABLE
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.labels import VOID
 from sparse_seg_ros.new_paths import check_beside, check_can_hold, check_is_new
@@ -78,6 +81,7 @@ def run_online(job: OnlineJob, say: Callable[[str], None] = print) -> dict[str, 
     names = check_model(job.model).names
     topic, is_compressed = find_images(job.bag, job.topic)
     truth = LabelledBag(job.bag, job.labels, topic) if job.labels else None
+    check_classes(truth, names, 'the model')
     job.out.mkdir(parents=True, exist_ok=True)
     play_job = DemoJob(job.out, job.bag, topic, count_images(job.bag, topic), job.rate,
                        model=job.model, device=job.device, precision=job.precision)
@@ -93,9 +97,24 @@ def run_online(job: OnlineJob, say: Callable[[str], None] = print) -> dict[str, 
     if truth is None:
         return report
     scores = Joined(played, RecordedBag(play_job.recording), len(names))
-    for frame in truth:
-        scores.add(frame.stamp, frame.require_label())
-    return {**report, **scores.report(names), 'notes': truth.notes, 'damage': truth.damage}
+    errors = score_masks(scores, truth)
+    unusable = f'{len(errors)} labels could not be used; the first: {errors[0]}' if errors else ''
+    return {**report, **scores.report(names), 'notes': truth.notes,
+            'damage': '; '.join(filter(None, [truth.damage, unusable])) or None}
+
+
+def score_masks(scores: Joined, truth: Iterable[Frame]) -> list[str]:
+    """Score the masks of all frames with labels -> why some could not be; the drive is over."""
+    errors = []
+    try:
+        for frame in truth:
+            try:
+                scores.add(frame.stamp, frame.require_label())
+            except UNUSABLE as error:
+                errors.append(f'{frame.source}: {error}')
+    except ValueError as error:  # no label fits a frame
+        errors.append(str(error))
+    return errors
 
 
 def attach(job: DemoJob, topic: str) -> dict[str, Any]:
@@ -156,13 +175,13 @@ class Joined:
         """Count the true label of an image, if the image was sent."""
         if stamp not in self.held:
             return
-        self.labelled += 1
-        if stamp in self.recorded.masks:
+        held, is_answered = self.held[stamp], stamp in self.recorded.masks
+        if is_answered:  # first, so that a label of another size raises before it is counted
             self.published.add(self.recorded.mask(stamp), label)
-            self.answered += 1
-        held = self.held[stamp]
         self.streaming.add(np.full_like(label, VOID) if held is None else
                            self.recorded.mask(held), label)
+        self.labelled += 1
+        self.answered += is_answered
 
     def report(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Return the accuracy of what was published, and of what consumers had."""

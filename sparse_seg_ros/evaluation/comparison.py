@@ -57,12 +57,16 @@ def compare(first: Recorder, second: Recorder) -> list[Difference]:
 
 def check_same(first: Recorder, second: Recorder) -> None:
     """Raise ValueError unless two models have seen the same frames, and have the same classes."""
-    if first.scores.names != second.scores.names:
-        raise ValueError('models must have the same classes to be compared, got '
-                         f'{cut(", ".join(first.scores.names))} and '
-                         f'{cut(", ".join(second.scores.names))}')
+    check_same_classes(first.scores.names, second.scores.names)
     if first.data_hash() != second.data_hash():
         raise ValueError('models must see the same frames to be compared, and these did not')
+
+
+def check_same_classes(first: Sequence[str], second: Sequence[str]) -> None:
+    """Raise ValueError unless two models have the same classes."""
+    if first != second:
+        raise ValueError('models must have the same classes to be compared, got '
+                         f'{cut(", ".join(first))} and {cut(", ".join(second))}')
 
 
 def most_different(first: Recorder, second: Recorder) -> list[tuple[str, float, float]]:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -20,7 +22,9 @@ import numpy as np
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.data.frame import AnyFrame, Frame, as_frames
 from sparse_seg_ros.evaluation.evaluate import score
+from sparse_seg_ros.evaluation.loop import raise_it
 from sparse_seg_ros.evaluation.scores import Scores
+from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.segmenter import Segmenter
 
 SEVERITIES = range(1, 6)
@@ -125,19 +129,36 @@ class CorruptionRow:
 
 
 def corruption_rows(segment: Segmenter, make_frames: Callable[[], Iterable[AnyFrame]],
-                    chosen: Iterable[tuple[str, int]]) -> list[CorruptionRow]:
-    """Score a model on frames as they are and made worse; make_frames: gives them for a pass."""
+                    chosen: Iterable[tuple[str, int]], is_strict: bool = True
+                    ) -> list[CorruptionRow]:
+    """
+    Score a model on frames as they are and made worse.
+
+    make_frames: gives them for a pass. is_strict: False leaves out frames that cannot be used.
+    """
     rows = []
     for name, severity in [('', 0), *chosen]:
         frames = make_frames()
         scores = Scores(segment.labels.names)
-        score(segment, CorruptedFrames(frames, name, severity) if name else frames, [scores],
-              wants={'confidence'}.intersection(segment.method.optional))
+        score(segment, CorruptedFrames(frames, name, severity) if name else frames,
+              [scores if is_strict else partial(count_fitting, scores)],
+              raise_it if is_strict else leave_out,
+              {'confidence'}.intersection(segment.method.optional))
         figures = scores.summary()
         rows.append(CorruptionRow(name, severity, figures['miou'], figures['ece'],
                                   figures['auroc'], scores.parts['detection'].mean(),
                                   scores.density))
     return rows
+
+
+def count_fitting(scores: Scores, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
+    """Count a frame whose labels fit the prediction; the evaluation before has named others."""
+    with suppress(ValueError):
+        scores(frame, image, seen)
+
+
+def leave_out(frame: Frame, part: str, error: Exception) -> None:
+    """Go on without a frame that cannot be used."""
 
 
 class CorruptedFrames:

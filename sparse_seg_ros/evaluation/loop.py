@@ -30,7 +30,9 @@ class View(NamedTuple):
 
 
 def raise_it(frame: Frame, part: str, error: Exception) -> None:
-    """End the loop with the error of a frame."""
+    """End the loop with the error of a frame, which says what frame it is."""
+    if isinstance(error, ValueError) and frame.source not in str(error):
+        raise ValueError(f'{frame.source}: {error}') from error
     raise error
 
 
@@ -46,11 +48,19 @@ def read_frames(frames: Iterable[AnyFrame], title: str, on_invalid: OnInvalid = 
             continue
         label = None
         try:
-            label = frame.label()
+            label = check_size(frame.label(), image)
         except UNUSABLE as error:
             on_invalid(frame, 'label', error)
             frame = replace(frame, read_label=None)  # nobody asks for it again
         yield View(frame, image, label)
+
+
+def check_size(label: np.ndarray | None, image: np.ndarray) -> np.ndarray | None:
+    """Return the label; ValueError for one of another size than its image."""
+    if label is not None and label.shape != image.shape[:2]:
+        raise ValueError(f'label must be as large as its image, {image.shape[:2]}, got '
+                         f'{label.shape}; resize it by nearest neighbour')
+    return label
 
 
 def read_labelled(frames: Iterable[AnyFrame], title: str

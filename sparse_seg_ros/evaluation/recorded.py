@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -29,10 +30,14 @@ class RecordedFolder:
 
     def __init__(self, folder: str):
         self.labels = LabelFolder(folder)
+        self.owners: dict[Path, str] = {}
 
     def find(self, frame: Frame) -> np.ndarray | None:
         """Return the (H, W) uint8 ids of a frame; None without its file."""
         path = self.labels.find(frame)
+        if path and self.owners.setdefault(path, frame.source) != frame.source:
+            raise ValueError(f'{path} has its name, and that of {self.owners[path]}; give frames '
+                             'of one name to separate runs')
         return None if path is None else self.labels.read(path)
 
 
@@ -49,7 +54,7 @@ def score_recorded(recorded: Recorded, labels: LabelSet, frames: Iterable[AnyFra
         try:
             ids = recorded.find(view.frame)
             if ids is None:
-                raise ValueError(f'{view.frame.source} has no prediction')
+                raise ValueError('no prediction has its name or stamp')
             seen = Prediction(ids, np.zeros(ids.shape, np.float32), image=view.image,
                               label_set=labels)
             for sink in sinks:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -16,7 +16,7 @@ import numpy as np
 from sparse_seg_ros import pictures
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.evaluation.flicker import Flicker
-from sparse_seg_ros.evaluation.running_sum import RunningSum
+from sparse_seg_ros.evaluation.loop import OnInvalid
 from sparse_seg_ros.evaluation.scores import Scores
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.prediction import Prediction
@@ -33,14 +33,15 @@ class FrameStrip:
     """
     Pictures of a frame, (h, w, 3) uint8 RGB and at most STRIP_WIDTH wide.
 
-    truth and errors are None for a frame without labels, refined for a model that refines nothing.
+    truth and errors are None for a frame without labels, refined for a model that refines nothing,
+    uncertainty for predictions that do not know theirs.
     """
 
     title: str
     miou: float | None
     image: np.ndarray
     prediction: np.ndarray
-    uncertainty: np.ndarray
+    uncertainty: np.ndarray | None
     truth: np.ndarray | None = None
     errors: np.ndarray | None = None
     refined: np.ndarray | None = None
@@ -58,8 +59,7 @@ class Recorder:
                  keeps_strips: bool = False, has_uncertainty: bool = True):
         self.labels, self.write, self.keeps_strips = labels, write, keeps_strips
         self.has_uncertainty = has_uncertainty
-        self.running = RunningSum()  # of the scores
-        self.flicker = Flicker(len(labels))
+        self.scores, self.flicker = self.empty_scores(), Flicker(len(labels))
         self.records: list[dict[str, Any]] = []
         self.invalid = 0
         self.worst: list[tuple[float, int, FrameStrip]] = []
@@ -69,10 +69,10 @@ class Recorder:
         """Score a frame; ValueError where its labels do not fit the prediction."""
         of_frame = self.empty_scores()
         of_frame(frame, image, seen)
-        self.running.add(of_frame)
+        self.scores.absorb(of_frame)
         self.flicker(frame, image, seen)
         figures = of_frame.summary()
-        self.note({**about(frame), 'sha256': digest(image, frame.label()),
+        self.add({**about(frame), 'sha256': digest(image, frame.label()),
                   **{name: figures[name] for name in RECORDED},
                   'class': {name: row['iou'] for name, row in figures['class'].items()
                             if row['iou'] is not None},
@@ -81,17 +81,13 @@ class Recorder:
         if self.keeps_strips and figures['miou'] is not None:
             self.keep(frame, image, seen, figures['miou'])
 
-    @property
-    def scores(self) -> Scores:
-        """The scores of all frames."""
-        return self.running.total(self.empty_scores())
-
-    def or_invalid(self, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
-        """Score a frame, as a call does; count it as invalid where its labels do not fit."""
+    def or_else(self, on_invalid: OnInvalid, frame: Frame, image: np.ndarray, seen: Prediction
+                ) -> None:
+        """Score a frame, as a call does; on_invalid gets one whose labels do not fit."""
         try:
             self(frame, image, seen)
         except ValueError as error:
-            self.count_invalid(frame, 'label', error)
+            on_invalid(frame, 'label', error)
 
     def empty_scores(self) -> Scores:
         """Return scores of no frames."""
@@ -100,9 +96,9 @@ class Recorder:
     def count_invalid(self, frame: Frame, part: str, error: Exception) -> None:
         """Record a frame whose 'image' or 'label' cannot be used."""
         self.invalid += 1
-        self.note({**about(frame), 'invalid': part, 'error': str(error)})
+        self.add({**about(frame), 'invalid': part, 'error': str(error)})
 
-    def note(self, record: dict[str, Any]) -> None:
+    def add(self, record: dict[str, Any]) -> None:
         """Keep a record, and write it."""
         self.records.append(record)
         self.write(record)
@@ -112,9 +108,14 @@ class Recorder:
         strip = None
         for heap, key, most in ((self.worst, -miou, WORST), (self.best, miou, BEST)):
             if len(heap) < most or key > heap[0][0]:
-                strip = strip or draw_strip(frame, image, seen, self.labels, miou)
+                strip = strip or self.draw(frame, image, seen, miou)
                 push = heapq.heappush if len(heap) < most else heapq.heapreplace
                 push(heap, (key, -len(self.records), strip))
+
+    def draw(self, frame: Frame, image: np.ndarray, seen: Prediction, miou: float) -> FrameStrip:
+        """Draw the pictures of a frame, without an uncertainty that nobody knows."""
+        strip = draw_strip(frame, image, seen, self.labels, miou)
+        return strip if self.has_uncertainty else replace(strip, uncertainty=None)
 
     @property
     def strips(self) -> dict[str, list[FrameStrip]]:
@@ -132,10 +133,15 @@ class Recorder:
             'temporal_consistency': self.flicker.consistency()}
         figures = {'flicker': None, 'temporal_consistency': None, **self.scores.summary(),
                    **steady, 'invalid': self.invalid, 'data_sha256': self.data_hash()}
-        if self.flicker.pairs:
-            for name, value in zip(self.labels.names, self.flicker.of_classes()):
-                figures['class'][name]['flicker'] = None if np.isnan(value) else float(value)
+        for name, value in zip(self.labels.names, self.flicker.of_classes()):
+            figures['class'][name]['flicker'] = None if np.isnan(value) else float(value)
         return figures
+
+    def unusable(self) -> str | None:
+        """Return how many frames could not be used, and why the first; None for none."""
+        first = next((f"; the first: {record['frame']}: {record['error']}"
+                      for record in self.records if 'error' in record), '')
+        return f'{self.invalid} frames could not be used{first}' if self.invalid else None
 
     def data_hash(self) -> str:
         """Return one sha256 of all frames, in whatever order they came."""

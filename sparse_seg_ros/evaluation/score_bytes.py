@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 HEAD = 'head'
-LISTS = ('names', 'counts_small', 'labelled', 'densities', 'milliseconds')
+LISTS = ('names', 'counts_small', 'labelled', 'densities', 'milliseconds', 'has_uncertainty')
 
 
 def pack(scores: Any) -> bytes:

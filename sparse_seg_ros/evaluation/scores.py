@@ -88,13 +88,13 @@ class Scores:
 
     def __call__(self, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
         """Count a frame; ValueError where its labels do not fit the prediction."""
+        label, counted = frame.label(), ConfusionMatrix(len(self.names))
+        if label is not None:
+            counted.add(prediction.labels, label)  # raises before anything is counted
         self.densities.append(prediction.density)
         for stage, spent in prediction.milliseconds.items():
             self.milliseconds.setdefault(stage, []).append(spent)
-        label = frame.label()
         if label is not None:
-            counted = ConfusionMatrix(len(self.names))
-            counted.add(prediction.labels, label)
             self.matrix, self.labelled = self.matrix + counted, self.labelled + 1
             if self.counts_small:
                 self.add_details(prediction, label)
@@ -131,14 +131,21 @@ class Scores:
                              f'{cut(", ".join(self.names))} and {cut(", ".join(other.names))}')
         both = Scores(self.names, self.counts_small and other.counts_small,
                       self.has_uncertainty and other.has_uncertainty)
-        both.labelled = self.labelled + other.labelled
-        both.matrix = self.matrix + other.matrix
-        both.parts = {name: part + other.parts[name] for name, part in self.parts.items()}
-        both.densities = sorted(self.densities + other.densities)
-        both.milliseconds = {
-            stage: sorted(self.milliseconds.get(stage, []) + other.milliseconds.get(stage, []))
-            for stage in sorted({**self.milliseconds, **other.milliseconds})}
+        both.absorb(self)
+        both.absorb(other)
+        both.densities.sort()
+        both.milliseconds = {stage: sorted(times)
+                             for stage, times in sorted(both.milliseconds.items())}
         return both
+
+    def absorb(self, other: Scores) -> None:
+        """Add scores of the same classes to these, without a copy of what was counted before."""
+        self.labelled += other.labelled
+        self.matrix = self.matrix + other.matrix
+        self.parts = {name: part + other.parts[name] for name, part in self.parts.items()}
+        self.densities += other.densities
+        for stage, times in other.milliseconds.items():
+            self.milliseconds.setdefault(stage, []).extend(times)
 
     def to_bytes(self) -> bytes:
         """Return everything that was counted; equal scores have equal bytes."""
@@ -153,7 +160,9 @@ class Scores:
 
     @property
     def density(self) -> float:
-        """Mean fraction of refined pixels; 0 without frames."""
+        """Mean fraction of refined pixels; 0 without frames, nan for what no model predicted."""
+        if not self.has_uncertainty:
+            return math.nan
         return math.fsum(self.densities) / max(self.frames, 1)
 
     def percentiles(self, *ranks: int) -> dict[str, dict[str, float]]:

@@ -38,7 +38,7 @@ def summary_of(scores: Any) -> dict[str, Any]:
         'ece': number(parts['calibration'].ece()), 'brier': number(parts['proper'].brier()),
         'nll': number(parts['proper'].nll()), 'auroc': number(detection.auroc()),
         'aupr': number(detection.aupr()), 'aurc': number(detection.aurc()),
-        'density': scores.density if scores.frames else None,
+        'density': number(scores.density) if scores.frames else None,
         'selection': parts['selection'].figures(),
         'interval': {'miou': interval(bootstrap.miou()),
                      'accuracy': interval(bootstrap.accuracy())},

@@ -25,6 +25,7 @@ from sparse_seg_ros.texts import cut
 from sparse_seg_ros.yaml_files import read_yaml
 
 RELATIONS = {'>=': operator.ge, '<=': operator.le, '>': operator.gt, '<': operator.lt}
+STAGES = 'latency.stages.'  # whose names come with the frames
 BOUND = re.compile(r'\s*(>=|<=|>|<)\s*(\S+)\s*')
 
 
@@ -36,11 +37,15 @@ class Threshold:
     relation: str
     bound: float
 
-    def failure(self, figures: Mapping[str, float | None]) -> str | None:
-        """Figures by name -> what is wrong, in words; None where the bound is kept."""
+    def check(self, figures: Mapping[str, float | None]) -> None:
+        """Raise ValueError for a name that no figure has."""
         if self.figure not in figures:
             raise ValueError(f'no figure {cut(self.figure)!r} in this evaluation; '
                              f'{nearest(self.figure, list(figures))}')
+
+    def failure(self, figures: Mapping[str, float | None]) -> str | None:
+        """Figures by name -> what is wrong, in words; None where the bound is kept."""
+        self.check(figures)
         value, wanted = figures[self.figure], f'{self.relation} {self.bound:g}'
         if value is None:
             return f'{self.figure} must be {wanted}, but nothing in these frames tells it'
@@ -78,6 +83,14 @@ def flat(summary: Mapping[str, Any], path: str = '') -> Iterator[tuple[str, floa
             yield from flat(value, f'{path}{name}.')
         elif value is None or isinstance(value, (int, float)):
             yield f'{path}{name}', value
+
+
+def check_names(summary: Mapping[str, Any], thresholds: tuple[Threshold, ...]) -> None:
+    """Summary of no frames -> ValueError for figures that no frame can bring."""
+    figures = dict(flat(summary))
+    for each in thresholds:
+        if not each.figure.startswith(STAGES):
+            each.check(figures)
 
 
 def failures(summary: Mapping[str, Any], thresholds: tuple[Threshold, ...]) -> list[str]:

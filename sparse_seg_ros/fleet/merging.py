@@ -13,7 +13,6 @@ import numpy as np
 
 from sparse_seg_ros.evaluation.flicker import Flicker
 from sparse_seg_ros.evaluation.recorder import Recorder
-from sparse_seg_ros.evaluation.running_sum import RunningSum
 from sparse_seg_ros.evaluation.scores import Scores
 from sparse_seg_ros.fleet.segments import Segment, read_done
 from sparse_seg_ros.labels import LabelSet
@@ -33,10 +32,10 @@ def merge(segments: Sequence[Segment], bags: Mapping[str, str], keeps_records: b
     labels = read_done(Path(segments[0].folder))['labels']
     recorder = Recorder(LabelSet(labels['name'], tuple(labels['names']),
                                  tuple(map(tuple, labels['colors']))))
-    recorder.running = RunningSum(map(read_scores, segments))
-    recorder.flicker = RunningSum(map(read_flicker, segments)).total(recorder.flicker)
     notes, damages = [], []
     for segment in segments:
+        recorder.scores.absorb(read_scores(segment))
+        recorder.flicker = recorder.flicker + read_flicker(segment)
         done, bag = read_done(Path(segment.folder)), bags[segment.folder]
         recorder.invalid += done['invalid']
         recorder.records += read_records(segment, keeps_records)

@@ -30,7 +30,7 @@ from sparse_seg_ros.data.frame import AnyFrame, Frame
 from sparse_seg_ros.evaluation.evaluate import score
 from sparse_seg_ros.evaluation.loop import OnInvalid, Sink, raise_it
 from sparse_seg_ros.evaluation.recorder import Recorder
-from sparse_seg_ros.evaluation.thresholds import Threshold, failures
+from sparse_seg_ros.evaluation.thresholds import Threshold, check_names, failures
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.machine import finite, to_json
 from sparse_seg_ros.new_paths import check_can_hold, check_is_new, write
@@ -92,23 +92,26 @@ class EvaluationJob:
                has_uncertainty: bool = True) -> ModelResult:
         """Run a loop over frames; known: about the model, with its name."""
         name = known['name']
+        check_names({'model': known, **Recorder(labels).summary()}, self.thresholds)
         folder = self.folder if is_single or self.folder is None else \
             self.folder / file_name(name)
         with ExitStack() as stack:
             line = (lambda record: None) if folder is None else \
                 stack.enter_context(JsonLines(folder / FRAMES))
             recorder = Recorder(labels, line, self.keeps_strips, has_uncertainty)
-            sinks: list[Sink] = [recorder if self.is_strict else recorder.or_invalid]
+            on_invalid = raise_it if self.is_strict else recorder.count_invalid
+            sinks: list[Sink] = [partial(recorder.or_else, on_invalid)]
             if self.predictions is not None:
                 sinks.append(PredictionFiles(
                     self.predictions if is_single else self.predictions / file_name(name),
                     encoder_of(labels, self.form) if self.form else np.asarray))
-            loop(sinks, raise_it if self.is_strict else recorder.count_invalid)
+            loop(sinks, on_invalid)
         result = ModelResult(name, recorder, known,
                              list(getattr(frames, 'notes', ())), getattr(frames, 'damage', None))
         if not recorder.scores.labelled:
-            raise ValueError('; '.join(['none of the frames has a label to score against',
-                                        *result.notes]))
+            raise ValueError('; '.join(filter(None, [
+                'none of the frames has a label to score against', recorder.unusable(),
+                *result.notes])))
         recorder.scores.warn_of_other_order()
         if folder is not None:
             write(folder / SUMMARY, to_json(result.summary()).encode())
@@ -176,6 +179,16 @@ def about(name: str, segment: Segmenter) -> dict[str, Any]:
     return {'name': name, **segment.weights, 'settings': settings,
             'settings_sha256': hashlib.sha256(hashed.encode()).hexdigest(),
             'classes': list(segment.labels.names), **segment.origin}
+
+
+def check_folders(names: Iterable[str]) -> None:
+    """Raise ValueError for names of models that would have one folder."""
+    folders: dict[str, str] = {}
+    for name in names:
+        other = folders.setdefault(file_name(name), name)
+        if other != name:
+            raise ValueError(f'models {other!r} and {name!r} would both have the folder '
+                             f'{file_name(name)}; name them apart')
 
 
 def file_name(name: str) -> str:

@@ -115,7 +115,7 @@ def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
               + between(interval.get('accuracy'))),
              (figure(summary['ece'], 'ece'), 'calibration error (ECE)'),
              (figure(summary['auroc'], 'auroc'), 'AUROC of the uncertainty'),
-             (f"{figure(latency['p50_ms'], 'ms')} ms",
+             (f"{figure(latency['p50_ms'], 'ms')} ms" if latency['p50_ms'] is not None else '-',
               f"a frame (median); p99 {figure(latency['p99_ms'], 'ms')} ms"),
              (share(summary['density']), 'of the pixels refined')]
     return [(value, text) for value, text in shown if value != '-']

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from shutil import copyfile
 
 import cv2
 import numpy as np
@@ -112,9 +113,12 @@ def test_an_image_of_a_bag_that_cannot_be_used_is_counted_and_named(run, tmp_pat
         return message
     write_bag(tmp_path / 'bag', {'/camera/image_raw': broken, '/camera/label': labels})
     assert evaluate(run, '--bag', tmp_path / 'bag', '--labels', '/camera/label', '--out',
-                    tmp_path / 'out') == 0
+                    tmp_path / 'out', '--corrupt', 'dark:1') == 0
     assert summary_of(tmp_path / 'out')['invalid'] == 1
-    assert '1 frames could not be used' in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert '1 frames could not be used; the first: /camera/image_raw, message at' in printed.err
+    assert "'unknown' is not known" in printed.err
+    assert '| dark | 1 |' in printed.out
     record = json.loads((tmp_path / 'out' / 'frames.jsonl').read_text().splitlines()[0])
     assert record['invalid'] == 'image' and "'unknown' is not known" in record['error']
 
@@ -132,6 +136,17 @@ def test_a_label_of_a_bag_that_does_not_fit_is_counted_and_named(run, tmp_path):
     assert (summary['labelled'], summary['invalid']) == (2, 1)
 
 
+@pytest.mark.parametrize(('change', 'words'), [
+    (lambda label: label[:50], r'label must be as large as its image, (96, 128), got (50, 128)'),
+    (lambda label: label * 0 + 77, 'labels must be below 11 or 255 for void, got 77')])
+def test_a_label_of_a_picture_that_does_not_fit_ends_the_evaluation_and_is_named(
+        run, tmp_path, capsys, change, words):
+    label = cv2.imread(str(run / 'labels' / '000002_ids.png'), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(tmp_path / '000002.png'), change(label))
+    assert evaluate(run, '--pictures', run / 'pictures', '--labels', tmp_path) == 1
+    assert f"{run / 'pictures' / '000002.png'}: {words}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(('bound', 'code'), [('>= 0', 0), ('>= 0.99', 1)])
 def test_thresholds_decide_the_exit_code(run, tmp_path, capsys, bound, code):
     (tmp_path / 'must.yaml').write_text(f"miou: '{bound}'\nlatency.p99_ms: '> 0'\n")
@@ -139,11 +154,56 @@ def test_thresholds_decide_the_exit_code(run, tmp_path, capsys, bound, code):
     assert (': miou must be >= 0.99, got ' in capsys.readouterr().err) == bool(code)
 
 
+@pytest.mark.parametrize('figure', ['class.rode.iou', 'latency.p98_ms'])
+def test_a_misspelled_figure_of_a_threshold_is_told_before_the_first_frame(run, tmp_path, capsys,
+                                                                           figure):
+    (tmp_path / 'must.yaml').write_text(f"{figure}: '>= 0'\n")
+    assert evaluate(run, '--frames', run / 'all', '--thresholds', tmp_path / 'must.yaml',
+                    '--out', tmp_path / 'out') == 1
+    assert f"no figure '{figure}' in this evaluation; did you mean" in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('figure', ['class.road.flicker', 'latency.stages.upload.p50_ms'])
+def test_a_figure_that_is_known_later_may_have_a_threshold(run, tmp_path, capsys, figure):
+    (tmp_path / 'must.yaml').write_text(f"{figure}: '>= 0'\n")
+    is_known = 'latency' in figure
+    assert evaluate(run, '--frames', run / 'all', '--thresholds',
+                    tmp_path / 'must.yaml') == (0 if is_known else 1)
+    assert ('nothing in these frames tells it' in capsys.readouterr().err) != is_known
+
+
+def test_two_models_of_other_classes_are_refused_before_the_second_is_evaluated(run, tmp_path,
+                                                                               capsys):
+    save_model(tiny_model(classes=CLASSES[::-1], labels=''), tmp_path / 'other.safetensors')
+    assert main(['evaluate', '--model', f'{run}/model.safetensors',
+                 f'{tmp_path}/other.safetensors',
+                 '--device', 'cpu', '--pictures', f'{run}/pictures', '--labels', f'{run}/labels',
+                 '--out', f'{tmp_path}/out']) == 1
+    assert 'models must have the same classes to be compared' in capsys.readouterr().err
+    assert not (tmp_path / 'out' / 'other').exists()
+
+
 def test_two_models_have_a_folder_each(run, tmp_path):
     assert main(['evaluate', '--model', f'a={run}/model.safetensors',
                  f'b={run}/model.safetensors', '--device', 'cpu', '--frames', f'{run}/all',
                  '--out', f'{tmp_path}/out']) == 0
     assert summary_of(tmp_path / 'out' / 'a')['miou'] == summary_of(tmp_path / 'out' / 'b')['miou']
+
+
+def test_two_models_whose_names_make_one_folder_are_refused(run, tmp_path, capsys):
+    model = f'{run}/model.safetensors'
+    assert main(['evaluate', '--model', f'a b={model}', f'a_b={model}', '--device', 'cpu',
+                 '--frames', f'{run}/all', '--out', f'{tmp_path}/out']) == 1
+    assert "'a b' and 'a_b' would both have the folder a_b" in capsys.readouterr().err
+
+
+def test_where_no_label_can_be_used_the_cause_is_told(run, tmp_path, capsys):
+    write_bag(tmp_path / 'bag', {'/camera/image_raw': image, '/camera/label': image})
+    assert evaluate(run, '--bag', tmp_path / 'bag', '--labels', '/camera/label', '--topic',
+                    '/camera/image_raw') == 1
+    assert ('has a label to score against; 3 frames could not be used; the first: '
+            '/camera/image_raw') in capsys.readouterr().err
 
 
 def test_predictions_are_saved_as_ids(run, tmp_path):
@@ -180,6 +240,41 @@ def test_saved_predictions_have_the_figures_of_the_model_that_made_them(run, tmp
     assert saved['auroc'] is None and saved['latency']['p50_ms'] is None
     assert main(words) == 1
     assert 'nothing tells the classes' in capsys.readouterr().err
+
+
+def test_frames_without_a_prediction_are_named_and_fail(run, tmp_path, capsys):
+    (tmp_path / 'ids').mkdir()
+    label = cv2.imread(str(run / 'labels' / '000002_ids.png'), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(tmp_path / 'ids' / '000002.png'), label)
+    assert main(['evaluate', '--predictions', f'{tmp_path}/ids', '--frames', f'{run}/all',
+                 '--label-set', 'camvid', '--out', f'{tmp_path}/out',
+                 '--report', f'{tmp_path}/report.html']) == 1
+    printed = capsys.readouterr()
+    assert '2 frames could not be used; the first: ' in printed.err
+    assert '000001.png: no prediction has its name or stamp' in printed.err
+    summary = summary_of(tmp_path / 'out')
+    assert (summary['frames'], summary['invalid'], summary['density']) == (1, 2, None)
+    page = (tmp_path / 'report.html').read_text()
+    assert page.count('mIoU') and 'The best frames' not in page  # the only frame is the worst
+    assert not any(words in page for words in ('pixels refined', '- ms', '>uncertainty<'))
+    assert '| - | - |\n' in printed.out  # neither density nor time
+
+
+def test_a_prediction_is_never_taken_for_two_frames_of_one_name(run, tmp_path, capsys):
+    lines = []
+    for number in (1, 2):
+        (tmp_path / f'{number}').mkdir()
+        for kind, ending in (('pictures', ''), ('labels', '_ids')):
+            copyfile(run / kind / f'{number:06d}{ending}.png',
+                     tmp_path / f'{number}' / f'{kind[0]}.png')
+        lines.append(f'{number}/p.png {number}/l.png')
+    (tmp_path / 'all.txt').write_text('\n'.join(lines))
+    words = ['--frames', tmp_path / 'all']
+    assert evaluate(run, *words, '--save-predictions', tmp_path / 'ids') == 0
+    assert main(['evaluate', *map(str, words), '--predictions', f'{tmp_path}/ids',
+                 '--label-set', 'camvid', '--out', f'{tmp_path}/out']) == 1
+    assert f'p.png has its name, and that of {tmp_path}/1/p.png' in capsys.readouterr().err
+    assert summary_of(tmp_path / 'out')['frames'] == 1
 
 
 def test_the_masks_of_one_bag_are_scored_against_the_labels_of_another(run, tmp_path, capsys):

@@ -28,7 +28,9 @@ def write_labels(folder, *names) -> LabelFolder:
     ('drive_000012', 'drive_000012_ids.png'), ('drive_000012', '000012.png'),
     ('1700000000123456789', '1700000000123456789.png'),
     ('1700000000023456789', '1700000000.023456789.png'),
-    ('5000000001', '5_000000001_mask.png')])
+    ('5000000001', '5_000000001_mask.png'),
+    ('1700000000_123456789', '1700000000_123456789.png'), ('0001_L', '0001_L.png'),
+    ('0001_mask', '0001_mask_ids.png')])
 def test_a_label_is_found_by_the_name_of_its_frame(tmp_path, name, file):
     labels = write_labels(tmp_path / 'a b', '0.png', file)
     found = list(LabelledFrames([frame('other'), frame(name)], labels))

@@ -13,8 +13,9 @@ from tiny import tiny_model
 
 from sparse_seg_ros.bags.street_bag import LABEL_TOPIC, write_street_bag
 from sparse_seg_ros.commands import main
+from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.data.street import Street
-from sparse_seg_ros.demo.online import Joined, figures, held_masks
+from sparse_seg_ros.demo.online import Joined, figures, held_masks, score_masks
 from sparse_seg_ros.loading.checkpoints import save_model
 
 SIZE_HW, FRAMES = (96, 160), 5
@@ -53,6 +54,35 @@ def test_streaming_accuracy_is_of_what_consumers_had():
     # a: 12 pixels true, none in time, 6 taken for b's image 3; b: 6 of 12 right.
     assert report['streaming_iou'] == {'a': 0.0, 'b': 0.5}
     assert report['streaming_miou'] == 0.25
+
+
+def test_a_label_that_cannot_be_used_costs_its_own_frame_alone():
+    def frame(stamp, shape=(2, 3)):
+        return Frame(f'image {stamp}', np.zeros, lambda: np.zeros(shape, np.uint8), stamp)
+
+    def truth():
+        yield from (frame(1, (1, 3)), frame(2), frame(3), frame(4, (9, 9)))
+        raise ValueError('no label fits')
+
+    scores = Joined(PLAYED, Masks({1: 0, 3: 0}), 2)
+    errors = score_masks(scores, truth())
+    assert [error.partition(' ')[0] for error in errors] == ['image', 'image', 'no']
+    assert errors[1].startswith('image 4: prediction (2, 3) and truth (9, 9) must have')
+    report = scores.report(('a', 'b'))
+    assert (report['labelled'], report['scored']) == (2, 1)
+
+
+@needs_ros
+def test_labels_of_other_classes_are_refused_before_the_bag_is_played(tmp_path, capsys):
+    write_street_bag(tmp_path / 'bag', Street(3, SIZE_HW), 1, lambda indices: indices)
+    save_model(tiny_model(), tmp_path / 'tiny.safetensors')
+    (tmp_path / 'labels').mkdir()
+    (tmp_path / 'labels' / '0.png').write_bytes(b'')
+    (tmp_path / 'labels' / 'labels.yaml').write_text('classes: {road: [0, 255, 0]}')
+    assert main(['replay', '--bag', f'{tmp_path}/bag', '--model', f'{tmp_path}/tiny.safetensors',
+                 '--labels', f'{tmp_path}/labels', '-o', f'{tmp_path}/on', '--online']) == 1
+    assert 'the frames have the classes road, the model has sky' in capsys.readouterr().err
+    assert not (tmp_path / 'on').exists()
 
 
 @needs_ros

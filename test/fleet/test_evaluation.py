@@ -16,7 +16,6 @@ from ros_bags import image, labels, write_bag
 from tiny import tiny_model
 
 from sparse_seg_ros.commands import main
-from sparse_seg_ros.evaluation.running_sum import RunningSum
 from sparse_seg_ros.evaluation.scores import Scores
 from sparse_seg_ros.fleet.evaluation import Fleet, here
 from sparse_seg_ros.fleet.in_processes import in_processes
@@ -163,11 +162,6 @@ def test_two_models_have_a_folder_each_and_one_report(drives, tmp_path):
     one, other = summary_of(tmp_path / 'out' / 'a'), summary_of(tmp_path / 'out' / 'b')
     assert one['miou'] == other['miou'] and one['segments'] == {'done': 2, 'failed': {}}
     assert '4 frames, 4 with labels' in (tmp_path / 'report.html').read_text()
-
-
-@pytest.mark.parametrize('count', [1, 2, 3, 8, 11])
-def test_parts_are_added_in_their_order(count):
-    assert RunningSum([number] for number in range(count)).total([]) == [*range(count)]
 
 
 @pytest.mark.parametrize(('nodes', 'device', 'expected'), [
