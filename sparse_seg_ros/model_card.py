@@ -51,6 +51,7 @@ def is_base(value: Any) -> bool:
         and all(map(is_text, value.values())) and Path(value['file']).name == value['file'] != '')
 
 
+LARGEST_SCALE = 4.0
 FORMER = {'alpha_nats': 'alpha'}  # names in files of earlier versions
 CHECKS = {  # field of a card -> what it must be, and what tells whether it is
     'network': ('text', is_text),
@@ -59,7 +60,8 @@ CHECKS = {  # field of a card -> what it must be, and what tells whether it is
     'mean': ('three finite numbers', is_tuple_of(is_number, 3)),
     'std': ('three finite numbers above 0', is_tuple_of(is_positive, 3)),
     'exposure': ("'as_is' or 'lifted'", lambda value: value in EXPOSURES),
-    'scale': ('above 0 and at most 1', lambda value: is_positive(value) and value <= 1),
+    'scale': (f'above 0 and at most {LARGEST_SCALE:g}',
+              lambda value: is_positive(value) and value <= LARGEST_SCALE),
     'refined_by': ('text', is_text),
     'planes': ('whole numbers above 0', is_tuple_of(lambda part: type(part) is int and part > 0)),
     'patch': ('a whole number', lambda value: type(value) is int and value >= 0),

@@ -32,7 +32,7 @@ def test_a_setting_unlike_any_other_is_answered_with_the_known_ones():
 
 
 @pytest.mark.parametrize(('values', 'words'), [
-    ({'scale': 2.0}, "my.yaml: setting 'scale' must be at most 1.0 or null, got 2.0"),
+    ({'scale': 5.0}, "my.yaml: setting 'scale' must be at most 4.0 or null, got 5.0"),
     ({'scale': 0.04}, "'scale' must be at least 0.05 or null, got 0.04"),
     ({'scale': float('nan')}, "setting 'scale' must be at least 0.05 or null, got nan"),
     ({'method': 'x' * 10_000}, 'xxx ... 10002 characters in all ... xxx'),

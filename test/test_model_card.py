@@ -31,7 +31,7 @@ def test_a_card_comes_back_as_it_was_written():
 @pytest.mark.parametrize('changes', [
     {'std': [1.0, 0.0, 1.0]}, {'std': [1.0, -1.0, 1.0]}, {'mean': [math.nan, 0.0, 0.0]},
     {'mean': [1.0]}, {'mean': 3}, {'temperature': 0}, {'temperature': math.inf},
-    {'temperature': True}, {'scale': 0}, {'scale': 2}, {'scale': 'half'}, {'alpha': -1},
+    {'temperature': True}, {'scale': 0}, {'scale': 5}, {'scale': 'half'}, {'alpha': -1},
     {'planes': [8, 0]}, {'planes': 'abc'}, {'classes': None}, {'classes': [1, 2]},
     {'exposure': 'dark'}, {'training': []}, {'colors': [[0, 0, 256], [0, 0, 0]]},
     {'colors': ['red', 'blue']}, {'inputs': None}, {'network_config': 'x'}, {'patch': -1},

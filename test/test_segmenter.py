@@ -214,3 +214,8 @@ def test_proper_scores_are_no_part_of_the_time_of_a_frame():
         with clock('inner'):
             time.sleep(0.02)
     assert clock.milliseconds['inner'] >= 20 > clock.milliseconds['outer']
+
+
+def test_a_refiner_takes_no_scale_above_one():
+    with pytest.raises(ValueError, match="scale must be at most 1, got 1.5; use 'method: dense'"):
+        assemble(tiny_model(), SparseRefineConfig(scale=1.5), 'cpu', 'fp32', {})

@@ -31,7 +31,7 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
         raise ValueError('method auto compares two models, which is not done here; name the '
                          'method, such as sparse_refine')
     kind, source = find_kind(config.method), description.get('weights', 'these weights')
-    check_refiner(model, config.method, source)
+    check_refiner(model, config.method, source, config.scale)
     config = filled(config, model)
     device = choose_device(device)
     asked, precision = precision, choose_precision(precision, device)
@@ -52,7 +52,7 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
                                budget=getattr(config, 'budget', None))
 
 
-def check_refiner(model: Model, method: str, source: str) -> None:
+def check_refiner(model: Model, method: str, source: str, scale: float | None = None) -> None:
     """Raise ValueError unless a model is what a method can run; source: of the weights."""
     card = model.card
     if card.network in CLASSIFIERS:
@@ -66,6 +66,9 @@ def check_refiner(model: Model, method: str, source: str) -> None:
     if card.refined_by != method:
         raise ValueError(f'{source} were trained for {card.refined_by!r}, not for {method!r}; '
                          "change 'method'")
+    if (scale or card.scale) > 1:
+        raise ValueError(f'a refiner looks closer than the dense stage, whose scale must be at '
+                         f"most 1, got {scale or card.scale}; use 'method: dense'")
 
 
 def filled(config: MethodConfig, model: Model) -> MethodConfig:

@@ -15,7 +15,7 @@ from sparse_seg_ros.config import Settings, nearest, setting
 from sparse_seg_ros.methods import METHODS, method_names
 from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.request import Limits, Request
-from sparse_seg_ros.model_card import Model, ModelCard
+from sparse_seg_ros.model_card import LARGEST_SCALE, Model, ModelCard
 from sparse_seg_ros.normalisation import EXPOSURES
 from sparse_seg_ros.timing import Stopwatch
 
@@ -94,8 +94,8 @@ class MethodConfig(Settings):
     weights: str = setting('demo', 'name in models/zoo.yaml, path of a .safetensors file or of a '
                            "Hugging Face folder, or 'hf:owner/model' on its hub")
     scale: float | None = setting(
-        None, 'dense stage size / image size; null: the scale of the weights', at_least=0.05,
-        at_most=1.0)
+        None, 'dense stage size / image size; null: the scale of the weights; above 1 for a dense '
+        'network that learnt on larger images', at_least=0.05, at_most=LARGEST_SCALE)
     exposure: str | None = setting(
         None, 'dark images are taken as_is, or lifted to the brightness of the training; null: as '
         'with the weights', choices=EXPOSURES)

@@ -29,7 +29,12 @@ def shrunk_hw(size_hw: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def shrink(images: Tensor, scale: float) -> Tensor:
-    """(B, 3, H, W) -> (B, 3, round(scale H), round(scale W)), averaging the pixels covered."""
+    """
+    (B, 3, H, W) -> (B, 3, round(scale H), round(scale W)), averaging the pixels covered.
+
+    A scale above 1, for networks that learnt on larger images, enlarges them bilinearly.
+    """
     if scale == 1:
         return images
-    return F.interpolate(images, size=shrunk_hw(size_of(images), scale), mode='area')
+    mode = 'area' if scale < 1 else 'bilinear'
+    return F.interpolate(images, size=shrunk_hw(size_of(images), scale), mode=mode)

@@ -13,6 +13,7 @@ from typing import Any
 from sparse_seg_ros.config import Settings, from_mapping, renamed, setting
 from sparse_seg_ros.data.datasets import kind_of
 from sparse_seg_ros.methods.sparse_refine.parts import ENSEMBLERS, EXTRACTORS, SELECTORS
+from sparse_seg_ros.model_card import LARGEST_SCALE
 from sparse_seg_ros.training.objectives import stages
 from sparse_seg_ros.yaml_files import read_yaml
 
@@ -40,7 +41,8 @@ class TrainConfig(Settings):
     begin_as: tuple[str, ...] | None = setting(
         None, "for each class, the class of Cityscapes that it begins as, if 'backbone' holds a "
         'classifier')
-    scale: float = setting(0.5, 'network input size / image size', at_least=0.05, at_most=1.0)
+    scale: float = setting(0.5, 'network input size / image size', at_least=0.05,
+                           at_most=LARGEST_SCALE)
     second_scale: float | None = setting(
         None, 'a smaller scale at which a dense network learns, too, in part from its own result '
         'at the first scale; null: none', at_least=0.05, at_most=1.0)

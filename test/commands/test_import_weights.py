@@ -69,7 +69,7 @@ def test_licence_and_source_of_the_user_stand_in_the_card_and_in_the_doctors_ans
                                "'compact'; leave out --network"),
     (['--labels', 'camvid'], 'released.pth is deeplab_edgetpu of Google Coral, 19 classes, but '
                              "label set 'camvid' has 11; name the label set of the weights"),
-    (['--scale', '2'], "'scale' of a model card must be above 0 and at most 1, got 2.0"),
+    (['--scale', '5'], "'scale' of a model card must be above 0 and at most 4, got 5.0"),
     (['--alpha', '1'], '--alpha is for a refiner'),
 ])
 def test_what_does_not_fit_is_one_sentence(folder, capsys, changes, words):

@@ -78,3 +78,12 @@ def test_refinement_leaves_what_it_did_not_choose(network, height, width, scale)
     assert refined.labels.shape == refined.refined.shape == (1, height, width)
     assert torch.equal(refined.labels[kept], dense.labels[kept])
     assert torch.equal(refined.uncertainty[kept], dense.uncertainty[kept])
+
+
+def test_a_scale_above_one_shows_a_dense_network_an_enlarged_image(network):
+    images = torch.randn(1, 3, 40, 56)
+    seen = Dense(network, 1.5)(images, DEFAULTS, Stopwatch())
+    large = F.interpolate(images, size=(60, 84), mode='bilinear')
+    expected = coarse_by_hand(network, large, 1.0)
+    assert torch.allclose(Dense(network, 1.5).coarse_logits(images), expected, atol=1e-5)
+    assert seen.labels.shape == (1, 40, 56)
