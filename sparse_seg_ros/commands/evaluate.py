@@ -47,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--alpha', type=float, help='entropy threshold in nats, for all models')
     options.add_remap(parser, 'score the models')
     parser.add_argument('--corrupt', metavar='NAMES', help='score on frames made worse, too, such '
-                        'as fog,motion_blur:3,dark:1-5')
+                        'as fog,motion_blur:3,dark:1-5; kinds: fog, motion_blur, defocus, jpeg, '
+                        'dark, noise, contrast')
     parser.add_argument('--thresholds', type=Path, metavar='YAML', help="what each model must "
                         "keep, in lines such as miou: '>= 0.62'")
     parser.add_argument('--report', type=Path, metavar='HTML', help='page with all figures, '
@@ -95,11 +96,14 @@ def lacks(args: argparse.Namespace, results: list[ModelResult]) -> bool:
 def make_job(args: argparse.Namespace) -> EvaluationJob:
     """Return what the options ask for; ValueError before a model is loaded."""
     from sparse_seg_ros.evaluation.thresholds import read_thresholds
-    from sparse_seg_ros.new_paths import check_is_new
+    from sparse_seg_ros.new_paths import check_can_hold, check_is_new
     from sparse_seg_ros.report.evaluation_job import EvaluationJob, check_folders
     check_folders(options.named_models(args.model))
     if args.form and not args.save_predictions:
         raise ValueError('--form goes with --save-predictions')
+    for path, what in ((args.report, 'report'), (args.json, 'file')):
+        if path is not None:
+            check_can_hold(path.parent, f'{what} {path}')
     if args.report:
         check_is_new(args.report, 'report')
     job = EvaluationJob(None if args.bags else args.out, args.save_predictions,
@@ -148,6 +152,8 @@ def score_predictions(args: argparse.Namespace, job: EvaluationJob) -> ModelResu
         if getattr(args, name) is not None:
             raise ValueError(f"--{name.replace('_', '-')} is of a model, and these are "
                              'predictions; leave it out')
+    if args.model != [options.DEMO]:
+        raise ValueError('--predictions stand in the place of a model; leave out --model')
     recorded, labels = scored_frames.predictions_of(args)
     frames = scored_frames.frames_of(args)
     about = {'name': Path(args.predictions).name, 'file': args.predictions, 'sha256': None,
@@ -175,12 +181,16 @@ def frames_for(args: argparse.Namespace, segment: Segmenter) -> Iterable[AnyFram
 
 def print_results(results: list[ModelResult]) -> None:
     """Print the table, and what a user should know of the frames."""
-    from sparse_seg_ros.evaluation.comparison import compare
+    from sparse_seg_ros.evaluation.comparison import compare, same_frames
     from sparse_seg_ros.report import tables
     first = results[0]
     print(tables.markdown({result.name: result.recorder.scores.report() for result in results}))
     print('\n' + tables.intervals({result.name: result.recorder.summary() for result in results}))
     for other in results[1:]:
+        if not same_frames(first.recorder, other.recorder):
+            print(f'{other.name} is not compared with {first.name}: one of them refused frames '
+                  'that the other took', file=sys.stderr)
+            continue
         print('\n' + tables.differences(first.name, other.name,
                                         compare(first.recorder, other.recorder)))
     notes = dict.fromkeys([*first.notes, first.damage,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HELD_OUT_STREETS = 1001  # seeds of rendered scenes; training renders others
 CALIBRATION_STREETS = 2001
 FULL_SIZE = '1024x2048'
+DEMO = 'demo'  # the model of every verb, unless another is named
 MODEL = 'zoo name, method YAML, weights file, run folder or Hugging Face folder'
 PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16')
 SOURCES = {
@@ -38,12 +39,12 @@ SubVerb = tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Na
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add --model, one model."""
-    parser.add_argument('--model', default='demo', help=f'{MODEL} (default: demo)')
+    parser.add_argument('--model', default=DEMO, help=f'{MODEL} (default: demo)')
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Add --model, the models that are compared."""
-    parser.add_argument('--model', nargs='+', default=['demo'], metavar='[NAME=]MODEL',
+    parser.add_argument('--model', nargs='+', default=[DEMO], metavar='[NAME=]MODEL',
                         help=f'each a {MODEL} (default: demo)')
 
 

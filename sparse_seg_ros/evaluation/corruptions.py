@@ -152,7 +152,7 @@ def corruption_rows(segment: Segmenter, make_frames: Callable[[], Iterable[AnyFr
 
 
 def count_fitting(scores: Scores, frame: Frame, image: np.ndarray, seen: Prediction) -> None:
-    """Count a frame whose labels fit the prediction; the evaluation before has named others."""
+    """Count a frame, without labels that do not fit; the evaluation before has named these."""
     with suppress(ValueError):
         scores(frame, image, seen)
 

@@ -88,13 +88,13 @@ class Scores:
 
     def __call__(self, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
         """Count a frame; ValueError where its labels do not fit the prediction."""
-        label, counted = frame.label(), ConfusionMatrix(len(self.names))
-        if label is not None:
-            counted.add(prediction.labels, label)  # raises before anything is counted
         self.densities.append(prediction.density)
         for stage, spent in prediction.milliseconds.items():
             self.milliseconds.setdefault(stage, []).append(spent)
+        label = frame.label()
         if label is not None:
+            counted = ConfusionMatrix(len(self.names))
+            counted.add(prediction.labels, label)
             self.matrix, self.labelled = self.matrix + counted, self.labelled + 1
             if self.counts_small:
                 self.add_details(prediction, label)

@@ -27,7 +27,7 @@ def merge(segments: Sequence[Segment], bags: Mapping[str, str], keeps_records: b
     Finished segments of one model, in order -> their result.
 
     bags: folder of each segment -> name of its bag. keeps_records: of every frame, for a report;
-    else only what the hash of all frames takes.
+    else only what the hash of all frames takes, and what could not be used.
     """
     labels = read_done(Path(segments[0].folder))['labels']
     recorder = Recorder(LabelSet(labels['name'], tuple(labels['names']),
@@ -38,7 +38,7 @@ def merge(segments: Sequence[Segment], bags: Mapping[str, str], keeps_records: b
         recorder.flicker = recorder.flicker + read_flicker(segment)
         done, bag = read_done(Path(segment.folder)), bags[segment.folder]
         recorder.invalid += done['invalid']
-        recorder.records += read_records(segment, keeps_records)
+        recorder.records += read_records(segment, bag, keeps_records)
         notes += [f'{bag}: {note}' for note in done['notes']]
         damages += [f'{bag}: {done["damage"]}'] if done['damage'] else []
     model = json.loads((Path(segments[0].folder) / SUMMARY).read_text())['model']
@@ -74,8 +74,9 @@ def read_flicker(segment: Segment) -> Flicker:
     return flicker
 
 
-def read_records(segment: Segment, is_whole: bool) -> list[dict[str, Any]]:
-    """Return the records of the frames of a segment, or only the hashes in them."""
-    records = map(json.loads, (Path(segment.folder) / FRAMES).read_text().splitlines())
-    return list(records) if is_whole else [
-        {'sha256': record['sha256']} for record in records if 'sha256' in record]
+def read_records(segment: Segment, bag: str, is_whole: bool) -> list[dict[str, Any]]:
+    """Return the records of the frames of a segment, or only hashes and errors, with the bag."""
+    lines = (Path(segment.folder) / FRAMES).read_text().splitlines()
+    return [{**record, 'frame': f"{bag}: {record['frame']}"} if 'error' in record else
+            record if is_whole else {'sha256': record['sha256']}
+            for record in map(json.loads, lines)]

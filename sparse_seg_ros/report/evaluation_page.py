@@ -64,7 +64,8 @@ def compare(results: Sequence[ModelResult]) -> dict[str, Any]:
     rows.append(['milliseconds, median', *(figure(summary['latency']['p50_ms'], 'ms')
                                            for summary in summaries)])
     return {'head': ['', *(result.name for result in results)],
-            'differences': [difference(results[0], other) for other in results[1:]],
+            'differences': [difference(results[0], other) for other in results[1:]
+                            if comparison.same_frames(results[0].recorder, other.recorder)],
             'rows': [row for row in rows if set(row[1:]) != {'-'}]}
 
 

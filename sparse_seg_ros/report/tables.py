@@ -62,14 +62,21 @@ def corruptions(rows: Sequence[CorruptionRow]) -> str:
 
 def corruption_cells(row: CorruptionRow) -> list[str]:
     """Return the cells of CORRUPTION_HEAD."""
-    return [row.name.replace('_', ' ') or 'nothing', str(row.severity or '-'), *(
-        percent(math.nan if value is None else value) for value in (
-            row.miou, row.ece, row.auroc, row.uncertainty, row.density))]
+    known = [math.nan if value is None else value for value in (
+        row.miou, row.ece, row.auroc, row.uncertainty, row.density)]
+    miou, ece, auroc, uncertainty, density = known
+    return [row.name.replace('_', ' ') or 'nothing', str(row.severity or '-'), percent(miou),
+            fraction(ece), fraction(auroc), percent(uncertainty), percent(density)]
 
 
-def signed(fraction: float | None) -> str:
+def fraction(value: float) -> str:
+    """0.1234 -> '0.123', and '-' where there was nothing to measure."""
+    return '-' if math.isnan(value) else f'{value:.3f}'
+
+
+def signed(share: float | None) -> str:
     """0.0123 -> '+1.2', and '-' where there was nothing to measure."""
-    return '-' if fraction is None else f'{100 * fraction:+.1f}'
+    return '-' if share is None else f'{100 * share:+.1f}'
 
 
 def grid(head: list[str], rows: list[list[str]]) -> str:

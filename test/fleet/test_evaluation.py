@@ -153,6 +153,19 @@ def test_a_bag_that_fails_is_listed_and_the_others_count(drives, tmp_path, capsy
         capsys.readouterr().err
 
 
+def test_a_frame_that_cannot_be_used_is_named_with_its_bag(drives, tmp_path, capsys):
+    def broken(number):
+        message = image(number)
+        message.encoding = 'rgb8' if number else 'unknown'
+        return message
+    write_bag(tmp_path / 'bags' / 'one', {'/camera/image_raw': broken, '/camera/label': labels})
+    assert main(['evaluate', '--model', f'{drives}/model.safetensors', '--bags',
+                 f'{tmp_path}/bags/*', '--labels', '/camera/label', '--out', f'{tmp_path}/out',
+                 '--device', 'cpu', '--workers', '1']) == 0
+    assert ('1 frames could not be used; the first: one: /camera/image_raw, message at'
+            in capsys.readouterr().err)
+
+
 def test_two_models_have_a_folder_each_and_one_report(drives, tmp_path):
     model = f'{drives}/model.safetensors'
     assert main(['evaluate', '--model', f'a={model}', f'b={model}', '--device', 'cpu', '--bags',
