@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from sparse_seg_ros.demo.run import (
 from sparse_seg_ros.evaluation.loop import UNUSABLE
 from sparse_seg_ros.evaluation.metrics import ConfusionMatrix
 from sparse_seg_ros.labels import VOID
+from sparse_seg_ros.loading.zoo import load
 from sparse_seg_ros.new_paths import check_beside, check_can_hold, check_is_new
 from sparse_seg_ros.stream.health import RECEIVED, WAITING
 
@@ -91,6 +92,7 @@ def run_online(job: OnlineJob, say: Callable[[str], None] = print) -> dict[str, 
     if not played['masked_seconds']:
         raise ChildProcessError(f'no frame came back: {words(played["counters"])}; see '
                                 f'{play_job.log}')
+    check_node(job, played['engine'])
     report = {'bag': str(job.bag), 'topic': topic, 'rate': job.rate,
               'recording': str(play_job.recording), 'model': played['engine'],
               **figures(played)}
@@ -101,6 +103,14 @@ def run_online(job: OnlineJob, say: Callable[[str], None] = print) -> dict[str, 
     unusable = f'{len(errors)} labels could not be used; the first: {errors[0]}' if errors else ''
     return {**report, **scores.report(names), 'notes': truth.notes,
             'damage': '; '.join(filter(None, [truth.damage, unusable])) or None}
+
+
+def check_node(job: OnlineJob, engine: Mapping[str, str]) -> None:
+    """Raise ValueError if the node that runs already has other weights than the model named."""
+    named = load(job.model, 'cpu', 'fp32').weights['sha256'] if job.attaches else None
+    if named is not None and engine.get('weights_hash', named) != named:
+        raise ValueError(f"the node runs {engine.get('model', 'another model')}, not {job.model}, "
+                         'so its masks may be of other classes; name its model with --model')
 
 
 def score_masks(scores: Joined, truth: Iterable[Frame]) -> list[str]:

@@ -15,8 +15,16 @@ from sparse_seg_ros.bags.street_bag import LABEL_TOPIC, write_street_bag
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.data.street import Street
-from sparse_seg_ros.demo.online import Joined, figures, held_masks, score_masks
+from sparse_seg_ros.demo.online import (
+    Joined,
+    OnlineJob,
+    check_node,
+    figures,
+    held_masks,
+    score_masks,
+)
 from sparse_seg_ros.loading.checkpoints import save_model
+from sparse_seg_ros.loading.zoo import load
 
 SIZE_HW, FRAMES = (96, 160), 5
 needs_ros = pytest.mark.skipif(importlib.util.find_spec('rclpy') is None, reason='no rclpy')
@@ -101,6 +109,16 @@ def test_a_labelled_bag_is_played_into_the_node_and_scored(tmp_path, capsys):
     assert 0 < online['latency_ms']['p50'] <= online['latency_ms']['p99']
     assert online['streaming_miou'] < online['miou']  # nothing is known at the first image
     assert 'of what consumers had at each frame' in capsys.readouterr().out
+
+
+def test_a_node_that_runs_other_weights_is_not_scored_as_the_model_named(tmp_path):
+    save_model(tiny_model(), tmp_path / 'tiny.safetensors')
+    job = OnlineJob(tmp_path / 'bag', tmp_path / 'out', model=f'{tmp_path}/tiny.safetensors',
+                    attaches=True)
+    own = load(job.model, 'cpu', 'fp32').weights['sha256']
+    check_node(job, {'weights_hash': own})
+    with pytest.raises(ValueError, match='the node runs demo, not .*tiny.safetensors, so its'):
+        check_node(job, {'weights_hash': '0' * 64, 'model': 'demo'})
 
 
 @pytest.mark.parametrize(('words', 'message'), [
