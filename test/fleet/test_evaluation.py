@@ -8,6 +8,8 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from sparse_seg_ros.fleet.with_ray import needs, on_ray
 from sparse_seg_ros.loading.checkpoints import save_model
 
 BAGS = 8
+KILL_SECONDS = 30.0
 MEASURED = ('latency', 'milliseconds')
 
 
@@ -65,15 +68,21 @@ def summary_of(folder) -> dict:
 
 
 def killing_one(way, pids):
-    """Return the way, but one of its processes is killed when the first segment is done."""
-    killed = []
+    """Return the way, but one of its processes is killed while it works on a later segment."""
+    killers = []
+
+    def kill():
+        end = time.monotonic() + KILL_SECONDS
+        while not (found := pids()) and time.monotonic() < end:
+            pass  # a task of Ray has a process of its own only while it runs
+        os.kill(found[0], signal.SIGKILL)
 
     def run(segments):
         outcomes = way(segments)
         yield next(outcomes)
-        if not killed:
-            killed.append(pids()[0])
-            os.kill(killed[0], signal.SIGKILL)
+        if not killers:
+            killers.append(threading.Thread(target=kill))
+            killers[0].start()
         for segment, error in outcomes:
             errors.append(error)
             yield segment, error
