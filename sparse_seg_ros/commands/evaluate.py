@@ -119,6 +119,7 @@ def evaluate_all(args: argparse.Namespace, job: EvaluationJob
     """Evaluate what the options name -> results, those on frames made worse, and failures."""
     from sparse_seg_ros.evaluation.comparison import check_same_classes
     from sparse_seg_ros.evaluation.corruptions import corruption_rows, read_corruptions
+    from sparse_seg_ros.evaluation.evaluate import adjusted
     if args.bags:
         results, failed = bag_fleet.run(args)
         return results, {}, failed
@@ -127,7 +128,7 @@ def evaluate_all(args: argparse.Namespace, job: EvaluationJob
     chosen = read_corruptions(args.corrupt) if args.corrupt else []
     results, worse = [], {}
     for name, segment in options.load_models(args):
-        segment = as_asked(args, segment)
+        segment = adjusted(segment, args.alpha, args.remap)
         if results:
             check_same_classes(results[0].recorder.labels.names, segment.labels.names)
         results.append(job.run(name, segment, frames_for(args, segment), len(args.model) == 1))
@@ -160,13 +161,6 @@ def score_predictions(args: argparse.Namespace, job: EvaluationJob) -> ModelResu
              'settings': {}, 'classes': list(labels.names)}
     return job.record(about, labels, frames, partial(score_recorded, recorded, labels, frames),
                       has_uncertainty=False)
-
-
-def as_asked(args: argparse.Namespace, segment: Segmenter) -> Segmenter:
-    """Return a model with the threshold and in the classes of the options."""
-    if args.alpha is not None and segment.alpha is not None:
-        segment = segment.with_limits(alpha=args.alpha)
-    return options.remapped(segment, args.remap)
 
 
 def frames_for(args: argparse.Namespace, segment: Segmenter) -> Iterable[AnyFrame]:

@@ -137,14 +137,9 @@ def load_models(args: argparse.Namespace) -> Iterator[tuple[str, Segmenter]]:
 
 def load_model(args: argparse.Namespace) -> Segmenter:
     """Load the model of --model, in the classes of --remap where that is given."""
+    from sparse_seg_ros.evaluation.evaluate import adjusted
     from sparse_seg_ros.loading.zoo import load
-    return remapped(load(args.model, args.device, args.precision), args.remap)
-
-
-def remapped(segment: Segmenter, remap: str | None) -> Segmenter:
-    """Return a model in the classes of --remap; as it is without."""
-    from sparse_seg_ros.label_remap import load_remap
-    return segment.with_remap(load_remap(remap)) if remap else segment
+    return adjusted(load(args.model, args.device, args.precision), remap=args.remap)
 
 
 def named_models(items: list[str]) -> dict[str, str]:

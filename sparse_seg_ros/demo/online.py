@@ -22,6 +22,7 @@ import numpy as np
 
 from sparse_seg_ros.bags.inputs import LabelledBag
 from sparse_seg_ros.bags.recorded import RecordedBag
+from sparse_seg_ros.bags.replay import rounded
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.data.frames import check_classes
 from sparse_seg_ros.demo.child_process import ChildProcess
@@ -196,12 +197,7 @@ class Joined:
     def report(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Return the accuracy of what was published, and of what consumers had."""
         return {'labelled': self.labelled, 'scored': self.answered,
-                'miou': finite(self.published.mean_iou()),
-                'streaming_miou': finite(self.streaming.mean_iou()),
-                'iou': dict(zip(names, map(finite, self.published.iou()))),
-                'streaming_iou': dict(zip(names, map(finite, self.streaming.iou())))}
-
-
-def finite(value: float) -> float | None:
-    """Return a figure of the report; None for not-a-number."""
-    return None if np.isnan(value) else round(float(value), 5)
+                'miou': rounded(self.published.mean_iou()),
+                'streaming_miou': rounded(self.streaming.mean_iou()),
+                'iou': dict(zip(names, map(rounded, self.published.iou()))),
+                'streaming_iou': dict(zip(names, map(rounded, self.streaming.iou())))}

@@ -11,7 +11,7 @@ from sparse_seg_ros.data.frame import AnyFrame, Frame, as_frames
 from sparse_seg_ros.data.frames import check_classes
 from sparse_seg_ros.evaluation.loop import OnInvalid, Sink, raise_it, segment_frames
 from sparse_seg_ros.evaluation.scores import Report, Scores
-from sparse_seg_ros.label_remap import LabelRemap
+from sparse_seg_ros.label_remap import LabelRemap, load_remap
 from sparse_seg_ros.segmenter import Segmenter
 
 
@@ -42,6 +42,14 @@ def score(segment: Segmenter, frames: Iterable[AnyFrame], sinks: Sequence[Sink],
         frames = remapped(frames, segment.remap)
     check_classes(frames, segment.labels.names, 'the model')
     segment_frames(segment, frames, sinks, wants=wants, on_invalid=on_invalid)
+
+
+def adjusted(segment: Segmenter, alpha: float | None = None, remap: str | None = None
+             ) -> Segmenter:
+    """Return a model with another threshold, if it has one, and in the classes of a remap."""
+    if alpha is not None and segment.alpha is not None:
+        segment = segment.with_limits(alpha=alpha)
+    return segment.with_remap(load_remap(remap)) if remap else segment
 
 
 def remapped(frames: Iterable[AnyFrame], remap: LabelRemap) -> Iterator[Frame]:

@@ -24,8 +24,9 @@ import torch
 from sparse_seg_ros.bags.bag_files import SUFFIXES
 from sparse_seg_ros.bags.inputs import LabelledBag
 from sparse_seg_ros.engines.cache import write_whole
+from sparse_seg_ros.evaluation.evaluate import adjusted
+from sparse_seg_ros.evaluation.loop import UNUSABLE
 from sparse_seg_ros.files import file_hash
-from sparse_seg_ros.label_remap import load_remap
 from sparse_seg_ros.loading.zoo import load
 from sparse_seg_ros.report.evaluation_job import EvaluationJob, ModelResult, about
 from sparse_seg_ros.segmenter import Segmenter
@@ -103,7 +104,7 @@ def attempt(segment: Segment, device: str | None = None) -> str | None:
     """Evaluate a segment -> None, or what went wrong: one bag must not end a fleet."""
     try:
         evaluate_segment(segment, device or segment.settings.device)
-    except Exception as error:  # of whatever kind: it is listed with its bag
+    except (*UNUSABLE, ImportError, MemoryError) as error:  # a bug ends the process, and is told
         return describe_error(error)
     return None
 
@@ -128,10 +129,7 @@ def evaluate_segment(segment: Segment, device: str) -> None:
 def load_once(model: str, alpha: float | None, remap: str | None, device: str, precision: str
               ) -> Segmenter:
     """Load a model, once in each process."""
-    segmenter = load(model, device, precision)
-    if alpha is not None and segmenter.alpha is not None:
-        segmenter = segmenter.with_limits(alpha=alpha)
-    return segmenter.with_remap(load_remap(remap)) if remap else segmenter
+    return adjusted(load(model, device, precision), alpha, remap)
 
 
 def hashes_of(segment: Segment, segmenter: Segmenter) -> dict[str, str]:

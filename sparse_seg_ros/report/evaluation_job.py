@@ -30,6 +30,7 @@ from sparse_seg_ros.data.frame import AnyFrame, Frame
 from sparse_seg_ros.evaluation.evaluate import score
 from sparse_seg_ros.evaluation.loop import OnInvalid, Sink, raise_it
 from sparse_seg_ros.evaluation.recorder import Recorder
+from sparse_seg_ros.evaluation.scores import METRIC_INPUTS
 from sparse_seg_ros.evaluation.thresholds import Threshold, check_names, failures
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.machine import finite, to_json
@@ -83,7 +84,7 @@ class EvaluationJob:
     def run(self, name: str, segment: Segmenter, frames: Iterable[AnyFrame],
             is_single: bool = True) -> ModelResult:
         """Evaluate a model; ValueError where the frames have no labels."""
-        wants = [each for each in segment.method.optional if each != 'merged']
+        wants = {*METRIC_INPUTS}.intersection(segment.method.optional)
         return self.record(about(name, segment), segment.labels, frames,
                            partial(score, segment, frames, wants=wants), is_single)
 

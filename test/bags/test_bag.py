@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from ros_bags import START, data_file, image, labels, read_bag, write_bag
+from ros_bags import START, data_file, image, labels, read_bag, read_damaged, write_bag
 
 from sparse_seg_ros.bags.bag import Bag
 from sparse_seg_ros.bags.bag_messages import (
-    BagDamageError,
     BagError,
     MessageError,
     full_type_name,
@@ -21,15 +20,6 @@ from sparse_seg_ros.bags.bag_messages import (
 )
 
 BOTH = pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
-
-
-def read_damaged(path: Path) -> tuple[list[int], str]:
-    """Bag that is not whole -> (log times of what could be read, the words about the rest)."""
-    times = []
-    with Bag(path) as bag, pytest.raises(BagDamageError) as damage:
-        for _, nanoseconds, _ in bag.messages():
-            times.append(nanoseconds)
-    return times, str(damage.value)
 
 
 @BOTH

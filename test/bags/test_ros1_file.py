@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mcap_writer import Channel, write_mcap
 from ros1_bags import COMPRESSED, IMAGE, MARKER, SPEED, TYPES, image, jpeg, speed, write_ros1_bag
-from ros_bags import START, read_bag, read_raw, replay
+from ros_bags import START, read_bag, read_damaged, read_raw, replay
 from ros_fakes import make_image, make_segmenter
 from rosbags.convert.converter import default_message
 from rosbags.highlevel import AnyReader
@@ -19,7 +19,7 @@ from rosbags.interfaces import QosDurability
 from rosbags.rosbag1 import Writer
 
 from sparse_seg_ros.bags.bag import Bag
-from sparse_seg_ros.bags.bag_messages import BagDamageError, BagError
+from sparse_seg_ros.bags.bag_messages import BagError
 from sparse_seg_ros.bags.image_topics import choose_images
 from sparse_seg_ros.bags.inputs import LabelledBag
 from sparse_seg_ros.commands import main
@@ -115,15 +115,6 @@ def test_split_bags_of_a_folder_are_read_in_order(tmp_path):
     found = [message.header.stamp.nanosec for _, message in read_bag(tmp_path)['/image']]
     assert found == [image(3 * part + number).header.stamp.nanosec
                      for part in (2, 9, 10) for number in range(3)]
-
-
-def read_damaged(path: Path) -> tuple[list[int], str]:
-    """Bag that is not whole -> (log times of what could be read, the words about the rest)."""
-    times = []
-    with Bag(path) as bag, pytest.raises(BagDamageError) as damage:
-        for _, nanoseconds, _ in bag.messages():
-            times.append(nanoseconds)
-    return times, str(damage.value)
 
 
 @pytest.mark.parametrize(('compression', 'at_least'), [(None, 55), ('bz2', 48), ('lz4', 48)])

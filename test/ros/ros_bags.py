@@ -8,10 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from ros_fakes import make_image, make_segmenter
 
 from sparse_seg_ros.bags.bag import Bag
-from sparse_seg_ros.bags.bag_messages import COMPRESSED, TYPES, parse
+from sparse_seg_ros.bags.bag_messages import COMPRESSED, TYPES, BagDamageError, parse
 from sparse_seg_ros.bags.bag_sink import bag_image
 from sparse_seg_ros.bags.bag_writer import BagWriter
 from sparse_seg_ros.bags.replay import Replay, ReplayJob
@@ -87,6 +88,15 @@ def read_raw(path: Path) -> dict[str, list[tuple[int, bytes]]]:
         for connection, nanoseconds, raw in bag.messages():
             found.setdefault(connection.topic, []).append((nanoseconds, raw))
     return found
+
+
+def read_damaged(path: Path) -> tuple[list[int], str]:
+    """Bag that is not whole -> (log times of what could be read, the words about the rest)."""
+    times = []
+    with Bag(path) as bag, pytest.raises(BagDamageError) as damage:
+        for _, nanoseconds, _ in bag.messages():
+            times.append(nanoseconds)
+    return times, str(damage.value)
 
 
 def write_raw(path: Path, items: list) -> None:
