@@ -183,6 +183,13 @@ class TrainConfig(Settings):
         if self.long_side and not self.long_side >= (self.short_side or math.inf):
             raise ValueError("setting 'long_side' must be at least 'short_side', got "
                              f'{self.long_side} and {self.short_side}')
+        self.check_scales()
+
+    def check_scales(self) -> None:
+        """Raise ValueError for scales that do not go with the stage."""
+        if self.scale > 1 and self.stage != 'dense':
+            raise ValueError("setting 'scale' must be at most 1 but for stage 'dense', as a "
+                             f'refiner looks closer than its dense stage; got {self.scale}')
         if self.second_scale and (self.stage != 'dense' or self.second_scale >= self.scale):
             raise ValueError("setting 'second_scale' must be below 'scale', of stage 'dense', got "
                              f'{self.second_scale} for {self.scale} and stage {self.stage!r}; '

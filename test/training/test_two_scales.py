@@ -101,3 +101,10 @@ def test_other_networks_have_no_such_refiner(tmp_path):
     save_model(tiny_model(refines=False), tmp_path / 'compact.safetensors')
     with pytest.raises(ValueError, match="'network' needs the network mobilenet_edgetpu"):
         start_model(refining(tmp_path / 'compact.safetensors'))
+
+
+@pytest.mark.parametrize('stage', ['refiner', 'point_rend', 'patch_refine'])
+def test_a_refiner_is_not_trained_on_enlarged_images(stage):
+    with pytest.raises(ValueError, match="'scale' must be at most 1 but for stage 'dense'"):
+        TrainConfig(stage=stage, start_from='demo', scale=2.0)
+    assert TrainConfig(scale=2.0).scale == 2
