@@ -2,6 +2,7 @@
 # make test            lint and tests, without a GPU
 # make test-gpu        the tests that need one
 # make test-cpus       the numeric tests as other processors compute, before a release
+# make soak           20,000 frames of four cameras, one of which floods, one breaks and one stops; five minutes
 # make figures         draw the tables of the documents from bench/results; make measure: first measure again what
 #                      is missing there, or was made with other weights or another command (bench/figures.py)
 # make setup           only the .venv
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 DEMO := $(if $(BAG),--bag "$(BAG)") $(if $(MODEL),--model "$(MODEL)") $(DEMO_OPTIONS)
 
-.PHONY: setup demo test test-gpu test-cpus lint figures measure clean
+.PHONY: setup demo test test-gpu test-cpus soak lint figures measure clean
 
 setup: $(STAMP)
 
@@ -49,6 +50,9 @@ test-gpu: $(STAMP)
 
 test-cpus: $(STAMP)
 	$(BIN)/python test/on_every_cpu.py
+
+soak: $(STAMP)
+	$(BIN)/python test/ros/soak.py
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

@@ -59,7 +59,8 @@ setup(
         'engines': ENGINES,
         # spconv is a second opinion for the tests of the sparse convolution and a rival in bench;
         # Triton's kernels are interpreted where there is no GPU.
-        'test': ['matplotlib', 'tensorboard', 'pytest', 'ruff', 'basedpyright', *TRANSFORMERS,
+        'test': ['matplotlib', 'tensorboard', 'pytest', 'hypothesis', 'ruff',
+                 'basedpyright', *TRANSFORMERS,
                  'torchmetrics', 'scikit-learn',  # what metrics are compared with
                  *ENGINES, f'spconv; {ON_PC}', f'cumm<0.8; {ON_PC}', f'triton; {ON_PC}',
                  "av; python_version >= '3.11'"],

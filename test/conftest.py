@@ -15,10 +15,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / 'ros')]  # pytest 6, as on Humble, has no setting for it
 pytest_plugins = ['ros_fixtures']
+settings.register_profile('default', deadline=None, derandomize=True, max_examples=300)
+settings.register_profile('long', deadline=None, max_examples=20_000)
+settings.load_profile('default')
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -154,10 +154,10 @@ def decode_compressed(data: Any, name: str, max_pixels: int | None) -> np.ndarra
     is_mosaic = encoding.startswith('bayer') and encoding in ENCODINGS
     image = decode(data, name, max_pixels,
                    cv2.IMREAD_UNCHANGED if is_mosaic else cv2.IMREAD_COLOR)
+    if image.dtype == np.uint16:
+        image = cv2.convertScaleAbs(image, alpha=255 / 65535)
     if not is_mosaic or image.ndim == 3:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     height, width = image.shape
     check_size(height, width, encoding)
-    if image.dtype == np.uint16:
-        image = cv2.convertScaleAbs(image, alpha=255 / 65535)
     return cv2.cvtColor(image, BAYER[encoding.rstrip('0123456789')])

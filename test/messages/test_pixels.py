@@ -91,6 +91,13 @@ def test_a_compressed_mosaic_is_a_colour_picture_when_its_format_says_so(pattern
     assert np.abs(seen - (200, 120, 40)).max() <= 8
 
 
+def test_a_deep_colour_image_under_the_name_of_a_mosaic_has_8_bits():
+    deep = make_image().astype(np.uint16) * 257
+    data = cv2.imencode('.png', deep[:, :, ::-1])[1].tobytes()
+    message = SimpleNamespace(format='bayer_rggb16; png compressed', data=data)
+    np.testing.assert_array_equal(to_rgb(message), make_image())
+
+
 def test_a_bayer_image_that_was_sent_in_colour_is_left_as_it_is():
     message = compressed('.png')
     message.format = 'bayer_rggb8; png compressed bgr8'
