@@ -26,9 +26,10 @@ class Prediction:
     confidence:   (H, W) float32, probability of the label; None unless the call wants it.
     merged:       (H, W) int32, number of the token that a pixel's patch shares with others, from
                   1; 0 for a patch of its own; None unless the call wants it of such a method.
-    nll:          (H, W) float32, negative log-likelihood of the true class in nats, and
-    brier:        (H, W) float32, sum of the squared errors of the probabilities, from 0 to 2; both
-                  0 where the truth is void; None unless the call wants 'proper_scores'.
+    nll:          (H', W') float32, negative log-likelihood of the true class in nats, and
+    brier:        (H', W') float32, sum of the squared errors of the probabilities, from 0 to 2;
+                  both of every pixel, or of a lattice where there are more than 2^18; nan where
+                  the truth is void; None unless the call wants 'proper_scores'.
     milliseconds: time spent per stage, with 'total'.
     work:         what the method's count_macs has to know about it.
     image:        (H, W, 3) uint8 RGB that was segmented, not copied.
@@ -50,8 +51,7 @@ class Prediction:
     def __post_init__(self):
         for name, dtype in (('labels', np.uint8), ('uncertainty', np.float32),
                             ('refined', np.bool_), ('confidence', np.float32),
-                            ('merged', np.int32), ('nll', np.float32),
-                            ('brier', np.float32)):
+                            ('merged', np.int32)):
             array = getattr(self, name)
             if name not in ('labels', 'uncertainty') and array is None:
                 continue

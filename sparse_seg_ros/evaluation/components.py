@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 
@@ -27,10 +25,9 @@ class Runs:
         self.last = self.first + self.lengths - 1
         self.width = width
 
-    def touching(self, is_alike: Callable[[np.ndarray, np.ndarray], np.ndarray]
-                 ) -> tuple[np.ndarray, np.ndarray]:
+    def touching(self) -> tuple[np.ndarray, np.ndarray]:
         """
-        Return pairs of runs that touch, at a corner at least, and are alike, (M,) each.
+        Return pairs of runs that touch, at a corner at least, (M,) each.
 
         The first one of a pair lies above the second, or left of it.
         """
@@ -46,9 +43,7 @@ class Runs:
         steps = np.arange(len(below)) - np.repeat(np.cumsum(many) - many, many)
         upper = np.repeat(low, many) + steps
         right = np.flatnonzero(self.rows[1:] == self.rows[:-1]) + 1 if count else below
-        one, other = np.append(upper, right - 1), np.append(below, right)
-        kept = is_alike(one, other)
-        return one[kept], other[kept]
+        return np.append(upper, right - 1), np.append(below, right)
 
 
 def components(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -109,11 +109,11 @@ class ProperScores(Sums):
     def __init__(self):
         self.brier_sum, self.nll_sum, self.pixels = 0, 0, 0
 
-    def add(self, brier: np.ndarray, nll: np.ndarray, pixels: int) -> None:
-        """Count two (H, W) float32, 0 where the truth is void, and the number of others."""
-        self.brier_sum += round(float(brier.sum(dtype=np.float64)) * FIXED_POINT)
-        self.nll_sum += round(float(nll.sum(dtype=np.float64)) * FIXED_POINT)
-        self.pixels += pixels
+    def add(self, brier: np.ndarray, nll: np.ndarray) -> None:
+        """Count two (H', W') float32, nan where the truth is void."""
+        self.brier_sum += round(float(np.nansum(brier, dtype=np.float64)) * FIXED_POINT)
+        self.nll_sum += round(float(np.nansum(nll, dtype=np.float64)) * FIXED_POINT)
+        self.pixels += int(np.count_nonzero(~np.isnan(nll)))
 
     def brier(self) -> float:
         """Mean over pixels of the sum of squares over classes, in [0, 2]; nan without pixels."""

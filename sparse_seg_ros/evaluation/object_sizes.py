@@ -29,30 +29,36 @@ class ObjectSizes(Sums):
     def add(self, predicted: np.ndarray, truth: np.ndarray) -> None:
         """Count two (H, W) uint8 arrays of ids; void truth is left out."""
         predicted = without_void(predicted, truth)
-        true_runs = Runs(truth)
-        sizes = sizes_of(true_runs, truth.size)
-        # A run of both: a part of a run of the truth, with one predicted class.
-        runs = Runs(truth.astype(np.uint16) << 8 | predicted)
+        runs = Runs(truth.astype(np.uint16) << 8 | predicted)  # of one class in both
         truths, claims = runs.values >> 8, runs.values & 0xff
-        parts = sizes[np.searchsorted(true_runs.starts, runs.starts, side='right') - 1]
-        is_claim, is_right = claims != VOID, claims == truths
-        one, other = runs.touching(lambda a, b: (claims[a] == claims[b]) & is_claim[a])
-        for row in range(len(SIZES)):
-            is_seed = is_right & is_claim & (parts == row)
-            is_open = is_claim & (is_seed | ~is_right)
-            kept = is_open[one] & is_open[other]
-            root = components(len(claims), one[kept], other[kept])
-            is_reached = np.zeros(len(claims), bool)
-            is_reached[root[is_seed]] = True
-            claimed = is_open & is_reached[root]
-            is_true = (truths != VOID) & (parts == row)
-            self.hits[row] += self.pixels(truths, runs.lengths, is_seed)
-            self.unions[row] += self.pixels(truths, runs.lengths, is_true) \
-                + self.pixels(claims, runs.lengths, claimed & ~is_seed)
+        touching = runs.touching()
+        parts = sizes_of(truths, runs.lengths, touching, truth.size)
+        is_claim = claims != VOID
+        is_right = is_claim & (claims == truths)
+        self.hits += self.pixels(truths, parts, runs.lengths, is_right)
+        self.unions += self.pixels(truths, parts, runs.lengths, truths != VOID)
+        one, other = alike(claims, touching)
+        is_false = is_claim & ~is_right
+        together = is_false[one] & is_false[other]
+        root = components(len(claims), one[together], other[together])
+        # Of a chain of false runs, one that touches a right one is enough: it reaches them all.
+        is_reached = np.zeros((len(SIZES), len(claims)), bool)
+        for false, right in ((one, other), (other, one)):
+            touch = is_false[false] & is_right[right]
+            is_reached[parts[right[touch]], root[false[touch]]] = True
+        for row, reached in enumerate(is_reached):
+            claimed = np.flatnonzero(is_false)
+            claimed = claimed[reached[root[claimed]]]
+            self.unions[row] += np.bincount(claims[claimed], runs.lengths[claimed],
+                                            self.unions.shape[1]).astype(np.int64)
 
-    def pixels(self, ids: np.ndarray, lengths: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """(N,) ids, lengths and choice of runs -> (C,) pixels."""
-        return np.bincount(ids[chosen], lengths[chosen], self.hits.shape[1]).astype(np.int64)
+    def pixels(self, ids: np.ndarray, parts: np.ndarray, lengths: np.ndarray, chosen: np.ndarray
+               ) -> np.ndarray:
+        """(N,) ids, rows in SIZES, lengths and choice of runs -> (3, C) pixels."""
+        rows, classes = self.hits.shape
+        place = ids[chosen].astype(np.intp) + parts[chosen] * classes
+        return np.bincount(place, lengths[chosen], rows * classes).astype(np.int64).reshape(
+            rows, classes)
 
     def iou(self, size: str) -> np.ndarray:
         """(C,) in [0, 1]; nan for classes without objects of this size."""
@@ -64,9 +70,17 @@ class ObjectSizes(Sums):
         return mean(self.iou(size))
 
 
-def sizes_of(runs: Runs, pixels: int) -> np.ndarray:
-    """Runs of the truth, pixels of the image -> (N,) row in SIZES of each run's object."""
-    one, other = runs.touching(lambda a, b: runs.values[a] == runs.values[b])
-    root = components(len(runs.values), one, other)
-    areas = np.bincount(root, runs.lengths, len(root))[root]
+def alike(values: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]
+          ) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) values, pairs (M,) each -> the pairs of equal values."""
+    one, other = pairs
+    kept = values[one] == values[other]
+    return one[kept], other[kept]
+
+
+def sizes_of(truths: np.ndarray, lengths: np.ndarray, touching: tuple[np.ndarray, np.ndarray],
+             pixels: int) -> np.ndarray:
+    """(N,) true ids and lengths of runs, which touch -> (N,) row in SIZES of their objects."""
+    root = components(len(truths), *alike(truths, touching))
+    areas = np.bincount(root, lengths, len(root))[root]
     return np.searchsorted(np.multiply(LIMITS, pixels), areas, side='right')

@@ -119,8 +119,7 @@ class Scores:
         if prediction.confidence is not None:
             self.parts['calibration'].add(prediction.confidence, is_labelled, is_wrong)
         if prediction.brier is not None and prediction.nll is not None:
-            self.parts['proper'].add(prediction.brier, prediction.nll,
-                                     int(np.count_nonzero(is_labelled)))
+            self.parts['proper'].add(prediction.brier, prediction.nll)
         if prediction.refined is not None:
             self.parts['selection'].add(prediction.refined, is_labelled, is_wrong)
 

@@ -17,9 +17,9 @@ class MethodOutput:
 
     refined: (B, H, W) bool, or None for a method without a sparse stage. confidence: None unless
     the request wants it. merged: (B, H, W) int32; None unless the request wants it and the method
-    merges tokens. nll, brier: (B, H, W) of the truth, 0 where it is void; None unless the request
-    wants PROPER_SCORES and has a truth. work: what else the method's count_macs has to know about
-    these images.
+    merges tokens. nll, brier: (B, H', W') of the truth, see proper_scores.py; None unless the
+    request wants PROPER_SCORES and has a truth. work: what else the method's count_macs has to
+    know about these images.
     """
 
     labels: Tensor

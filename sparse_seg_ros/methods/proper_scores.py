@@ -1,14 +1,16 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Negative log-likelihood and Brier score of each pixel: where the truth is known, and wanted.
+Negative log-likelihood and Brier score of pixels: where the truth is known, and wanted.
 
 Both are made of the coarse probabilities at full size, and of the fine ones where the method
-refined, so that they are those of the labels that it gives.
+refined, so that they are those of the labels that it gives. A large image is looked at on a
+lattice: neighbours say the same, and half a second of exponentials for each frame says no more.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -16,9 +18,11 @@ from torch import Tensor
 
 from sparse_seg_ros.labels import VOID
 from sparse_seg_ros.methods.output import MethodOutput
-from sparse_seg_ros.methods.reading import bands, enlarge
+from sparse_seg_ros.methods.reading import enlarge
 from sparse_seg_ros.methods.request import PROPER_SCORES, Request
 from sparse_seg_ros.timing import Stopwatch
+
+MOST_PIXELS = 2 ** 18  # of an image; an image with more is looked at in every so many-th row
 
 
 def with_proper_scores(output: MethodOutput, request: Request, clock: Stopwatch, logits: Tensor,
@@ -32,60 +36,35 @@ def with_proper_scores(output: MethodOutput, request: Request, clock: Stopwatch,
     """
     if PROPER_SCORES not in request.wants or request.truth is None:
         return output
-    truth = request.truth
     with clock(PROPER_SCORES):
-        nll, squares = score(logits, truth, temperature)
+        size_hw, step = request.truth.shape[1:], lattice_step(request.truth.shape[1:])
+        truth = request.truth[:, ::step, ::step]
+        seen = at_lattice(logits, size_hw, step).movedim(1, -1).float()  # (B, H', W', C)
         if fine is not None and len(fine[0]):
-            nll, squares = overwritten(nll, squares, truth, temperature, fine)
+            values, positions, of_size = fine
+            row = torch.full((of_size.numel(),), -1, dtype=torch.int32, device=values.device)
+            row[positions] = torch.arange(len(values), dtype=row.dtype, device=row.device)
+            row = at_lattice(row.view(of_size.shape)[:, None], size_hw, step)[:, 0]
+            is_fine = row >= 0
+            seen[is_fine] = values[row[is_fine].long()].float()
+        log_p = seen.div_(temperature).log_softmax(-1)
+        ids = truth.long().clamp_(max=log_p.shape[-1] - 1)[..., None]  # void is left out below
+        true = log_p.gather(-1, ids)[..., 0]
+        brier = log_p.exp_().square_().sum(-1).add_(1).sub_(true.exp(), alpha=2).clamp_(0, 2)
         is_void = truth == VOID
-        brier = squares.add(1).sub_(nll.neg().exp_(), alpha=2).clamp_(0, 2)
-        return replace(output, nll=nll.masked_fill_(is_void, 0),
-                       brier=brier.masked_fill_(is_void, 0))
+        return replace(output, nll=true.neg_().masked_fill_(is_void, math.nan),
+                       brier=brier.masked_fill_(is_void, math.nan))
 
 
-def score(logits: Tensor, truth: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """(B, C, h, w), (B, H, W) ids -> nll in nats, sum of squared probabilities: (B, H, W)."""
-    log_p, squares = probabilities(logits, temperature)
-    height, width = logits.shape[2:]
-    rows, columns = (sources(length, full, truth.device) for length, full in zip(
-        (height, width), truth.shape[1:]))
-    pixel = rows[:, None] * width + columns  # (H, W)
-    nll = [image.flatten()[ids.clamp(max=len(image) - 1).long().mul_(height * width).add_(pixel)]
-           for image, ids in zip(log_p, truth)]  # void is left out later
-    return torch.stack(nll).neg_(), enlarge(squares, truth.shape[1:])
+def lattice_step(size_hw: tuple[int, ...]) -> int:
+    """Return every how many-th row and column of an image is looked at."""
+    return math.ceil(math.sqrt(max(1.0, math.prod(size_hw) / MOST_PIXELS)))
 
 
-def sources(length: int, full: int, device: torch.device) -> Tensor:
-    """Return the coarse place of each place along a side, (full,) int64, as `enlarge` has it."""
-    ramp = torch.arange(length, dtype=torch.float64, device=device)
-    return enlarge(ramp.view(1, 1, -1), (1, full)).flatten().long()
-
-
-def probabilities(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """(B, C, n, ...) -> log-probabilities, and the sum of squared probabilities, (B, n, ...)."""
-    log_p, squares = [], []
-    for band in bands(logits):
-        log_p.append((band if temperature == 1 else band / temperature).float().log_softmax(1))
-        p = log_p[-1].exp()
-        squares.append(p.square_().sum(1))
-    return torch.cat(log_p, 2), torch.cat(squares, 1)
-
-
-def overwritten(nll: Tensor, squares: Tensor, truth: Tensor, temperature: float,
-                fine: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return both, with those of the fine logits at the pixels that were refined."""
-    logits, positions, of_size = fine
-    log_p, square = probabilities(logits.t()[None], temperature)  # (1, C, N), (1, N)
-    nll, squares = nll.contiguous(), squares.contiguous()
-    if of_size.shape == truth.shape:
-        ids = truth.flatten()[positions].long().clamp_(max=log_p.shape[1] - 1)
-        nll.view(-1)[positions] = -log_p[0].gather(0, ids[None])[0]
-        squares.view(-1)[positions] = square[0]
-        return nll, squares
-    row = torch.full((of_size.numel(),), -1.0, dtype=torch.float64, device=nll.device)
-    row[positions] = torch.arange(len(positions), dtype=row.dtype, device=nll.device)
-    row = enlarge(row.view(of_size.shape), truth.shape[1:]).long()  # (B, H, W), -1 if coarse
-    is_fine = row >= 0
-    rows, ids = row[is_fine], truth[is_fine].long().clamp_(max=log_p.shape[1] - 1)
-    nll[is_fine], squares[is_fine] = -log_p[0, ids, rows], square[0, rows]
-    return nll, squares
+def at_lattice(values: Tensor, size_hw: tuple[int, ...], step: int) -> Tensor:
+    """(B, C, h, w) -> (B, C, H', W'): what `enlarge` to a size has at every so many-th place."""
+    for dim, full in zip((2, 3), size_hw):
+        ramp = torch.arange(values.shape[dim], dtype=torch.float64, device=values.device)
+        source = enlarge(ramp.view(1, 1, -1), (1, full)).flatten().long()
+        values = values.index_select(dim, source[::step])
+    return values

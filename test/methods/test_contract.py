@@ -107,12 +107,23 @@ def test_proper_scores_are_those_of_the_probabilities_of_all_pixels(make, size_h
         logits = method.full_logits(images, Request(truth=truth)).double() / 1.5
     p, ids = logits.softmax(1), truth.long().clamp(max=10)[:, None]
     is_void = truth == 255
-    nll = -logits.log_softmax(1).gather(1, ids)[:, 0].masked_fill(is_void, 0)
+    nll = -logits.log_softmax(1).gather(1, ids)[:, 0].masked_fill(is_void, math.nan)
     one_hot = torch.zeros_like(p).scatter(1, ids, 1.0)
-    brier = ((p - one_hot) ** 2).sum(1).masked_fill(is_void, 0)
-    torch.testing.assert_close(output.nll.double(), nll, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(output.brier.double(), brier, atol=1e-5, rtol=1e-5)
+    brier = ((p - one_hot) ** 2).sum(1).masked_fill(is_void, math.nan)
+    torch.testing.assert_close(output.nll.double(), nll, atol=1e-4, rtol=1e-4, equal_nan=True)
+    torch.testing.assert_close(output.brier.double(), brier, atol=1e-5, rtol=1e-5,
+                               equal_nan=True)
     assert output.nll.dtype == output.brier.dtype == torch.float32
+
+
+def test_proper_scores_of_a_large_image_are_those_of_a_lattice(make, monkeypatch):
+    method, images = make(0.5), random_images(2, 50, 71)
+    truth = torch.randint(0, 11, (2, 50, 71), dtype=torch.uint8)
+    every, _ = run(method, images, (PROPER_SCORES,), truth=truth)
+    monkeypatch.setattr('sparse_seg_ros.methods.proper_scores.MOST_PIXELS', 500)
+    some, _ = run(method, images, (PROPER_SCORES,), truth=truth)
+    for name in ('nll', 'brier'):
+        torch.testing.assert_close(getattr(some, name), getattr(every, name)[:, ::3, ::3])
 
 
 def test_an_image_is_segmented_the_same_in_any_company(make):
