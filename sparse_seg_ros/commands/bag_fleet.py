@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sparse_seg_ros.commands import options
 
 if TYPE_CHECKING:
+    from sparse_seg_ros.evaluation.thresholds import Threshold
     from sparse_seg_ros.fleet.evaluation import Fleet
     from sparse_seg_ros.report.evaluation_job import ModelResult
 
+OF_CLASS = 'class.'
 ONE_BY_ONE = ('save_predictions', 'corrupt')  # of every frame, so not for thousands of bags
 
 
@@ -39,6 +42,18 @@ def check(args: argparse.Namespace) -> None:
         if getattr(args, name):
             raise ValueError(f'--{name.replace("_", "-")} does not go with --bags; evaluate a '
                              'bag with --bag')
+
+
+def check_thresholds(thresholds: Sequence[Threshold]) -> None:
+    """Raise ValueError for a name that no figure has, whatever the classes of the models."""
+    from sparse_seg_ros.evaluation.recorder import Recorder
+    from sparse_seg_ros.evaluation.thresholds import check_names
+    from sparse_seg_ros.labels import LabelSet
+    names = dict.fromkeys(each.figure.removeprefix(OF_CLASS).rpartition('.')[0]
+                          for each in thresholds if each.figure.startswith(OF_CLASS))
+    classes = tuple(name for name in names if name) or ('any',)
+    summary = Recorder(LabelSet('any', classes, ((0, 0, 0),) * len(classes))).summary()
+    check_names(summary, thresholds)
 
 
 def run(args: argparse.Namespace) -> tuple[list[ModelResult], list[str]]:

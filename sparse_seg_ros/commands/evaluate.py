@@ -111,6 +111,8 @@ def make_job(args: argparse.Namespace) -> EvaluationJob:
                         args.form or '', keeps_strips=bool(args.report),
                         is_strict=not (args.bag or args.predictions))
     job.check()
+    if args.bags:
+        bag_fleet.check_thresholds(job.thresholds)
     return job
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def flat(summary: Mapping[str, Any], path: str = '') -> Iterator[tuple[str, floa
             yield f'{path}{name}', value
 
 
-def check_names(summary: Mapping[str, Any], thresholds: tuple[Threshold, ...]) -> None:
+def check_names(summary: Mapping[str, Any], thresholds: Iterable[Threshold]) -> None:
     """Summary of no frames -> ValueError for figures that no frame can bring."""
     figures = dict(flat(summary))
     for each in thresholds:

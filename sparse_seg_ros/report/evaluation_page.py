@@ -22,8 +22,8 @@ from sparse_seg_ros.report.tables import CORRUPTION_HEAD, corruption_cells, sign
 
 MOST_CONFUSED = 40  # classes of a matrix; more cannot be read
 COLUMNS = {'IoU': 'iou', 'accuracy': 'accuracy', 'boundary F1': 'boundary_f1',
-           'boundary IoU': 'boundary_iou', 'small': 'small_iou', 'large': 'large_iou',
-           'flicker': 'flicker', 'pixels': 'pixels'}
+           'boundary IoU': 'boundary_iou', 'small': 'small_iou', 'medium': 'medium_iou',
+           'large': 'large_iou', 'flicker': 'flicker', 'pixels': 'pixels'}
 FIGURES = {'mIoU': 'miou', 'pixel accuracy': 'accuracy', 'mean accuracy': 'mean_accuracy',
            'frequency-weighted IoU': 'frequency_weighted_iou', 'boundary F1': 'boundary_f1',
            'boundary IoU': 'boundary_iou', 'small objects': 'small_miou',

@@ -164,6 +164,14 @@ def test_a_misspelled_figure_of_a_threshold_is_told_before_the_first_frame(run, 
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize('figure', ['miuo', 'class.road.iuo', 'latency.p98_ms'])
+def test_a_misspelled_figure_of_many_bags_is_told_before_the_first_bag(tmp_path, capsys, figure):
+    (tmp_path / 'must.yaml').write_text(f"class.road.iou: '>= 0'\n{figure}: '>= 0'\n")
+    assert main(['evaluate', '--bags', f'{tmp_path}/*.mcap', '--labels', '/label', '--out',
+                 f'{tmp_path}/out', '--thresholds', f'{tmp_path}/must.yaml']) == 1
+    assert f"no figure '{figure}' in this evaluation; did you mean" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('figure', ['class.road.flicker', 'latency.stages.upload.p50_ms'])
 def test_a_figure_that_is_known_later_may_have_a_threshold(run, tmp_path, capsys, figure):
     (tmp_path / 'must.yaml').write_text(f"{figure}: '>= 0'\n")
