@@ -14,7 +14,7 @@ from tiny import tiny_model
 import sparse_seg_ros as ss
 from sparse_seg_ros.data.street import street_frames
 from sparse_seg_ros.loading.checkpoints import load_model, save_model
-from sparse_seg_ros.normalisation import lift_exposure
+from sparse_seg_ros.normalisation import Normalisation, lift_exposure
 
 STREET = next(iter(street_frames(3, 1, (96, 128))))[0]
 
@@ -87,3 +87,14 @@ def test_an_unknown_exposure_is_refused(tmp_path):
     path.write_text('{exposure: bright}\n')
     with pytest.raises(ValueError, match="'exposure' must be one of as_is, lifted or null"):
         ss.load(path, 'cpu')
+
+
+@pytest.mark.parametrize('images', [STREET[None], np.stack([STREET, STREET[::-1]]),
+                                    STREET[None, ::-2, ::3, ::-1], STREET[None, :1, :1]])
+def test_pixels_become_what_the_arithmetic_says_to_the_last_bit(images):
+    mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+    pixels = torch.from_numpy(images.copy()).movedim(-1, 1).float()
+    want = (pixels - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
+    got = Normalisation(mean, std)(images)
+    assert torch.equal(got, want) and got.dtype == torch.float32
+    assert got.is_contiguous(memory_format=torch.channels_last)
