@@ -100,3 +100,14 @@ def test_the_rooms_of_the_picture_are_those_of_the_package_from_the_bottom_up():
     assert sorted(rows) == sorted(path.parent.name for path in PACKAGE.glob('*/__init__.py'))
     places = [next(place for place, units in enumerate(ROWS) if room in units) for room in rows]
     assert places == sorted(places)
+
+
+def test_the_tests_of_the_conventions_are_there():
+    text = (CHECKOUT / 'doc/conventions.md').read_text()
+    rules = [line for line in text.splitlines() if line.startswith('| ')][1:]
+    for rule in rules:
+        for path, names in re.findall(r'`([\w/]+\.py)` ([\w, ]+)', rule):
+            source = (CHECKOUT / path).read_text()
+            for name in names.split(', '):
+                assert f'def {name.strip()}(' in source, f'{path}: no {name}'
+        assert '.py` test_' in rule
