@@ -18,7 +18,7 @@ import math
 import cv2
 import numpy as np
 
-from sparse_seg_ros.evaluation.counting import Sums, count_ids, ratio, void_where, without_void
+from sparse_seg_ros.evaluation.counting import Sums, count_pairs, ratio, void_where, without_void
 from sparse_seg_ros.evaluation.near_points import Points, meet
 from sparse_seg_ros.labels import VOID
 
@@ -52,10 +52,10 @@ class Boundaries(Sums):
     def add_bands(self, predicted: np.ndarray, truth: np.ndarray) -> None:
         """Count two (H, W) uint8 arrays of the ids within the bands, void elsewhere."""
         classes = len(self.union)
-        shared, one, other = (count_ids(ids)[:classes] for ids in (
-            void_where(predicted != truth, predicted), predicted, truth))
+        pairs = count_pairs(truth, predicted)
+        shared = np.diag(pairs)[:classes]
         self.intersection += shared
-        self.union += one + other - shared
+        self.union += (pairs.sum(0) + pairs.sum(1))[:classes] - shared
 
     def f1(self) -> np.ndarray:
         """Boundary F1 per class, (C,) in [0, 1]; nan for classes without boundaries."""

@@ -43,11 +43,6 @@ def count_codes(codes: np.ndarray, chosen: np.ndarray | None = None) -> np.ndarr
     return histogram([codes], chosen, [LEVELS])
 
 
-def count_ids(labels: np.ndarray, chosen: np.ndarray | None = None) -> np.ndarray:
-    """(H, W) uint8, (H, W) uint8, 0 where it does not count -> (256,) int64."""
-    return histogram([labels], chosen, [IDS])
-
-
 def count_pairs(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """(H, W) uint8 each -> (256, 256) int64, rows are the truth."""
     return histogram([truth, predicted], None, [IDS, IDS])

@@ -39,18 +39,18 @@ def with_proper_scores(output: MethodOutput, request: Request, clock: Stopwatch,
     with clock(PROPER_SCORES):
         size_hw, step = request.truth.shape[1:], lattice_step(request.truth.shape[1:])
         truth = request.truth[:, ::step, ::step]
-        seen = at_lattice(logits, size_hw, step).movedim(1, -1).float()  # (B, H', W', C)
+        seen = at_lattice(logits, size_hw, step).float()  # (B, C, H', W')
         if fine is not None and len(fine[0]):
             values, positions, of_size = fine
             row = torch.full((of_size.numel(),), -1, dtype=torch.int32, device=values.device)
             row[positions] = torch.arange(len(values), dtype=row.dtype, device=row.device)
             row = at_lattice(row.view(of_size.shape)[:, None], size_hw, step)[:, 0]
             is_fine = row >= 0
-            seen[is_fine] = values[row[is_fine].long()].float()
-        log_p = seen.div_(temperature).log_softmax(-1)
-        ids = truth.long().clamp_(max=log_p.shape[-1] - 1)[..., None]  # void is left out below
-        true = log_p.gather(-1, ids)[..., 0]
-        brier = log_p.exp_().square_().sum(-1).add_(1).sub_(true.exp(), alpha=2).clamp_(0, 2)
+            seen.movedim(1, -1)[is_fine] = values[row[is_fine].long()].float()
+        log_p = seen.div_(temperature).log_softmax(1)
+        ids = truth.long().clamp_(max=log_p.shape[1] - 1)[:, None]  # void is left out below
+        true = log_p.gather(1, ids)[:, 0]
+        brier = log_p.exp_().square_().sum(1).add_(1).sub_(true.exp(), alpha=2).clamp_(0, 2)
         is_void = truth == VOID
         return replace(output, nll=true.neg_().masked_fill_(is_void, math.nan),
                        brier=brier.masked_fill_(is_void, math.nan))
@@ -63,8 +63,8 @@ def lattice_step(size_hw: tuple[int, ...]) -> int:
 
 def at_lattice(values: Tensor, size_hw: tuple[int, ...], step: int) -> Tensor:
     """(B, C, h, w) -> (B, C, H', W'): what `enlarge` to a size has at every so many-th place."""
-    for dim, full in zip((2, 3), size_hw):
-        ramp = torch.arange(values.shape[dim], dtype=torch.float64, device=values.device)
-        source = enlarge(ramp.view(1, 1, -1), (1, full)).flatten().long()
-        values = values.index_select(dim, source[::step])
-    return values
+    rows, columns = (
+        enlarge(torch.arange(low, dtype=torch.float64, device=values.device).view(1, 1, -1),
+                (1, full)).flatten().long()[::step]
+        for low, full in zip(values.shape[2:], size_hw))
+    return values[:, :, rows[:, None], columns]
