@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sparse_seg_ros.config import Settings, setting
 from sparse_seg_ros.methods import method_names
 
+LARGEST_ALPHA = 5.55  # nats: more than the entropy of 256 classes; a model says less when loaded
 NAMESPACE = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)  # of a camera
 
 
@@ -55,7 +56,8 @@ class NodeConfig(Settings):
         at_least=1, at_most=2 ** 28, changes='live')
     alpha: float | None = setting(
         None, 'Pixels above this entropy in nats, or score of another selector, are refined. '
-        "null: the model's own value.", at_least=0.0, changes='live', former='alpha_nats')
+        "null: the model's own value.", at_least=0.0, at_most=LARGEST_ALPHA, changes='live',
+        former='alpha_nats')
     budget: float | None = setting(
         None, 'At most this fraction of the pixels is refined, the most uncertain first. null: '
         "the model's own value.", at_least=0.0, at_most=1.0, changes='live')
@@ -70,6 +72,9 @@ class NodeConfig(Settings):
     overlay_alpha: float = setting(
         0.5, 'Opacity of the colours in segmentation/overlay, from 0 to 1.', at_least=0.0,
         at_most=1.0, changes='live')
+    snapshot_folder: str | None = setting(
+        None, 'The folder that ~/snapshot writes to. null: sparse_seg_ros/snapshots in ROS_HOME, '
+        'which is ~/.ros where it is not set.')
 
     def __post_init__(self):
         super().__post_init__()

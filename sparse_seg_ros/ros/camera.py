@@ -87,14 +87,23 @@ class Camera:
 
     def receive(self, message: Any) -> None:
         """Store the image and return: no work on the executor."""
-        frame = Frame(self.name, lambda: to_rgb(message, self.node.config.max_pixels),
+        if not self.node.is_enabled:
+            return
+        frame = Frame(self.name, lambda: self.read(message),
                       stamp=stamp_nanoseconds(message.header), header=message.header,
-                      arrived_seconds=time.monotonic())
+                      arrived_seconds=time.monotonic(), message=message)
         if self.node.slots.put(frame):
             self.last_seconds = frame.arrived_seconds
             self.arrivals.append(self.last_seconds)
             self.looks = cut(message.format) if hasattr(message, 'format') else \
                 f'{message.width}x{message.height} {cut(message.encoding)}'
+
+    def read(self, message: Any) -> np.ndarray:
+        """Message -> (H, W, 3) uint8 RGB to be segmented; ValueError for a bad one."""
+        self.node.next_frame.began(self.name, message)
+        image = to_rgb(message, self.node.config.max_pixels)
+        self.node.next_frame.decoded(message, image)
+        return image
 
     def await_images(self) -> None:
         """Start to wait for images now."""
@@ -125,6 +134,7 @@ class Camera:
     def __call__(self, frame: Frame, image: np.ndarray, prediction: Prediction) -> None:
         """Publish every wanted output of a frame under the header of its image."""
         config = self.node.config
+        self.node.next_frame.segmented(frame, prediction)
         segmented = SegmentedFrame(image, prediction, self.labels, config.uncertainty_encoding,
                                    config.overlay_alpha)
         for name, output in OUTPUTS.items():

@@ -24,15 +24,18 @@ from rclpy.node import Node
 
 from sparse_seg_ros.label_remap import load_remap
 from sparse_seg_ros.messages.status import ONLY_CAMERA
+from sparse_seg_ros.methods.request import NO_LIMITS
 from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.ros import parameters
 from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.diagnostics import Diagnostics, WatchedNode
 from sparse_seg_ros.ros.label_info import LabelInfoPublisher
+from sparse_seg_ros.ros.services import Services
 from sparse_seg_ros.stream.forwarded_log import forwarded
 from sparse_seg_ros.stream.health import ACTIVE, FINALIZED, INACTIVE, LOADING, UNCONFIGURED
 from sparse_seg_ros.stream.outputs import topics_of
 from sparse_seg_ros.stream.slots import LatestFrameSlots
+from sparse_seg_ros.stream.snapshot import NextFrame
 from sparse_seg_ros.stream.worker import Host, Worker, WorkerSettings
 from sparse_seg_ros.texts import LONG, cut, describe_error
 
@@ -74,7 +77,8 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         self.label_info: LabelInfoPublisher | None = None
         self.cameras: dict[str, Camera] = {}
         self.slots = LatestFrameSlots([name or ONLY_CAMERA for name in self.config.namespaces])
-        self.diagnostics = Diagnostics(self)
+        self.is_enabled, self.next_frame = True, NextFrame()
+        self.diagnostics, self.control = Diagnostics(self), Services(self, self.next_frame)
         self.caring = self.create_timer(
             MATCH_PERIOD_SECONDS, self.look_after,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
@@ -137,6 +141,7 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
             self.check_limits(self.config)
             self.warn_of_idle_limits(self.config, NodeConfig())
             self.warm_up(segmenter)
+            parameters.follow_model(self, segmenter.method.limits())
             self.make_topics(segmenter)
         except BaseException:
             self.state = UNCONFIGURED
@@ -201,6 +206,7 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         for camera in cameras.values():
             camera.destroy()
         self.worker = self.label_info = self.segmenter = None
+        parameters.follow_model(self, NO_LIMITS)
 
     def look_after(self) -> None:
         """Let every camera follow its publishers, and the thread that segments live."""
