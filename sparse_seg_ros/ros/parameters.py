@@ -111,7 +111,7 @@ def follow_model(node: Node, limits: Limits) -> None:
     for name in LIMITED:
         made = descriptor(SETTINGS[name])
         if name in limits:
-            made.floating_point_range[0].to_value = float(limits[name].most)
+            made.floating_point_range = [FloatingPointRange(to_value=float(limits[name].most))]
         node.set_descriptor(name, made)
 
 

@@ -32,7 +32,8 @@ class Services:
     def __init__(self, node: WatchedNode, next_frame: NextFrame):
         self.node, self.next_frame = node, next_frame
         node.create_service(SetBool, '~/set_enabled', self.set_enabled)
-        node.create_service(Trigger, '~/snapshot', self.snapshot,
+        callback: Any = self.snapshot  # rclpy takes coroutines, its type hints do not
+        node.create_service(Trigger, '~/snapshot', callback,
                             callback_group=MutuallyExclusiveCallbackGroup())
 
     def set_enabled(self, request: SetBool.Request, response: SetBool.Response
