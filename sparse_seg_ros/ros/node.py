@@ -31,7 +31,6 @@ from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.diagnostics import Diagnostics, WatchedNode
 from sparse_seg_ros.ros.label_info import LabelInfoPublisher
 from sparse_seg_ros.ros.services import Services
-from sparse_seg_ros.stream.forwarded_log import forwarded
 from sparse_seg_ros.stream.health import ACTIVE, FINALIZED, INACTIVE, LOADING, UNCONFIGURED
 from sparse_seg_ros.stream.outputs import topics_of
 from sparse_seg_ros.stream.slots import LatestFrameSlots
@@ -136,8 +135,7 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         self.get_logger().info(f'loading model {cut(self.config.model)!r} on '
                                f'{cut(self.config.device)}')
         try:
-            with forwarded(self.get_logger()):
-                self.segmenter = segmenter = self.load(self.config)
+            self.segmenter = segmenter = self.load(self.config)
             self.check_limits(self.config)
             self.warn_of_idle_limits(self.config, NodeConfig())
             self.warm_up(segmenter)

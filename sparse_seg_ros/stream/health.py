@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sparse_seg_ros.messages.status import FALLBACK, ONLY_CAMERA, Status, milliseconds_key
-from sparse_seg_ros.stream.slots import OUTCOMES, Counters
+from sparse_seg_ros.stream.slots import OUTCOMES, Counters, LatestFrameSlots
 from sparse_seg_ros.stream.stage_times import StageTimes
 
 ENGINE, TIMING, MEMORY, NODE = 'engine', 'timing', 'memory', 'node'  # tasks; see input_task()
@@ -52,6 +52,14 @@ def frames_task(camera: str = ONLY_CAMERA) -> str:
 def read_counters(status: Status) -> dict[str, int]:
     """Undo frames_status() -> 'received', 'waiting' and each outcome: number of frames."""
     return {name: int(status.values[name]) for name in COUNTERS}
+
+
+def describe_counters(slots: LatestFrameSlots) -> str:
+    """Return what has become of the frames of every camera, on one line."""
+    counters = {camera: slots.counters(camera) for camera in slots.counts}
+    return '; '.join(f'{camera}: ' + ', '.join(f'{getattr(counts, name)} {name}'
+                                               for name in COUNTERS)
+                     for camera, counts in counters.items())
 
 
 def input_status(camera: str, silent_seconds: float, why_silent: str,
