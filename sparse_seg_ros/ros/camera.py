@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -25,6 +24,7 @@ from sparse_seg_ros.methods.request import OPTIONAL
 from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.ros import qos
+from sparse_seg_ros.ros.events import InputEvents, OutputEvents
 from sparse_seg_ros.stream.health import rate_hz
 from sparse_seg_ros.stream.outputs import OUTPUTS, SegmentedFrame
 from sparse_seg_ros.texts import cut
@@ -51,6 +51,7 @@ class Camera:
         self.publishers = {
             name: node.create_publisher(
                 Image, f'{prefix}segmentation/{name}', qos.output_profile(),
+                event_callbacks=OutputEvents(),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies())
             for name in outputs}
         self.mask_topic = self.publishers['mask'].topic_name  # the publisher may go meanwhile
@@ -66,7 +67,7 @@ class Camera:
             qos.wanted_reliability(self.setting, self.find_publishers()))
         return self.node.create_subscription(
             self.message_type, self.topic, self.receive, self.profile, callback_group=self.group,
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self.report_mismatch),
+            event_callbacks=InputEvents(incompatible_qos=self.report_mismatch),
             qos_overriding_options=qos.INPUT_OVERRIDES)
 
     def match_publishers(self) -> None:

@@ -9,13 +9,13 @@ import time
 import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_fakes import make_image
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from sparse_seg_ros.messages.fields import image_message
+from sparse_seg_ros.ros.events import OutputEvents
 
 OLD_STAMP = Time(sec=1700000000, nanosec=123456789)  # as in a bag
 
@@ -54,7 +54,7 @@ def connect(ros, message_type=Image, topic: str = 'image', reliability: str = 'R
     """Return a publisher of the peer that the node listens to."""
     publisher = ros.peer.create_publisher(
         message_type, topic, profile(reliability),
-        event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
+        event_callbacks=OutputEvents(use_default_callbacks=False))
     ros.wait(publisher.get_subscription_count, f'a subscription to {topic}')
     return publisher
 
