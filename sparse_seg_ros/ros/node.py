@@ -23,6 +23,7 @@ from rclpy.lifecycle.node import LifecycleNodeMixin
 from rclpy.node import Node
 
 from sparse_seg_ros.label_remap import load_remap
+from sparse_seg_ros.messages.region import check_region
 from sparse_seg_ros.messages.status import ONLY_CAMERA
 from sparse_seg_ros.methods.request import NO_LIMITS
 from sparse_seg_ros.node_config import NodeConfig
@@ -137,6 +138,7 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         try:
             self.segmenter = segmenter = self.load(self.config)
             self.check_limits(self.config)
+            self.check_roi(self.config)
             self.warn_of_idle_limits(self.config, NodeConfig())
             self.warm_up(segmenter)
             parameters.follow_model(self, segmenter.method.limits())
@@ -221,6 +223,7 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         try:
             config = parameters.changed(self.config, changes, self.state)
             self.check_limits(config)
+            self.check_roi(config)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=cut(str(error), LONG))
         self.warn_of_idle_limits(config, self.config)
@@ -239,6 +242,20 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
             elif known or not segmenter.choice:
                 raise ValueError(f'{name} {value} needs a model with refinement that has one; '
                                  f'{config.model!r} has none, set it to null')
+
+    def check_roi(self, config: NodeConfig) -> None:
+        """Raise ValueError for a region that the images do not have, or the engine cannot take."""
+        if config.roi is None:
+            return
+        for camera in list(self.cameras.values()):
+            if camera.size_hw is not None:
+                check_region(config.roi, camera.size_hw, camera.name)
+        segmenter = self.segmenter  # may go meanwhile
+        sizes = segmenter.sizes_hw if segmenter is not None else ()
+        if sizes and (config.roi[3], config.roi[2]) not in sizes:
+            known = ', '.join(f'{width}x{height}' for height, width in sizes)
+            raise ValueError(f'roi {list(config.roi)} must have a size that the engine was built '
+                             f'for, {known}; build it for this one, or set roi to null')
 
     def warn_of_idle_limits(self, config: NodeConfig, former: NodeConfig) -> None:
         """Warn of limits that are new and do nothing, as method auto took full resolution."""

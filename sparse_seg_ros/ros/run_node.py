@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sparse_seg_ros.ros.node import SegmentationNode
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE_SECONDS = 1.2  # for an orderly end; what loads or hangs in native code is left behind
+GRACE_SECONDS = 1.0  # for an orderly end; what loads or hangs in native code is left behind
 FLUSH_SECONDS = 0.3
 LAST_SECONDS = 5.0  # DDS can wait for itself, and keeps the interpreter from all threads then
 SPIN_SECONDS = 0.1  # signals are seen between spins
