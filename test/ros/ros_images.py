@@ -11,6 +11,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_fakes import make_image
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -65,3 +66,13 @@ def serve(ros, node, publisher, message, camera: str = 'camera'):
     publisher.publish(message)
     ros.wait(lambda: node.slots.counters(camera).settled > before, 'the outcome of a frame')
     return node.slots.counters(camera)
+
+
+def set_clock(ros, node, clock, stamp: Time) -> None:
+    """Publish simulated time until the node has it."""
+    def tick():
+        clock.publish(Clock(clock=stamp))
+        ros.wait_at_most(0.2, lambda: node.get_clock().now().to_msg() == stamp)
+        return node.get_clock().now().to_msg() == stamp
+
+    ros.wait(tick, 'simulated time')
