@@ -11,12 +11,8 @@ import pytest
 
 launch_testing = pytest.importorskip('launch_testing')
 pytest.importorskip('launch_ros')
-packages = pytest.importorskip('ament_index_python.packages')
-try:
-    packages.get_package_share_directory('sparse_seg_ros')
-except packages.PackageNotFoundError:
-    pytest.skip('sparse_seg_ros is not in the ament index', allow_module_level=True)
 
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import IncludeLaunchDescription, SetEnvironmentVariable
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -32,6 +28,10 @@ DOMAIN, READY_SECONDS = 101, 120
 @pytest.mark.launch_test
 def generate_test_description() -> LaunchDescription:
     """Return what is launched: the demo model on the CPU, in a domain of its own."""
+    try:
+        get_package_share_directory('sparse_seg_ros')
+    except PackageNotFoundError:
+        pytest.skip('sparse_seg_ros is not in the ament index')
     return LaunchDescription([
         *(SetEnvironmentVariable(name, value)
           for name, value in private_settings(DOMAIN).items()),
