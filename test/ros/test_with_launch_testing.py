@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-launch_testing = pytest.importorskip('launch_testing')
+pytest.importorskip('launch_testing')
 pytest.importorskip('launch_ros')
 
+import launch_testing
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import IncludeLaunchDescription, SetEnvironmentVariable
