@@ -26,7 +26,7 @@ except ImportError:  # Humble
     from rclpy.qos_event import QoSEventHandler as EventHandler
 
 
-class RemovableHandler(EventHandler):
+class RemovableHandler(EventHandler):  # pyright: ignore[reportGeneralTypeIssues]
     """An event handler that may be gone before an executor waits for it."""
 
     def add_to_wait_set(self, wait_set: Any) -> None:
