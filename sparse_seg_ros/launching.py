@@ -107,7 +107,7 @@ def parameters(values: Mapping[str, str]) -> dict[str, object]:
 
 def remappings(image: str, cameras: list[str]) -> list[tuple[str, str]]:
     """
-    Topic of the images -> remappings of the node's inputs, raw and compressed.
+    Topic of the images -> remappings of the node's inputs, raw, compressed, and CameraInfo.
 
     With several cameras it is the name below each of them, such as image_raw: front/image_raw.
     """
@@ -118,5 +118,12 @@ def remappings(image: str, cameras: list[str]) -> list[tuple[str, str]]:
         raise ValueError(f'image {image!r} must be a name below every camera, such as image_raw, '
                          'because cameras are given; remove the slash in front')
     pairs = [(f'{camera}/image', f'{camera}/{image}') for camera in cameras] or [('image', image)]
+    infos = [(sibling(own), sibling(theirs)) for own, theirs in pairs]
     return [(own + suffix, theirs + suffix) for own, theirs in pairs
-            for suffix in ('', '/compressed')]
+            for suffix in ('', '/compressed')] + [(own, theirs) for own, theirs in infos
+                                                  if own != theirs]
+
+
+def sibling(image: str) -> str:
+    """Topic of the images -> that of their CameraInfo, which is beside it."""
+    return image[:image.rfind('/') + 1] + 'camera_info'

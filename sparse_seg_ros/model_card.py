@@ -52,6 +52,7 @@ def is_base(value: Any) -> bool:
 
 
 LARGEST_SCALE = 4.0
+MOST_PLANES = 4096  # of a layer: a card of some bytes must not ask for terabytes
 FORMER = {'alpha_nats': 'alpha'}  # names in files of earlier versions
 CHECKS = {  # field of a card -> what it must be, and what tells whether it is
     'network': ('text', is_text),
@@ -63,7 +64,8 @@ CHECKS = {  # field of a card -> what it must be, and what tells whether it is
     'scale': (f'above 0 and at most {LARGEST_SCALE:g}',
               lambda value: is_positive(value) and value <= LARGEST_SCALE),
     'refined_by': ('text', is_text),
-    'planes': ('whole numbers above 0', is_tuple_of(lambda part: type(part) is int and part > 0)),
+    'planes': (f'whole numbers from 1 to {MOST_PLANES}', is_tuple_of(
+        lambda part: type(part) is int and 0 < part <= MOST_PLANES)),
     'patch': ('a whole number', lambda value: type(value) is int and value >= 0),
     'inputs': ('names', is_tuple_of(is_text)),
     'alpha': ('a number from 0, or nothing',

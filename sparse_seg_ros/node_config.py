@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sparse_seg_ros.config import Settings, setting
 from sparse_seg_ros.methods import method_names
 
+LARGEST_ALPHA = 5.55  # nats: more than the entropy of 256 classes; a model says less when loaded
 NAMESPACE = re.compile(r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', re.ASCII)  # of a camera
 
 
@@ -55,7 +56,8 @@ class NodeConfig(Settings):
         at_least=1, at_most=2 ** 28, changes='live')
     alpha: float | None = setting(
         None, 'Pixels above this entropy in nats, or score of another selector, are refined. '
-        "null: the model's own value.", at_least=0.0, changes='live', former='alpha_nats')
+        "null: the model's own value.", at_least=0.0, at_most=LARGEST_ALPHA, changes='live',
+        former='alpha_nats')
     budget: float | None = setting(
         None, 'At most this fraction of the pixels is refined, the most uncertain first. null: '
         "the model's own value.", at_least=0.0, at_most=1.0, changes='live')
@@ -70,9 +72,22 @@ class NodeConfig(Settings):
     overlay_alpha: float = setting(
         0.5, 'Opacity of the colours in segmentation/overlay, from 0 to 1.', at_least=0.0,
         at_most=1.0, changes='live')
+    roi: tuple[int, int, int, int] | None = setting(
+        None, 'The region of the images that is segmented: x, y, width and height in pixels. The '
+        'outputs have its size. null: the whole image.', at_least=0, changes='live',
+        example='[0, 200, 1920, 800]')
+    output_scale: float = setting(
+        1.0, 'The size of the outputs as a fraction of that of the image, or of its region.',
+        at_least=0.05, at_most=1.0, changes='live')
+    snapshot_folder: str | None = setting(
+        None, 'The folder that ~/snapshot writes to. null: sparse_seg_ros/snapshots in ROS_HOME, '
+        'which is ~/.ros where it is not set.')
 
     def __post_init__(self):
         super().__post_init__()
+        if self.roi is not None and not (self.roi[2] and self.roi[3]):
+            raise ValueError("setting 'roi' must have a width and a height of at least 1, got "
+                             f'{list(self.roi)}; give x, y, width, height')
         cameras = self.cameras or ()
         for camera in cameras:
             check_camera(camera, cameras)

@@ -37,9 +37,9 @@ ROWS = (
     ('commands', '__main__'),
 )
 ROW_OF = {unit: row for row, units in enumerate(ROWS) for unit in units}
-ROS_PACKAGES = {'rclpy', 'rcl_interfaces', 'sensor_msgs', 'std_msgs', 'diagnostic_msgs',
-                'lifecycle_msgs', 'builtin_interfaces', 'vision_msgs', 'cv_bridge',
-                'ament_index_python'}
+ROS_PACKAGES = {'rclpy', 'rcl_interfaces', 'sensor_msgs', 'std_msgs', 'std_srvs',
+                'diagnostic_msgs', 'lifecycle_msgs', 'builtin_interfaces', 'vision_msgs',
+                'cv_bridge', 'ament_index_python'}
 ADAPTERS = {
     'spconv': {'bench/sparse_convolution.py'},
     'triton': {'sparse/with_triton.py'},

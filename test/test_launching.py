@@ -34,7 +34,10 @@ def test_cameras_may_be_written_as_a_list_or_not(text):
 def test_one_camera_publishes_on_the_topic_named():
     assert launching.remappings('/camera/image_raw', []) == [
         ('image', '/camera/image_raw'),
-        ('image/compressed', '/camera/image_raw/compressed')]
+        ('image/compressed', '/camera/image_raw/compressed'),
+        ('camera_info', '/camera/camera_info')]
+    assert launching.remappings('image', []) == [
+        ('image', 'image'), ('image/compressed', 'image/compressed')]
 
 
 def test_several_cameras_publish_on_the_same_name_below_each():

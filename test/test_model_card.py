@@ -33,6 +33,7 @@ def test_a_card_comes_back_as_it_was_written():
     {'mean': [1.0]}, {'mean': 3}, {'temperature': 0}, {'temperature': math.inf},
     {'temperature': True}, {'scale': 0}, {'scale': 5}, {'scale': 'half'}, {'alpha': -1},
     {'planes': [8, 0]}, {'planes': 'abc'}, {'classes': None}, {'classes': [1, 2]},
+    {'planes': [8, 10 ** 9]},
     {'exposure': 'dark'}, {'training': []}, {'colors': [[0, 0, 256], [0, 0, 0]]},
     {'colors': ['red', 'blue']}, {'inputs': None}, {'network_config': 'x'}, {'patch': -1},
 ], ids=json.dumps)

@@ -22,7 +22,7 @@ class Frame:
     source: camera, topic or file that it comes from. read_image, read_label: make the arrays, or
     raise ValueError; a label is read once. stamp: nanoseconds of the source's clock, 0 without
     one. header: header of its message. arrived_seconds: monotonic time, for a live frame. name: of
-    files that belong to it, without an ending.
+    files that belong to it, without an ending. message: that it came in, if that is kept.
     """
 
     source: str
@@ -32,6 +32,7 @@ class Frame:
     header: Any = None
     arrived_seconds: float = 0.0
     name: str = ''
+    message: Any = None
 
     def image(self) -> np.ndarray:
         """Return (H, W, 3) uint8 RGB."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 JPEG_START, PNG_START = b'\xff\xd8', b'\x89PNG\r\n\x1a\n'
 NEXT_MARKER = re.compile(rb'\xff[^\x00\xd0-\xd7\xff]')  # after the data of a scan
@@ -24,10 +24,15 @@ PNG_STEPS = {1: 255, 2: 85, 4: 17, 8: 1, 16: 1}  # bits of a pixel -> what OpenC
 
 @dataclass(frozen=True)
 class Header:
-    """Size of a picture; the place behind its last byte, None where it breaks off."""
+    """
+    Size of a picture; the place behind its last byte, None where it breaks off; its scans.
+
+    A progressive JPEG is decoded once for every scan, which may be a few bytes long.
+    """
 
     size_hw: tuple[int, int]
     end: int | None
+    scans: int = field(default=1, compare=False)
 
 
 def read_header(data: bytes) -> Header | None:
@@ -46,11 +51,11 @@ def read_jpeg(data: bytes) -> Header:
     The end marker of a thumbnail, inside a segment, is not the picture's, and what follows the
     picture's own (padding, a maker's trailer) is no part of it.
     """
-    size_hw, place = (0, 0), len(JPEG_START)
+    size_hw, place, scans = (0, 0), len(JPEG_START), 0
     while place + 2 <= len(data) and data[place] == FILL:
         marker = data[place + 1]
         if marker == END:
-            return Header(size_hw, place + 2)
+            return Header(size_hw, place + 2, scans)
         if marker == FILL:
             place += 1
             continue
@@ -59,9 +64,10 @@ def read_jpeg(data: bytes) -> Header:
                        int.from_bytes(data[place + 7:place + 9], 'big'))
         place += 2 + int.from_bytes(data[place + 2:place + 4], 'big')
         if marker == SCAN:
+            scans += 1
             found = NEXT_MARKER.search(data, place)
             place = found.start() if found else len(data)
-    return Header(size_hw, None)
+    return Header(size_hw, None, scans)
 
 
 def read_webp(data: bytes) -> Header:
@@ -84,7 +90,7 @@ def read_png(data: bytes) -> Header:
     size_hw, place = (0, 0), len(PNG_START)
     for chunk in chunks(data):
         place += len(chunk)
-        if chunk[4:8] == b'IHDR' and len(chunk) >= 16:
+        if chunk[4:8] == b'IHDR' and len(chunk) >= 16 and size_hw == (0, 0):
             size_hw = int.from_bytes(chunk[12:16], 'big'), int.from_bytes(chunk[8:12], 'big')
         if chunk[4:8] == b'IEND':
             return Header(size_hw, place)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.files import refuse_pointer
 from sparse_seg_ros.loading.bases import base_tensors
+from sparse_seg_ros.loading.file_bounds import refuse_compressed, refuse_repeated
 from sparse_seg_ros.methods.kind import find_kind
 from sparse_seg_ros.model_card import Model, ModelCard, read_card
 from sparse_seg_ros.networks import build_network, pretrained
@@ -189,6 +190,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if path.suffix == '.safetensors':
         tensors, _ = read_safetensors(path)
     else:
+        refuse_compressed(path)
         try:
             with torch.serialization.safe_globals([(Ignored, name) for name in LOGGED]):
                 tensors = torch.load(path, map_location='cpu', weights_only=True)
@@ -203,6 +205,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
                 LOG.info('%s: the averaged weights, %r, are taken', path, wrapper)
     if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
         raise ValueError(f'{path}: holds no tensors by name; save module.state_dict()')
+    refuse_repeated(tensors, path)
     if any(key.startswith(PARALLEL) for key in tensors):
         LOG.info('%s: the prefix %r of parallel training is taken off', path, PARALLEL)
     return {key.removeprefix(PARALLEL): tensor for key, tensor in tensors.items()

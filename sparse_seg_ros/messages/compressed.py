@@ -17,6 +17,8 @@ import numpy as np
 from sparse_seg_ros.data.picture_bytes import JPEG_START, as_grey, read_header
 from sparse_seg_ros.texts import cut
 
+MOST_SCANS = 32  # of a progressive JPEG: encoders write about ten
+
 
 def check_pixels(size_hw: tuple[int, int], max_pixels: int | None) -> None:
     """Raise ValueError for an image with more pixels than are allowed."""
@@ -39,6 +41,9 @@ def decode(data: Any, name: str, max_pixels: int | None, flags: int) -> np.ndarr
     if header is None:
         raise ValueError(f'{source} is no JPEG, PNG or WebP; publish one of them')
     check_pixels(header.size_hw, max_pixels)
+    if header.scans > MOST_SCANS:  # each takes as long as the whole picture
+        raise ValueError(f'{source} has more than {MOST_SCANS} scans: {header.scans}; publish '
+                         'plain JPEG')
     if header.end is None:  # OpenCV would make the missing part of a JPEG grey
         raise ValueError(f'{source} is truncated: {len(data)} bytes without an end marker; check '
                          'the link or the size limit of the driver')

@@ -23,6 +23,7 @@ from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.rivals import describe_rivals
 from sparse_seg_ros.stream import health
 from sparse_seg_ros.stream.slots import Counters, LatestFrameSlots
+from sparse_seg_ros.stream.snapshot import NextFrame
 from sparse_seg_ros.stream.stage_times import StageTimes
 from sparse_seg_ros.stream.worker import Worker
 from sparse_seg_ros.texts import describe_error
@@ -40,6 +41,8 @@ class WatchedNode(Node):
     config: NodeConfig
     segmenter: Segmenter | None
     worker: Worker | None
+    next_frame: NextFrame
+    is_enabled: bool
     state: str
     error: str
     cameras: dict[str, Camera]
@@ -74,6 +77,7 @@ class Diagnostics:
                   facts: Mapping[str, Any]) -> None:
         """Publish the times of one frame under the header of its image."""
         self.publish(self.timing, frame.header, [frame_status(frame.source, milliseconds, facts)])
+        self.node.next_frame.published(frame, milliseconds, facts)
 
     def add_error(self, error: Exception) -> None:
         """Log and count an error that came out of a callback."""
@@ -95,7 +99,8 @@ class Diagnostics:
         """Return one status per task of ROS.md."""
         node = self.node
         segmenter, worker = node.segmenter, node.worker  # may go while we look
-        description = segmenter.description if segmenter else {}
+        description = {**(segmenter.description if segmenter else {}),
+                       health.ENABLED: str(node.is_enabled).lower()}
         if worker is not None:
             description = {**description, health.THREADS: str(worker.threads.used)}
         reports = [health.engine_status(node.state, description, node.error),
@@ -130,12 +135,18 @@ class Diagnostics:
                     camera.name, time.monotonic() - camera.last_seconds,
                     qos.why_silent(camera.topic, camera.profile, publishers,
                                    camera.message_type), facts,
-                    is_active=slots.is_open, has_images=bool(camera.arrivals)),
+                    idle=self.why_idle(), has_images=bool(camera.arrivals)),
                 health.frames_status(
                     camera.name, counts, self.counters_before(camera.name, counts),
                     {health.LAST_AGE: str(worker.ages[camera.name]) if worker else 'n/a',
                      health.LAST_LOSS: worker.losses[camera.name] if worker else 'n/a'},
                     slots.stuck_seconds())]
+
+    def why_idle(self) -> str:
+        """Say why no images are taken; '' where they are."""
+        if not self.node.slots.is_open:
+            return 'not active'
+        return '' if self.node.is_enabled else 'disabled'
 
     def counters_before(self, camera: str, counts: Counters) -> Counters:
         """Keep the counters of a camera -> those of some seconds ago, 0 at the start."""

@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 
 from sparse_seg_ros.labels import LabelSet
 from sparse_seg_ros.ros import qos
+from sparse_seg_ros.ros.events import OutputEvents
 
 TOPIC = 'segmentation/label_info'
 PERIOD_SECONDS = 5.0  # bags started late miss latched messages
@@ -38,7 +39,8 @@ class LabelInfoPublisher:
             return
         self.publishers = [
             node.create_publisher(LabelInfo, f'{namespace}/{TOPIC}' if namespace else TOPIC,
-                                  qos.latched_profile()) for namespace in namespaces]
+                                  qos.latched_profile(), event_callbacks=OutputEvents())
+            for namespace in namespaces]
         self.timer = node.create_timer(PERIOD_SECONDS, self.publish,
                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.publish()

@@ -23,16 +23,19 @@ from rclpy.lifecycle.node import LifecycleNodeMixin
 from rclpy.node import Node
 
 from sparse_seg_ros.label_remap import load_remap
+from sparse_seg_ros.messages.region import check_region
 from sparse_seg_ros.messages.status import ONLY_CAMERA
+from sparse_seg_ros.methods.request import NO_LIMITS
 from sparse_seg_ros.node_config import NodeConfig
 from sparse_seg_ros.ros import parameters
 from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.diagnostics import Diagnostics, WatchedNode
 from sparse_seg_ros.ros.label_info import LabelInfoPublisher
-from sparse_seg_ros.stream.forwarded_log import forwarded
+from sparse_seg_ros.ros.services import Services
 from sparse_seg_ros.stream.health import ACTIVE, FINALIZED, INACTIVE, LOADING, UNCONFIGURED
 from sparse_seg_ros.stream.outputs import topics_of
 from sparse_seg_ros.stream.slots import LatestFrameSlots
+from sparse_seg_ros.stream.snapshot import NextFrame
 from sparse_seg_ros.stream.worker import Host, Worker, WorkerSettings
 from sparse_seg_ros.texts import LONG, cut, describe_error
 
@@ -74,7 +77,8 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         self.label_info: LabelInfoPublisher | None = None
         self.cameras: dict[str, Camera] = {}
         self.slots = LatestFrameSlots([name or ONLY_CAMERA for name in self.config.namespaces])
-        self.diagnostics = Diagnostics(self)
+        self.is_enabled, self.next_frame = True, NextFrame()
+        self.diagnostics, self.control = Diagnostics(self), Services(self, self.next_frame)
         self.caring = self.create_timer(
             MATCH_PERIOD_SECONDS, self.look_after,
             clock=Clock(clock_type=ClockType.STEADY_TIME),
@@ -132,11 +136,12 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         self.get_logger().info(f'loading model {cut(self.config.model)!r} on '
                                f'{cut(self.config.device)}')
         try:
-            with forwarded(self.get_logger()):
-                self.segmenter = segmenter = self.load(self.config)
+            self.segmenter = segmenter = self.load(self.config)
             self.check_limits(self.config)
+            self.check_roi(self.config)
             self.warn_of_idle_limits(self.config, NodeConfig())
             self.warm_up(segmenter)
+            parameters.follow_model(self, segmenter.method.limits())
             self.make_topics(segmenter)
         except BaseException:
             self.state = UNCONFIGURED
@@ -201,6 +206,7 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         for camera in cameras.values():
             camera.destroy()
         self.worker = self.label_info = self.segmenter = None
+        parameters.follow_model(self, NO_LIMITS)
 
     def look_after(self) -> None:
         """Let every camera follow its publishers, and the thread that segments live."""
@@ -217,6 +223,7 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         try:
             config = parameters.changed(self.config, changes, self.state)
             self.check_limits(config)
+            self.check_roi(config)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=cut(str(error), LONG))
         self.warn_of_idle_limits(config, self.config)
@@ -235,6 +242,20 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
             elif known or not segmenter.choice:
                 raise ValueError(f'{name} {value} needs a model with refinement that has one; '
                                  f'{config.model!r} has none, set it to null')
+
+    def check_roi(self, config: NodeConfig) -> None:
+        """Raise ValueError for a region that the images do not have, or the engine cannot take."""
+        if config.roi is None:
+            return
+        for camera in list(self.cameras.values()):
+            if camera.size_hw is not None:
+                check_region(config.roi, camera.size_hw, camera.name)
+        segmenter = self.segmenter  # may go meanwhile
+        sizes = segmenter.sizes_hw if segmenter is not None else ()
+        if sizes and (config.roi[3], config.roi[2]) not in sizes:
+            known = ', '.join(f'{width}x{height}' for height, width in sizes)
+            raise ValueError(f'roi {list(config.roi)} must have a size that the engine was built '
+                             f'for, {known}; build it for this one, or set roi to null')
 
     def warn_of_idle_limits(self, config: NodeConfig, former: NodeConfig) -> None:
         """Warn of limits that are new and do nothing, as method auto took full resolution."""

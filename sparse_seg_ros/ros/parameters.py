@@ -13,11 +13,13 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from sparse_seg_ros.config import check_setting, choices_of, hints, nearest, parts_of
+from sparse_seg_ros.methods.request import Limits
 from sparse_seg_ros.node_config import NodeConfig
 
 SETTINGS = {item.name: item for item in fields(NodeConfig)}
 FORMER = {item.metadata['former']: item.name for item in SETTINGS.values()
           if item.metadata['former']}
+LIMITED = ('alpha', 'budget')
 NULLS = ('null', '~')  # ROS parameters have no null: YAML's arrives as these words
 OF_ROS = ('use_sim_time', 'start_type_description_service')  # declared by rclpy itself
 
@@ -102,6 +104,15 @@ def descriptor(item: Field) -> ParameterDescriptor:
         made.integer_range = [IntegerRange(from_value=about['at_least'],
                                            to_value=about['at_most'])]
     return made
+
+
+def follow_model(node: Node, limits: Limits) -> None:
+    """Give the limits of the refinement the ranges of a model; those of any model without one."""
+    for name in LIMITED:
+        made = descriptor(SETTINGS[name])
+        if name in limits:
+            made.floating_point_range = [FloatingPointRange(to_value=float(limits[name].most))]
+        node.set_descriptor(name, made)
 
 
 def to_ros(value: Any) -> Any:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -25,6 +24,7 @@ from std_msgs.msg import Header
 from sparse_seg_ros.bags.bag_messages import COMPRESSED, DIAGNOSTIC_ARRAY, IMAGE
 from sparse_seg_ros.messages.fields import image_message, stamp_nanoseconds
 from sparse_seg_ros.messages.status import Status, read_array
+from sparse_seg_ros.ros.events import OutputEvents
 from sparse_seg_ros.stream.health import (
     ACTIVE,
     ENGINE,
@@ -69,7 +69,7 @@ class Probe:
         self.node = rclpy.create_node(name)
         self.publisher = self.node.create_publisher(
             MESSAGES[image_type], topic, profile(reliability),
-            event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
+            event_callbacks=OutputEvents(use_default_callbacks=False))
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self.take_report, DEPTH)
         self.thread = ThreadPoolExecutor(1)  # keeps the error that ends the listening
         self.listening: Future[None] | None = None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sparse_seg_ros.ros.node import SegmentationNode
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE_SECONDS = 1.2  # for an orderly end; what loads or hangs in native code is left behind
+GRACE_SECONDS = 1.0  # for an orderly end; what loads or hangs in native code is left behind
 FLUSH_SECONDS = 0.3
 LAST_SECONDS = 5.0  # DDS can wait for itself, and keeps the interpreter from all threads then
 SPIN_SECONDS = 0.1  # signals are seen between spins
@@ -92,6 +92,7 @@ class Server(threading.Thread):
         self.arguments, self.load, self.ends = arguments, load, ends
         self.stopping = threading.Event()
         self.is_importing, self.code = True, 1
+        self.node: SegmentationNode | None = None
 
     def run(self) -> None:
         """Serve; runs in the thread."""
@@ -110,20 +111,22 @@ class Server(threading.Thread):
 
         from sparse_seg_ros.memory import keep_freed_memory
         from sparse_seg_ros.ros.node import SegmentationNode, load_model
+        from sparse_seg_ros.stream.forwarded_log import forward_log
         from sparse_seg_ros.texts import LONG, cut, describe_error
 
         self.is_importing = False
         keep_freed_memory()
         try:
             rclpy.init(args=self.arguments, signal_handler_options=SignalHandlerOptions.NO)
-            node = SegmentationNode(self.load or load_model)
+            self.node = SegmentationNode(self.load or load_model)
         except (ValueError, RuntimeError, NameValidationException, ParameterException) as error:
             text = cut(str(error), LONG) if type(error) is ValueError else describe_error(error)
             get_logger('segmentation').fatal(text)
             rclpy.try_shutdown()
             return 1
-        spin(node, self.stopping)
-        del node
+        forward_log(self.node.get_logger())
+        spin(self.node, self.stopping)
+        self.node = None
         gc.collect()  # the last reference gone, DDS tells the others that the node has left
         rclpy.try_shutdown()
         return 0
@@ -146,21 +149,37 @@ def spin(node: SegmentationNode, stopping: threading.Event) -> None:
     executor._executor.shutdown()  # its threads: rclpy frees what their callbacks still use
     executor.shutdown()
     node.release()
+    log_counters(node)
     node.destroy_node()
+
+
+def log_counters(node: SegmentationNode) -> None:
+    """Log what has become of all frames."""
+    from sparse_seg_ros.stream.health import describe_counters
+
+    node.get_logger().info(f'final counters: {describe_counters(node.slots)}')
 
 
 def leave_behind(server: Server) -> None:
     """Say that the process ends although the node is still busy, and write the log."""
     if not server.is_importing:
-        import rclpy
         from rclpy.logging import get_logger
 
         get_logger('segmentation').warning(
             f'the node did not end within {GRACE_SECONDS} s: the model still loads, or hangs in a '
             'frame; the process ends without it')
-        flush = threading.Thread(target=rclpy.try_shutdown, daemon=True)  # may hang with the rest
-        flush.start()
+        flush = threading.Thread(target=flush_log, args=(server.node,), daemon=True)
+        flush.start()  # may hang with the rest
         flush.join(FLUSH_SECONDS)
+
+
+def flush_log(node: SegmentationNode | None) -> None:
+    """Log the counters of a node that is left behind, and write the log."""
+    import rclpy
+
+    if node is not None:
+        log_counters(node)
+    rclpy.try_shutdown()
 
 
 def node_help() -> str:

@@ -1,12 +1,10 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Forwards to the node's log what the package logs while a model loads, such as engine builds."""
+"""Forwards to the node's log what the package logs, such as engine builds."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from sparse_seg_ros.texts import LONG, cut
@@ -28,17 +26,14 @@ class Forward(logging.Handler):
             self.logger.info(text)
 
 
-@contextmanager
-def forwarded(logger: Any) -> Iterator[None]:
-    """Pass on what the package logs inside the block."""
-    package, handler = logging.getLogger('sparse_seg_ros'), Forward(logger)
-    level, propagates = package.level, package.propagate
-    package.addHandler(handler)
+def forward_log(logger: Any) -> None:
+    """
+    Pass on what the package logs from now on.
+
+    For a process that belongs to the node: one that it shares, such as a component container,
+    decides itself what becomes of the logs of Python.
+    """
+    package = logging.getLogger('sparse_seg_ros')
+    package.addHandler(Forward(logger))
     package.setLevel(logging.INFO)
     package.propagate = False
-    try:
-        yield
-    finally:
-        package.removeHandler(handler)
-        package.setLevel(level)
-        package.propagate = propagates

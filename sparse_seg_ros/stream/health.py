@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from sparse_seg_ros.messages.status import FALLBACK, ONLY_CAMERA, Status, milliseconds_key
-from sparse_seg_ros.stream.slots import OUTCOMES, Counters
+from sparse_seg_ros.stream.slots import OUTCOMES, Counters, LatestFrameSlots
 from sparse_seg_ros.stream.stage_times import StageTimes
 
 ENGINE, TIMING, MEMORY, NODE = 'engine', 'timing', 'memory', 'node'  # tasks; see input_task()
 UNCONFIGURED, LOADING, INACTIVE, ACTIVE, FINALIZED = (
     'unconfigured', 'loading', 'inactive', 'active', 'finalized')
-STATE, THREADS = 'state', 'torch threads'
+STATE, THREADS, ENABLED = 'state', 'torch threads', 'enabled'
 TOPIC, IMAGE, RATE, PUBLISHERS, RELIABILITY = (
     'topic', 'image', 'rate Hz', 'publishers', 'reliability')
 RECEIVED, WAITING, LAST_AGE, LAST_LOSS = 'received', 'waiting', 'last age s', 'last loss'
@@ -54,16 +54,25 @@ def read_counters(status: Status) -> dict[str, int]:
     return {name: int(status.values[name]) for name in COUNTERS}
 
 
+def describe_counters(slots: LatestFrameSlots) -> str:
+    """Return what has become of the frames of every camera, on one line."""
+    counters = {camera: slots.counters(camera) for camera in slots.counts}
+    return '; '.join(f'{camera}: ' + ', '.join(f'{getattr(counts, name)} {name}'
+                                               for name in COUNTERS)
+                     for camera, counts in counters.items())
+
+
 def input_status(camera: str, silent_seconds: float, why_silent: str,
-                 facts: Mapping[str, Any], is_active: bool = True, has_images: bool = True
+                 facts: Mapping[str, Any], idle: str = '', has_images: bool = True
                  ) -> Status:
     """
     Say whether images arrive, and if not, since when and why.
 
-    has_images: whether any has come since the node became active.
+    idle: why none is taken, 'not active' or 'disabled'; has_images: whether any has come since
+    the node became active.
     """
-    if not is_active:
-        return Status(input_task(camera), 'OK', 'not active, so no images are taken', facts)
+    if idle:
+        return Status(input_task(camera), 'OK', f'{idle}, so no images are taken', facts)
     if silent_seconds < WARN_SILENT_SECONDS:
         return Status(input_task(camera), 'OK',
                       'images arrive' if has_images else 'waiting for the first image', facts)
@@ -176,7 +185,9 @@ def engine_status(state: str, description: Mapping[str, str], error: str) -> Sta
     if FALLBACK in description:
         return Status(ENGINE, 'WARN', f'{state}, on torch: {description[FALLBACK]}',
                       {STATE: state, **description})
-    return Status(ENGINE, 'OK', state, {STATE: state, **description})
+    is_disabled = description.get(ENABLED) == 'false'
+    return Status(ENGINE, 'OK', f'{state}, disabled by ~/set_enabled' if is_disabled else state,
+                  {STATE: state, **description})
 
 
 def memory_status(has_model: bool = False) -> Status:

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from sparse_seg_ros import pictures
 from sparse_seg_ros.labels import LabelSet
+from sparse_seg_ros.messages.region import scaled_size
 from sparse_seg_ros.methods.request import OPTIONAL
 from sparse_seg_ros.prediction import Prediction
 
@@ -41,6 +43,14 @@ class Output:
     encoding: Callable[[SegmentedFrame], str]
     make: Callable[[SegmentedFrame], np.ndarray]
     is_lazy: bool = True
+    interpolation: int = cv2.INTER_NEAREST  # of ids, which have no mean
+
+    def scaled(self, array: np.ndarray, scale: float) -> np.ndarray:
+        """(H, W) or (H, W, 3) of the image's size -> the same of the size of the outputs."""
+        height, width = scaled_size((array.shape[0], array.shape[1]), scale)
+        if (height, width) == array.shape[:2]:
+            return array
+        return cv2.resize(array, (width, height), interpolation=self.interpolation)
 
 
 def make_uncertainty(frame: SegmentedFrame) -> np.ndarray:
@@ -79,15 +89,17 @@ def required(frame: SegmentedFrame, name: str) -> np.ndarray:
 OUTPUTS = {
     'mask': Output(lambda frame: 'mono8', lambda frame: frame.prediction.labels, is_lazy=False),
     'uncertainty': Output(lambda frame: frame.uncertainty_encoding, make_uncertainty,
-                          is_lazy=False),
+                          is_lazy=False, interpolation=cv2.INTER_LINEAR),
     'refined': Output(lambda frame: 'mono8', make_refined),
     'confidence': Output(lambda frame: 'mono8',
-                         lambda frame: to_levels(required(frame, 'confidence'))),
+                         lambda frame: to_levels(required(frame, 'confidence')),
+                         interpolation=cv2.INTER_LINEAR),
     'merged': Output(lambda frame: 'rgb8',
                      lambda frame: pictures.merged(required(frame, 'merged'))),
     'color': Output(lambda frame: 'rgb8',
-                    lambda frame: pictures.color(frame.prediction.labels, frame.labels)),
-    'overlay': Output(lambda frame: 'rgb8', make_overlay),
+                    lambda frame: pictures.color(frame.prediction.labels, frame.labels),
+                    interpolation=cv2.INTER_AREA),
+    'overlay': Output(lambda frame: 'rgb8', make_overlay, interpolation=cv2.INTER_AREA),
 }
 
 

@@ -118,3 +118,61 @@ def test_the_size_of_a_webp_with_transparency_is_read():
     longer = data[:4] + struct.pack('<I', len(data) - 8 + len(extended)) + b'WEBP' + extended \
         + data[12:]
     assert read_header(longer) == Header((40, 60), len(longer))
+
+
+def ihdr(side: int) -> bytes:
+    return png_chunk(b'IHDR', struct.pack('>IIBBBBB', side, side, 8, 0, 0, 0, 0))
+
+
+def test_a_png_with_a_second_header_has_the_size_of_its_first():
+    assert read_header(PNG_START + ihdr(30_000) + ihdr(4)).size_hw == (30_000, 30_000)
+
+
+def test_a_webp_whose_container_tells_a_smaller_size_than_its_picture_is_refused():
+    data = FILES['webp']
+    lie = b'VP8X' + struct.pack('<I', 10) + bytes(4) + (5).to_bytes(3, 'little') \
+        + (3).to_bytes(3, 'little')
+    whole = data[:4] + struct.pack('<I', len(data) - 8 + len(lie)) + b'WEBP' + lie + data[12:]
+    assert read_header(whole) == Header((4, 6), len(whole))
+    with pytest.raises(ValueError, match='is damaged'):
+        to_rgb(SimpleNamespace(format='webp', data=whole), max_pixels=24)
+
+
+def test_a_jpeg_with_a_second_smaller_size_in_front_is_refused():
+    small = cv2.imencode('.jpg', IMAGE[:8, :8])[1].tobytes()
+    start = small.index(b'\xff\xc0')
+    size = small[start:start + 2 + int.from_bytes(small[start + 2:start + 4], 'big')]
+    with pytest.raises(ValueError, match='is damaged'):
+        to_rgb(SimpleNamespace(format='jpeg', data=FILES['jpeg'][:2] + size + FILES['jpeg'][2:]),
+               max_pixels=64)
+
+
+def test_a_jpeg_of_a_thousand_scans_is_refused_before_it_is_decoded():
+    whole = FILES['progressive jpeg']
+    last = whole[whole.rindex(b'\xff\xda'):-2]
+    bomb = SimpleNamespace(format='jpeg', data=whole[:-2] + 1000 * last + whole[-2:])
+    with pytest.raises(ValueError, match='more than 32 scans: 10[01][0-9]; publish plain JPEG'):
+        to_rgb(bomb)
+
+
+FORMS = {'jpeg': '.jpg', 'jpg': '.jpg', 'rgb8; jpeg compressed bgr8': '.jpg', '': '.jpg',
+         'bgr8; png compressed ': '.png', 'mono8; jpeg compressed ': '.jpg', 'png': '.png',
+         'bgr8; webp compressed bgr8': '.webp', 'mono16; png compressed ': '.png'}
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_every_form_of_the_format_is_read_by_the_bytes(form):
+    grey = form.startswith('mono')
+    sent = IMAGE[:, :, 1] if grey else IMAGE
+    sent = sent.astype(np.uint16) * 257 if 'mono16' in form else sent
+    data = cv2.imencode(FORMS[form], sent if grey else sent[:, :, ::-1])[1].tobytes()
+    seen = to_rgb(SimpleNamespace(format=form, data=data)).astype(int)
+    expected = np.dstack([IMAGE[:, :, 1]] * 3) if grey else IMAGE
+    most = 0 if FORMS[form] == '.png' else 20
+    assert np.abs(seen - expected).mean() <= most
+
+
+def test_a_depth_image_in_a_compressed_message_is_refused():
+    data = bytes(12) + cv2.imencode('.png', IMAGE[:, :, 0].astype(np.uint16))[1].tobytes()
+    with pytest.raises(ValueError, match='is no JPEG, PNG or WebP'):
+        to_rgb(SimpleNamespace(format='16UC1; compressedDepth', data=data))

@@ -209,3 +209,10 @@ def test_labels_in_a_jpeg_or_in_colour_are_an_error():
         to_labels(compressed('.jpg'))
     with pytest.raises(ValueError, match="must be mono8, got 'rgb8'"):
         to_labels(raw(IMAGE, 'rgb8'))
+
+
+@pytest.mark.parametrize('encoding', ['8UC1', '8UC3', '16UC1', '16SC1', '32FC1', 'yuv422_uyvy',
+                                      'RGB8', ''])
+def test_an_encoding_without_a_meaning_in_colours_is_refused_with_those_that_have_one(encoding):
+    with pytest.raises(ValueError, match=f"'{encoding}' is not known; publish one of rgb8, "):
+        to_rgb(raw(IMAGE, encoding))

@@ -7,10 +7,11 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from sparse_seg_ros.messages import with_cv_bridge
-from sparse_seg_ros.messages.pixels import to_rgb
+from sparse_seg_ros.messages.pixels import ENCODINGS, to_rgb
 
 WORKS = """
 import numpy
@@ -44,3 +45,24 @@ def test_only_a_cv_bridge_that_works_is_used(stand_in):
     else:
         with pytest.raises(ValueError, match="'unheard_of' is not known"):
             to_rgb(MESSAGE)
+
+
+CONVERTED = [name for name in ENCODINGS if name.startswith(('rgb', 'bgr', 'mono', 'bayer'))]
+
+
+@pytest.mark.parametrize('encoding', CONVERTED)
+def test_pixels_are_those_of_cv_bridge(encoding):
+    """Where ROS is installed: the tables of pixels.py and cv_bridge agree on every image."""
+    pytest.importorskip('cv_bridge')
+    if not with_cv_bridge.is_usable():
+        pytest.skip('this cv_bridge does not work here')
+    from cv_bridge import CvBridge
+    from sensor_msgs.msg import Image
+
+    layout = ENCODINGS[encoding]
+    width = 60 * layout.channels * layout.depth
+    data = np.random.default_rng(0).integers(0, 256, 40 * width, np.uint8)
+    message = Image(height=40, width=60, encoding=encoding, step=width)
+    message.data.frombytes(data.tobytes())
+    expected = CvBridge().imgmsg_to_cv2(message, 'rgb8').astype(int)
+    assert np.abs(to_rgb(message) - expected).max() <= (layout.depth == 2)

@@ -9,13 +9,14 @@ import time
 import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_fakes import make_image
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from sparse_seg_ros.messages.fields import image_message
+from sparse_seg_ros.ros.events import OutputEvents
 
 OLD_STAMP = Time(sec=1700000000, nanosec=123456789)  # as in a bag
 
@@ -54,7 +55,7 @@ def connect(ros, message_type=Image, topic: str = 'image', reliability: str = 'R
     """Return a publisher of the peer that the node listens to."""
     publisher = ros.peer.create_publisher(
         message_type, topic, profile(reliability),
-        event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
+        event_callbacks=OutputEvents(use_default_callbacks=False))
     ros.wait(publisher.get_subscription_count, f'a subscription to {topic}')
     return publisher
 
@@ -65,3 +66,13 @@ def serve(ros, node, publisher, message, camera: str = 'camera'):
     publisher.publish(message)
     ros.wait(lambda: node.slots.counters(camera).settled > before, 'the outcome of a frame')
     return node.slots.counters(camera)
+
+
+def set_clock(ros, node, clock, stamp: Time) -> None:
+    """Publish simulated time until the node has it."""
+    def tick():
+        clock.publish(Clock(clock=stamp))
+        ros.wait_at_most(0.2, lambda: node.get_clock().now().to_msg() == stamp)
+        return node.get_clock().now().to_msg() == stamp
+
+    ros.wait(tick, 'simulated time')

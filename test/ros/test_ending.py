@@ -62,8 +62,8 @@ def hears_signals(process: subprocess.Popen) -> bool:
     return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
-def check_end(process: subprocess.Popen, number: int = signal.SIGINT, log: str = '') -> None:
-    """Send a signal again and again, as terminals and launch do; the end must be a good one."""
+def check_end(process: subprocess.Popen, number: int = signal.SIGINT, log: str = '') -> str:
+    """Send a signal again and again, as terminals and launch do -> log; the end must be good."""
     end = time.monotonic() + END_SECONDS
     while process.poll() is None and time.monotonic() < end:
         process.send_signal(number)
@@ -72,6 +72,7 @@ def check_end(process: subprocess.Popen, number: int = signal.SIGINT, log: str =
     process.kill()
     log += process.communicate()[1]
     assert process.returncode == 0 and 'Traceback' not in log, log
+    return log
 
 
 def test_a_signal_while_the_process_imports_ends_it(domain):
@@ -93,14 +94,16 @@ def test_a_signal_while_a_frame_hangs_ends_the_process(ros):
     ros.collect(Image, 'segmentation/mask', 1)
     publisher.publish(image())
     log += wait_for_line(process, 'the frame hangs')
-    check_end(process, log=log)
+    assert 'final counters: camera: 1 received, 1 waiting, 0 published' in check_end(process)
 
 
 def test_a_signal_to_a_node_that_runs_ends_it_and_the_others_know_at_once(ros):
     process = start(ros.domain, str(SCRIPT))
     log = wait_for_line(process, 'ready after')
     ros.wait(lambda: 'segmentation' in ros.peer.get_node_names(), 'the node')
-    check_end(process, log=log)
+    log = check_end(process, log=log)
+    assert 'the package says what it does' in log  # Python's log is in that of the node
+    assert 'final counters: camera: 0 received, 0 waiting' in log
     left = ros.wait_at_most(5.0, lambda: 'segmentation' not in ros.peer.get_node_names())
     assert left  # one that says nothing counts for 20 s more
 

@@ -8,6 +8,7 @@ import threading
 from copy import copy
 
 import pytest
+import transitions
 from ros_fakes import make_segmenter
 
 pytest.importorskip('rclpy')
@@ -17,7 +18,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from ros_faults import Held, segmenter
 from ros_images import connect, image, serve
 
-from sparse_seg_ros.ros.node import load_model
+from sparse_seg_ros.ros.node import SegmentationNode, load_model
 from sparse_seg_ros.stream.health import LOADING
 
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
@@ -136,6 +137,21 @@ def test_deactivating_publishes_the_frame_in_flight_and_keeps_the_counters_exact
     node.trigger_deactivate()
     counts = node.slots.counters('camera')
     assert counts.waiting == 0 and (counts.published, counts.abandoned) == (1, 1)
+
+
+def test_nothing_is_lost_or_gathered_in_transitions_while_images_arrive(ros):
+    node = SegmentationNode(lambda config: make_segmenter())
+    ros.nodes.append(node)  # to be destroyed; transitions.py spins it
+    found = transitions.run(node, ros.peer, cycles=3)
+    assert len(found) == 3 and transitions.faults(found, most_growth=0.2) == []
+    assert node.diagnostics.errors.count == 0
+
+
+def test_what_transitions_lose_or_gather_is_a_fault():
+    before = transitions.Holdings(9, 20, 3, 0, 2, 12, 2, 300.0)
+    after = transitions.Holdings(10, 20, 3, 0, 2, 12, 2, 320.0)
+    assert transitions.faults([before, after], 0.03) == [
+        'threads: 9, then 10', 'memory: 300 MiB, then 320 MiB']
 
 
 def test_times_of_a_former_model_are_forgotten(ros):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter
 from tiny import tiny_model
 
+from sparse_seg_ros.config import choices_of, hints, parts_of
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.methods.request import Limit
-from sparse_seg_ros.node_config import NodeConfig
+from sparse_seg_ros.node_config import LARGEST_ALPHA, NodeConfig
 from sparse_seg_ros.ros.node import load_model
 from sparse_seg_ros.ros.parameters import SETTINGS
 
@@ -171,10 +173,30 @@ def test_a_threshold_above_the_largest_score_of_the_model_is_rejected(ros):
     node.trigger_configure()
     result = set_parameter(ros, 'alpha', 0.7)
     assert not result.successful
-    assert 'alpha must be from 0 to 0.693 nats, got 0.7' in result.reason
-    node.segmenter.method.limits = lambda: {'alpha': Limit(1.0, 0.3)}  # as of other selectors
-    assert set_parameter(ros, 'alpha', 0.9).successful
-    assert 'must be from 0 to 1, got 1.1' in set_parameter(ros, 'alpha', 1.1).reason
+    assert 'alpha out of range' in result.reason and '0.693' in result.reason
+    assert set_parameter(ros, 'alpha', 0.6).successful
+
+
+def test_a_threshold_above_the_largest_score_of_a_model_keeps_it_from_being_configured(ros):
+    node = ros.segmentation(alpha=0.7)
+    node.trigger_configure()
+    assert 'alpha must be from 0 to 0.693 nats, got 0.7' in node.error
+
+
+def most_alpha(ros) -> float:
+    described = ros.call(DescribeParameters, 'segmentation/describe_parameters', names=['alpha'])
+    return described.descriptors[0].floating_point_range[0].to_value
+
+
+def test_the_slider_of_the_threshold_ends_where_the_scores_of_the_model_end(ros):
+    node = ros.segmentation(alpha=0.5)
+    assert most_alpha(ros) == LARGEST_ALPHA > math.log(255)
+    node.trigger_configure()
+    assert most_alpha(ros) == pytest.approx(math.log(2), abs=1e-3)
+    assert node.get_parameter('alpha').value == node.config.alpha == 0.5
+    node.trigger_cleanup()
+    assert most_alpha(ros) == LARGEST_ALPHA
+    assert set_parameter(ros, 'alpha', 2.0).successful  # the next model may have more classes
 
 
 def test_a_method_without_a_threshold_may_have_a_budget(ros):
@@ -194,6 +216,49 @@ def test_limits_are_checked_while_the_model_goes(ros):
 
     node.segmenter.method.limits = go
     assert set_parameter(ros, 'alpha', 0.5).successful and node.segmenter is None
+
+
+LIVE = [name for name, item in SETTINGS.items() if item.metadata['changes'] == 'live']
+SAMPLES = {bool: [True, False], int: [1, 3], float: [0.5, 1.0, 100.0]}
+WRONG = {bool: [1, 'yes'], int: [-1, 0.5, True, 'many'], float: [-1.0, 1, math.nan, math.inf, 'x'],
+         str: [1, 'nonsense']}
+
+
+def samples(name: str) -> list:
+    """Return values that suit a parameter, by its type and range or choices."""
+    item = SETTINGS[name]
+    hint, may_be_null = parts_of(hints(NodeConfig)[name])
+    least, most = item.metadata['at_least'], item.metadata['at_most']
+    values = [value for value in SAMPLES.get(hint, choices_of(item))
+              if hint is bool or least is None or least <= value <= most]
+    return values + ['null'] * may_be_null
+
+
+@pytest.mark.parametrize('name', [name for name in LIVE
+                                  if parts_of(hints(NodeConfig)[name])[0] in WRONG])
+def test_every_live_parameter_is_taken_by_the_next_frame_or_refused_with_a_reason(ros, name):
+    node = ros.segmentation()
+    node.trigger_configure()
+    for value in samples(name):
+        result, = node.set_parameters([Parameter(name, value=value)])
+        expected = None if value == 'null' else value
+        if result.successful:
+            assert getattr(node.config, name) == expected
+        else:
+            assert value == 1.0 and name == 'alpha' and result.reason  # beyond this model
+    before = node.config
+    for value in WRONG[parts_of(hints(NodeConfig)[name])[0]]:
+        result, = node.set_parameters([Parameter(name, value=value)])
+        assert not result.successful and name in result.reason, (value, result.reason)
+    assert node.config is before or node.config == before
+
+
+def test_every_number_that_can_change_has_a_range_for_a_slider(ros):
+    ros.segmentation()
+    numbers = [name for name in LIVE if parts_of(hints(NodeConfig)[name])[0] in (int, float)]
+    found = ros.call(DescribeParameters, 'segmentation/describe_parameters', names=numbers)
+    assert numbers and [each.name for each in found.descriptors
+                        if not each.floating_point_range and not each.integer_range] == []
 
 
 def test_every_parameter_describes_itself(ros):

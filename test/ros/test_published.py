@@ -48,7 +48,7 @@ def write_published(path, publisher: str, name: str, num_classes: int) -> None:
 
 def run_in_node(ros, model: str, capfd) -> None:
     """Let the node load a model and segment an image; what the weights are is logged once."""
-    node = ros.segmentation(load_model, model=model, device='cpu')
+    node = ros.segmentation(load_model, model=model, device='cpu', max_age_seconds=0.0)
     node.autostart()
     assert node.state == 'active'
     assert serve(ros, node, connect(ros), image(street_image(64, 96))).published == 1

@@ -15,7 +15,7 @@ pytest.importorskip('rclpy')
 from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
 from ros_faults import Deadly, Held, segmenter, status
-from ros_images import OLD_STAMP, connect, image, serve
+from ros_images import OLD_STAMP, connect, image, serve, set_clock
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
@@ -179,16 +179,6 @@ def test_all_images_are_kept_where_the_limit_is_off(ros):
     assert serve(ros, node, connect(ros), image(stamp=OLD_STAMP)).published == 1
     frames = status(node, frames_task())
     assert frames.level == 'OK' and 'days behind the clock' in frames.values[LAST_AGE]
-
-
-def set_clock(ros, node, clock, stamp: Time) -> None:
-    """Publish simulated time until the node has it."""
-    def tick():
-        clock.publish(Clock(clock=stamp))
-        ros.wait_at_most(0.2, lambda: node.get_clock().now().to_msg() == stamp)
-        return node.get_clock().now().to_msg() == stamp
-
-    ros.wait(tick, 'simulated time')
 
 
 def test_the_age_is_looked_at_again_before_publishing(ros, capfd):

@@ -70,7 +70,7 @@ def test_frames_warn_only_of_what_is_new():
 
 
 def test_the_input_of_a_node_that_is_not_active_is_no_news():
-    status = input_status('front', 60.0, 'why', {}, is_active=False)
+    status = input_status('front', 60.0, 'why', {}, idle='not active')
     assert (status.level, status.message) == ('OK', 'not active, so no images are taken')
     assert input_status('front', 0.1, 'why', {}, has_images=False).message == \
         'waiting for the first image'
