@@ -65,7 +65,8 @@ class NodeConfig(Settings):
         at_least=1.0, at_most=5000.0, changes='live')
     deadline_ms: float | None = setting(
         None, 'Frames should be published within this many milliseconds: each refines only as '
-        'much as its time allows. null: no deadline.', at_least=1.0, at_most=5000.0, changes='live')
+        'much as its time allows. null: no deadline.', at_least=1.0, at_most=5000.0,
+        changes='live')
     deadline_from: str = setting(
         'stamp', 'What the deadline counts from: the stamp of an image, or its arrival in the '
         'node.', choices=('stamp', 'arrival'), changes='live')

@@ -17,9 +17,9 @@ import numpy as np
 WINDOW = 256  # frames whose errors make the margin, about ten seconds of a camera
 LEVEL = 0.995  # of the errors that the margin covers
 FIRST_MARGINS = (1.25,) * 4  # as if they had been measured, until WINDOW frames have been
-FORGETTING = 0.98  # weight of what is known, after each frame: a memory of about 50 frames
+FORGETTING = 0.95  # weight of what is known, after each frame: a memory of about 20 frames
 UNIT = 0.05  # refined fraction that makes base and slope of similar size
-DOUBT = 100.0  # variance of the first guess, of which the first frames leave nothing
+DOUBT = 1e4  # variance of the first guess, of which the first frames leave nothing
 FIRST_SLOPE = 30.0  # first guess: all pixels take as many times the dense stage; demo: about 5
 PROBE, GROWTH = 0.002, 2.0  # fraction refined at first, and how far above the largest so far
 JUMP = 2.0  # a frame that took more than so many times its guess counts as if it took that

@@ -51,7 +51,7 @@ class Account:
     virtual_seconds: float = 0.0
     cost_seconds: float = LEAST_SECONDS
     turn: int = 0
-    next_seconds: float = -math.inf
+    next_seconds: float = 0.0
 
 
 class FairSchedule:
@@ -69,15 +69,16 @@ class FairSchedule:
         Tell whether the rate of a camera allows a frame, and count it as one.
 
         The rate holds on average, whatever the rate of the camera: a frame that comes later than
-        the limit allows lets the next one come earlier by as much.
+        the limit allows lets the next one come earlier by as much, unless one was left out.
         """
         self.rules, account = self.read_rules(), self.accounts[frame.source]
         max_hz = self.rules.max_hz.get(frame.source, 0.0)
         if not max_hz:
             return True
-        if frame.arrived_seconds < account.next_seconds - 1e-9:
+        behind, period = frame.arrived_seconds - account.next_seconds, 1 / max_hz
+        if behind < -1e-9:
             return False
-        account.next_seconds = max(account.next_seconds + 1 / max_hz, frame.arrived_seconds)
+        account.next_seconds += period + (behind if behind >= period else 0.0)
         return True
 
     def due_their_share(self, waiting: Collection[Frame]) -> list[Frame]:
