@@ -10,17 +10,17 @@ budget is decided between them, so only the noise of the second part can make a 
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 
 import numpy as np
 
-WINDOW = 256  # frames whose errors make the margin, about ten seconds of a camera
-LEVEL = 0.995  # of the errors that the margin covers
-FIRST_MARGINS = (1.25,) * 4  # as if they had been measured, until WINDOW frames have been
+WINDOW = 400  # frames whose errors make the margin; about one in 200 exceeds the second largest
+FIRST_MARGIN, ENOUGH = 0.25, 150  # added at first, and ever less until so many errors are known
 FORGETTING = 0.95  # weight of what is known, after each frame: a memory of about 20 frames
 UNIT = 0.05  # refined fraction that makes base and slope of similar size
 DOUBT = 1e4  # variance of the first guess, of which the first frames leave nothing
-FIRST_SLOPE = 30.0  # first guess: all pixels take as many times the dense stage; demo: about 5
+FIRST_SLOPE = 60.0  # first guess: all pixels take so many times the dense stage; it is high
 PROBE, GROWTH = 0.002, 2.0  # fraction refined at first, and how far above the largest so far
 JUMP = 2.0  # a frame that took more than so many times its guess counts as if it took that
 MOST_RATIO = 4.0
@@ -61,15 +61,15 @@ class CostModel:
     """
     Seconds of the frames of one size.
 
-    The margin is an upper quantile of what frames took against what was expected of them. A
-    fraction far above all that were refined before is never tried, so nothing is explored at the
-    cost of a deadline.
+    The margin is the second largest of the last errors, what a frame took divided by what was
+    expected, so a single hiccup does not count. A fraction far above all that were refined before
+    is never tried, so nothing is explored at the cost of a deadline.
     """
 
     def __init__(self):
         self.line: Line | None = None
         self.before: deque[float] = deque(maxlen=31)
-        self.ratios = deque(FIRST_MARGINS, WINDOW)
+        self.ratios: deque[float] = deque(maxlen=WINDOW)
         self.largest = 0.0
 
     def learn(self, before: float, fraction: float, after: float) -> None:
@@ -86,7 +86,8 @@ class CostModel:
     @property
     def margin(self) -> float:
         """How many times longer than expected a frame may take."""
-        return max(1.0, float(np.quantile(self.ratios, LEVEL)))
+        unknown = FIRST_MARGIN * max(0.0, 1 - len(self.ratios) / ENOUGH)
+        return max(1 + unknown, min(heapq.nlargest(2, self.ratios), default=1.0))
 
     def affordable(self, slack_seconds: float) -> float:
         """Seconds until a frame must be published -> fraction of it that may be refined."""
