@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +27,7 @@ from sparse_seg_ros.stream.deadline_record import DeadlineRecord
 from sparse_seg_ros.stream.schedule import Deadlines
 
 Size = tuple[int, int]
+SIZES = 16  # of which costs are known; the one not seen for longest is forgotten
 
 
 @dataclass(eq=False)
@@ -64,7 +64,7 @@ class DeadlinePlanner:
                  now: Callable[[], tuple[int, bool]],
                  clock: Callable[[], float] = time.monotonic, workers: int = 1):
         self.waiting, self.now, self.clock, self.workers = waiting, now, clock, workers
-        self.models: dict[Size, CostModel] = defaultdict(CostModel)
+        self.models: dict[Size, CostModel] = {}  # the last one seen comes last
         self.sizes: dict[str, Size] = {}  # of the last frame of each camera
         self.deadlines, self.record = Deadlines(), DeadlineRecord()
         self.lock = threading.Lock()
@@ -83,13 +83,20 @@ class DeadlinePlanner:
         """Return the budget of a frame whose dense stage is done now."""
         waiting = [*self.waiting()]
         with self.lock:
-            now, model = self.clock(), self.models[plan.size_hw]
+            now, model = self.clock(), self.model_of(plan.size_hw)
             soonest = now + (model.line(0.0) if model.line else 0.0)
             end = min(plan.due_seconds, self.latest_end(waiting, soonest))
             plan.decided_seconds, plan.slack_seconds = now, end - now
             asked = 1.0 if plan.asked is None else plan.asked
             plan.budget = min(asked, model.affordable(plan.slack_seconds))
             return plan.budget
+
+    def model_of(self, size_hw: Size) -> CostModel:
+        """Return what is known of a size, and forget the oldest of too many; the lock is held."""
+        self.models[size_hw] = model = self.models.pop(size_hw, None) or CostModel()
+        if len(self.models) > SIZES:
+            del self.models[next(iter(self.models))]
+        return model
 
     def latest_end(self, waiting: Iterable[Frame], soonest: float) -> float:
         """
@@ -100,8 +107,8 @@ class DeadlinePlanner:
         latest, needed = math.inf, 0.0
         for due, frame in sorted(((self.deadlines.due(frame, self.now, self.clock), frame)
                                   for frame in waiting), key=lambda pair: pair[0]):
-            size_hw = self.sizes.get(frame.source)
-            needed += self.models[size_hw].dense_seconds() / self.workers if size_hw else 0.0
+            model = self.models.get(self.sizes.get(frame.source, (0, 0)))
+            needed += model.dense_seconds() / self.workers if model else 0.0
             if due - needed > soonest:
                 latest = min(latest, due - needed)
         return latest
@@ -113,7 +120,7 @@ class DeadlinePlanner:
             is_cut = plan.asked is not None and plan.budget < plan.asked \
                 and prediction.is_cut is not False
             if not math.isnan(plan.decided_seconds):
-                self.models[plan.size_hw].learn(
+                self.model_of(plan.size_hw).learn(
                     plan.decided_seconds - plan.started_seconds, prediction.density,
                     now - plan.decided_seconds)
             facts = deadline_facts(now <= plan.due_seconds, is_cut, plan.budget,

@@ -18,13 +18,13 @@ class Trouble:
     """Begins when it is true of RISE of the last RECENT frames, and ends when of none."""
 
     def __init__(self):
-        self.recent, self.is_on = deque(maxlen=RECENT), False
+        self.recent, self.count, self.is_on = deque(maxlen=RECENT), 0, False
 
     def add(self, is_so: bool) -> None:
         """Take one frame into account."""
         self.recent.append(is_so)
-        count = sum(self.recent)
-        self.is_on = count >= RISE or self.is_on and count > 0
+        self.count = sum(self.recent)
+        self.is_on = self.count >= RISE or self.is_on and self.count > 0
 
 
 class DeadlineRecord:
@@ -51,10 +51,9 @@ class DeadlineRecord:
         if not self.refines:
             cure += '; the model refines nothing that could be left out'
         if self.lateness.is_on:
-            late = sum(self.lateness.recent)
-            level = 'ERROR' if late == RECENT else 'WARN'
-            return Status(DEADLINE, level, f'{late} of the last {len(self.lateness.recent)} '
-                          f'frames were late; {cure}', values)
+            late, count = self.lateness.count, len(self.lateness.recent)
+            return Status(DEADLINE, 'ERROR' if late == RECENT else 'WARN',
+                          f'{late} of the last {count} frames were late; {cure}', values)
         if self.shedding.is_on:
             return Status(DEADLINE, 'WARN', 'on time, with less refinement than asked for', values)
         return Status(DEADLINE, 'OK', 'on time' if self.last else 'no frames yet', values)

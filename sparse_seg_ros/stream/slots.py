@@ -99,8 +99,13 @@ class LatestFrameSlots:
             return frame
 
     def begin_publishing(self, frame: Frame) -> bool:
-        """Tell whether a frame may still be published; close() waits for it from here on."""
+        """
+        Tell whether a frame may still be published; close() waits for it from here on.
+
+        Waits until an older frame of its camera is out, which another worker publishes.
+        """
         with self.changed:
+            self.changed.wait_for(lambda: not self.is_publishing(frame.source), PUBLISH_SECONDS)
             if frame not in self.in_flight:
                 return False
             if frame.arrived_seconds < self.published_seconds[frame.source]:
@@ -150,6 +155,11 @@ class LatestFrameSlots:
         """Return the frames that wait and whose cameras are due their share."""
         with self.changed:
             return self.schedule.due_their_share(self.stored())
+
+    def is_publishing(self, camera: str) -> bool:
+        """Tell whether a frame of a camera is being published; the lock is held."""
+        return any(has_begun and frame.source == camera
+                   for frame, has_begun in self.in_flight.items())
 
     def has_work(self) -> bool:
         """Tell whether any frame waits or is being segmented; the lock is held."""

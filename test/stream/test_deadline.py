@@ -13,7 +13,7 @@ import pytest
 
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.messages.status import BUDGET, DEGRADED, ON_TIME, SLACK
-from sparse_seg_ros.stream.deadline import DeadlinePlanner
+from sparse_seg_ros.stream.deadline import SIZES, DeadlinePlanner
 from sparse_seg_ros.stream.deadline_record import LATE, DeadlineRecord
 from sparse_seg_ros.stream.schedule import Deadlines
 
@@ -180,6 +180,18 @@ def test_the_status_rises_after_three_troubles_and_falls_after_ten_frames_withou
     assert levels.index('WARN') == 32 and levels[:32] == ['OK'] * 32
     assert levels[32:43] == ['WARN'] * 11 and levels[43:] == ['OK'] * 17
     assert toy.planner.record.degraded == 4
+
+
+def test_costs_are_learnt_by_size_and_only_of_the_last_sizes():
+    toy = Toy()
+    for _ in range(30):
+        toy.run(Costs())
+    known = toy.planner.models[SIZE_HW]
+    for height in range(SIZES - 1):
+        toy.planner.model_of((height, 1))
+        assert toy.planner.model_of(SIZE_HW) is known
+    toy.planner.model_of((600, 800))
+    assert len(toy.planner.models) == SIZES and (0, 1) not in toy.planner.models
 
 
 NOW = 10 ** 18
