@@ -85,6 +85,20 @@ def test_a_hiccup_changes_little_and_a_slower_machine_is_learnt_soon():
     assert model.line(0.05) == pytest.approx(2 * (BASE + 0.05 * SLOPE), rel=0.15)
 
 
+@pytest.mark.parametrize('base', [BASE, 0.2])
+def test_after_a_slow_spell_it_refines_as_much_again_even_if_it_had_to_stop(base):
+    model, slack = CostModel(), 0.35
+
+    def run(count, pace=1.0):
+        for _ in range(count):
+            fraction = model.affordable(slack)
+            model.learn(1.0, fraction, pace * (base + SLOPE * fraction))
+        return fraction
+    before = run(200)
+    run(20, pace=3.0)
+    assert run(450) > 0.95 * before > 0
+
+
 def test_noise_never_makes_more_pixels_cheaper():
     line = Line(1.0, 0.0)
     for seconds in (1.0, 0.5, 0.1):
