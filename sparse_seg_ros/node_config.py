@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from sparse_seg_ros.config import Settings, setting
+from sparse_seg_ros.messages.status import ONLY_CAMERA
 from sparse_seg_ros.methods import method_names
 
 LARGEST_ALPHA = 5.55  # nats: more than the entropy of 256 classes; a model says less when loaded
@@ -64,6 +65,25 @@ class NodeConfig(Settings):
     budget_milliseconds: float = setting(
         100.0, 'The timing status warns when a frame takes longer than this many milliseconds.',
         at_least=1.0, at_most=5000.0, changes='live')
+    deadline_ms: float | None = setting(
+        None, 'Frames should be published within this many milliseconds: each refines only as '
+        'much as its time allows. null: no deadline.', at_least=1.0, at_most=5000.0,
+        changes='live')
+    deadline_from: str = setting(
+        'stamp', 'What the deadline counts from: the stamp of an image, or its arrival in the '
+        'node.', choices=('stamp', 'arrival'), changes='live')
+    camera_deadlines_ms: tuple[float, ...] | None = setting(
+        None, 'The deadline of each camera in milliseconds, in the order of cameras; 0.0: none. '
+        'null: deadline_ms for all.', at_least=0.0, at_most=5000.0, changes='live')
+    camera_weights: tuple[float, ...] | None = setting(
+        None, 'The share of the time that each camera has if there is too little for all, in the '
+        'order of cameras. null: equal shares.', at_least=0.01, at_most=100.0, changes='live')
+    camera_max_hz: tuple[float, ...] | None = setting(
+        None, 'The most frames a second of each camera, in the order of cameras; 0.0: no limit. '
+        'null: no limits.', at_least=0.0, at_most=1000.0, changes='live')
+    workers: int = setting(
+        1, 'The number of frames that are segmented at the same time. More than 1 pays only where '
+        'one frame leaves cores or the GPU idle.', at_least=1, at_most=16)
     publish_uncertainty: bool = setting(
         True, 'Whether segmentation/uncertainty is published.', changes='live')
     uncertainty_encoding: str = setting(
@@ -91,11 +111,28 @@ class NodeConfig(Settings):
         cameras = self.cameras or ()
         for camera in cameras:
             check_camera(camera, cameras)
+        for name in ('camera_deadlines_ms', 'camera_weights', 'camera_max_hz'):
+            values = getattr(self, name)
+            if values is not None and len(values) != len(self.namespaces):
+                raise ValueError(f'setting {name!r} must have a number for each camera, got '
+                                 f'{len(values)} for {len(self.namespaces)}; write them in the '
+                                 "order of 'cameras'")
 
     @property
     def namespaces(self) -> tuple[str, ...]:
         """Namespaces of the cameras; '' for the only one."""
         return self.cameras or ('',)
+
+    def by_camera(self, values: tuple[float, ...] | None) -> dict[str, float]:
+        """Return the value of each camera by its name; {} of none."""
+        names = [name or ONLY_CAMERA for name in self.namespaces]
+        return dict(zip(names, values or ()))
+
+    def deadline_seconds(self) -> dict[str, float]:
+        """Return the deadline of each camera that has one, by its name."""
+        milliseconds = self.camera_deadlines_ms or \
+            (self.deadline_ms or 0.0,) * len(self.namespaces)
+        return {name: value / 1e3 for name, value in self.by_camera(milliseconds).items() if value}
 
     def limits(self) -> dict[str, float]:
         """Return the limits of the refinement that are set here, by name."""

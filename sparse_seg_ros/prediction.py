@@ -32,6 +32,8 @@ class Prediction:
                   the truth is void; None unless the call wants 'proper_scores'.
     milliseconds: time spent per stage, with 'total'.
     work:         what the method's count_macs has to know about it.
+    is_cut:       whether the budget kept pixels out that were to be refined; None where there is
+                  no budget.
     image:        (H, W, 3) uint8 RGB that was segmented, not copied.
     label_set:    names and colours of the ids.
     """
@@ -45,6 +47,7 @@ class Prediction:
     brier: np.ndarray | None = None
     milliseconds: dict[str, float] = field(default_factory=dict)
     work: Any = field(default=None, repr=False, compare=False)
+    is_cut: bool | None = field(default=None, compare=False)
     image: np.ndarray | None = field(default=None, repr=False, compare=False)
     label_set: LabelSet | None = field(default=None, repr=False, compare=False)
 

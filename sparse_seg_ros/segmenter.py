@@ -23,7 +23,7 @@ from sparse_seg_ros.device import autocast
 from sparse_seg_ros.label_remap import LabelRemap
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.methods.kind import Method
-from sparse_seg_ros.methods.request import DEFAULTS, PROPER_SCORES, Request
+from sparse_seg_ros.methods.request import DEFAULTS, PROPER_SCORES, Budget, Request
 from sparse_seg_ros.normalisation import Normalisation
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.texts import cut
@@ -84,7 +84,7 @@ class Segmenter:
         other.request = self.make_request(alpha, budget)
         return other
 
-    def make_request(self, alpha: float | None = None, budget: float | None = None,
+    def make_request(self, alpha: float | None = None, budget: Budget | None = None,
                      wants: Collection[str] = (), truth: np.ndarray | None = None) -> Request:
         """Return the Request of a call; limits that it does not name are the segmenter's own."""
         limits = self.method.limits()
@@ -94,7 +94,8 @@ class Segmenter:
             if name not in limits:
                 raise ValueError(f'{name} needs a method with refinement that has one; this model '
                                  f"runs {self.description.get('method', 'dense')!r}")
-            limits[name].check(name, value)
+            if not callable(value):
+                limits[name].check(name, value)
         wants = frozenset((wants,) if isinstance(wants, str) else wants)
         if unknown := wants - {*self.method.optional}:
             raise ValueError(f'this model has no optional output {min(unknown)!r}; '
@@ -111,14 +112,15 @@ class Segmenter:
         return self.method.needs_truth or (PROPER_SCORES in wants and self.remap is None)
 
     def __call__(self, image: np.ndarray | str | Path, alpha: float | None = None,
-                 budget: float | None = None, wants: Collection[str] = (),
+                 budget: Budget | None = None, wants: Collection[str] = (),
                  truth: np.ndarray | None = None) -> Prediction:
         """
         (H, W, 3) uint8 RGB, or the path of a picture, which is turned upright -> Prediction.
 
-        alpha, budget: limits of this call; `method.limits()` has their ranges. wants: optional
-        outputs, 'confidence', 'merged', and 'proper_scores' of the truth. truth: (H, W) ids, which
-        only these and an oracle look at.
+        alpha, budget: limits of this call; `method.limits()` has their ranges. A budget may be a
+        function, which is called once the dense stage is done. wants: optional outputs,
+        'confidence', 'merged', and 'proper_scores' of the truth. truth: (H, W) ids, which only
+        these and an oracle look at.
         """
         if isinstance(image, (str, Path)):
             image = read_image(Path(image), is_upright=True)
@@ -138,7 +140,7 @@ class Segmenter:
             labels = self.remap(labels)
         total = (time.perf_counter() - start) * 1e3 - clock.milliseconds.pop(PROPER_SCORES, 0.0)
         return Prediction(labels, uncertainty, **others, work=output.work, image=image,
-                          label_set=self.labels,
+                          label_set=self.labels, is_cut=output.is_cut,
                           milliseconds={**clock.milliseconds, 'total': total})
 
     def check_output(self, labels: np.ndarray, uncertainty: np.ndarray) -> None:

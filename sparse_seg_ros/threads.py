@@ -71,11 +71,15 @@ def count_cores() -> int:
 
 
 class Threads:
-    """Sets torch's threads before a frame: `threads.share()`; `used` says to how many."""
+    """
+    Sets torch's threads before a frame: `threads.share()`; `used` says to how many.
+
+    workers: threads of this process that share the cores, each with threads of torch of its own.
+    """
 
     def __init__(self, cores: int | None = None,
-                 read: Callable[[], Usage | None] = read_usage):
-        self.cores, self.read = cores or count_cores(), read
+                 read: Callable[[], Usage | None] = read_usage, workers: int = 1):
+        self.cores, self.read, self.workers = cores or count_cores(), read, workers
         self.used = self.count = self.cores
         self.before = read()
 
@@ -83,7 +87,7 @@ class Threads:
         """Set and return the number of threads: fixed, or as many cores as others leave free."""
         import torch  # seconds, and it is not the node's first word
 
-        self.used = fixed or self.look()
+        self.used = fixed or max(1, self.look() // self.workers)
         if self.used != torch.get_num_threads():
             torch.set_num_threads(self.used)
         return self.used

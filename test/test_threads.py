@@ -62,6 +62,13 @@ def test_a_fixed_number_is_set_whatever_the_load():
     assert share.share() == torch.get_num_threads() == 2
 
 
+def test_workers_share_the_free_cores():
+    share = Threads(8, lambda: Usage(0, 0, 0), workers=3)
+    assert share.share() == torch.get_num_threads() == 2
+    assert Threads(2, lambda: Usage(0, 0, 0), workers=3).share() == 1
+    assert share.share(fixed=4) == 4
+
+
 def test_where_the_system_does_not_say_all_cores_are_used(monkeypatch, tmp_path):
     monkeypatch.setattr(threads, 'STAT', tmp_path / 'none')
     assert read_usage() is None and Threads(4).look() == 4

@@ -51,8 +51,9 @@ class Toy:
         return self.look(images, request)[0]
 
     def look(self, images, request):
-        budget = 0.5 if request.budget is None else request.budget
         logits = F.interpolate(self.coarse_logits(images), images.shape[2:], mode='nearest')
+        budget = request.fraction()  # decided when the dense stage is done
+        budget = 0.5 if budget is None else budget
         refined = torch.zeros(images[:, 0].shape, dtype=torch.bool)
         refined[:, :int(budget * images.shape[2])] = True
         return logits + self.config.boost * self.refiner(images) * refined[:, None], refined

@@ -232,8 +232,39 @@ def bench_node(args: argparse.Namespace) -> int:
     return show(args, node.run(), node.describe)
 
 
+def add_deadline(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the benchmark of deadlines."""
+    options.add_model(parser)
+    options.add_size(parser, '512x1024')
+    parser.add_argument('--frames', type=int, default=1000, metavar='N',
+                        help='number of rendered frames (default: %(default)s)')
+    parser.add_argument('--ratio', type=float, default=1.3, metavar='R', help='deadline as a '
+                        'multiple of the dense time (default: %(default)s)')
+    options.add_device(parser)
+    options.add_precision(parser)
+    options.add_json(parser)
+
+
+def bench_deadline(args: argparse.Namespace) -> int:
+    """
+    Count frames that are on time with deadline mode and without, against an oracle.
+
+    examples:
+      sparse_seg bench deadline --json deadline.json
+      sparse_seg bench deadline --frames 200 --ratio 2
+    """
+    from sparse_seg_ros.bench import deadline
+    from sparse_seg_ros.loading.zoo import load
+    setting = deadline.Setting(options.size_hw(args), options.at_least_one(args, 'frames'),
+                               args.ratio)
+    segment = load(args.model, args.device, args.precision)
+    return show(args, {**deadline.run(segment, setting), 'weights': segment.weights},
+                deadline.describe)
+
+
 BENCHES = {'sparse': (add_sparse, bench_sparse), 'model': (add_model, bench_model),
            'refined': (add_refined, bench_refined), 'merging': (add_merging, bench_merging),
            'attention': (add_attention, bench_attention),
            'networks': (add_networks, bench_networks),
-           'engines': (add_engines, bench_engines), 'node': (options.add_json, bench_node)}
+           'engines': (add_engines, bench_engines),
+           'deadline': (add_deadline, bench_deadline), 'node': (options.add_json, bench_node)}

@@ -9,6 +9,7 @@ read /diagnostics or ~/timing rely on them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ LEVELS = ('OK', 'WARN', 'ERROR', 'STALE')  # by their numbers in DiagnosticStatu
 AFTER_NODE = ': '
 MILLISECONDS = ' ms'
 AGE, REFINED = 'age s', 'refined'  # of one frame, beside its times
+ON_TIME, DEGRADED, BUDGET, SLACK = 'on time', 'degraded', 'budget', 'slack ms'  # of deadlines
 FALLBACK = 'fallback'  # of the engine: why torch runs in its place
 
 
@@ -50,6 +52,18 @@ def frame_facts(density: float) -> dict[str, Any]:
     return {REFINED: round(density, 5)}
 
 
+def deadline_facts(is_on_time: bool, is_degraded: bool, budget: float, slack_seconds: float
+                   ) -> dict[str, Any]:
+    """
+    Return what the status of a frame with a deadline has beside those of others.
+
+    budget: not-a-number, and left out, of a model without one.
+    """
+    facts = {ON_TIME: str(is_on_time).lower(), DEGRADED: str(is_degraded).lower(),
+             SLACK: f'{slack_seconds * 1e3:.3f}'}
+    return facts if math.isnan(budget) else {**facts, BUDGET: round(budget, 5)}
+
+
 def read_array(message: Any) -> list[Status]:
     """DiagnosticArray -> its statuses; the values are texts now."""
     return [Status(each.name.partition(AFTER_NODE)[2], LEVELS[level_number(each.level)],
@@ -68,9 +82,9 @@ def milliseconds_key(name: str) -> str:
 
 
 def read_milliseconds(status: Status) -> dict[str, float]:
-    """Status -> all its times by name; undoes milliseconds_key()."""
+    """Status -> all its times by name; undoes milliseconds_key(). Slack was spent on nothing."""
     return {key.removesuffix(MILLISECONDS): float(value) for key, value in status.values.items()
-            if key.endswith(MILLISECONDS)}
+            if key.endswith(MILLISECONDS) and key != SLACK}
 
 
 def frame_status(camera: str, milliseconds: Mapping[str, float], facts: Mapping[str, Any]

@@ -18,8 +18,9 @@ class MethodOutput:
     refined: (B, H, W) bool, or None for a method without a sparse stage. confidence: None unless
     the request wants it. merged: (B, H, W) int32; None unless the request wants it and the method
     merges tokens. nll, brier: (B, H', W') of the truth, see proper_scores.py; None unless the
-    request wants PROPER_SCORES and has a truth. work: what else the method's count_macs has to
-    know about these images.
+    request wants PROPER_SCORES and has a truth. is_cut: whether the budget kept pixels out that
+    were to be refined; None of a method without a budget. work: what else the method's count_macs
+    has to know about these images.
     """
 
     labels: Tensor
@@ -30,3 +31,4 @@ class MethodOutput:
     nll: Tensor | None = None
     brier: Tensor | None = None
     work: Any = None
+    is_cut: bool | None = None

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor  # takes seconds
 
 OPTIONAL = ('confidence', 'merged')  # outputs that a frame has only where they are wanted
+Budget = float | Callable[[], float]
 PROPER_SCORES = 'proper_scores'  # wanted together with the truth: outputs nll and brier
 
 
@@ -21,14 +22,19 @@ class Request:
     What a call asks for one frame; a method keeps nothing of it.
 
     alpha: score above which a pixel is refined. budget: largest fraction of the image that is
-    refined. None: the method's default. wants: names of OPTIONAL outputs, or PROPER_SCORES, which
-    need the truth. truth: (B, H, W) uint8 ids of the images, for these and for oracles.
+    refined, or a function that a method calls for it once its dense stage is done. None: the
+    method's default. wants: names of OPTIONAL outputs, or PROPER_SCORES, which need the truth.
+    truth: (B, H, W) uint8 ids of the images, for these and for oracles.
     """
 
     alpha: float | None = None
-    budget: float | None = None
+    budget: Budget | None = None
     wants: frozenset[str] = frozenset()
     truth: Tensor | None = None
+
+    def fraction(self) -> float | None:
+        """Return the budget, decided now; for methods, after their dense stage."""
+        return self.budget() if callable(self.budget) else self.budget
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,8 @@ class Diagnostics:
                      self.times, node.config.budget_milliseconds, node.slots.running_seconds(),
                      time.monotonic() - self.times.last_seconds),
                  health.memory_status(has_model=segmenter is not None), self.collect_node()]
+        if worker is not None and node.config.deadline_seconds():
+            reports.append(worker.planner.record.status())
         for camera in list(node.cameras.values()):
             reports += self.collect_camera(camera)
         return reports

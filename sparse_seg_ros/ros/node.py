@@ -32,8 +32,10 @@ from sparse_seg_ros.ros.camera import Camera
 from sparse_seg_ros.ros.diagnostics import Diagnostics, WatchedNode
 from sparse_seg_ros.ros.label_info import LabelInfoPublisher
 from sparse_seg_ros.ros.services import Services
+from sparse_seg_ros.stream.fair_schedule import Rules
 from sparse_seg_ros.stream.health import ACTIVE, FINALIZED, INACTIVE, LOADING, UNCONFIGURED
 from sparse_seg_ros.stream.outputs import topics_of
+from sparse_seg_ros.stream.schedule import Deadlines
 from sparse_seg_ros.stream.slots import LatestFrameSlots
 from sparse_seg_ros.stream.snapshot import NextFrame
 from sparse_seg_ros.stream.worker import Host, Worker, WorkerSettings
@@ -76,7 +78,8 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         self.worker: Worker | None = None
         self.label_info: LabelInfoPublisher | None = None
         self.cameras: dict[str, Camera] = {}
-        self.slots = LatestFrameSlots([name or ONLY_CAMERA for name in self.config.namespaces])
+        self.slots = LatestFrameSlots(
+            [name or ONLY_CAMERA for name in self.config.namespaces], self.rules)
         self.is_enabled, self.next_frame = True, NextFrame()
         self.diagnostics, self.control = Diagnostics(self), Services(self, self.next_frame)
         self.caring = self.create_timer(
@@ -167,12 +170,24 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         self.diagnostics.forget_times()
         self.worker = Worker(segmenter, self.slots, self.cameras, Host(
             self.worker_settings, self.now, self.log, self.diagnostics.add_times,
-            self.diagnostics.add_frame))
+            self.diagnostics.add_frame), self.config.workers)
 
     def worker_settings(self) -> WorkerSettings:
         """Return what the parameters ask of the next frame."""
         config = self.config
-        return WorkerSettings(config.limits(), config.max_age_seconds, config.threads)
+        return WorkerSettings(config.limits(), config.max_age_seconds, config.threads,
+                              self.deadlines())
+
+    def deadlines(self) -> Deadlines:
+        """Return when the parameters want the frames of each camera to be published."""
+        return Deadlines(self.config.deadline_seconds(), self.config.deadline_from == 'stamp')
+
+    def rules(self) -> Rules:
+        """Return what the parameters say of the turns of the cameras."""
+        config, deadlines = self.config, self.deadlines()
+        return Rules(config.by_camera(config.camera_weights),
+                     config.by_camera(config.camera_max_hz),
+                     lambda frame: deadlines.due(frame, self.now))
 
     def now(self) -> tuple[int, bool]:
         """Return the nanoseconds of the clock, and whether they are simulated time."""

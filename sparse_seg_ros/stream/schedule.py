@@ -1,35 +1,24 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Which camera is served next, and which images are too old to be of use.
+Which images are too old to be of use, and when an image is due.
 
 If the stamp of an image does not tell its age, the reason is given together with its cure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sparse_seg_ros.data.frame import Frame
 
 OLDEST_SECONDS = 3600.0  # older by its stamp: the clocks have nothing to do with each other
 AHEAD_SECONDS = 0.5  # simulated time ticks, and clocks of two machines differ a little
 KEEP_ALL = 'set max_age_seconds to 0.0, which keeps all images'
 BAG = 'for a bag set use_sim_time to true and play it with --clock'
-
-
-class LeastRecentlyServed:
-    """Serves the cameras in turn, so that a fast one cannot keep the others waiting."""
-
-    def __init__(self, cameras: Iterable[str]):
-        self.turn = list(cameras)
-
-    def choose(self, waiting: Collection[str]) -> str | None:
-        """Return the camera to serve of those that have a frame; None where none has."""
-        for camera in self.turn:
-            if camera in waiting:
-                self.turn = [*(other for other in self.turn if other != camera), camera]
-                return camera
-        return None
 
 
 @dataclass(frozen=True)
@@ -64,6 +53,30 @@ def find_age(now_nanoseconds: int, stamp_nanoseconds: int, is_simulated: bool) -
         cure = cure_clocks(True) if is_simulated else f'{BAG}, or {KEEP_ALL}'
         return Age(None, f'the stamp is {describe_span(seconds)} behind the clock; {cure}')
     return Age(max(seconds, 0.0), '')
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """
+    How long after its stamp, or its arrival, a frame of each camera should be published.
+
+    seconds: by camera; those not named have no deadline. now: nanoseconds of the clock that makes
+    the stamps, and whether it is simulated. A frame of unknown age counts from its arrival.
+    """
+
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    from_stamp: bool = True
+
+    def due(self, frame: Frame, now: Callable[[], tuple[int, bool]],
+            clock: Callable[[], float] = time.monotonic) -> float:
+        """Return the monotonic seconds when a frame is due; infinite without a deadline."""
+        seconds = self.seconds.get(frame.source, math.inf)
+        if self.from_stamp and seconds < math.inf:
+            nanoseconds, is_simulated = now()
+            age = find_age(nanoseconds, frame.stamp, is_simulated)
+            if age.seconds is not None:
+                return clock() - age.seconds + seconds
+        return frame.arrived_seconds + seconds
 
 
 def cure_clocks(is_simulated: bool) -> str:

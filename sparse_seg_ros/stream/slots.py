@@ -3,7 +3,7 @@
 """
 One slot per camera: the newest frame wins, every other is counted with its reason.
 
-    received = published + superseded + stale + invalid + failed + abandoned + waiting
+    received = published + superseded + stale + invalid + failed + abandoned + limited + waiting
 
 holds at any time; waiting counts the frames in a slot or being segmented. Several workers may
 serve the same slots; the frames of a camera are published in their order. After close() no frame
@@ -15,13 +15,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sparse_seg_ros.data.frame import Frame
-from sparse_seg_ros.stream.schedule import LeastRecentlyServed
+from sparse_seg_ros.stream.fair_schedule import FairSchedule, Rules
 
-OUTCOMES = ('published', 'superseded', 'stale', 'invalid', 'failed', 'abandoned')
+OUTCOMES = ('published', 'superseded', 'stale', 'invalid', 'failed', 'abandoned', 'limited')
 UNUSABLE = ('invalid', 'failed')
 PUBLISH_SECONDS = 2.0  # that close() waits for a frame whose publishing has begun
 
@@ -37,6 +37,7 @@ class Counters:
     invalid: int = 0
     failed: int = 0
     abandoned: int = 0
+    limited: int = 0
     in_a_row: int = 0
 
     @property
@@ -53,14 +54,15 @@ class Counters:
 class LatestFrameSlots:
     """Slots of several cameras, filled by callbacks and emptied in turn by workers."""
 
-    def __init__(self, cameras: Iterable[str]):
+    def __init__(self, cameras: Iterable[str], rules: Callable[[], Rules] = Rules,
+                 clock: Callable[[], float] = time.monotonic):
         self.slots: dict[str, Frame | None] = dict.fromkeys(cameras)
-        self.schedule = LeastRecentlyServed(self.slots)
+        self.schedule, self.clock = FairSchedule(self.slots, rules), clock
         self.counts = {camera: Counters() for camera in self.slots}
         self.changed = threading.Condition()
         self.published_seconds = dict.fromkeys(self.slots, -math.inf)  # arrival of the newest
         self.in_flight: dict[Frame, bool] = {}  # whether its publishing has begun
-        self.moved_seconds = time.monotonic()  # when a worker last took or settled a frame
+        self.moved_seconds = clock()  # when a worker last took or settled a frame
         self.is_open = False
 
     def open(self) -> None:
@@ -74,9 +76,12 @@ class LatestFrameSlots:
             if not self.is_open:
                 return False
             if not self.has_work():
-                self.moved_seconds = time.monotonic()
+                self.moved_seconds = self.clock()
             counts = self.counts[frame.source]
             counts.received += 1
+            if not self.schedule.admits(frame):
+                counts.limited += 1
+                return True
             counts.superseded += self.slots[frame.source] is not None
             self.slots[frame.source] = frame
             self.changed.notify_all()
@@ -86,18 +91,21 @@ class LatestFrameSlots:
         """Wait for a frame, and take the one that is next by schedule; None after the timeout."""
         with self.changed:
             self.changed.wait_for(lambda: any(self.slots.values()), timeout_seconds)
-            camera = self.schedule.choose(
-                [camera for camera, frame in self.slots.items() if frame is not None])
-            frame = None if camera is None else self.slots[camera]
-            if camera is None or frame is None:
+            frame = self.schedule.take(self.stored(), self.clock())
+            if frame is None:
                 return None
-            self.slots[camera] = None
-            self.in_flight[frame], self.moved_seconds = False, time.monotonic()
+            self.slots[frame.source] = None
+            self.in_flight[frame], self.moved_seconds = False, self.clock()
             return frame
 
     def begin_publishing(self, frame: Frame) -> bool:
-        """Tell whether a frame may still be published; close() waits for it from here on."""
+        """
+        Tell whether a frame may still be published; close() waits for it from here on.
+
+        Waits until an older frame of its camera is out, which another worker publishes.
+        """
         with self.changed:
+            self.changed.wait_for(lambda: not self.is_publishing(frame.source), PUBLISH_SECONDS)
             if frame not in self.in_flight:
                 return False
             if frame.arrived_seconds < self.published_seconds[frame.source]:
@@ -135,8 +143,23 @@ class LatestFrameSlots:
         if outcome in (*UNUSABLE, 'published'):
             counts.in_a_row = counts.in_a_row + 1 if outcome in UNUSABLE else 0
         del self.in_flight[frame]
-        self.moved_seconds = time.monotonic()
+        self.schedule.settle(frame, outcome, self.clock())
+        self.moved_seconds = self.clock()
         self.changed.notify_all()
+
+    def stored(self) -> list[Frame]:
+        """Return the frames in the slots; the lock is held."""
+        return [frame for frame in self.slots.values() if frame is not None]
+
+    def next_up(self) -> list[Frame]:
+        """Return the frames that wait and whose cameras are due their share."""
+        with self.changed:
+            return self.schedule.due_their_share(self.stored())
+
+    def is_publishing(self, camera: str) -> bool:
+        """Tell whether a frame of a camera is being published; the lock is held."""
+        return any(has_begun and frame.source == camera
+                   for frame, has_begun in self.in_flight.items())
 
     def has_work(self) -> bool:
         """Tell whether any frame waits or is being segmented; the lock is held."""
@@ -145,12 +168,12 @@ class LatestFrameSlots:
     def stuck_seconds(self) -> float:
         """Return for how long frames have waited without one being taken or settled."""
         with self.changed:
-            return time.monotonic() - self.moved_seconds if self.has_work() else 0.0
+            return self.clock() - self.moved_seconds if self.has_work() else 0.0
 
     def running_seconds(self) -> float:
         """Return how long ago the oldest frame being segmented arrived; 0 without one."""
         with self.changed:
-            return max((time.monotonic() - frame.arrived_seconds for frame in self.in_flight),
+            return max((self.clock() - frame.arrived_seconds for frame in self.in_flight),
                        default=0.0)
 
     def counters(self, camera: str) -> Counters:

@@ -1,6 +1,6 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The thread that segments: newest frame -> image -> prediction -> sinks, one at a time."""
+"""The threads that segment: newest frame -> image -> prediction -> sinks, one at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import numpy as np
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.messages.status import AGE, frame_facts
 from sparse_seg_ros.prediction import Prediction
-from sparse_seg_ros.stream.schedule import Age, find_age, why_stale
+from sparse_seg_ros.stream.deadline import DeadlinePlanner
+from sparse_seg_ros.stream.schedule import Age, Deadlines, find_age, why_stale
 from sparse_seg_ros.stream.slots import LatestFrameSlots
 from sparse_seg_ros.texts import LONG, cut, describe_error
 
@@ -44,6 +45,7 @@ class WorkerSettings:
     limits: Mapping[str, float] = field(default_factory=dict)
     max_age_seconds: float = 0.0
     threads: int | None = None
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
 
 @dataclass(frozen=True)
@@ -65,24 +67,30 @@ class Host:
 
 
 class Worker:
-    """Serves the frames in the slots until stopped; a sink for each camera, by its name."""
+    """
+    Serves the frames in the slots until stopped; a sink for each camera, by its name.
+
+    count: threads that do so at the same time.
+    """
 
     def __init__(self, segmenter: Segmenter, slots: LatestFrameSlots, sinks: Mapping[str, Sink],
-                 host: Host):
+                 host: Host, count: int = 1):
         from sparse_seg_ros.threads import Threads  # imports torch: seconds
 
         self.segmenter, self.slots, self.sinks, self.host = segmenter, slots, sinks, host
-        self.threads = Threads()
+        self.threads = Threads(workers=count)
+        self.planner = DeadlinePlanner(slots.next_up, host.now, slots.clock, count)
         self.ages = dict.fromkeys(sinks, Age())
         self.losses = dict.fromkeys(sinks, 'none')  # why the last frame lost was not published
         self.logged = {}  # camera and outcome: monotonic seconds
         self.stopping, self.deaths = threading.Event(), []
-        self.start()
+        self.running = [self.start() for _ in range(count)]
 
-    def start(self) -> None:
-        """Start the thread."""
-        self.thread = threading.Thread(target=self.run, name='segmentation', daemon=True)
-        self.thread.start()
+    def start(self) -> threading.Thread:
+        """Start a thread."""
+        thread = threading.Thread(target=self.run, name='segmentation', daemon=True)
+        thread.start()
+        return thread
 
     def run(self) -> None:
         """Serve frames; runs in the thread. What ends it is kept and logged."""
@@ -98,22 +106,26 @@ class Worker:
                 self.slots.settle(frame, 'failed')
 
     def revive(self) -> None:
-        """Start the thread again, once, if it has died, and log it; for a timer to call."""
-        if self.thread.is_alive() or self.stopping.is_set() or not self.deaths:
+        """Start what has died again, once for each thread, and log it; for a timer to call."""
+        dead = [index for index, thread in enumerate(self.running) if not thread.is_alive()]
+        if not dead or self.stopping.is_set() or not self.deaths:
             return
-        if len(self.deaths) == 1:
-            self.host.log('error', f'the thread that segments ended: {self.deaths[0]}; it is '
+        if len(self.deaths) <= len(self.running):
+            self.host.log('error', f'the thread that segments ended: {self.deaths[-1]}; it is '
                           'started again')
-            self.start()
+            for index in dead:
+                self.running[index] = self.start()
         elif self.is_due('thread'):
             self.host.log('error', f'the thread that segments ended again: {self.deaths[-1]}; '
                           'clean up and configure the node')
 
     def stop(self, timeout_seconds: float) -> bool:
-        """End the thread after its present frame; tell whether it has ended in time."""
+        """End the threads after their present frames; tell whether they have ended in time."""
         self.stopping.set()
-        self.thread.join(timeout_seconds)
-        return not self.thread.is_alive()
+        end = time.monotonic() + timeout_seconds
+        for thread in self.running:
+            thread.join(max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in self.running)
 
     def serve(self, frame: Frame) -> str:
         """Segment and publish one frame -> its outcome. One bad frame never stops the rest."""
@@ -141,7 +153,10 @@ class Worker:
         self.threads.share(settings.threads)
         known = self.segmenter.method.limits()
         limits = {name: value for name, value in settings.limits.items() if name in known}
-        prediction = self.segmenter(image, alpha=limits.get('alpha'), budget=limits.get('budget'),
+        plan = self.planner.plan(frame, image.shape[:2], started, settings.deadlines, limits.get(
+            'budget', self.segmenter.budget) if 'budget' in known else None)
+        budget = plan if plan and 'budget' in known else limits.get('budget')
+        prediction = self.segmenter(image, alpha=limits.get('alpha'), budget=budget,
                                     wants=self.sinks[frame.source].optional_outputs())
         segmented = time.monotonic()
         outcome = self.publish(frame, image, prediction, settings)
@@ -153,8 +168,9 @@ class Worker:
         if outcome != 'abandoned':  # else another model may run meanwhile
             self.host.add_times(stages)
         if outcome == 'published':
-            self.host.add_frame(frame, stages, {AGE: self.ages[frame.source].figure,
-                                                **frame_facts(prediction.density)})
+            self.host.add_frame(frame, stages, {
+                AGE: self.ages[frame.source].figure, **frame_facts(prediction.density),
+                **(self.planner.learn(plan, prediction) if plan else {})})
         return outcome
 
     def publish(self, frame: Frame, image: np.ndarray, prediction: Prediction,

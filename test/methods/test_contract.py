@@ -204,6 +204,24 @@ def test_limits_hold(make):
             assert (refined.float().mean((1, 2)) <= budget).all()
 
 
+def test_a_budget_is_decided_after_the_dense_stage_and_says_whether_it_cut(make):
+    method, images, calls = make(), random_images(1, 64, 96), []
+    if 'budget' not in method.limits():
+        pytest.skip('refines nothing')
+
+    def run_with(fraction):
+        clock = Stopwatch()
+
+        def decide():
+            calls.append(set(clock.milliseconds))
+            return fraction
+        with torch.inference_mode():
+            return method(images, Request(0.0, decide), clock)
+    given, fixed = run_with(0.1), run(method, images, (), alpha=0.0, budget=0.1)[0]
+    assert calls == [{'dense'}] and torch.equal(given.labels, fixed.labels)
+    assert run_with(0.0).is_cut and not run_with(1.0).is_cut
+
+
 def test_a_budget_alone_refines_exactly_as_much_on_every_image():
     output, _ = run(make_sparse_refine(alpha=0.0), random_images(3, 64, 96), budget=0.25)
     assert (output.refined.flatten(1).sum(1) == 64 * 96 // 4).all()

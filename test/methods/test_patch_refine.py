@@ -83,7 +83,7 @@ def unsure_in(corner_list, size_hw=(64, 96), classes=11, sharpness=(0.0,)):
 def chosen_patches(logits, alpha=0.5, budget=1.0, side=16, scale_to=None):
     refiner = PatchRefiner(11, (4, 8), 0.0, ('rgb', 'logits'), side)
     size_hw = scale_to or tuple(logits.shape[2:])
-    found = refiner.choose(logits, size_hw, Request(alpha, budget))[0].nonzero() * side
+    found = refiner.choose(logits, size_hw, Request(alpha, budget))[0][0].nonzero() * side
     return [tuple(corner) for corner in found.tolist()]
 
 

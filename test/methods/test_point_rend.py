@@ -144,7 +144,7 @@ def test_rendering_equals_a_loop_over_pixels(size_hw, scale, sizes):
     small = images if scale == 1 else F.interpolate(
         images, [round(side * scale) for side in size_hw], mode='area')
     maps = read_maps(model.network, small)
-    logits, refined, points = method.render(images, DEFAULTS, Stopwatch())
+    logits, refined, points, _ = method.render(images, DEFAULTS, Stopwatch())
     counts = [method.count(step_hw, size_hw, len(sizes), 1.0) for step_hw in sizes]
     assert counts[-1] in (24, 25) and points == sum(counts)
     expected = render_literally(maps, model.refiner, sizes, counts)

@@ -38,6 +38,13 @@ BAD = [
     ({'cameras': ['front', '/front']}, "must name every camera once, got 'front' again"),
     ({'cameras': ['', 'rear']}, "must give every camera a namespace, got '' in ['', 'rear']"),
     ({'cameras': ['my camera']}, "got 'my camera'; use letters, digits and _"),
+    ({'cameras': ['front', 'rear'], 'camera_weights': [1.0]}, "parameter 'camera_weights' must "
+     "have a number for each camera, got 1 for 2; write them in the order of 'cameras'"),
+    ({'camera_max_hz': [1.0, 2.0]}, "'camera_max_hz' must have a number for each camera"),
+    ({'camera_deadlines_ms': [-1.0]}, "'camera_deadlines_ms' must be at least 0.0 or null"),
+    ({'camera_weights': [0.0]}, "'camera_weights' must be at least 0.01 or null, got 0.0"),
+    ({'deadline_from': 'end'}, "'deadline_from' must be one of stamp, arrival; got 'end'"),
+    ({'workers': 0}, "parameter 'workers' must be at least 1, got 0"),
     ({'cameras': ['front/']}, "got 'front/'; use letters, digits and _, and no / at the end"),
 ]
 

@@ -100,7 +100,7 @@ def test_a_model_that_hangs_is_left_behind_by_cleanup_and_a_new_one_serves(ros, 
     monkeypatch.setattr('sparse_seg_ros.ros.node.DRAIN_SECONDS', 0.0)
     method, node, publisher = held
     hang(ros, method, publisher)
-    left_behind = node.worker.thread
+    left_behind = node.worker.running[0]
     node.trigger_deactivate()
     node.trigger_cleanup()
     assert node.state == 'unconfigured'

@@ -41,7 +41,7 @@ def test_tasks_and_keys_of_the_diagnostics_keep_the_names_that_users_rely_on():
         'node': 'callback errors | last error | worker deaths',
         'front input': '',
         'front frames': 'received | waiting | last age s | last loss | published | superseded | '
-                        'stale | invalid | failed | abandoned'}
+                        'stale | invalid | failed | abandoned | limited'}
     assert (health.TOPIC, health.IMAGE, health.RATE, health.PUBLISHERS, health.RELIABILITY) == (
         'topic', 'image', 'rate Hz', 'publishers', 'reliability')
     assert (health.FALLBACK, health.THREADS) == ('fallback', 'torch threads')
@@ -65,7 +65,7 @@ def test_frames_warn_only_of_what_is_new():
     assert status.message == '1 stale, 1 failed in the last 5 s, see the log'
     assert read_counters(status) == {
         'received': 8, 'waiting': 0, 'published': 4, 'superseded': 0, 'stale': 1, 'invalid': 0,
-        'failed': 3, 'abandoned': 0}
+        'failed': 3, 'abandoned': 0, 'limited': 0}
     assert status.values[health.LAST_AGE] == '0.010'
 
 

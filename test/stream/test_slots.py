@@ -143,6 +143,24 @@ def test_a_frame_that_a_newer_one_has_overtaken_is_not_published():
     assert slots.counters('camera') == Counters(received=2, published=1, superseded=1)
 
 
+def test_a_frame_waits_until_an_older_one_of_its_camera_is_published():
+    slots, order = opened('a', 'b'), []
+    for _ in range(2):
+        slots.put(frame_of('a', 1))
+        slots.put(frame_of('b', 1))
+        order += [slots.take(0), slots.take(0)]
+    first, other, second, _ = order
+    assert (first.source, second.source, other.source) == ('a', 'a', 'b')
+    assert slots.begin_publishing(first) and slots.begin_publishing(other)
+    newer = threading.Thread(target=lambda: order.append(slots.begin_publishing(second)))
+    newer.start()
+    assert len(order) == 4  # it waits
+    order.append('the older one')
+    slots.settle(first, 'published')
+    newer.join(10)
+    assert order[4:] == ['the older one', True]
+
+
 def test_an_unknown_outcome_is_an_error():
     slots = opened()
     slots.put(frame_of('camera', 1))

@@ -12,7 +12,8 @@ import pytest
 from ros_fakes import make_image, make_segmenter
 
 from sparse_seg_ros.data.frame import Frame
-from sparse_seg_ros.messages.status import AGE, REFINED
+from sparse_seg_ros.messages.status import AGE, DEGRADED, ON_TIME, REFINED, SLACK
+from sparse_seg_ros.stream.schedule import Deadlines
 from sparse_seg_ros.stream.slots import LatestFrameSlots
 from sparse_seg_ros.stream.worker import Host, Worker, WorkerSettings
 
@@ -36,14 +37,14 @@ class Sink:
 class Stream:
     """Slots, workers and all that a node would do for them."""
 
-    def __init__(self, sinks: dict[str, Sink], workers: int = 1, **settings):
+    def __init__(self, sinks: dict[str, Sink], workers: int = 1, count: int = 1, **settings):
         self.lines, self.times, self.facts = [], [], []
         self.slots = LatestFrameSlots(sinks)
         self.slots.open()
         host = Host(lambda: WorkerSettings(**settings), lambda: (10 ** 18, False),
                     lambda severity, text: self.lines.append((severity, text)),
                     self.times.append, lambda frame, times, facts: self.facts.append(facts))
-        self.workers = [Worker(make_segmenter(), self.slots, sinks, host)
+        self.workers = [Worker(make_segmenter(), self.slots, sinks, host, count)
                         for _ in range(workers)]
 
     def put(self, camera: str, read_image, **about) -> None:
@@ -116,6 +117,41 @@ def test_a_stale_frame_is_not_read(make_stream):
     stream.put('camera', lambda: pytest.fail('it was read'), stamp=10 ** 18 - 5 * 10 ** 9)
     assert stream.settle('camera', 1).stale == 1
     assert 'camera: image dropped: 5.00 s old' in stream.lines[0][1]
+
+
+def test_each_of_several_threads_is_started_again_once_if_it_dies(make_stream):
+    both = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+
+    def end():
+        both.wait()
+        raise SystemExit('the library ends')
+    stream = make_stream({'front': Sink(), 'rear': Sink()}, count=2)
+    worker, = stream.workers
+    for camera in ('front', 'rear'):
+        stream.put(camera, end)
+    for thread in worker.running:
+        thread.join(PATIENCE_SECONDS)
+    assert len(worker.deaths) == 2
+    worker.revive()
+    assert all(thread.is_alive() for thread in worker.running)
+    stream.put('front', make_image)
+    assert stream.settle('front', 2).published == 1
+    stream.put('front', lambda: (_ for _ in ()).throw(SystemExit('again')))
+    assert stream.settle('front', 3).failed == 2
+    worker.revive()
+    assert [severity for severity, _ in stream.lines] == ['error', 'error']
+    assert 'ended again: SystemExit: again' in stream.lines[-1][1]
+
+
+def test_a_budget_is_cut_to_keep_a_deadline_and_the_facts_say_so(make_stream):
+    stream = make_stream({'camera': Sink(), 'calm': Sink()},
+                         deadlines=Deadlines({'camera': 60.0}, from_stamp=False))
+    for camera in ('camera', 'calm'):
+        stream.put(camera, make_image)
+        stream.settle(camera, 1)
+    facts = next(each for each in stream.facts if ON_TIME in each)
+    assert set(facts) == {AGE, REFINED, ON_TIME, DEGRADED, SLACK}  # this method asks for no budget
+    assert len(stream.facts) == 2 and stream.workers[0].planner.record.on_time == 1
 
 
 def test_several_workers_serve_the_same_slots(make_stream):

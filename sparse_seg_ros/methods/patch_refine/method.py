@@ -69,7 +69,8 @@ class PatchRefine:
             labels, uncertainty, confidence = read_both(
                 logits, seen.ensembled, seen.positions, images.shape[-2:], self.temperature,
                 'confidence' in request.wants)
-            output = MethodOutput(labels, uncertainty, seen.selected, confidence)
+            output = MethodOutput(labels, uncertainty, seen.selected, confidence,
+                                  is_cut=seen.is_cut)
             return with_proper_scores(output, request, clock, logits, self.temperature,
                                       (seen.ensembled, seen.positions, labels))
 

@@ -40,6 +40,7 @@ class PatchRefinement:
     refined: Tensor
     ensembled: Tensor
     shape: tuple[int, int, int]  # B, H, W
+    is_cut: bool  # whether the budget kept patches out
 
     @property
     def selected(self) -> Tensor:
@@ -87,7 +88,7 @@ class PatchRefiner(nn.Module):
         """
         size_hw = size_of(image)
         with clock('select'):
-            chosen = self.choose(logits, size_hw, request)
+            chosen, is_cut = self.choose(logits, size_hw, request)
             patches = Patches.of(chosen, self.patch, size_hw)
             coarse, pixels = patches.cut(logits), patches.cut(image)  # (P, C or 3, S, S)
         with clock('extract'):
@@ -97,14 +98,17 @@ class PatchRefiner(nn.Module):
             coarse, refined = (said.movedim(1, -1)[is_inside] for said in (coarse, refined))
             ensembled = self.ensembler(coarse, refined)  # (N, C)
         return PatchRefinement(chosen, patches.positions(), refined, ensembled,
-                               (len(image), *size_hw))
+                               (len(image), *size_hw), is_cut)
 
-    def choose(self, logits: Tensor, size_hw: tuple[int, int], request: Request) -> Tensor:
-        """(B, C, h, w) -> (B, rows, columns) bool: the patches to refine."""
+    def choose(self, logits: Tensor, size_hw: tuple[int, int], request: Request
+               ) -> tuple[Tensor, bool]:
+        """(B, C, h, w) -> (B, rows, columns) bool, to refine; whether the budget kept some out."""
         alpha = self.alpha if request.alpha is None else request.alpha
-        count = None if request.budget is None or request.budget == 1 else \
-            int(request.budget * size_hw[0] * size_hw[1]) // self.patch ** 2
-        return choose(self.scores(logits, size_hw), alpha, count)
+        budget, scores = request.fraction(), self.scores(logits, size_hw)
+        count = None if budget is None or budget == 1 else \
+            int(budget * size_hw[0] * size_hw[1]) // self.patch ** 2
+        chosen = choose(scores, alpha, count)
+        return chosen, count is not None and bool(((scores > alpha) & ~chosen).any())
 
     def scores(self, logits: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """(B, C, h, w) -> (B, rows, columns) mean entropy of each patch, nats."""

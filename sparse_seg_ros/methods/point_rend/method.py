@@ -64,32 +64,35 @@ class PointRend:
 
     def __call__(self, images: Tensor, request: Request, clock: Stopwatch) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, refined where the network is in doubt."""
-        logits, refined, points = self.render(images, request, clock)
+        logits, refined, points, is_cut = self.render(images, request, clock)
         with clock('label'):
             labels, uncertainty, confidence = read_logits(
                 logits, self.temperature, 'confidence' in request.wants)
-            output = MethodOutput(labels, uncertainty, refined, confidence, work=points)
+            output = MethodOutput(labels, uncertainty, refined, confidence, work=points,
+                                  is_cut=is_cut)
             return with_proper_scores(output, request, clock, logits, self.temperature)
 
     def render(self, images: Tensor, request: Request, clock: Stopwatch
-               ) -> tuple[Tensor, Tensor, int]:
+               ) -> tuple[Tensor, Tensor, int, bool]:
         """
         (B, 3, H, W) -> (B, C, H, W) logits, and (B, H, W) bool where they were predicted anew.
 
-        Last, how many points of each image were, after all doublings.
+        Last, how many points of each image were, after all doublings, and whether the budget kept
+        some out.
         """
         full_hw = size_of(images)
-        budget = 1.0 if request.budget is None else request.budget
         with clock('dense'):
             maps = read_maps(self.network, shrink(images, self.scale))
+        budget = request.fraction()
+        budget = 1.0 if budget is None else budget
         sizes = doublings(maps.image_hw, maps.stride, full_hw)
         logits, refined, points = maps.coarse, images.new_zeros(len(images), 1, 1), 0
+        counts = [self.count(size_hw, full_hw, len(sizes), budget) for size_hw in sizes]
         for step, size_hw in enumerate(sizes):
             with clock('select'):
                 logits = F.interpolate(logits, size_hw, mode='bilinear') if step else \
                     maps.coarse_at(size_hw)
-                positions = most_doubtful(
-                    logits, self.count(size_hw, full_hw, len(sizes), budget))
+                positions = most_doubtful(logits, counts[step])
                 refined = enlarge(refined, size_hw).flatten(1).scatter(1, positions, 1.0)
                 refined = refined.unflatten(1, size_hw)
             points += positions.shape[1]
@@ -99,7 +102,8 @@ class PointRend:
                 said = self.refiner(*maps.at(centres(positions, size_hw))).float()  # (B, C, N)
                 places = positions[:, None].expand_as(said)
                 logits = logits.flatten(2).scatter(2, places, said).unflatten(2, size_hw)
-        return logits, refined.bool(), points
+        is_cut = counts != [self.count(size_hw, full_hw, len(sizes), 1.0) for size_hw in sizes]
+        return logits, refined.bool(), points, is_cut
 
     def count(self, size_hw: tuple[int, int], full_hw: tuple[int, int], steps: int,
               budget: float) -> int:

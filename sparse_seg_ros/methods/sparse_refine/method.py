@@ -124,7 +124,7 @@ class SparseRefine:
             labels, uncertainty, selected = (enlarge(part, images.shape[-2:]) for part in
                                              (labels, uncertainty, seen.selected))
             output = MethodOutput(labels, uncertainty, selected, None if confidence is None else
-                                  enlarge(confidence, images.shape[-2:]))
+                                  enlarge(confidence, images.shape[-2:]), is_cut=seen.is_cut)
             return with_proper_scores(output, request, clock, logits, self.temperature,
                                       (seen.ensembled, seen.flat, fine_labels))
 

@@ -63,6 +63,7 @@ class Refinement:
     ensembled: Tensor
     low_resolution: Tensor  # (B, C, h, w) logits
     scores: Tensor  # (B, h, w) of the selector
+    is_cut: bool  # whether the budget kept some out
 
     def full(self) -> Tensor:
         """(B, C, H, W) logits of all pixels. Large: for training and tests only."""
@@ -146,9 +147,11 @@ class SparseRefiner(nn.Module):
         self._check(scene)
         with clock('select'):
             scores = self._score(scene)  # (B, h, w)
-            count = None if request.budget is None or request.budget == 1 else count_affordable(
-                request.budget, scores.shape[1:], full_hw or image.shape[2:])
+            budget = request.fraction()
+            count = None if budget is None or budget == 1 else count_affordable(
+                budget, scores.shape[1:], full_hw or image.shape[2:])
             chosen = select(scores, alpha, count)  # (B, h, w)
+            is_cut = count is not None and bool(((scores > alpha) & ~chosen).any())
             covered = self._cover(chosen, size_of(image), size_of(logits))
             coarse = logits.movedim(1, -1)[covered.low].t().contiguous()  # (C, M)
         with clock('extract'):
@@ -161,7 +164,7 @@ class SparseRefiner(nn.Module):
                 if self.ensembler.needs_truth else None
             ensembled = self.ensembler(coarse, refined, targets)
         return Refinement(covered.selected, covered.flat, coarse, refined, ensembled, logits,
-                          scores)
+                          scores, is_cut)
 
     def _score(self, scene: Scene) -> Tensor:
         """Return (B, h, w) scores, or (B, H, W) of a selector that scores every pixel."""
