@@ -133,7 +133,7 @@ class Segmenter:
                 labels, uncertainty = to_array(output.labels), to_array(output.uncertainty)
                 others = {name: to_array(part) for name in OTHERS
                           if (part := getattr(output, name)) is not None}
-        self.check_output(labels, uncertainty)
+        self.check_output(image, labels, uncertainty)
         if self.remap is not None:
             labels = self.remap(labels)
         total = (time.perf_counter() - start) * 1e3 - clock.milliseconds.pop(PROPER_SCORES, 0.0)
@@ -141,8 +141,13 @@ class Segmenter:
                           label_set=self.labels,
                           milliseconds={**clock.milliseconds, 'total': total})
 
-    def check_output(self, labels: np.ndarray, uncertainty: np.ndarray) -> None:
+    def check_output(self, image: np.ndarray, labels: np.ndarray, uncertainty: np.ndarray
+                     ) -> None:
         """Raise ValueError for a bad output: not-a-number would read as a sure class 0."""
+        if labels.shape != image.shape[:2] or labels.dtype != np.uint8:
+            raise ValueError(f'labels must be {image.shape[:2]} uint8 like the image, got '
+                             f'{labels.shape} {labels.dtype}; the method or its engine is for '
+                             'other images')
         if not math.isfinite(uncertainty.min() + uncertainty.max()):
             count = np.count_nonzero(~np.isfinite(uncertainty))
             raise ValueError(f'the network did not give finite numbers for {count} of '

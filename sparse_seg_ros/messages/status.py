@@ -20,6 +20,7 @@ LEVELS = ('OK', 'WARN', 'ERROR', 'STALE')  # by their numbers in DiagnosticStatu
 AFTER_NODE = ': '
 MILLISECONDS = ' ms'
 AGE, REFINED = 'age s', 'refined'  # of one frame, beside its times
+STEP = 'step'  # of stream/recovery.py, by which a frame was segmented
 FALLBACK = 'fallback'  # of the engine: why torch runs in its place
 
 

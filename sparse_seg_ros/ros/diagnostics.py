@@ -115,8 +115,10 @@ class Diagnostics:
             self.node.get_logger().warning(rivals)
         self.rivals = rivals
         worker = self.node.worker
-        return health.node_status(list(worker.deaths) if worker else [],
-                                    self.errors.describe(), rivals)
+        if worker is None:
+            return health.node_status([], self.errors.describe(), rivals)
+        return health.node_status(list(worker.deaths), self.errors.describe(), rivals,
+                                  worker.recovery.state)
 
     def collect_camera(self, camera: Camera) -> list[health.Status]:
         """Return input and frame counters of one camera."""

@@ -8,13 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from sparse_seg_ros.data.frame import Frame
-from sparse_seg_ros.messages.status import AGE, frame_facts
+from sparse_seg_ros.messages.status import AGE, STEP, frame_facts
 from sparse_seg_ros.prediction import Prediction
+from sparse_seg_ros.stream.recovery import ASKED, KEPT, LimitValues, Recovery
 from sparse_seg_ros.stream.schedule import Age, find_age, why_stale
 from sparse_seg_ros.stream.slots import LatestFrameSlots
 from sparse_seg_ros.texts import LONG, cut, describe_error
@@ -72,7 +74,7 @@ class Worker:
         from sparse_seg_ros.threads import Threads  # imports torch: seconds
 
         self.segmenter, self.slots, self.sinks, self.host = segmenter, slots, sinks, host
-        self.threads = Threads()
+        self.threads, self.recovery = Threads(), Recovery()
         self.ages = dict.fromkeys(sinks, Age())
         self.losses = dict.fromkeys(sinks, 'none')  # why the last frame lost was not published
         self.logged = {}  # camera and outcome: monotonic seconds
@@ -81,8 +83,9 @@ class Worker:
 
     def start(self) -> None:
         """Start the thread."""
-        self.thread = threading.Thread(target=self.run, name='segmentation', daemon=True)
-        self.thread.start()
+        thread = threading.Thread(target=self.run, name='segmentation', daemon=True)
+        thread.start()
+        self.thread = thread
 
     def run(self) -> None:
         """Serve frames; runs in the thread. What ends it is kept and logged."""
@@ -98,16 +101,20 @@ class Worker:
                 self.slots.settle(frame, 'failed')
 
     def revive(self) -> None:
-        """Start the thread again, once, if it has died, and log it; for a timer to call."""
-        if self.thread.is_alive() or self.stopping.is_set() or not self.deaths:
+        """Start the thread again if it has died, unless it dies too often; for a timer to call."""
+        if self.thread.is_alive() or self.stopping.is_set() or self.recovery.why_stopped:
             return
-        if len(self.deaths) == 1:
-            self.host.log('error', f'the thread that segments ended: {self.deaths[0]}; it is '
+        if self.recovery.note_death(self.deaths[-1], time.monotonic()):
+            self.host.log('error', f'the thread that segments ended: {self.deaths[-1]}; it is '
                           'started again')
             self.start()
-        elif self.is_due('thread'):
-            self.host.log('error', f'the thread that segments ended again: {self.deaths[-1]}; '
-                          'clean up and configure the node')
+
+    def restart(self) -> None:
+        """Begin afresh after a stop, with a thread that lives; before the gate opens."""
+        self.recovery.restart()
+        self.deaths.clear()
+        if not self.thread.is_alive():
+            self.start()
 
     def stop(self, timeout_seconds: float) -> bool:
         """End the thread after its present frame; tell whether it has ended in time."""
@@ -141,8 +148,10 @@ class Worker:
         self.threads.share(settings.threads)
         known = self.segmenter.method.limits()
         limits = {name: value for name, value in settings.limits.items() if name in known}
-        prediction = self.segmenter(image, alpha=limits.get('alpha'), budget=limits.get('budget'),
-                                    wants=self.sinks[frame.source].optional_outputs())
+        wants = self.sinks[frame.source].optional_outputs()
+        prediction, step = self.recovery(partial(self.predict, image, wants), limits, known)
+        if step != ASKED:
+            self.report_step(frame, step)
         segmented = time.monotonic()
         outcome = self.publish(frame, image, prediction, settings)
         published = time.monotonic()
@@ -153,9 +162,24 @@ class Worker:
         if outcome != 'abandoned':  # else another model may run meanwhile
             self.host.add_times(stages)
         if outcome == 'published':
-            self.host.add_frame(frame, stages, {AGE: self.ages[frame.source].figure,
+            self.recovery.note_published(limits, step)
+            self.host.add_frame(frame, stages, {AGE: self.ages[frame.source].figure, STEP: step,
                                                 **frame_facts(prediction.density)})
         return outcome
+
+    def predict(self, image: np.ndarray, wants: Collection[str], limits: LimitValues
+                ) -> Prediction:
+        """Segment an image with limits of the refinement."""
+        return self.segmenter(image, alpha=limits.get('alpha'), budget=limits.get('budget'),
+                              wants=wants)
+
+    def report_step(self, frame: Frame, step: str) -> None:
+        """Log where the last such line is old that a frame could not be segmented as asked."""
+        if self.is_due(step):
+            state = self.recovery.state
+            rest = f'; so are the next {state.frames_left} frames' if step in KEPT else ''
+            self.host.log('warning', f'{frame.source}: frame segmented by {step!r}, as it failed '
+                          f'before: {state.error}{rest}')
 
     def publish(self, frame: Frame, image: np.ndarray, prediction: Prediction,
                 settings: WorkerSettings) -> str:
