@@ -62,6 +62,9 @@ class NodeConfig(Settings):
     budget_milliseconds: float = setting(
         100.0, 'The timing status warns when a frame takes longer than this many milliseconds.',
         at_least=1.0, at_most=5000.0, changes='live')
+    check_pictures: bool = setting(
+        True, 'Whether the picture of each camera is checked for faults, such as a frozen or a '
+        'covered one.', changes='live')
     publish_uncertainty: bool = setting(
         True, 'Whether segmentation/uncertainty is published.', changes='live')
     uncertainty_encoding: str = setting(

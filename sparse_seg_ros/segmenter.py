@@ -55,6 +55,7 @@ class Segmenter:
         self.description = {**(description or {}), 'device': str(self.device),
                             'precision': precision}
         self.origin: dict[str, str] = {}  # 'licence' and 'source' of the weights, where known
+        self.uncertain_limit: float | None = None  # of Prediction.uncertain; None: not learnt
         self.choice = ''  # of method auto, in words; empty where there was none
 
     @property
@@ -169,7 +170,15 @@ class Segmenter:
             raise ValueError(f'temperature must be above 0 and at most 20, got {value}')
         method = copy(self.method)
         method.temperature = value
-        return self.with_method(method)
+        other = self.with_method(method)
+        other.uncertain_limit = None  # which holds for the former probabilities
+        return other
+
+    def with_uncertain_limit(self, value: float) -> Segmenter:
+        """Return a segmenter of the same model with another limit of Prediction.uncertain."""
+        other = self.with_method(self.method)
+        other.uncertain_limit = value
+        return other
 
     def with_remap(self, remap: LabelRemap) -> Segmenter:
         """Return a segmenter of the same model whose labels are of the classes of a remap."""

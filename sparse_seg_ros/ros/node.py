@@ -170,7 +170,8 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
     def worker_settings(self) -> WorkerSettings:
         """Return what the parameters ask of the next frame."""
         config = self.config
-        return WorkerSettings(config.limits(), config.max_age_seconds, config.threads)
+        return WorkerSettings(config.limits(), config.max_age_seconds, config.threads,
+                              config.check_pictures)
 
     def now(self) -> tuple[int, bool]:
         """Return the nanoseconds of the clock, and whether they are simulated time."""

@@ -16,6 +16,7 @@ import numpy as np
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.messages.status import AGE, STEP, frame_facts
 from sparse_seg_ros.prediction import Prediction
+from sparse_seg_ros.stream.picture_health import PictureHealth
 from sparse_seg_ros.stream.recovery import ASKED, KEPT, LimitValues, Recovery
 from sparse_seg_ros.stream.schedule import Age, find_age, why_stale
 from sparse_seg_ros.stream.slots import LatestFrameSlots
@@ -46,6 +47,7 @@ class WorkerSettings:
     limits: Mapping[str, float] = field(default_factory=dict)
     max_age_seconds: float = 0.0
     threads: int | None = None
+    check_pictures: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Worker:
 
         self.segmenter, self.slots, self.sinks, self.host = segmenter, slots, sinks, host
         self.threads, self.recovery = Threads(), Recovery()
+        self.pictures = PictureHealth(sinks, segmenter.uncertain_limit)
         self.ages = dict.fromkeys(sinks, Age())
         self.losses = dict.fromkeys(sinks, 'none')  # why the last frame lost was not published
         self.logged = {}  # camera and outcome: monotonic seconds
@@ -132,6 +135,8 @@ class Worker:
     def process(self, frame: Frame, settings: WorkerSettings) -> str:
         """Segment and publish one frame unless it is too old or not an image -> its outcome."""
         self.ages[frame.source] = self.find_age(frame)
+        if settings.check_pictures:
+            self.pictures.arrive(frame)
         if self.is_stale(frame, settings, 'dropped'):
             return 'stale'
         started = time.monotonic()
@@ -144,6 +149,8 @@ class Worker:
     def segment(self, frame: Frame, image: np.ndarray, started: float, settings: WorkerSettings
                 ) -> str:
         """Segment an image, publish the wanted outputs, keep its times -> its outcome."""
+        if settings.check_pictures:
+            self.pictures.look(frame, image)
         decoded = time.monotonic()
         self.threads.share(settings.threads)
         known = self.segmenter.method.limits()
@@ -159,6 +166,8 @@ class Worker:
                   'decode': (decoded - started) * 1e3, 'segment': (segmented - decoded) * 1e3,
                   'publish': (published - segmented) * 1e3,
                   'total': (published - frame.arrived_seconds) * 1e3}
+        if settings.check_pictures:
+            self.pictures.see(frame, prediction)
         if outcome != 'abandoned':  # else another model may run meanwhile
             self.host.add_times(stages)
         if outcome == 'published':
