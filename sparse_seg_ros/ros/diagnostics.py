@@ -138,8 +138,8 @@ class Diagnostics:
                     {health.LAST_AGE: str(worker.ages[camera.name]) if worker else 'n/a',
                      health.LAST_LOSS: worker.losses[camera.name] if worker else 'n/a'},
                     slots.stuck_seconds()),
-                *([worker.pictures.status(camera.name, self.node.config.check_pictures)]
-                  if worker else [])]
+                *([worker.pictures.status(camera.name, self.node.config.check_pictures,
+                                          slots.is_open)] if worker else [])]
 
     def counters_before(self, camera: str, counts: Counters) -> Counters:
         """Keep the counters of a camera -> those of some seconds ago, 0 at the start."""

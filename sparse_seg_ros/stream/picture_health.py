@@ -53,7 +53,7 @@ NONE = 'none'
 EQUAL_PICTURES = 2  # in a row after the first; a driver may send each picture twice
 LEAST_LIT = 0.01  # of the lattice; the darkest real frame has 0.58
 MOST_WHITE = 0.6  # of the lattice; the brightest real sky fills 0.44
-LEAST_SHARPNESS = 0.8  # of the usual one; real frames: 0.89 and up, defocus by 0.15 % of the
+LEAST_SHARPNESS = 0.8  # of the usual one; real frames: 0.82 and up, defocus by 0.15 % of the
 LEARNT_FRAMES = 20     # width: 0.73 and below; frames until the usual one is known
 SHARPNESS_RATE, TEXTURE_RATE = 0.02, 0.02  # of each frame in what is usual: some 50 frames
 BLANK, STILL = 4.0, 3.0  # grey levels of texture and change of a tile at most: noise of a sensor
@@ -71,7 +71,7 @@ class CameraPictures:
             self.alarms[fault] = Alarm(1, 1, 1)
         self.stamps, self.domain = Stamps(), DomainWatch(limit)
         self.arrived_seconds, self.resized_seconds = -math.inf, -math.inf
-        self.stamp, self.equal, self.size_hw = 0, 0, None
+        self.equal, self.size_hw = 0, None
         self.look: Look | None = None
         self.covered = 0.0
         self.usual_sharpness, self.sharp_frames = 0.0, 0
@@ -182,15 +182,16 @@ class PictureHealth:
             camera.domain.note(prediction)
             camera.note(frame, {OUT_OF_DOMAIN: camera.domain.is_out})
 
-    def status(self, camera: str, is_checked: bool = True) -> Status:
+    def status(self, camera: str, is_checked: bool = True, is_active: bool = True) -> Status:
         """Return what is wrong with the pictures of a camera, since when, and the figures."""
         pictures = self.cameras[camera]
+        if not (is_checked and is_active):
+            return Status(picture_task(camera), 'OK', 'not active, so no images are taken'
+                          if is_checked else 'not checked, as check_pictures is false')
         with pictures.changing:
             since = {fault: alarm.since for fault, alarm in pictures.alarms.items()}
             values = {**{fault + SINCE: NONE if at is None else f'{at / 1e9:.3f}'
                          for fault, at in since.items()}, **pictures.figures()}
-        if not is_checked:
-            return Status(picture_task(camera), 'OK', 'not checked, as check_pictures is false')
         raised = [fault for fault, at in since.items() if at is not None]
         level = 'OK' if not raised else 'ERROR' if {*USELESS}.intersection(raised) else 'WARN'
         words = '; '.join(f'{fault}: {CURES[fault]}' for fault in raised)

@@ -245,6 +245,7 @@ def test_the_status_of_a_picture_keeps_the_names_that_users_rely_on():
         'uncertain fraction, smoothed | uncertain limit')
     off = health.status('front', is_checked=False)
     assert (off.level, off.message) == ('OK', 'not checked, as check_pictures is false')
+    assert health.status('front', is_active=False).message == 'not active, so no images are taken'
 
 
 def test_an_alarm_rises_after_three_of_five_and_falls_after_ten_good_frames():
