@@ -71,6 +71,8 @@ CHECKS = {  # field of a card -> what it must be, and what tells whether it is
     'alpha': ('a number from 0, or nothing',
                    lambda value: value is None or is_number(value) and value >= 0),
     'temperature': ('a finite number above 0', is_positive),
+    'uncertain_limit': ('a number above 0 and at most 1, or nothing',
+                        lambda value: value is None or is_positive(value) and value <= 1),
     'selector': ('text', is_text),
     'extractor': ('text', is_text),
     'ensembler': ('text', is_text),
@@ -105,6 +107,7 @@ class ModelCard:
     inputs: tuple[str, ...] = ('rgb',)         # of the refiner
     alpha: float | None = None                 # calibrated with these weights
     temperature: float = 1.0                   # calibrated, too; divides the logits
+    uncertain_limit: float | None = None       # calibrated; of the uncertain fraction of a frame
     selector: str = 'entropy'                  # of the refiner, as the next two
     extractor: str = 'unet'
     ensembler: str = 'gated'

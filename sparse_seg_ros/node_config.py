@@ -84,6 +84,9 @@ class NodeConfig(Settings):
     workers: int = setting(
         1, 'The number of frames that are segmented at the same time. More than 1 pays only where '
         'one frame leaves cores or the GPU idle.', at_least=1, at_most=16)
+    check_pictures: bool = setting(
+        True, 'Whether the picture of each camera is checked for faults, such as a frozen or a '
+        'covered one.', changes='live')
     publish_uncertainty: bool = setting(
         True, 'Whether segmentation/uncertainty is published.', changes='live')
     uncertainty_encoding: str = setting(

@@ -14,6 +14,9 @@ from sparse_seg_ros import pictures
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.new_paths import write
 
+UNCERTAIN = 0.3  # of the highest entropy, from which a pixel counts as uncertain
+EVERY = 4  # pixels in both directions that are looked at for such a fraction
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -67,6 +70,11 @@ class Prediction:
     def density(self) -> float:
         """Fraction of pixels that the sparse stage refined, in [0, 1]."""
         return 0.0 if self.refined is None else float(self.refined.mean())
+
+    @property
+    def uncertain(self) -> float:
+        """Fraction of pixels whose uncertainty is high, in [0, 1]; estimated on every 16th."""
+        return float((self.uncertainty[::EVERY, ::EVERY] > UNCERTAIN).mean())
 
     def picture(self) -> np.ndarray:
         """Return (H + h, W, 3) uint8 RGB: the colours laid over the image, a legend below."""

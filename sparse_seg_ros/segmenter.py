@@ -55,6 +55,7 @@ class Segmenter:
         self.description = {**(description or {}), 'device': str(self.device),
                             'precision': precision}
         self.origin: dict[str, str] = {}  # 'licence' and 'source' of the weights, where known
+        self.uncertain_limit: float | None = None  # of Prediction.uncertain; None: not learnt
         self.choice = ''  # of method auto, in words; empty where there was none
 
     @property
@@ -135,7 +136,7 @@ class Segmenter:
                 labels, uncertainty = to_array(output.labels), to_array(output.uncertainty)
                 others = {name: to_array(part) for name in OTHERS
                           if (part := getattr(output, name)) is not None}
-        self.check_output(labels, uncertainty)
+        self.check_output(image, labels, uncertainty)
         if self.remap is not None:
             labels = self.remap(labels)
         total = (time.perf_counter() - start) * 1e3 - clock.milliseconds.pop(PROPER_SCORES, 0.0)
@@ -143,8 +144,13 @@ class Segmenter:
                           label_set=self.labels, is_cut=output.is_cut,
                           milliseconds={**clock.milliseconds, 'total': total})
 
-    def check_output(self, labels: np.ndarray, uncertainty: np.ndarray) -> None:
+    def check_output(self, image: np.ndarray, labels: np.ndarray, uncertainty: np.ndarray
+                     ) -> None:
         """Raise ValueError for a bad output: not-a-number would read as a sure class 0."""
+        if labels.shape != image.shape[:2] or labels.dtype != np.uint8:
+            raise ValueError(f'labels must be {image.shape[:2]} uint8 like the image, got '
+                             f'{labels.shape} {labels.dtype}; the method or its engine is for '
+                             'other images')
         if not math.isfinite(uncertainty.min() + uncertainty.max()):
             count = np.count_nonzero(~np.isfinite(uncertainty))
             raise ValueError(f'the network did not give finite numbers for {count} of '
@@ -166,7 +172,15 @@ class Segmenter:
             raise ValueError(f'temperature must be above 0 and at most 20, got {value}')
         method = copy(self.method)
         method.temperature = value
-        return self.with_method(method)
+        other = self.with_method(method)
+        other.uncertain_limit = None  # which holds for the former probabilities
+        return other
+
+    def with_uncertain_limit(self, value: float) -> Segmenter:
+        """Return a segmenter of the same model with another limit of Prediction.uncertain."""
+        other = self.with_method(self.method)
+        other.uncertain_limit = value
+        return other
 
     def with_remap(self, remap: LabelRemap) -> Segmenter:
         """Return a segmenter of the same model whose labels are of the classes of a remap."""

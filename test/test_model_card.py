@@ -36,6 +36,7 @@ def test_a_card_comes_back_as_it_was_written():
     {'planes': [8, 10 ** 9]},
     {'exposure': 'dark'}, {'training': []}, {'colors': [[0, 0, 256], [0, 0, 0]]},
     {'colors': ['red', 'blue']}, {'inputs': None}, {'network_config': 'x'}, {'patch': -1},
+    {'uncertain_limit': 0.0}, {'uncertain_limit': 1.5},
 ], ids=json.dumps)
 def test_a_value_that_no_model_can_have_is_named(changes):
     name, = changes

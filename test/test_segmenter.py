@@ -46,6 +46,18 @@ class Wrong:
         return images / self.uncertainty
 
 
+class Spoilt(Wrong):
+    """Spoils all that it says of an image."""
+
+    def __init__(self, spoil):
+        super().__init__(0, 0.0)
+        self.spoil = spoil
+
+    def __call__(self, images, request, clock):
+        output = super().__call__(images, request, clock)
+        return MethodOutput(self.spoil(output.labels), self.spoil(output.uncertainty))
+
+
 class Reddish:
     """Labels 1 where red is above its mean; remembers what it was given and asked."""
 
@@ -219,3 +231,11 @@ def test_proper_scores_are_no_part_of_the_time_of_a_frame():
 def test_a_refiner_takes_no_scale_above_one():
     with pytest.raises(ValueError, match="scale must be at most 1, got 1.5; use 'method: dense'"):
         assemble(tiny_model(), SparseRefineConfig(scale=1.5), 'cpu', 'fp32', {})
+
+
+@pytest.mark.parametrize(('spoil', 'got'), [
+    (lambda part: part[:, 1:], r'\(3, 6\) uint8'), (lambda part: part.long(), r'\(4, 6\) int64')])
+def test_labels_of_another_size_or_type_than_the_image_are_refused(spoil, got):
+    segment = Segmenter(Spoilt(spoil), LABELS, MEAN, STD)
+    with pytest.raises(ValueError, match=rf'labels must be \(4, 6\) uint8 .* got {got}; the'):
+        segment(np.zeros((4, 6, 3), np.uint8))

@@ -70,6 +70,9 @@ def run(args: argparse.Namespace) -> int:
         print(f'alpha {segment.alpha:.3g} nats: {calibration_tables.effect(point)}')
     segment = segment.with_temperature(calibration.best_temperature(segment, frames))
     print(f'temperature {segment.temperature:.3g}')
+    segment = segment.with_uncertain_limit(calibration.uncertain_limit(segment, frames))
+    print(f'uncertain limit {segment.uncertain_limit:.3g}: the node warns where more of the image '
+          'is uncertain')
     trust = {'calibrated': calibration.measure_uncertainty(segment, frames)}
     if others is not None:
         trust['checked'] = calibration.measure_uncertainty(segment, others)
@@ -139,6 +142,7 @@ def write(args: argparse.Namespace, segment, curve, point, trust: dict, merging)
     options.write_json(args, {
         'model': args.model, 'weights': {args.model: segment.weights},
         'alpha': segment.alpha, 'temperature': segment.temperature,
+        'uncertain_limit': segment.uncertain_limit,
         'merging': None if merging is None else asdict(merging),
         **{name: asdict(measured) for name, measured in trust.items()},
         'curve': [asdict(curve.at(nats)) for nats in TABLE_NATS]})
@@ -155,7 +159,9 @@ def method_yaml(args: argparse.Namespace, segment, point, merging) -> str:
     if config.weights not in read_zoo() and not config.weights.startswith(HUB):
         config = replace(config, weights=os.path.relpath(weights, args.out.parent))
     source = Path(args.frames).name if args.frames else f'{args.street} rendered streets'
-    notes = {'temperature': f'divides the logits; fitted to {source}'}
+    notes = {'temperature': f'divides the logits; fitted to {source}',
+             'uncertain_limit': 'fraction of the pixels of a frame; above, it is not such as '
+             f'{source}'}
     if point is not None:
         config = replace(config, alpha=math.floor(segment.alpha * 1e4) / 1e4)
         notes['alpha'] = f'nats; on {source}: {effect(point)}'
@@ -164,4 +170,5 @@ def method_yaml(args: argparse.Namespace, segment, point, merging) -> str:
         how = 'mean + deviation of similarities' if merging.chosen is None else \
             f'keeps the mIoU and {100 * merging.chosen.kept:.0f} % of the tokens'
         notes['merge_threshold'] = f'cosine similarity; on {source}: {how}'
-    return to_yaml(replace(config, temperature=round(segment.temperature, 4)), notes)
+    return to_yaml(replace(config, temperature=round(segment.temperature, 4),
+                           uncertain_limit=round(segment.uncertain_limit, 4)), notes)

@@ -138,15 +138,18 @@ def export_engine(args: argparse.Namespace) -> int:
     return 0
 
 
-def calibrated(path: str | None) -> dict[str, float | str]:
+def calibrated(path: str | None) -> dict[str, float | str | None]:
     """Method YAML -> the values of its calibration that a card keeps; none without a file."""
     from sparse_seg_ros.loading.method_config import read_method
     from sparse_seg_ros.yaml_files import read_yaml
     if path is None:
         return {}
     method = read_method(read_yaml(path), path)
-    found = {name: getattr(method, name, None) for name in ('alpha', 'temperature', 'exposure')}
-    return {name: value for name, value in found.items() if value is not None}
+    found = {name: value for name in ('alpha', 'temperature', 'exposure', 'uncertain_limit')
+             if (value := getattr(method, name, None)) is not None}
+    if 'temperature' in found:  # another limit than the one of the card, or none
+        found.setdefault('uncertain_limit', None)
+    return found
 
 
 def read_scores(path: str, row: str) -> tuple[str, dict]:

@@ -1,10 +1,11 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Fit a segmenter to labelled frames without training: entropy threshold, then temperature.
+Fit a segmenter to frames without training: entropy threshold, temperature, uncertain limit.
 
 SparseRefine, appendix A2: the threshold is read from the curve of recall over density. The
-temperature (Guo et al. 2017) makes the probabilities of the refined result true.
+temperature (Guo et al. 2017) makes the probabilities of the refined result true. The uncertain
+limit is a fraction of uncertain pixels that hardly any of these frames reaches.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ from sparse_seg_ros.segmenter import Segmenter
 LOG = logging.getLogger(__name__)
 SAMPLES = 4096  # pixels per frame for the temperature
 TIMED_FRAMES = 5
+USUAL_PERCENTILE = 99.5  # of the frames; an odd one among many does not set the limit
+LEAST_LIMIT = 0.001  # of a model that is sure of all: fractions below are chance
+UNCERTAIN_MARGIN = 1.2  # times that: another drive in the same domain differs from this one
 
 
 class Goal(NamedTuple):
@@ -73,7 +77,8 @@ def calibrate(segment: Segmenter, frames: FrameSequence, recall: float = 0.8) ->
     if segment.alpha is not None:
         segment, _ = choose_threshold(segment, selection_curve(segment, frames),
                                       Goal('recall', recall), frames)
-    return segment.with_temperature(best_temperature(segment, frames))
+    segment = segment.with_temperature(best_temperature(segment, frames))
+    return segment.with_uncertain_limit(uncertain_limit(segment, frames))
 
 
 def choose_threshold(segment: Segmenter, curve: UncertaintyCurve, goal: Goal,
@@ -156,6 +161,19 @@ def best_temperature(segment: Segmenter, frames: FrameSequence) -> float:
     for image, label in read_labelled(frames, 'final probabilities'):
         samples.add(segment.full_logits(image, label), label)
     return fit_temperature(*samples.joined())
+
+
+def uncertain_limit(segment: Segmenter, frames: FrameSequence) -> float:
+    """
+    Return the uncertain fraction above which frames are not such as these.
+
+    Frames count as refined and as not refined, so that the limit holds under any budget.
+    """
+    budgets = (None, 0.0) if 'budget' in segment.method.limits() else (None,)
+    usual = [max(segment(frame.image(), budget=budget).uncertain for budget in budgets)
+             for frame in as_frames(frames)]
+    limit = UNCERTAIN_MARGIN * float(np.percentile(usual, USUAL_PERCENTILE))
+    return min(max(limit, LEAST_LIMIT), 1.0)
 
 
 class Samples:

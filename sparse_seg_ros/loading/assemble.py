@@ -48,6 +48,7 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
                         sizes_hw=stage.sizes_hw,
                         description={'network': model.card.network, 'method': config.method,
                                      **stage.description, **description})
+    segment.uncertain_limit = config.uncertain_limit
     return segment.with_limits(alpha=getattr(config, 'alpha', None),
                                budget=getattr(config, 'budget', None))
 
@@ -74,6 +75,8 @@ def check_refiner(model: Model, method: str, source: str, scale: float | None = 
 def filled(config: MethodConfig, model: Model) -> MethodConfig:
     """Return the settings with those of the weights where they are null."""
     own = {name: getattr(model.card, name) for name in ('scale', 'exposure', 'temperature')}
+    if all(getattr(config, name) in (None, value) for name, value in own.items()):
+        own['uncertain_limit'] = model.card.uncertain_limit  # holds for these values alone
     return replace(config, **{name: value for name, value in own.items()
                               if getattr(config, name) is None})
 

@@ -104,7 +104,7 @@ def import_refiner(path: str | Path, base: str | Path, wishes: Wishes, alpha: fl
         f'refiner: {wishes.licence or REFINER.licence}',
         dense.card.licence and f'network: {dense.card.licence}')))
     card = replace(dense.card, planes=planes, inputs=('rgb',), scale=wishes.scale or 0.5,
-                   alpha=ALPHA if alpha is None else alpha, scores={})
+                   alpha=ALPHA if alpha is None else alpha, uncertain_limit=None, scores={})
     model = build_model(card)
     model.network.load_state_dict(dense.network.state_dict())
     fill(model.refiner, tensors, path)

@@ -22,7 +22,7 @@ def refine_itself(model: Model) -> Model:
     if model.refiner is not None:
         raise ValueError('this model has a refiner already; take one of a dense network')
     card = replace(model.card, scale=model.card.scale / 2, extractor='network', inputs=('rgb',),
-                   ensembler='direct', alpha=ALPHA, temperature=1.0,
+                   ensembler='direct', alpha=ALPHA, temperature=1.0, uncertain_limit=None,
                    planes=getattr(model.network, 'widths', (1,)))
     refined = build_model(card)
     refined.network.load_state_dict(model.network.state_dict())

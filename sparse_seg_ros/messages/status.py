@@ -22,6 +22,7 @@ AFTER_NODE = ': '
 MILLISECONDS = ' ms'
 AGE, REFINED = 'age s', 'refined'  # of one frame, beside its times
 ON_TIME, DEGRADED, BUDGET, SLACK = 'on time', 'degraded', 'budget', 'slack ms'  # of deadlines
+STEP = 'step'  # of stream/recovery.py, by which a frame was segmented
 FALLBACK = 'fallback'  # of the engine: why torch runs in its place
 
 

@@ -102,6 +102,9 @@ class MethodConfig(Settings):
     temperature: float | None = setting(
         None, 'divides the logits before they become probabilities; null: the value calibrated '
         'with the weights', at_least=0.01, at_most=20.0)
+    uncertain_limit: float | None = setting(
+        None, 'a frame of which a larger fraction is uncertain is not such as the model knows; '
+        'null: the value calibrated with the weights', at_least=0.0001, at_most=1.0)
     engine: str = setting('auto', 'what runs the dense network; auto: on a CPU the faster of '
                           'torch and ONNX Runtime, if engine_sizes are given',
                           choices=ENGINES)

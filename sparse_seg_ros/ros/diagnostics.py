@@ -122,8 +122,10 @@ class Diagnostics:
             self.node.get_logger().warning(rivals)
         self.rivals = rivals
         worker = self.node.worker
-        return health.node_status(list(worker.deaths) if worker else [],
-                                    self.errors.describe(), rivals)
+        if worker is None:
+            return health.node_status([], self.errors.describe(), rivals)
+        return health.node_status(list(worker.deaths), self.errors.describe(), rivals,
+                                  worker.recovery.state)
 
     def collect_camera(self, camera: Camera) -> list[health.Status]:
         """Return input and frame counters of one camera."""
@@ -142,7 +144,9 @@ class Diagnostics:
                     camera.name, counts, self.counters_before(camera.name, counts),
                     {health.LAST_AGE: str(worker.ages[camera.name]) if worker else 'n/a',
                      health.LAST_LOSS: worker.losses[camera.name] if worker else 'n/a'},
-                    slots.stuck_seconds())]
+                    slots.stuck_seconds()),
+                *([worker.pictures.status(camera.name, self.node.config.check_pictures,
+                                          slots.is_open)] if worker else [])]
 
     def why_idle(self) -> str:
         """Say why no images are taken; '' where they are."""

@@ -103,7 +103,9 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let no more images in; the one being segmented is still published."""
-        return self.attempt(lambda: self.slots.close(DRAIN_SECONDS), 'deactivate', INACTIVE)
+        why = self.worker.recovery.why_stopped if self.worker else ''
+        return self.attempt(lambda: self.slots.close(DRAIN_SECONDS), 'deactivate', INACTIVE,
+                            why and f'deactivated: {why}')
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free model and topics."""
@@ -117,12 +119,13 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         """Free what there is, so that the node can be configured again."""
         return self.attempt(self.release, 'error handling', UNCONFIGURED)
 
-    def attempt(self, act: Callable[[], None], name: str, state: str
+    def attempt(self, act: Callable[[], None], name: str, state: str, why: str = ''
                 ) -> TransitionCallbackReturn:
         """
         Do a step of the lifecycle; log whatever stops it in one line, and keep it.
 
-        rclpy hides errors raised here, and is stuck in a transition after SystemExit.
+        why: the error that led to this step, which is kept where the step succeeds. rclpy hides
+        errors raised here, and is stuck in a transition after SystemExit.
         """
         try:
             act()
@@ -130,7 +133,7 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
             self.error = f'{name} failed: {describe_error(error)}'
             self.get_logger().error(self.error)
             return TransitionCallbackReturn.FAILURE
-        self.state, self.error = state, ''
+        self.state, self.error = state, why
         return TransitionCallbackReturn.SUCCESS
 
     def configure(self) -> None:
@@ -176,7 +179,7 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         """Return what the parameters ask of the next frame."""
         config = self.config
         return WorkerSettings(config.limits(), config.max_age_seconds, config.threads,
-                              self.deadlines())
+                              self.deadlines(), config.check_pictures)
 
     def deadlines(self) -> Deadlines:
         """Return when the parameters want the frames of each camera to be published."""
@@ -206,6 +209,8 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         """Let images in, and start waiting for them now."""
         for camera in self.cameras.values():
             camera.await_images()
+        if self.worker is not None:
+            self.worker.restart()
         self.slots.open()
 
     def release(self) -> None:
@@ -230,8 +235,16 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
         worker = self.worker  # may go meanwhile
         if worker is not None:
             worker.revive()
+            self.stop_where_nothing_helps(worker)
         if self.state == LOADING:
             self.get_logger().info('still loading', throttle_duration_sec=5.0, skip_first=True)
+
+    def stop_where_nothing_helps(self, worker: Worker) -> None:
+        """Deactivate, with the reason, where frames keep failing or the thread keeps ending."""
+        why = worker.recovery.why_stopped
+        if why and self.state == ACTIVE and \
+                self.trigger_deactivate() == TransitionCallbackReturn.SUCCESS:
+            self.get_logger().error(self.error)
 
     def change_parameters(self, changes: list) -> SetParametersResult:
         """Check changes; the next frame uses them, or the next model that is loaded."""

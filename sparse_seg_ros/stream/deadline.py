@@ -21,6 +21,7 @@ from typing import Any
 
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.messages.status import deadline_facts
+from sparse_seg_ros.methods.request import Budget
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.stream.cost_model import CostModel
 from sparse_seg_ros.stream.deadline_record import DeadlineRecord
@@ -50,6 +51,16 @@ class Plan:
 
     def __call__(self) -> float:
         return self.planner.decide(self)
+
+    def within(self, asked: float | None) -> Budget | None:
+        """Return what to ask of a model: to be decided, up to a budget; 0 where nothing is."""
+        if self.asked is None:  # of a model without one
+            return None
+        if not asked:
+            self.budget = 0.0
+            return 0.0
+        self.asked = asked
+        return self
 
 
 class DeadlinePlanner:

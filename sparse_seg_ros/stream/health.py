@@ -15,7 +15,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparse_seg_ros.messages.status import FALLBACK, ONLY_CAMERA, Status, milliseconds_key
+from sparse_seg_ros.messages.status import (
+    FALLBACK,
+    ONLY_CAMERA,
+    STEP,
+    Status,
+    milliseconds_key,
+)
+from sparse_seg_ros.stream.recovery import ASKED, NOTHING_FAILED, Recovered
 from sparse_seg_ros.stream.slots import OUTCOMES, Counters, LatestFrameSlots
 from sparse_seg_ros.stream.stage_times import StageTimes
 
@@ -29,6 +36,7 @@ RECEIVED, WAITING, LAST_AGE, LAST_LOSS = 'received', 'waiting', 'last age s', 'l
 COUNTERS = (RECEIVED, WAITING, *OUTCOMES)
 OVERRUNS = 'consecutive overruns'
 ERRORS, LAST_ERROR, DEATHS = 'callback errors', 'last error', 'worker deaths'
+FRAMES_LEFT, RECOVERED, LAST_FAILURE = 'frames left on the step', 'recovered', 'last failure'
 PEAK, RESIDENT, GPU_ALLOCATED, GPU_PEAK = (
     'peak MiB', 'resident MiB', 'GPU allocated MiB', 'GPU peak MiB')
 
@@ -153,28 +161,32 @@ def describe_overruns(overruns: int, running_seconds: float, budget_milliseconds
             'budget, raise alpha or use a smaller model')
 
 
-def node_status(deaths: Sequence[str], errors: Mapping[str, Any], rivals: str) -> Status:
+def node_status(deaths: Sequence[str], errors: Mapping[str, Any], rivals: str,
+                recovered: Recovered = NOTHING_FAILED) -> Status:
     """
     Say what goes wrong in the node beside the frames.
 
-    deaths: errors that ended the thread that segments, which is started again once; errors:
-    'callback errors' so far, 'recent' ones and the 'last error'; rivals: other nodes that are
-    taken for this one, in words.
+    deaths: errors that ended the thread that segments, which was started again; errors: 'callback
+    errors' so far, 'recent' ones and the 'last error'; rivals: other nodes that are taken for this
+    one, in words; recovered: how the last frames were segmented.
     """
     problems = []
-    if len(deaths) > 1:
-        problems.append(('ERROR', f'the thread that segments ended again ({deaths[-1]}); clean up '
-                         'and configure the node'))
-    elif deaths:
-        problems.append(('WARN', f'the thread that segments ended and was started again '
-                         f'({deaths[0]})'))
+    if recovered.step != ASKED:
+        problems.append(('WARN', f'the last frame was segmented by {recovered.step!r}, and so are '
+                         f'the next {recovered.frames_left}: {recovered.error}'))
+    if deaths:
+        often = f'{len(deaths)} times, ' if len(deaths) > 1 else ''
+        problems.append(('WARN', f'the thread that segments ended {often}and was started again '
+                         f'({deaths[-1]})'))
     if errors['recent']:
         problems.append(('WARN', f"{errors['recent']} callbacks failed in the last "
                          f"{RECENT_SECONDS:.0f} s, see the log: {errors[LAST_ERROR]}"))
     if rivals:
         problems.append(('WARN', rivals))
     level = min((level for level, _ in problems), key=HIGHEST_LEVELS.index, default='OK')
-    values = {ERRORS: errors[ERRORS], LAST_ERROR: errors[LAST_ERROR], DEATHS: len(deaths)}
+    values = {ERRORS: errors[ERRORS], LAST_ERROR: errors[LAST_ERROR], DEATHS: len(deaths),
+              STEP: recovered.step, FRAMES_LEFT: recovered.frames_left,
+              RECOVERED: recovered.recovered, LAST_FAILURE: recovered.error or 'none'}
     return Status(NODE, level, '; '.join(text for _, text in problems) or 'no problems', values)
 
 

@@ -8,14 +8,17 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from sparse_seg_ros.data.frame import Frame
-from sparse_seg_ros.messages.status import AGE, frame_facts
+from sparse_seg_ros.messages.status import AGE, STEP, frame_facts
 from sparse_seg_ros.prediction import Prediction
-from sparse_seg_ros.stream.deadline import DeadlinePlanner
+from sparse_seg_ros.stream.deadline import DeadlinePlanner, Plan
+from sparse_seg_ros.stream.picture_health import PictureHealth
+from sparse_seg_ros.stream.recovery import ASKED, KEPT, LimitValues, Recovery
 from sparse_seg_ros.stream.schedule import Age, Deadlines, find_age, why_stale
 from sparse_seg_ros.stream.slots import LatestFrameSlots
 from sparse_seg_ros.texts import LONG, cut, describe_error
@@ -46,6 +49,7 @@ class WorkerSettings:
     max_age_seconds: float = 0.0
     threads: int | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
+    check_pictures: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,9 @@ class Worker:
         from sparse_seg_ros.threads import Threads  # imports torch: seconds
 
         self.segmenter, self.slots, self.sinks, self.host = segmenter, slots, sinks, host
-        self.threads = Threads(workers=count)
+        self.threads, self.recovery = Threads(workers=count), Recovery()
         self.planner = DeadlinePlanner(slots.next_up, host.now, slots.clock, count)
+        self.pictures = PictureHealth(sinks, segmenter.uncertain_limit)
         self.ages = dict.fromkeys(sinks, Age())
         self.losses = dict.fromkeys(sinks, 'none')  # why the last frame lost was not published
         self.logged = {}  # camera and outcome: monotonic seconds
@@ -106,18 +111,25 @@ class Worker:
                 self.slots.settle(frame, 'failed')
 
     def revive(self) -> None:
-        """Start what has died again, once for each thread, and log it; for a timer to call."""
-        dead = [index for index, thread in enumerate(self.running) if not thread.is_alive()]
-        if not dead or self.stopping.is_set() or not self.deaths:
-            return
-        if len(self.deaths) <= len(self.running):
+        """Start what has died again, unless it dies too often, and log it; for a timer to call."""
+        for index in self.dead():
+            if self.stopping.is_set() or self.recovery.why_stopped or \
+                    not self.recovery.note_death(self.deaths[-1], time.monotonic()):
+                return
             self.host.log('error', f'the thread that segments ended: {self.deaths[-1]}; it is '
                           'started again')
-            for index in dead:
-                self.running[index] = self.start()
-        elif self.is_due('thread'):
-            self.host.log('error', f'the thread that segments ended again: {self.deaths[-1]}; '
-                          'clean up and configure the node')
+            self.running[index] = self.start()
+
+    def dead(self) -> list[int]:
+        """Return the numbers of the threads that have ended."""
+        return [index for index, thread in enumerate(self.running) if not thread.is_alive()]
+
+    def restart(self) -> None:
+        """Begin afresh after a stop, with threads that live; before the gate opens."""
+        self.recovery.restart()
+        self.deaths.clear()
+        for index in self.dead():
+            self.running[index] = self.start()
 
     def stop(self, timeout_seconds: float) -> bool:
         """End the threads after their present frames; tell whether they have ended in time."""
@@ -137,6 +149,8 @@ class Worker:
     def process(self, frame: Frame, settings: WorkerSettings) -> str:
         """Segment and publish one frame unless it is too old or not an image -> its outcome."""
         self.ages[frame.source] = self.find_age(frame)
+        if settings.check_pictures:
+            self.pictures.arrive(frame)
         if self.is_stale(frame, settings, 'dropped'):
             return 'stale'
         started = time.monotonic()
@@ -149,15 +163,18 @@ class Worker:
     def segment(self, frame: Frame, image: np.ndarray, started: float, settings: WorkerSettings
                 ) -> str:
         """Segment an image, publish the wanted outputs, keep its times -> its outcome."""
+        if settings.check_pictures:
+            self.pictures.look(frame, image)
         decoded = time.monotonic()
         self.threads.share(settings.threads)
         known = self.segmenter.method.limits()
         limits = {name: value for name, value in settings.limits.items() if name in known}
         plan = self.planner.plan(frame, image.shape[:2], started, settings.deadlines, limits.get(
             'budget', self.segmenter.budget) if 'budget' in known else None)
-        budget = plan if plan and 'budget' in known else limits.get('budget')
-        prediction = self.segmenter(image, alpha=limits.get('alpha'), budget=budget,
-                                    wants=self.sinks[frame.source].optional_outputs())
+        wants = self.sinks[frame.source].optional_outputs()
+        prediction, step = self.recovery(partial(self.predict, image, wants, plan), limits, known)
+        if step != ASKED:
+            self.report_step(frame, step)
         segmented = time.monotonic()
         outcome = self.publish(frame, image, prediction, settings)
         published = time.monotonic()
@@ -165,13 +182,33 @@ class Worker:
                   'decode': (decoded - started) * 1e3, 'segment': (segmented - decoded) * 1e3,
                   'publish': (published - segmented) * 1e3,
                   'total': (published - frame.arrived_seconds) * 1e3}
+        if settings.check_pictures:
+            self.pictures.see(frame, prediction)
         if outcome != 'abandoned':  # else another model may run meanwhile
             self.host.add_times(stages)
         if outcome == 'published':
+            self.recovery.note_published(limits, step)
             self.host.add_frame(frame, stages, {
-                AGE: self.ages[frame.source].figure, **frame_facts(prediction.density),
+                AGE: self.ages[frame.source].figure, STEP: step,
+                **frame_facts(prediction.density),
                 **(self.planner.learn(plan, prediction) if plan else {})})
         return outcome
+
+    def predict(self, image: np.ndarray, wants: Collection[str], plan: Plan | None,
+                limits: LimitValues) -> Prediction:
+        """Segment an image with limits of the refinement, or less where the plan says so."""
+        budget = limits.get('budget')
+        if plan is not None:
+            budget = plan.within(self.segmenter.budget if budget is None else budget)
+        return self.segmenter(image, alpha=limits.get('alpha'), budget=budget, wants=wants)
+
+    def report_step(self, frame: Frame, step: str) -> None:
+        """Log where the last such line is old that a frame could not be segmented as asked."""
+        if self.is_due(step):
+            state = self.recovery.state
+            rest = f'; so are the next {state.frames_left} frames' if step in KEPT else ''
+            self.host.log('warning', f'{frame.source}: frame segmented by {step!r}, as it failed '
+                          f'before: {state.error}{rest}')
 
     def publish(self, frame: Frame, image: np.ndarray, prediction: Prediction,
                 settings: WorkerSettings) -> str:

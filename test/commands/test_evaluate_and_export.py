@@ -54,11 +54,13 @@ def test_frames_without_small_objects_have_a_dash_and_null_for_their_score(tmp_p
 
 def test_an_exported_model_carries_scores_and_calibration(run):
     (run / 'method.yaml').write_text('weights: model.safetensors\nalpha: 0.25\n'
-                                     'temperature: 1.5\nexposure: lifted\n')
+                                     'temperature: 1.5\nexposure: lifted\n'
+                                     'uncertain_limit: 0.2\n')
     assert evaluate(run, '--json', str(run / 'scores.json')) == 0
     assert pack(run, '--calibration', f'{run}/method.yaml') == 0
     card = load_model(run / 'out.safetensors').card
     assert (card.alpha, card.temperature, card.exposure) == (0.25, 1.5, 'lifted')
+    assert card.uncertain_limit == 0.2
     row = json.loads((run / 'scores.json').read_text())['rows']['refined']
     assert card.scores['2 streets 96x128']['mean_iou'] == row['mean_iou']
 

@@ -53,6 +53,16 @@ def test_a_released_file_becomes_a_model_with_a_card(folder, capsys):
     assert seen.labels.shape == (65, 90) and seen.refined is None
 
 
+def test_a_released_file_with_a_value_that_is_not_finite_is_refused_by_its_name(folder, capsys):
+    tensors = released_tensors()
+    key = next(key for key, tensor in tensors.items() if tensor.is_floating_point())
+    tensors[key].view(-1)[0] = torch.nan
+    torch.save(tensors, folder / 'released.pth')
+    assert import_into(folder) == 1
+    assert f'{key!r} must be finite, got 1 values that are not; train' in capsys.readouterr().err
+    assert not (folder / 'x.safetensors').exists()
+
+
 def test_licence_and_source_of_the_user_stand_in_the_card_and_in_the_doctors_answer(
         folder, capsys):
     assert import_into(folder, '--licence', 'mine', '--source', 'a shelf') == 0

@@ -17,6 +17,7 @@ from sparse_seg_ros.evaluation.calibration import (
     choose_threshold,
     measure_uncertainty,
     selection_curve,
+    uncertain_limit,
 )
 from sparse_seg_ros.loading.checkpoints import save_model
 
@@ -80,10 +81,31 @@ def test_frames_of_another_label_set_are_warned_of(caplog):
     assert 'the frames seem to have other classes than the model' in caplog.text
 
 
-def test_a_dense_model_gets_a_temperature_only(tmp_path, frames):
+def test_the_uncertain_limit_lies_above_what_its_frames_have_refined_or_not(weights, frames):
+    segment = ss.load(weights, 'cpu', 'fp32').with_temperature(0.1)
+    usual = [segment(image, budget=budget).uncertain for image, _ in frames
+             for budget in (None, 0.0)]
+    limit = uncertain_limit(segment, frames)
+    assert 0 < max(usual) < limit <= 1.2 * max(usual) and limit < 1
+    segment = segment.with_uncertain_limit(limit)
+    assert segment.with_limits(alpha=0.1).uncertain_limit == limit
+    assert segment.with_temperature(3.0).uncertain_limit is None
+
+
+def test_the_limit_in_a_card_holds_for_its_temperature_alone(tmp_path):
+    save_model(tiny_model(uncertain_limit=0.25), tmp_path / 'tiny.safetensors')
+    assert ss.load(tmp_path / 'tiny.safetensors', 'cpu').uncertain_limit == 0.25
+    (tmp_path / 'other.yaml').write_text('weights: tiny.safetensors\ntemperature: 3.0\n')
+    assert ss.load(tmp_path / 'other.yaml', 'cpu').uncertain_limit is None
+    (tmp_path / 'own.yaml').write_text('weights: tiny.safetensors\ntemperature: 3.0\n'
+                                       'uncertain_limit: 0.5\n')
+    assert ss.load(tmp_path / 'own.yaml', 'cpu').uncertain_limit == 0.5
+
+
+def test_a_dense_model_gets_a_temperature_and_a_limit_only(tmp_path, frames):
     save_model(tiny_model(refines=False), tmp_path / 'dense.safetensors')
     segment = ss.calibrate(ss.load(tmp_path / 'dense.safetensors', 'cpu', 'fp32'), frames)
-    assert segment.alpha is None and segment.temperature != 1
+    assert segment.alpha is None and segment.temperature != 1 and segment.uncertain_limit
 
 
 def write_split(folder, frames):
@@ -108,6 +130,7 @@ def test_the_command_writes_a_method_that_runs_as_calibrated(weights, frames, tm
     segment, found = ss.load(method), json.loads(figures.read_text())
     assert segment.alpha == pytest.approx(found['alpha'], abs=1e-4)
     assert segment.temperature == pytest.approx(found['temperature'], abs=1e-4)
+    assert segment.uncertain_limit == pytest.approx(found['uncertain_limit'], abs=1e-4)
     assert found['checked']['selection']['density'] <= 0.3
     assert f"alpha {found['alpha']:.3g} nats: density" in printed
     assert plot.read_bytes().startswith(b'\x89PNG')

@@ -121,6 +121,15 @@ def test_a_folder_of_git_lfs_pointers_is_told_how_to_be_filled(tmp_path):
         from_pretrained(tmp_path)
 
 
+def test_a_folder_with_a_value_that_is_not_finite_is_refused(tmp_path):
+    model = tiny_segformer(CLASSES)
+    with torch.no_grad():
+        next(model.parameters()).view(-1)[0] = torch.inf
+    save_folder(model, tmp_path)
+    with pytest.raises(ValueError, match='must be finite, got 1 values that are not; train or co'):
+        ss.load(tmp_path, 'cpu')
+
+
 def test_a_folder_runs_by_itself_and_from_a_method_file(folder, tmp_path):
     image = street_image()
     alone = ss.load(folder, device='cpu', precision='fp32')

@@ -11,7 +11,7 @@ pytest.importorskip('rclpy')
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
-from ros_fakes import LABELS, Brightness
+from ros_fakes import LABELS, Brightness, make_image
 from ros_faults import segmenter, status
 from ros_images import connect, image, serve
 from sensor_msgs.msg import Image
@@ -21,6 +21,7 @@ from sparse_seg_ros.ros import label_info
 from sparse_seg_ros.ros.node import SegmentationNode
 from sparse_seg_ros.stream.health import IMAGE, NODE, RATE, frames_task, input_task
 from sparse_seg_ros.stream.outputs import OUTPUTS
+from sparse_seg_ros.stream.picture_health import picture_task
 
 WHITE = np.full((40, 60, 3), 255, np.uint8)
 
@@ -121,3 +122,22 @@ def test_label_info_is_beside_every_mask(ros, monkeypatch):
         assert messages[0].data == ' '.join(LABELS.names)
     node.trigger_cleanup()
     ros.wait(lambda: not any(map(ros.peer.count_publishers, topics)), 'the end of the topics')
+
+
+def test_a_frozen_picture_is_told_and_nothing_is_looked_at_where_that_is_off(ros):
+    node = ros.segmentation()
+    node.autostart()
+    publisher = connect(ros)
+    for seed in range(2):
+        serve(ros, node, publisher, image(make_image(seed=seed)))
+    assert status(node, picture_task('camera')).message == 'no faults'
+    for _ in range(6):
+        serve(ros, node, publisher, image())
+    found = status(node, picture_task('camera'))
+    assert found.level == 'ERROR' and found.message.startswith('frozen: the picture stays the')
+    node.set_parameters([Parameter('check_pictures', value=False)])
+    looks = node.worker.pictures.cameras['camera'].look
+    serve(ros, node, publisher, image(make_image(seed=3)))
+    assert node.worker.pictures.cameras['camera'].look is looks
+    found = status(node, picture_task('camera'))
+    assert (found.level, found.message) == ('OK', 'not checked, as check_pictures is false')

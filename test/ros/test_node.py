@@ -162,7 +162,7 @@ def test_two_cameras_have_namespaces_counters_and_one_model(ros):
     ros.wait(lambda: all(masks.values()))
     tasks = [status.task for status in node.diagnostics.collect()]
     assert tasks == ['engine', 'timing', 'memory', 'node', 'front input', 'front frames',
-                     'rear input', 'rear frames']
+                     'front picture', 'rear input', 'rear frames', 'rear picture']
 
 
 def test_a_model_on_an_engine_is_built_logged_and_served_at_its_size(ros, tmp_path, monkeypatch,

@@ -20,6 +20,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
 from sparse_seg_ros.stream.health import (
+    ENGINE,
+    INACTIVE,
     LAST_AGE,
     LAST_LOSS,
     NODE,
@@ -27,6 +29,7 @@ from sparse_seg_ros.stream.health import (
     frames_task,
     input_task,
 )
+from sparse_seg_ros.stream.recovery import MOST_DEATHS
 
 WHITE = np.full((40, 60, 3), 255, np.uint8)
 
@@ -116,7 +119,8 @@ def test_a_model_that_hangs_is_left_behind_by_cleanup_and_a_new_one_serves(ros, 
     assert len(node.diagnostics.times.times['total']) == 2  # the new model's alone
 
 
-def test_a_thread_that_ends_is_started_again_once_and_then_said(ros, capfd):
+def test_a_thread_that_keeps_ending_takes_the_node_to_inactive_and_activating_begins_afresh(
+        ros, capfd):
     node = ros.segmentation(lambda config: segmenter(Deadly()))
     node.autostart()
     publisher = connect(ros)
@@ -125,15 +129,19 @@ def test_a_thread_that_ends_is_started_again_once_and_then_said(ros, capfd):
     found = status(node, NODE)
     assert found.level == 'WARN'
     assert 'ended and was started again (SystemExit: the library ends)' in found.message
-    assert serve(ros, node, publisher, image(WHITE)).failed == 2
-    found = status(node, NODE)
-    assert found.level == 'ERROR' and 'clean up and configure the node' in found.message
     assert 'SystemExit: the library ends; it is started again' in capfd.readouterr().err
-    node.trigger_deactivate()
-    node.trigger_cleanup()
-    node.autostart()
-    assert status(node, NODE).level == 'OK'
-    assert serve(ros, node, connect(ros), image()).published == 2
+    for number in range(2, MOST_DEATHS + 2):
+        assert serve(ros, node, publisher, image(WHITE)).failed == number
+    ros.wait(lambda: node.state == INACTIVE, 'the end of the node being active')
+    why = 'the thread that segments ended 4 times in 60 s, at last by SystemExit: the library ends'
+    assert node.error.startswith(f'deactivated: {why}') and why in capfd.readouterr().err
+    assert status(node, ENGINE).level == 'ERROR' and why in status(node, ENGINE).message
+    node.trigger_activate()
+    assert node.worker.running[0].is_alive() and not node.error
+    assert serve(ros, node, publisher, image()).published == 2
+    assert status(node, NODE).level == status(node, ENGINE).level == 'OK'
+    counts = node.slots.counters('camera')
+    assert (counts.received, counts.failed, counts.waiting) == (2 + 4, 4, 0)
 
 
 UNUSABLE = {'zero': lambda now: Time(), 'of a bag': lambda now: OLD_STAMP,

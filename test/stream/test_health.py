@@ -18,6 +18,7 @@ from sparse_seg_ros.stream.health import (
     read_counters,
     timing_status,
 )
+from sparse_seg_ros.stream.recovery import DENSE, Recovered
 from sparse_seg_ros.stream.slots import Counters
 from sparse_seg_ros.stream.stage_times import StageTimes
 
@@ -38,7 +39,8 @@ def test_tasks_and_keys_of_the_diagnostics_keep_the_names_that_users_rely_on():
         'timing': 'budget ms | running ms | total p50 ms | total p95 ms | total p99 ms | '
                   'consecutive overruns',
         'memory': 'peak MiB | resident MiB',
-        'node': 'callback errors | last error | worker deaths',
+        'node': 'callback errors | last error | worker deaths | step | frames left on the step | '
+                'recovered | last failure',
         'front input': '',
         'front frames': 'received | waiting | last age s | last loss | published | superseded | '
                         'stale | invalid | failed | abandoned | limited'}
@@ -138,14 +140,17 @@ def test_timing_of_long_ago_is_no_news():
     assert 'total p95' not in read_milliseconds(status)
 
 
-def test_the_node_names_the_worst_of_its_problems_first_in_its_level():
+def test_the_node_names_all_of_its_problems():
     assert node_status([], CALM, '').level == 'OK'
     status = node_status(['SystemExit'] * 2,
                          {**CALM, 'recent': 1, health.LAST_ERROR: 'KeyError: 77'},
-                         '2 nodes are called /segmentation')
-    assert status.level == 'ERROR'
-    for text in ('ended again (SystemExit)', 'KeyError: 77', '2 nodes are called'):
+                         '2 nodes are called /segmentation',
+                         Recovered(DENSE, 5, 1, error='MemoryError'))
+    assert status.level == 'WARN'
+    for text in ('ended 2 times, and was started again (SystemExit)', 'KeyError: 77',
+                 '2 nodes are called', "by 'dense only', and so are the next 5: MemoryError"):
         assert text in status.message
+    assert (status.values[health.STEP], status.values[health.RECOVERED]) == (DENSE, 1)
 
 
 def test_the_engine_names_its_error():

@@ -10,9 +10,11 @@ import time
 import numpy as np
 import pytest
 from ros_fakes import make_image, make_segmenter
+from ros_faults import FAULTS, Deadly, Faulty, segmenter
 
 from sparse_seg_ros.data.frame import Frame
-from sparse_seg_ros.messages.status import AGE, DEGRADED, ON_TIME, REFINED, SLACK
+from sparse_seg_ros.messages.status import AGE, DEGRADED, ON_TIME, REFINED, SLACK, STEP
+from sparse_seg_ros.stream.recovery import AGAIN, ASKED, DENSE, MOST_DEATHS
 from sparse_seg_ros.stream.schedule import Deadlines
 from sparse_seg_ros.stream.slots import LatestFrameSlots
 from sparse_seg_ros.stream.worker import Host, Worker, WorkerSettings
@@ -37,14 +39,15 @@ class Sink:
 class Stream:
     """Slots, workers and all that a node would do for them."""
 
-    def __init__(self, sinks: dict[str, Sink], workers: int = 1, count: int = 1, **settings):
+    def __init__(self, sinks: dict[str, Sink], workers: int = 1, count: int = 1, segment=None,
+                 **settings):
         self.lines, self.times, self.facts = [], [], []
         self.slots = LatestFrameSlots(sinks)
         self.slots.open()
         host = Host(lambda: WorkerSettings(**settings), lambda: (10 ** 18, False),
                     lambda severity, text: self.lines.append((severity, text)),
                     self.times.append, lambda frame, times, facts: self.facts.append(facts))
-        self.workers = [Worker(make_segmenter(), self.slots, sinks, host, count)
+        self.workers = [Worker(segment or make_segmenter(), self.slots, sinks, host, count)
                         for _ in range(workers)]
 
     def put(self, camera: str, read_image, **about) -> None:
@@ -85,7 +88,7 @@ def test_a_frame_goes_to_the_sink_of_its_camera_with_what_that_wants(make_stream
     assert frame.header == 'a header' and np.array_equal(image, make_image())
     assert prediction.confidence is not None and prediction.merged is None
     assert not sinks['rear'].taken
-    assert stream.times[0]['total'] > 0 and set(stream.facts[0]) == {AGE, REFINED}
+    assert stream.times[0]['total'] > 0 and set(stream.facts[0]) == {AGE, REFINED, STEP}
 
 
 def test_limits_are_those_of_the_settings_without_any_that_the_model_lacks(make_stream):
@@ -119,7 +122,7 @@ def test_a_stale_frame_is_not_read(make_stream):
     assert 'camera: image dropped: 5.00 s old' in stream.lines[0][1]
 
 
-def test_each_of_several_threads_is_started_again_once_if_it_dies(make_stream):
+def test_each_of_several_threads_is_started_again_until_they_die_too_often(make_stream):
     both = threading.Barrier(2, timeout=PATIENCE_SECONDS)
 
     def end():
@@ -139,8 +142,12 @@ def test_each_of_several_threads_is_started_again_once_if_it_dies(make_stream):
     stream.put('front', lambda: (_ for _ in ()).throw(SystemExit('again')))
     assert stream.settle('front', 3).failed == 2
     worker.revive()
-    assert [severity for severity, _ in stream.lines] == ['error', 'error']
-    assert 'ended again: SystemExit: again' in stream.lines[-1][1]
+    assert [severity for severity, _ in stream.lines] == ['error'] * 3
+    assert not worker.dead() and not worker.recovery.why_stopped
+    stream.put('front', lambda: (_ for _ in ()).throw(SystemExit('again')))
+    assert stream.settle('front', 4).failed == 3
+    worker.revive()
+    assert len(worker.dead()) == 1 and 'SystemExit: again' in worker.recovery.why_stopped
 
 
 def test_a_budget_is_cut_to_keep_a_deadline_and_the_facts_say_so(make_stream):
@@ -150,7 +157,7 @@ def test_a_budget_is_cut_to_keep_a_deadline_and_the_facts_say_so(make_stream):
         stream.put(camera, make_image)
         stream.settle(camera, 1)
     facts = next(each for each in stream.facts if ON_TIME in each)
-    assert set(facts) == {AGE, REFINED, ON_TIME, DEGRADED, SLACK}  # this method asks for no budget
+    assert set(facts) == {AGE, REFINED, STEP, ON_TIME, DEGRADED, SLACK}  # this method asks for no budget
     assert len(stream.facts) == 2 and stream.workers[0].planner.record.on_time == 1
 
 
@@ -165,3 +172,61 @@ def test_several_workers_serve_the_same_slots(make_stream):
     for camera in sinks:
         stream.put(camera, read)
     assert [stream.settle(camera, 1).published for camera in sinks] == [1, 1]
+
+
+def serve(stream: Stream, image: np.ndarray | None = None):
+    """Put a frame -> the counters when its outcome is known."""
+    stream.put('camera', make_image if image is None else lambda: image)
+    return stream.settle('camera', stream.slots.counters('camera').settled + 1)
+
+
+@pytest.fixture
+def faulty(make_stream):
+    """Return a method that fails on command, and a stream that it serves."""
+    method = Faulty()
+    return method, make_stream({'camera': Sink()}, segment=segmenter(method))
+
+
+@pytest.mark.parametrize('fault', FAULTS)
+def test_each_fault_is_survived_by_a_second_try_the_dense_stage_or_the_next_frame(faulty, fault):
+    method, stream = faulty
+    method.fail(fault, times=1)
+    assert serve(stream).published == 1 and stream.facts[-1][STEP] == AGAIN
+    method.fail(fault, only_refined=True)
+    assert serve(stream).published == 2 and stream.facts[-1][STEP] == DENSE
+    assert stream.facts[-1][REFINED] == 0
+    method.fail(fault)  # wherever
+    assert serve(stream).failed == 1
+    method.fail(fault, times=0)
+    counts = serve(stream)
+    assert stream.facts[-1][STEP] == ASKED  # at once, as the fault was of one frame
+    assert (counts.received, counts.published, counts.failed, counts.waiting) == (4, 3, 1, 0)
+    assert stream.workers[0].recovery.state.recovered == 2
+    assert not stream.workers[0].recovery.why_stopped
+
+
+def test_a_frame_that_is_segmented_otherwise_than_asked_is_logged_with_the_reason(faulty):
+    method, stream = faulty
+    method.fail('exception', only_refined=True)
+    serve(stream)
+    serve(stream)
+    assert stream.lines == [(
+        'warning', "camera: frame segmented by 'dense only', as it failed before: RuntimeError: a "
+        'layer breaks; so are the next 5 frames')]
+
+
+def test_a_thread_that_keeps_ending_is_started_again_a_few_times_and_then_says_why(make_stream):
+    stream = make_stream({'camera': Sink()}, segment=segmenter(Deadly()))
+    worker, white = stream.workers[0], np.full((9, 9, 3), 255, np.uint8)
+    for number in range(1, MOST_DEATHS + 2):
+        assert serve(stream, white).failed == number
+        worker.running[0].join(PATIENCE_SECONDS)
+        worker.revive()
+        worker.revive()
+        assert worker.running[0].is_alive() == (number <= MOST_DEATHS)
+    assert 'ended 4 times in 60 s, at last by SystemExit: the library ends; mend the cause' in \
+        worker.recovery.why_stopped
+    worker.restart()
+    assert serve(stream).published == 1 and not worker.deaths
+    counts = stream.slots.counters('camera')
+    assert counts.received == counts.published + counts.failed == 5
