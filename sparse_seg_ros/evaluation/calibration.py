@@ -41,7 +41,6 @@ SAMPLES = 4096  # pixels per frame for the temperature
 TIMED_FRAMES = 5
 USUAL_PERCENTILE = 99.5  # of the frames; an odd one among many does not set the limit
 LEAST_LIMIT = 0.001  # of a model that is sure of all: fractions below are chance
-UNCERTAIN_MARGIN = 1.2  # times that: another drive in the same domain differs from this one
 
 
 class Goal(NamedTuple):
@@ -167,13 +166,13 @@ def uncertain_limit(segment: Segmenter, frames: FrameSequence) -> float:
     """
     Return the uncertain fraction above which frames are not such as these.
 
-    Frames count as refined and as not refined, so that the limit holds under any budget.
+    Frames count as refined and as not refined, so that the limit holds under any budget. It needs
+    no margin: the node compares a mean over frames with it, and frames vary more than their mean.
     """
     budgets = (None, 0.0) if 'budget' in segment.method.limits() else (None,)
     usual = [max(segment(frame.image(), budget=budget).uncertain for budget in budgets)
              for frame in as_frames(frames)]
-    limit = UNCERTAIN_MARGIN * float(np.percentile(usual, USUAL_PERCENTILE))
-    return min(max(limit, LEAST_LIMIT), 1.0)
+    return max(float(np.percentile(usual, USUAL_PERCENTILE)), LEAST_LIMIT)
 
 
 class Samples:

@@ -59,6 +59,14 @@ def load_model(config: NodeConfig) -> Segmenter:
     return segmenter.with_remap(remap) if remap else segmenter
 
 
+def ramp(size_hw: tuple[int, int]) -> np.ndarray:
+    """Return (H, W, 3) uint8 RGB with all levels: what is too large for a type shows in it."""
+    height, width = size_hw
+    down, across = np.linspace(0, 255, height)[:, None], np.linspace(0, 255, width)
+    parts = np.broadcast_arrays(down, across, 255 - (down + across) / 2)
+    return np.stack(parts, axis=2).astype(np.uint8)
+
+
 class SegmentationNode(LifecycleNodeMixin, WatchedNode):
     """
     Segments the images of its cameras.
@@ -159,9 +167,9 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
             self.get_logger().info(f'{what} of the weights: {text}')
 
     def warm_up(self, segmenter: Segmenter) -> None:
-        """Segment grey images: the first runs allocate and compile."""
+        """Segment ramps from black to white: the first runs allocate, compile and overflow."""
         for size_hw in (segmenter.sizes_hw or (WARM_UP_SIZE_HW,)) * WARM_UP_RUNS:
-            segmenter(np.full((*size_hw, 3), 128, np.uint8), wants=segmenter.method.optional)
+            segmenter(ramp(size_hw), wants=segmenter.method.optional)
 
     def make_topics(self, segmenter: Segmenter) -> None:
         """Create cameras, label info and the thread that serves them."""

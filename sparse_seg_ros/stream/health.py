@@ -172,8 +172,9 @@ def node_status(deaths: Sequence[str], errors: Mapping[str, Any], rivals: str,
     """
     problems = []
     if recovered.step != ASKED:
-        problems.append(('WARN', f'the last frame was segmented by {recovered.step!r}, and so are '
-                         f'the next {recovered.frames_left}: {recovered.error}'))
+        problems.append(('WARN', f'the next {recovered.frames_left} frames of {recovered.camera} '
+                         f'are segmented by {recovered.step!r}, since one failed as asked: '
+                         f'{recovered.error}'))
     if deaths:
         often = f'{len(deaths)} times, ' if len(deaths) > 1 else ''
         problems.append(('WARN', f'the thread that segments ended {often}and was started again '

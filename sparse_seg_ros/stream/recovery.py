@@ -4,8 +4,9 @@
 What is tried when the model fails on a frame, for how long, and when the node gives up.
 
 A frame is tried as asked, once more, by the dense stage alone, and with the limits of the last
-frame that was published. A frame that only a lower step could segment keeps the next ones on that
-step for a while; then one is tried as asked again. Where no step helps, the frame has failed.
+frame that was published. A frame that only a lower step could segment keeps the next ones of its
+camera on that step for a while; then one is tried as asked again. Where no step helps, the frame
+has failed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sparse_seg_ros.texts import describe_error
@@ -40,12 +41,19 @@ LimitValues = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Recovered:
-    """How the last frames were segmented; error: what failed last, '' where nothing has."""
+    """
+    How the last frames were segmented.
+
+    step, frames_left: a lower step that some camera is on, its name, and for how many frames more;
+    recovered: frames that failed as asked and were segmented all the same; in_a_row: frames that
+    no step could segment; error: what failed last, '' where nothing has.
+    """
 
     step: str = ASKED
-    frames_left: int = 0  # that stay on the step
-    recovered: int = 0  # frames that failed as asked and were segmented all the same
-    in_a_row: int = 0  # frames that no step could segment
+    frames_left: int = 0
+    camera: str = ''
+    recovered: int = 0
+    in_a_row: int = 0
     error: str = ''
 
 
@@ -53,58 +61,100 @@ NOTHING_FAILED = Recovered()
 
 
 @dataclass
+class Ladder:
+    """The step that the next frame of one camera begins with, and for how long."""
+
+    step: str = ASKED
+    frames_left: int = 0
+    hold: int = FIRST_HOLD
+    good_in_a_row: int = 0
+
+    def note_good(self, step: str) -> bool:
+        """Choose the next step after one that segmented a frame -> whether it is a lower one."""
+        is_lower = step != (self.step if self.frames_left else ASKED)
+        if step in KEPT and is_lower:
+            self.step, self.frames_left = step, self.hold
+            self.hold = min(2 * self.hold, LONGEST_HOLD)
+        else:
+            self.frames_left = max(self.frames_left - 1, 0)
+        self.good_in_a_row = self.good_in_a_row + 1 if step == ASKED else 0
+        if self.good_in_a_row >= LONGEST_HOLD:  # as long as the longest stay below
+            self.hold = FIRST_HOLD
+        return is_lower
+
+    def note_failed(self) -> None:
+        """Begin with the frame after one that no step could segment as asked."""
+        self.step, self.frames_left, self.good_in_a_row = ASKED, 0, 0
+
+
+@dataclass
 class Recovery:
     """
     Segments frames by the first step that works; threads may share it.
 
-    why_stopped: why segmenting should end until the next activation; '' while it goes on.
+    Each camera has steps of its own, so that the frames of one degrade no other. why_stopped: why
+    segmenting should end until the next activation; '' while it goes on.
     """
 
-    state: Recovered = NOTHING_FAILED
+    ladders: dict[str, Ladder] = field(default_factory=dict)
     why_stopped: str = ''
-    hold: int = FIRST_HOLD
-    good_in_a_row: int = 0
+    recovered: int = 0
+    in_a_row: int = 0
+    error: str = ''
     failing_since: float = 0.0
     last_good: LimitValues | None = None
     deaths: list[float] = field(default_factory=list)  # moments
     changing: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def state(self) -> Recovered:
+        """Return how the last frames were segmented, of the camera that is below the longest."""
+        with self.changing:
+            held = {camera: each for camera, each in self.ladders.items() if each.frames_left}
+            camera = max(held, key=lambda name: held[name].frames_left, default='')
+            ladder = held.get(camera, Ladder())
+            return Recovered(ladder.step, ladder.frames_left, camera, self.recovered,
+                             self.in_a_row, self.error)
+
     def restart(self) -> None:
         """Begin afresh: every frame as asked, nothing has failed yet."""
         with self.changing:
-            self.state = Recovered(recovered=self.state.recovered, error=self.state.error)
-            self.why_stopped, self.hold, self.good_in_a_row = '', FIRST_HOLD, 0
+            self.ladders.clear()
+            self.why_stopped, self.in_a_row = '', 0
             self.deaths.clear()
 
     def __call__(self, segment: Callable[[LimitValues], Prediction], limits: LimitValues,
-                 known: Limits, now: float | None = None) -> tuple[Prediction, str]:
+                 known: Limits, camera: str = '', now: float | None = None
+                 ) -> tuple[Prediction, str]:
         """
         Segment a frame -> its prediction and the step that made it; the last error where none can.
 
         segment: limits -> prediction. known: what limits the model has. now: monotonic seconds.
         """
-        first = self.first_step()
+        with self.changing:
+            ladder = self.ladders.setdefault(camera, Ladder())
+            first = ladder.step if ladder.frames_left else ASKED
         steps = [first, *self.steps_below(first, limits, known)]
         for step in steps:
             try:
                 prediction = segment(self.limits_of(step, limits))
             except Exception as error:
-                is_last, is_full = step == steps[-1], is_out_of_memory(error)
-                self.note_error(error)
-                if is_last:
-                    self.note_failed(time.monotonic() if now is None else now)
+                is_full = is_out_of_memory(error)
+                self.error = describe_error(error)
+                if step == steps[-1]:
+                    self.note_failed(ladder, time.monotonic() if now is None else now)
                     raise
             else:
-                self.note_good(step)
+                self.note_good(ladder, step)
                 return prediction, step
             if is_full:  # here, where the error no longer holds the tensors of its frames
                 free_memory()
         raise AssertionError('the last step returns or raises')
 
-    def first_step(self) -> str:
-        """Return the step to begin with: a lower one while frames stay on it."""
-        with self.changing:
-            return self.state.step if self.state.frames_left else ASKED
+    def frames_left(self, camera: str) -> int:
+        """Return for how many frames a camera stays on a lower step."""
+        ladder = self.ladders.get(camera)
+        return ladder.frames_left if ladder else 0
 
     def steps_below(self, first: str, limits: LimitValues, known: Limits) -> list[str]:
         """Return the steps to try after the first has failed, each with limits of its own."""
@@ -123,43 +173,28 @@ class Recovery:
             return {**limits, 'budget': 0.0}
         return limits if step != LAST_GOOD or self.last_good is None else self.last_good
 
-    def note_error(self, error: Exception) -> None:
-        """Keep what failed."""
-        with self.changing:
-            self.state = replace(self.state, error=describe_error(error))
-
     def note_published(self, limits: LimitValues, step: str) -> None:
         """Keep the limits of a frame that was published as asked."""
         if step in (ASKED, AGAIN):
             self.last_good = dict(limits)
 
-    def note_good(self, step: str) -> None:
-        """Count a frame that was segmented, and choose the step of the next one."""
+    def note_good(self, ladder: Ladder, step: str) -> None:
+        """Count a frame that was segmented."""
         with self.changing:
-            state = self.state
-            recovered = state.recovered + (step != ASKED and not state.frames_left)
-            left = state.frames_left - 1 if state.frames_left else 0
-            if step in KEPT and (not state.frames_left or step != state.step):
-                left = self.hold
-                self.hold = min(2 * self.hold, LONGEST_HOLD)
-            self.good_in_a_row = self.good_in_a_row + 1 if step == ASKED else 0
-            if self.good_in_a_row >= LONGEST_HOLD:  # as long as the longest stay below
-                self.hold = FIRST_HOLD
-            self.state = Recovered(step if step in KEPT else ASKED, left, recovered, 0,
-                                   state.error)
+            self.in_a_row = 0
+            self.recovered += ladder.note_good(step)
 
-    def note_failed(self, now: float) -> None:
+    def note_failed(self, ladder: Ladder, now: float) -> None:
         """Count a frame that no step could segment; give up after many in a row."""
         with self.changing:
-            state = self.state
-            if not state.in_a_row:
+            if not self.in_a_row:
                 self.failing_since = now
-            self.good_in_a_row = 0
-            self.state = Recovered(ASKED, 0, state.recovered, state.in_a_row + 1, state.error)
-            if self.state.in_a_row >= MOST_FAILED and now - self.failing_since >= LEAST_SECONDS:
+            ladder.note_failed()
+            self.in_a_row += 1
+            if self.in_a_row >= MOST_FAILED and now - self.failing_since >= LEAST_SECONDS:
                 self.why_stopped = (
-                    f'the model failed on {self.state.in_a_row} frames in a row, whatever was '
-                    f'tried, at last with {state.error}; mend the cause, then activate the node')
+                    f'the model failed on {self.in_a_row} frames in a row, whatever was tried, at '
+                    f'last with {self.error}; mend the cause, then activate the node')
 
     def note_death(self, error: str, now: float) -> bool:
         """Count an end of the thread that segments -> whether it should be started again."""

@@ -172,7 +172,8 @@ class Worker:
         plan = self.planner.plan(frame, image.shape[:2], started, settings.deadlines, limits.get(
             'budget', self.segmenter.budget) if 'budget' in known else None)
         wants = self.sinks[frame.source].optional_outputs()
-        prediction, step = self.recovery(partial(self.predict, image, wants, plan), limits, known)
+        prediction, step = self.recovery(partial(self.predict, image, wants, plan), limits, known,
+                                         frame.source)
         if step != ASKED:
             self.report_step(frame, step)
         segmented = time.monotonic()
@@ -205,10 +206,10 @@ class Worker:
     def report_step(self, frame: Frame, step: str) -> None:
         """Log where the last such line is old that a frame could not be segmented as asked."""
         if self.is_due(step):
-            state = self.recovery.state
-            rest = f'; so are the next {state.frames_left} frames' if step in KEPT else ''
+            left = self.recovery.frames_left(frame.source)
+            rest = f'; so are the next {left} frames of this camera' if step in KEPT else ''
             self.host.log('warning', f'{frame.source}: frame segmented by {step!r}, as it failed '
-                          f'before: {state.error}{rest}')
+                          f'before: {self.recovery.error}{rest}')
 
     def publish(self, frame: Frame, image: np.ndarray, prediction: Prediction,
                 settings: WorkerSettings) -> str:

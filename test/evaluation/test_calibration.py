@@ -83,10 +83,10 @@ def test_frames_of_another_label_set_are_warned_of(caplog):
 
 def test_the_uncertain_limit_lies_above_what_its_frames_have_refined_or_not(weights, frames):
     segment = ss.load(weights, 'cpu', 'fp32').with_temperature(0.1)
-    usual = [segment(image, budget=budget).uncertain for image, _ in frames
-             for budget in (None, 0.0)]
+    usual = sorted(max(segment(image, budget=budget).uncertain for budget in (None, 0.0))
+                   for image, _ in frames)
     limit = uncertain_limit(segment, frames)
-    assert 0 < max(usual) < limit <= 1.2 * max(usual) and limit < 1
+    assert 0 < usual[-2] <= limit <= usual[-1] < 1
     segment = segment.with_uncertain_limit(limit)
     assert segment.with_limits(alpha=0.1).uncertain_limit == limit
     assert segment.with_temperature(3.0).uncertain_limit is None

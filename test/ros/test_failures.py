@@ -128,3 +128,14 @@ def test_a_file_that_is_not_the_one_of_the_zoo_is_refused_at_configure(ros, tmp_
     node.trigger_configure()
     assert node.state == UNCONFIGURED
     assert 'tiny.safetensors is not the file that models/zoo.yaml names: its sha256' in node.error
+
+
+def test_finite_weights_whose_outputs_are_not_are_refused_at_configure(ros, tmp_path):
+    model = tiny_model()
+    with torch.no_grad():
+        model.network.head.weight.fill_(3e38)
+    save_model(model, tmp_path / 'tiny.safetensors')
+    node = ros.segmentation(load_model, model=str(tmp_path / 'tiny.safetensors'), device='cpu')
+    node.trigger_configure()
+    assert node.state == UNCONFIGURED
+    assert 'the network did not give finite numbers' in node.error

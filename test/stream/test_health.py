@@ -145,10 +145,10 @@ def test_the_node_names_all_of_its_problems():
     status = node_status(['SystemExit'] * 2,
                          {**CALM, 'recent': 1, health.LAST_ERROR: 'KeyError: 77'},
                          '2 nodes are called /segmentation',
-                         Recovered(DENSE, 5, 1, error='MemoryError'))
+                         Recovered(DENSE, 5, 'rear', 1, error='MemoryError'))
     assert status.level == 'WARN'
     for text in ('ended 2 times, and was started again (SystemExit)', 'KeyError: 77',
-                 '2 nodes are called', "by 'dense only', and so are the next 5: MemoryError"):
+                 '2 nodes are called', "5 frames of rear are segmented by 'dense only', since"):
         assert text in status.message
     assert (status.values[health.STEP], status.values[health.RECOVERED]) == (DENSE, 1)
 

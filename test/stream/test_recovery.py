@@ -63,6 +63,15 @@ def test_where_only_refinement_fails_the_next_frames_are_dense_and_then_it_is_tr
     assert refines(model.calls[-1]) and recover.state.recovered == 1
 
 
+def test_a_camera_whose_frames_break_degrades_no_other():
+    recover = Recovery()
+    assert recover(Model(refines), {}, KNOWN, 'rear')[1] == DENSE
+    assert recover(Model(), {}, KNOWN, 'front')[1] == ASKED
+    assert recover(Model(), {}, KNOWN, 'rear')[1] == DENSE
+    state = recover.state
+    assert (state.step, state.camera, state.frames_left) == (DENSE, 'rear', FIRST_HOLD - 1)
+
+
 def test_each_return_that_fails_doubles_the_time_without_refinement_up_to_a_limit():
     recover, model, held = Recovery(), Model(refines), []
     for _ in range(8):
@@ -78,11 +87,11 @@ def test_after_many_good_frames_the_next_fault_costs_as_little_as_the_first():
     recover, model = Recovery(), Model(refines)
     for _ in range(2 * FIRST_HOLD + 3):
         recover(model, {}, KNOWN)
-    assert recover.hold > FIRST_HOLD
+    assert recover.ladders[''].hold > FIRST_HOLD
     model.breaks = lambda limits: False
-    for _ in range(LONGEST_HOLD + recover.hold):
+    for _ in range(LONGEST_HOLD + recover.ladders[''].hold):
         recover(model, {}, KNOWN)
-    assert recover.hold == FIRST_HOLD
+    assert recover.ladders[''].hold == FIRST_HOLD
 
 
 def test_where_the_dense_stage_fails_too_the_last_good_limits_are_tried():
@@ -117,7 +126,7 @@ def test_a_frame_that_nothing_helps_does_not_degrade_the_next():
 def fail(recover: Recovery, moments) -> None:
     for now in moments:
         with pytest.raises(RuntimeError):
-            recover(Model(lambda limits: True), {}, KNOWN, now)
+            recover(Model(lambda limits: True), {}, KNOWN, now=now)
 
 
 def test_many_failed_frames_in_a_row_over_some_seconds_end_it_with_the_reason():

@@ -212,7 +212,7 @@ def test_a_frame_that_is_segmented_otherwise_than_asked_is_logged_with_the_reaso
     serve(stream)
     assert stream.lines == [(
         'warning', "camera: frame segmented by 'dense only', as it failed before: RuntimeError: a "
-        'layer breaks; so are the next 5 frames')]
+        'layer breaks; so are the next 5 frames of this camera')]
 
 
 def test_a_thread_that_keeps_ending_is_started_again_a_few_times_and_then_says_why(make_stream):
