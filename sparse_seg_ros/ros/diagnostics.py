@@ -118,7 +118,8 @@ class Diagnostics:
         self.rivals = rivals
         worker = self.node.worker
         return health.node_status(list(worker.deaths) if worker else [],
-                                    self.errors.describe(), rivals)
+                                  self.errors.describe(), rivals,
+                                  len(worker.running) if worker else 1)
 
     def collect_camera(self, camera: Camera) -> list[health.Status]:
         """Return input and frame counters of one camera."""

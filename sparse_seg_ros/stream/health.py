@@ -144,21 +144,22 @@ def describe_overruns(overruns: int, running_seconds: float, budget_milliseconds
             'budget, raise alpha or use a smaller model')
 
 
-def node_status(deaths: Sequence[str], errors: Mapping[str, Any], rivals: str) -> Status:
+def node_status(deaths: Sequence[str], errors: Mapping[str, Any], rivals: str,
+                workers: int = 1) -> Status:
     """
     Say what goes wrong in the node beside the frames.
 
-    deaths: errors that ended the thread that segments, which is started again once; errors:
-    'callback errors' so far, 'recent' ones and the 'last error'; rivals: other nodes that are
-    taken for this one, in words.
+    deaths: errors that ended one of the workers, the threads that segment, which are started again
+    once each; errors: 'callback errors' so far, 'recent' ones and the 'last error'; rivals: other
+    nodes that are taken for this one, in words.
     """
     problems = []
-    if len(deaths) > 1:
+    if len(deaths) > workers:
         problems.append(('ERROR', f'the thread that segments ended again ({deaths[-1]}); clean up '
                          'and configure the node'))
     elif deaths:
         problems.append(('WARN', f'the thread that segments ended and was started again '
-                         f'({deaths[0]})'))
+                         f'({deaths[-1]})'))
     if errors['recent']:
         problems.append(('WARN', f"{errors['recent']} callbacks failed in the last "
                          f"{RECENT_SECONDS:.0f} s, see the log: {errors[LAST_ERROR]}"))
