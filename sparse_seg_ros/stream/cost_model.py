@@ -23,7 +23,7 @@ DOUBT = 1e4  # variance of the first guess, of which the first frames leave noth
 FIRST_SLOPE = 60.0  # first guess: all pixels take so many times the dense stage; it is high
 PROBE, GROWTH = 0.002, 2.0  # fraction refined at first, and how far above the largest so far
 JUMP = 2.0  # a frame that took more than so many times its guess counts as if it took that
-MOST_RATIO = 1.5  # errors beyond are no noise that a margin could cover
+MOST_RATIO = 2.0  # larger errors count as this one: no margin could cover them
 
 
 class Line:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sparse_seg_ros.data.frame import Frame
-from sparse_seg_ros.messages.status import BUDGET, DEGRADED, ON_TIME, SLACK
+from sparse_seg_ros.messages.status import BUDGET, DEGRADED, ON_TIME, SLACK, read_milliseconds
 from sparse_seg_ros.stream.deadline import SIZES, DeadlinePlanner
 from sparse_seg_ros.stream.deadline_record import LATE, DeadlineRecord
 from sparse_seg_ros.stream.schedule import Deadlines
@@ -180,6 +180,17 @@ def test_the_status_rises_after_three_troubles_and_falls_after_ten_frames_withou
     assert levels.index('WARN') == 32 and levels[:32] == ['OK'] * 32
     assert levels[32:43] == ['WARN'] * 11 and levels[43:] == ['OK'] * 17
     assert toy.planner.record.degraded == 4
+
+
+def test_keys_of_timing_and_diagnostics_keep_the_names_that_users_rely_on():
+    toy = Toy()
+    toy.run(Costs())
+    assert [*toy.facts[0]] == ['on time', 'degraded', 'slack ms', 'budget']
+    status = toy.planner.record.status()
+    assert status.task == 'deadline'
+    assert [*status.values] == ['on time', 'degraded', 'slack ms', 'budget', 'late']
+    assert read_milliseconds(status) == {}  # slack is no stage
+    assert DeadlineRecord().status().message == 'no frames yet'
 
 
 def test_costs_are_learnt_by_size_and_only_of_the_last_sizes():
