@@ -87,13 +87,6 @@ def test_the_rate_of_a_silent_camera_is_zero():
     assert rate_hz(slow, 17.0) == rate_hz([], 1.0) == rate_hz([0.5], 1.0) == 0.0
 
 
-def test_each_of_several_workers_may_be_started_again_once():
-    two = ['SystemExit: the library ends'] * 2
-    assert node_status(two, CALM, '', workers=2).level == 'WARN'
-    assert node_status([*two, two[0]], CALM, '', workers=2).level == 'ERROR'
-    assert node_status(two, CALM, '').level == 'ERROR'
-
-
 def test_a_frame_that_waits_for_long_is_an_error():
     counts = Counters(received=5, published=3, superseded=1)
     assert frames_status('front', counts, counts, {}, stuck_seconds=9.0).level == 'OK'
