@@ -157,7 +157,7 @@ def test_a_budget_is_cut_to_keep_a_deadline_and_the_facts_say_so(make_stream):
         stream.put(camera, make_image)
         stream.settle(camera, 1)
     facts = next(each for each in stream.facts if ON_TIME in each)
-    assert set(facts) == {AGE, REFINED, STEP, ON_TIME, DEGRADED, SLACK}  # this method asks for no budget
+    assert set(facts) == {AGE, REFINED, STEP, ON_TIME, DEGRADED, SLACK}  # it asks for no budget
     assert len(stream.facts) == 2 and stream.workers[0].planner.record.on_time == 1
 
 
