@@ -36,7 +36,8 @@ class Plan:
     """
     One frame of a camera with a deadline. Called, it decides the budget of the frame.
 
-    due_seconds: monotonic. asked: the budget of the user; None of a model without one.
+    due_seconds: monotonic. asked: the budget of the user; None of a model without one. tries: how
+    often the model was called for the frame.
     """
 
     planner: DeadlinePlanner
@@ -48,12 +49,14 @@ class Plan:
     decided_seconds: float = math.nan
     slack_seconds: float = math.nan
     budget: float = math.nan
+    tries: int = 0
 
     def __call__(self) -> float:
         return self.planner.decide(self)
 
     def within(self, asked: float | None) -> Budget | None:
         """Return what to ask of a model: to be decided, up to a budget; 0 where nothing is."""
+        self.tries += 1
         if self.asked is None:  # of a model without one
             return None
         if not asked:
@@ -130,7 +133,7 @@ class DeadlinePlanner:
             now = self.clock()
             is_cut = plan.asked is not None and plan.budget < plan.asked \
                 and prediction.is_cut is not False
-            if not math.isnan(plan.decided_seconds):
+            if plan.tries <= 1 and not math.isnan(plan.decided_seconds):  # else it took several
                 self.model_of(plan.size_hw).learn(
                     plan.decided_seconds - plan.started_seconds, prediction.density,
                     now - plan.decided_seconds)

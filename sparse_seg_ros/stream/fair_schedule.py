@@ -69,16 +69,17 @@ class FairSchedule:
         Tell whether the rate of a camera allows a frame, and count it as one.
 
         The rate holds on average, whatever the rate of the camera: a frame that comes later than
-        the limit allows lets the next one come earlier by as much, unless one was left out.
+        the limit allows lets the next one come earlier by as much, unless one was left out. What a
+        lower limit had put off for longer comes at once.
         """
         self.rules, account = self.read_rules(), self.accounts[frame.source]
         max_hz = self.rules.max_hz.get(frame.source, 0.0)
         if not max_hz:
             return True
         behind, period = frame.arrived_seconds - account.next_seconds, 1 / max_hz
-        if behind < -1e-9:
+        if -period - 1e-9 < behind < -1e-9:
             return False
-        account.next_seconds += period + (behind if behind >= period else 0.0)
+        account.next_seconds += period + (behind if abs(behind) >= period else 0.0)
         return True
 
     def due_their_share(self, waiting: Collection[Frame]) -> list[Frame]:
@@ -107,8 +108,10 @@ class FairSchedule:
         return chosen
 
     def settle(self, frame: Frame, outcome: str, now: float) -> None:
-        """Charge a camera what its frame has really taken."""
+        """Charge a camera what its frame has really taken; no time in which the model hangs."""
         started, charge = self.taken.pop(frame)
+        if outcome == 'abandoned':
+            return
         account, spent = self.accounts[frame.source], max(now - started, LEAST_SECONDS)
         account.virtual_seconds += spent / self.weight_of(frame.source) - charge
         if outcome == 'published':

@@ -61,7 +61,8 @@ class Deadlines:
     How long after its stamp, or its arrival, a frame of each camera should be published.
 
     seconds: by camera; those not named have no deadline. now: nanoseconds of the clock that makes
-    the stamps, and whether it is simulated. A frame of unknown age counts from its arrival.
+    the stamps, and whether it is simulated. A frame of unknown age counts from its arrival, and so
+    does one with a stamp after that, whose clock is a little ahead.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -75,7 +76,7 @@ class Deadlines:
             nanoseconds, is_simulated = now()
             age = find_age(nanoseconds, frame.stamp, is_simulated)
             if age.seconds is not None:
-                return clock() - age.seconds + seconds
+                return min(clock() - age.seconds, frame.arrived_seconds) + seconds
         return frame.arrived_seconds + seconds
 
 

@@ -118,6 +118,22 @@ def test_without_slack_only_the_dense_result_is_made_and_flagged_as_late():
     assert float(facts[SLACK]) < 0
 
 
+def test_costs_are_not_learnt_of_a_frame_that_is_tried_again():
+    toy = Toy()
+    for _ in range(30):
+        toy.run(Costs())
+    known = toy.planner.models[SIZE_HW]
+    before, ratios = [*known.before], [*known.ratios]
+    frame = Frame('camera', lambda: None, arrived_seconds=toy.now)
+    plan = toy.planner.plan(frame, SIZE_HW, toy.now, Deadlines({'camera': DEADLINE}, False), 1.0)
+    plan.within(1.0)()
+    toy.now += 5.0  # the refinement fails, and the dense stage alone takes its time once more
+    assert plan.within(0.0) == 0.0
+    toy.planner.learn(plan, SimpleNamespace(density=0.0, is_cut=True))
+    assert ([*known.before], [*known.ratios]) == (before, ratios)
+    assert toy.planner.record.late == 1
+
+
 def test_the_budget_of_the_user_is_never_exceeded():
     toy = Toy(deadline=100.0, asked=0.03)
     for _ in range(30):
@@ -210,8 +226,9 @@ NOW = 10 ** 18
 
 @pytest.mark.parametrize('stamp, from_stamp, due', [
     (NOW - 2 * 10 ** 8, True, 100.1), (NOW - 2 * 10 ** 8, False, 100.2),
-    (0, True, 100.2), (NOW - 10 ** 15, True, 100.2)])
-def test_a_deadline_counts_from_the_stamp_or_from_the_arrival_where_the_age_is_unknown(
+    (0, True, 100.2), (NOW - 10 ** 15, True, 100.2),
+    (NOW + 3 * 10 ** 8, True, 100.2), (NOW - 5 * 10 ** 7, True, 100.2)])  # a clock that is ahead
+def test_a_deadline_counts_from_the_stamp_or_from_an_arrival_before_it_or_of_unknown_age(
         stamp, from_stamp, due):
     frame = Frame('camera', lambda: None, stamp=stamp, arrived_seconds=99.9)
     deadlines = Deadlines({'camera': 0.3}, from_stamp)

@@ -123,10 +123,39 @@ def test_a_rate_limit_is_exact_over_time_and_what_is_above_it_is_counted(hz, lim
     assert simulation.slots.counters('other').limited == 0
 
 
+def test_a_rate_that_is_raised_holds_from_the_next_frame_on():
+    max_hz = {'camera': 0.01}
+    simulation = Simulation({'camera': Script(30, 0.001)}, max_hz=max_hz)
+    simulation.run(1)
+    max_hz['camera'] = 10.0
+    assert simulation.run(10)['camera'] == pytest.approx(10, abs=0.2)
+
+
+def test_images_that_come_at_once_are_one_in_a_rate():
+    slots = LatestFrameSlots(['camera'], lambda: Rules(max_hz={'camera': 3.0}), lambda: 9e5 + 0.1)
+    slots.open()
+    for _ in range(5):
+        slots.put(Frame('camera', lambda: None, arrived_seconds=9e5 + 0.1))
+    assert slots.counters('camera').limited == 4
+
+
 def test_a_rate_above_that_of_the_camera_limits_nothing():
     simulation = Simulation({'camera': Script(30, 0.001)}, max_hz={'camera': 31.0})
     simulation.run(20)
     assert simulation.slots.counters('camera').limited == 0
+
+
+def test_a_camera_whose_frame_the_model_hung_in_has_its_share_after_the_next_activation():
+    simulation = Simulation({'front': Script(200), 'rear': Script(200)})
+    simulation.run(2)
+    simulation.arrive_until(simulation.now)
+    hung = simulation.slots.take(0)
+    simulation.now += 60
+    simulation.slots.close()
+    simulation.slots.open()
+    simulation.arrivals = [(simulation.now, name) for name in simulation.cameras]
+    rates = simulation.run(4)
+    assert rates[hung.source] == pytest.approx(25, rel=0.1)
 
 
 def test_of_cameras_that_are_due_their_share_the_earliest_deadline_comes_first():
