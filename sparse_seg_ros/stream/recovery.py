@@ -5,8 +5,8 @@ What is tried when the model fails on a frame, for how long, and when the node g
 
 A frame is tried as asked, once more, by the dense stage alone, and with the limits of the last
 frame that was published. A frame that only a lower step could segment keeps the next ones of its
-camera on that step for a while; then one is tried as asked again. Where no step helps, the frame
-has failed.
+camera on that step for a while, or until the limits change; then one is tried as asked again.
+Where no step helps, the frame has failed.
 """
 
 from __future__ import annotations
@@ -62,25 +62,31 @@ NOTHING_FAILED = Recovered()
 
 @dataclass
 class Ladder:
-    """The step that the next frame of one camera begins with, and for how long."""
+    """The step that the next frame of one camera begins with, for how long, and for what limits."""
 
     step: str = ASKED
     frames_left: int = 0
     hold: int = FIRST_HOLD
     good_in_a_row: int = 0
+    limits: LimitValues | None = None
 
-    def note_good(self, step: str) -> bool:
-        """Choose the next step after one that segmented a frame -> whether it is a lower one."""
-        is_lower = step != (self.step if self.frames_left else ASKED)
-        if step in KEPT and is_lower:
+    def first_step(self, limits: LimitValues) -> str:
+        """Return the step that a frame begins with; what failed under other limits is no reason."""
+        if limits != self.limits:
+            self.limits, self.frames_left, self.hold = dict(limits), 0, FIRST_HOLD
+        return self.step if self.frames_left else ASKED
+
+    def note_good(self, first: str, step: str) -> None:
+        """Choose the next step after a frame that began with one and was segmented by another."""
+        is_held = self.frames_left and step == self.step  # perhaps by another thread meanwhile
+        if step in KEPT and step != first and not is_held:
             self.step, self.frames_left = step, self.hold
             self.hold = min(2 * self.hold, LONGEST_HOLD)
-        else:
-            self.frames_left = max(self.frames_left - 1, 0)
+        elif is_held:
+            self.frames_left -= 1
         self.good_in_a_row = self.good_in_a_row + 1 if step == ASKED else 0
         if self.good_in_a_row >= LONGEST_HOLD:  # as long as the longest stay below
             self.hold = FIRST_HOLD
-        return is_lower
 
     def note_failed(self) -> None:
         """Begin with the frame after one that no step could segment as asked."""
@@ -133,7 +139,7 @@ class Recovery:
         """
         with self.changing:
             ladder = self.ladders.setdefault(camera, Ladder())
-            first = ladder.step if ladder.frames_left else ASKED
+            first = ladder.first_step(limits)
         steps = [first, *self.steps_below(first, limits, known)]
         for step in steps:
             try:
@@ -145,7 +151,7 @@ class Recovery:
                     self.note_failed(ladder, time.monotonic() if now is None else now)
                     raise
             else:
-                self.note_good(ladder, step)
+                self.note_good(ladder, first, step)
                 return prediction, step
             if is_full:  # here, where the error no longer holds the tensors of its frames
                 free_memory()
@@ -178,11 +184,12 @@ class Recovery:
         if step in (ASKED, AGAIN):
             self.last_good = dict(limits)
 
-    def note_good(self, ladder: Ladder, step: str) -> None:
+    def note_good(self, ladder: Ladder, first: str, step: str) -> None:
         """Count a frame that was segmented."""
         with self.changing:
             self.in_a_row = 0
-            self.recovered += ladder.note_good(step)
+            self.recovered += step != first
+            ladder.note_good(first, step)
 
     def note_failed(self, ladder: Ladder, now: float) -> None:
         """Count a frame that no step could segment; give up after many in a row."""

@@ -56,11 +56,40 @@ def test_where_only_refinement_fails_the_next_frames_are_dense_and_then_it_is_tr
     recover, model = Recovery(), Model(refines)
     assert recover(model, {'alpha': 0.1}, KNOWN)[1] == DENSE
     assert model.calls == [{'alpha': 0.1}, {'alpha': 0.1}, {'alpha': 0.1, 'budget': 0.0}]
-    assert [recover(model, {}, KNOWN)[1] for _ in range(FIRST_HOLD)] == [DENSE] * FIRST_HOLD
+    assert [recover(model, {'alpha': 0.1}, KNOWN)[1] for _ in range(FIRST_HOLD)] == \
+        [DENSE] * FIRST_HOLD
     assert not any(map(refines, model.calls[3:]))
     model.breaks = lambda limits: False
-    assert recover(model, {}, KNOWN)[1] == ASKED
+    assert recover(model, {'alpha': 0.1}, KNOWN)[1] == ASKED
     assert refines(model.calls[-1]) and recover.state.recovered == 1
+
+
+def test_limits_that_change_are_those_of_the_next_frame_whatever_failed_before():
+    recover, model = Recovery(), Model(lambda limits: limits.get('alpha') != 0.3)
+    recover.note_published({'alpha': 0.3}, ASKED)
+    assert recover(model, {'alpha': 0.0}, KNOWN)[1] == LAST_GOOD
+    model.breaks = lambda limits: False
+    assert recover(model, {'alpha': 0.2}, KNOWN)[1] == ASKED
+    assert model.calls[-1] == {'alpha': 0.2} and not recover.frames_left('')
+
+
+def test_frames_that_two_threads_segment_at_once_count_as_what_became_of_each():
+    recover, model = Recovery(), Model(refines)
+
+    def while_another_fails(limits):
+        if not model.calls:
+            recover(model, {}, KNOWN)
+        return 'a prediction'
+    assert recover(while_another_fails, {}, KNOWN)[1] == ASKED
+    assert recover.state.recovered == 1 and recover.state.step == DENSE
+    recover, model = Recovery(), Model(refines)
+
+    def fail_while_another_fails(limits):
+        if not model.calls:
+            recover(model, {}, KNOWN)
+        return Model(refines)(limits)
+    assert recover(fail_while_another_fails, {}, KNOWN)[1] == DENSE
+    assert recover.state.recovered == 2 and recover.ladders[''].hold == 2 * FIRST_HOLD
 
 
 def test_a_camera_whose_frames_break_degrades_no_other():
