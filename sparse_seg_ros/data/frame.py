@@ -23,6 +23,7 @@ class Frame:
     raise ValueError; a label is read once. stamp: nanoseconds of the source's clock, 0 without
     one. header: header of its message. arrived_seconds: monotonic time, for a live frame. name: of
     files that belong to it, without an ending. message: that it came in, if that is kept.
+    region: x, y, width and height of what is read of the image; None: all of it.
     """
 
     source: str
@@ -33,6 +34,7 @@ class Frame:
     arrived_seconds: float = 0.0
     name: str = ''
     message: Any = None
+    region: tuple[int, int, int, int] | None = None
 
     def image(self) -> np.ndarray:
         """Return (H, W, 3) uint8 RGB."""

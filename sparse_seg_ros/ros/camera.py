@@ -94,9 +94,10 @@ class Camera:
         """Store the image and return: no work on the executor."""
         if not self.node.is_enabled:
             return
-        frame = Frame(self.name, ImageReader(self, message, self.node.config.roi),
+        region = self.node.config.roi
+        frame = Frame(self.name, ImageReader(self, message, region),
                       stamp=stamp_nanoseconds(message.header), header=message.header,
-                      arrived_seconds=time.monotonic(), message=message)
+                      arrived_seconds=time.monotonic(), message=message, region=region)
         if self.node.slots.put(frame):
             self.last_seconds = frame.arrived_seconds
             self.arrivals.append(self.last_seconds)
@@ -150,7 +151,7 @@ class Camera:
                 self.publishers[name].publish(image_message(
                     Image, frame.header, array, output.encoding(segmented)))
         reader: Any = frame.read_image
-        self.calibration.publish(frame, reader.size_hw, reader.region, config.output_scale)
+        self.calibration.publish(frame, reader.size_hw, frame.region, config.output_scale)
 
     def rate_hz(self) -> float:
         """Return images per second over the last ones received."""

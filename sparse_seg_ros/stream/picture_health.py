@@ -71,12 +71,16 @@ class CameraPictures:
             self.alarms[fault] = Alarm(1, 1, 1)
         self.stamps, self.domain = Stamps(), DomainWatch(limit)
         self.arrived_seconds, self.resized_seconds = -math.inf, -math.inf
-        self.equal, self.size_hw = 0, None
+        self.changing = threading.Lock()
+        self.begin(None)
+
+    def begin(self, region: Any) -> None:
+        """Know nothing yet of the pictures of this region of the images."""
+        self.region, self.size_hw, self.equal = region, None, 0
         self.look: Look | None = None
         self.covered = 0.0
         self.usual_sharpness, self.sharp_frames = 0.0, 0
         self.usual_texture: np.ndarray | None = None  # (8, 12) fraction of frames with some
-        self.changing = threading.Lock()
 
     def note_stamp(self, frame: Frame) -> None:
         """Look at the stamp of the next frame."""
@@ -86,6 +90,8 @@ class CameraPictures:
 
     def note_image(self, frame: Frame, image: np.ndarray) -> None:
         """Look at the image of the next frame."""
+        if frame.region != self.region:
+            self.begin(frame.region)
         before, look = self.look, look_at(image)
         is_resized = self.size_hw not in (None, image.shape[:2])
         self.note_size(frame, image.shape[:2], is_resized)

@@ -62,7 +62,7 @@ NOTHING_FAILED = Recovered()
 
 @dataclass
 class Ladder:
-    """The step that the next frame of one camera begins with, for how long, and for what limits."""
+    """The step that the next frame of one camera begins with, for how long, for which limits."""
 
     step: str = ASKED
     frames_left: int = 0
@@ -71,7 +71,7 @@ class Ladder:
     limits: LimitValues | None = None
 
     def first_step(self, limits: LimitValues) -> str:
-        """Return the step that a frame begins with; what failed under other limits is no reason."""
+        """Return the step that a frame begins with: as asked, where the limits are new."""
         if limits != self.limits:
             self.limits, self.frames_left, self.hold = dict(limits), 0, FIRST_HOLD
         return self.step if self.frames_left else ASKED

@@ -11,10 +11,10 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,6 @@ from sparse_seg_ros.prediction import Prediction
 
 MOST_SNAPSHOTS = 50  # in a folder: whoever can call the service must not fill the disk
 SPARE_BYTES = 1 << 30  # that a snapshot leaves free
-MOST_IN_FLIGHT = 4  # frames kept meanwhile: a failing one must not hide the next
 ARRAYS = ('uncertainty', 'confidence', 'merged')
 
 
@@ -51,7 +50,7 @@ class NextFrame:
 
     def __init__(self):
         self.changed, self.is_wanted = threading.Condition(), False
-        self.shots: deque[Shot] = deque(maxlen=MOST_IN_FLIGHT)
+        self.shots: dict[int, Shot] = {}  # the last frame of each worker, by its thread
 
     def wait(self, timeout_seconds: float) -> Shot | None:
         """Return the next frame that is published, or else the last that was begun; None: none."""
@@ -59,7 +58,7 @@ class NextFrame:
             self.is_wanted = True
             self.changed.wait_for(lambda: not self.is_wanted, timeout_seconds)
             self.is_wanted = False
-            shots = sorted(self.shots, key=lambda shot: shot.is_published)
+            shots = sorted(self.shots.values(), key=lambda shot: shot.is_published)
             self.shots.clear()
             return shots[-1] if shots else None
 
@@ -67,7 +66,9 @@ class NextFrame:
         """Keep a message that is about to be decoded."""
         if self.is_wanted:
             with self.changed:
-                self.shots.append(Shot(camera, message))
+                if self.is_wanted:  # still
+                    self.shots.pop(get_ident(), None)
+                    self.shots[get_ident()] = Shot(camera, message)
 
     def decoded(self, message: Any, image: np.ndarray) -> None:
         """Keep the image in a message."""
@@ -91,11 +92,11 @@ class NextFrame:
     def add(self, message: Any, **parts: Any) -> bool:
         """Add to what is kept of the frame of a message; False where it is not kept."""
         with self.changed:
-            for shot in self.shots:
-                if shot.message is message:
-                    vars(shot).update(parts)
-                    return True
-        return False
+            shot = self.shots.get(get_ident())
+            if shot is None or shot.message is not message:
+                return False
+            vars(shot).update(parts)
+            return True
 
 
 def write_snapshot(shot: Shot, about: Mapping[str, Any], folder: Path) -> Path:

@@ -89,6 +89,7 @@ class Worker:
         self.losses = dict.fromkeys(sinks, 'none')  # why the last frame lost was not published
         self.logged = {}  # camera and outcome: monotonic seconds
         self.stopping, self.deaths = threading.Event(), []
+        self.starting = threading.Lock()  # a timer and an activation may start threads again
         self.running = [self.start() for _ in range(count)]
 
     def start(self) -> threading.Thread:
@@ -112,13 +113,15 @@ class Worker:
 
     def revive(self) -> None:
         """Start what has died again, unless it dies too often, and log it; for a timer to call."""
-        for index in self.dead():
-            if self.stopping.is_set() or self.recovery.why_stopped or \
-                    not self.recovery.note_death(self.deaths[-1], time.monotonic()):
-                return
-            self.host.log('error', f'the thread that segments ended: {self.deaths[-1]}; it is '
-                          'started again')
-            self.running[index] = self.start()
+        with self.starting:
+            for index in self.dead():
+                why = self.deaths[-1] if self.deaths else 'unknown'  # as an activation forgets it
+                if self.stopping.is_set() or self.recovery.why_stopped or \
+                        not self.recovery.note_death(why, time.monotonic()):
+                    return
+                self.host.log('error', f'the thread that segments ended: {why}; it is started '
+                              'again')
+                self.running[index] = self.start()
 
     def dead(self) -> list[int]:
         """Return the numbers of the threads that have ended."""
@@ -126,10 +129,11 @@ class Worker:
 
     def restart(self) -> None:
         """Begin afresh after a stop, with threads that live; before the gate opens."""
-        self.recovery.restart()
-        self.deaths.clear()
-        for index in self.dead():
-            self.running[index] = self.start()
+        with self.starting:
+            self.recovery.restart()
+            self.deaths.clear()
+            for index in self.dead():
+                self.running[index] = self.start()
 
     def stop(self, timeout_seconds: float) -> bool:
         """End the threads after their present frames; tell whether they have ended in time."""

@@ -11,6 +11,7 @@ from ros_fakes import make_image, make_segmenter
 pytest.importorskip('rclpy')
 
 from rclpy.parameter import Parameter
+from ros_faults import status
 from ros_images import OLD_STAMP, connect, image, now, serve
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 from std_msgs.msg import Header
@@ -172,6 +173,7 @@ def test_a_region_changes_with_the_next_frame_or_is_refused_with_the_reason(ros)
     serve(ros, node, publisher, image())
     ros.wait(lambda: len(masks) == 3)
     assert [(each.width, each.height) for each in masks] == [(60, 40), (40, 24), (60, 40)]
+    assert status(node, 'camera picture').values['size change since'] == 'none'
     for value, text in (([30, 0, 40, 24], 'must lie in the images of camera, which are 60x40'),
                         ([0, 0, 0, 24], 'a width and a height of at least 1'),
                         ([0, 0, 40], 'a list of 4 whole numbers or null'),

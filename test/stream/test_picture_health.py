@@ -61,10 +61,12 @@ def noisy(image: np.ndarray, index: int) -> np.ndarray:
     return np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
-def look(health: PictureHealth, index: int, image: np.ndarray, stamp: float | None = None) -> None:
+def look(health: PictureHealth, index: int, image: np.ndarray, stamp: float | None = None,
+         region: tuple[int, int, int, int] | None = None) -> None:
     seconds = index / RATE_HZ
     stamp = 1000 + (seconds if stamp is None else stamp)
-    frame = Frame('front', lambda: image, stamp=round(stamp * 1e9), arrived_seconds=seconds)
+    frame = Frame('front', lambda: image, stamp=round(stamp * 1e9), arrived_seconds=seconds,
+                  region=region)
     health.arrive(frame)
     health.look(frame, image)
 
@@ -161,6 +163,20 @@ def test_a_change_of_size_is_told_for_some_seconds():
     for index in range(60, 85):
         look(health, index, picture(index)[:160])
     assert not raised(health)
+
+
+def test_another_region_of_the_images_is_no_fault_and_faults_in_it_are_found():
+    sky = (0, 0, WIDTH, 60)
+    health = drive()
+    for index in range(30, 60):
+        look(health, index, cv2.GaussianBlur(picture(index), (0, 0), 1.5)[:60], region=sky)
+        assert not raised(health)
+    for index in range(60, 90):
+        look(health, index, half_covered(picture(index), index))
+        assert not raised(health)  # it was never seen otherwise since the region is this one
+    for index in range(90, 100):
+        look(health, index, np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    assert raised(health) == [BLACK]
 
 
 def test_a_jump_and_a_repetition_of_the_stamp_are_told():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,6 +149,36 @@ def test_each_of_several_threads_is_started_again_until_they_die_too_often(make_
     assert stream.settle('front', 4).failed == 3
     worker.revive()
     assert len(worker.dead()) == 1 and 'SystemExit: again' in worker.recovery.why_stopped
+
+
+def test_a_thread_that_ended_is_started_once_where_an_activation_meets_the_timer(make_stream):
+    stream = make_stream({'camera': Sink()})
+    worker, = stream.workers
+    stream.put('camera', lambda: (_ for _ in ()).throw(SystemExit('the library ends')))
+    worker.running[0].join(PATIENCE_SECONDS)
+    activation, started, start = threading.Thread(target=worker.restart), [], worker.start
+
+    def activate(severity, text):
+        activation.start()
+        activation.join(0.1)  # or it waits for the timer
+
+    def count():
+        started.append(start())
+        return started[-1]
+    worker.host, worker.start = replace(worker.host, log=activate), count
+    worker.revive()
+    activation.join(PATIENCE_SECONDS)
+    assert started == worker.running and not worker.deaths
+
+
+def test_a_thread_that_ended_as_its_node_was_activated_is_started_again_all_the_same(make_stream):
+    stream = make_stream({'camera': Sink()})
+    worker, = stream.workers
+    stream.put('camera', lambda: (_ for _ in ()).throw(SystemExit('the library ends')))
+    worker.running[0].join(PATIENCE_SECONDS)
+    worker.deaths.clear()  # by an activation that still saw the thread alive
+    worker.revive()
+    assert not worker.dead()
 
 
 def test_a_budget_is_cut_to_keep_a_deadline_and_the_facts_say_so(make_stream):
