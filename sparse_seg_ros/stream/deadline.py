@@ -80,7 +80,7 @@ class DeadlinePlanner:
         self.waiting, self.now, self.clock, self.workers = waiting, now, clock, workers
         self.models: dict[Size, CostModel] = {}  # the last one seen comes last
         self.sizes: dict[str, Size] = {}  # of the last frame of each camera
-        self.deadlines, self.record = Deadlines(), DeadlineRecord()
+        self.deadlines, self.record = Deadlines(), DeadlineRecord(clock)
         self.lock = threading.Lock()
 
     def plan(self, frame: Frame, size_hw: Size, started_seconds: float, deadlines: Deadlines,
@@ -139,5 +139,6 @@ class DeadlinePlanner:
                     now - plan.decided_seconds)
             facts = deadline_facts(now <= plan.due_seconds, is_cut, plan.budget,
                                    plan.slack_seconds)
-            self.record.add(now <= plan.due_seconds, is_cut, plan.asked is not None, facts)
+            self.record.add(plan.frame.source, now <= plan.due_seconds, is_cut,
+                            plan.asked is not None, facts)
             return facts

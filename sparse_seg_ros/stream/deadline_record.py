@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sparse_seg_ros.messages.status import DEGRADED, ON_TIME, Status
 
 DEADLINE, LATE = 'deadline', 'late'  # task and key, beside those of each frame
 RECENT, RISE = 10, 3  # frames looked at, and how many of them make a trouble
+QUIET_SECONDS = 10.0  # without a frame of a camera, after which its last ones are no news
 
 
 class Trouble:
@@ -27,21 +30,34 @@ class Trouble:
         self.is_on = self.count >= RISE or self.is_on and self.count > 0
 
 
-class DeadlineRecord:
-    """Counts frames with a deadline, and keeps what the last one says."""
+@dataclass
+class CameraRecord:
+    """The troubles of one camera, and when its last frame was published."""
 
-    def __init__(self):
+    lateness: Trouble = field(default_factory=Trouble)
+    shedding: Trouble = field(default_factory=Trouble)
+    published_seconds: float = 0.0
+
+
+class DeadlineRecord:
+    """Counts frames with a deadline, watches each camera, and keeps what the last frame says."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
         self.on_time = self.late = self.degraded = 0
-        self.lateness, self.shedding = Trouble(), Trouble()
+        self.clock = clock
+        self.cameras: dict[str, CameraRecord] = {}
         self.refines, self.last = True, {}
 
-    def add(self, is_on_time: bool, is_cut: bool, refines: bool, facts: Mapping[str, Any]) -> None:
+    def add(self, camera: str, is_on_time: bool, is_cut: bool, refines: bool,
+            facts: Mapping[str, Any]) -> None:
         """Count a published frame; refines: whether its model does, facts: as in ~/timing."""
         self.on_time += is_on_time
         self.late += not is_on_time
         self.degraded += is_cut
-        self.lateness.add(not is_on_time)
-        self.shedding.add(is_cut)
+        own = self.cameras.setdefault(camera, CameraRecord())
+        own.lateness.add(not is_on_time)
+        own.shedding.add(is_cut)
+        own.published_seconds = self.clock()
         self.refines, self.last = refines, dict(facts)
 
     def status(self) -> Status:
@@ -50,10 +66,16 @@ class DeadlineRecord:
         cure = 'use a smaller model or a longer deadline_ms'
         if not self.refines:
             cure += '; the model refines nothing that could be left out'
-        if self.lateness.is_on:
-            late, count = self.lateness.count, len(self.lateness.recent)
-            return Status(DEADLINE, 'ERROR' if late == RECENT else 'WARN',
-                          f'{late} of the last {count} frames were late; {cure}', values)
-        if self.shedding.is_on:
+        recent = {camera: each for camera, each in list(self.cameras.items())
+                  if self.clock() - each.published_seconds < QUIET_SECONDS}
+        late = [(camera, each.lateness.count, len(each.lateness.recent))
+                for camera, each in recent.items() if each.lateness.is_on]
+        if late:
+            words = ', '.join(f'{number} of the last {count} frames of {camera}'
+                              for camera, number, count in late)
+            is_error = any(number == RECENT for _, number, _ in late)
+            return Status(DEADLINE, 'ERROR' if is_error else 'WARN',
+                          f'{words} were late; {cure}', values)
+        if any(each.shedding.is_on for each in recent.values()):
             return Status(DEADLINE, 'WARN', 'on time, with less refinement than asked for', values)
         return Status(DEADLINE, 'OK', 'on time' if self.last else 'no frames yet', values)

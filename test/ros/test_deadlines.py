@@ -62,7 +62,8 @@ def test_a_late_frame_is_published_and_flagged(ros):
         serve(ros, node, publisher, image())
     ros.wait(lambda: len(masks) == 3)
     found = status(node, DEADLINE)
-    assert found.level == 'WARN' and found.message.startswith('3 of the last 3 frames were late')
+    assert found.level == 'WARN' and found.message.startswith(
+        '3 of the last 3 frames of camera were late')
 
 
 def test_lists_of_camera_settings_hold_from_the_next_frame_on(ros):

@@ -14,7 +14,7 @@ import pytest
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.messages.status import BUDGET, DEGRADED, ON_TIME, SLACK, read_milliseconds
 from sparse_seg_ros.stream.deadline import SIZES, DeadlinePlanner
-from sparse_seg_ros.stream.deadline_record import LATE, DeadlineRecord
+from sparse_seg_ros.stream.deadline_record import LATE, QUIET_SECONDS, DeadlineRecord
 from sparse_seg_ros.stream.schedule import Deadlines
 
 DENSE, BASE, SLOPE = 0.1, 0.005, 0.6  # seconds; slope: for all pixels
@@ -160,8 +160,8 @@ def test_a_model_without_refinement_only_has_its_lateness_flagged():
     status = toy.planner.record.status()
     assert (status.level, status.values[LATE]) == ('WARN', 3)
     assert status.message == (
-        '3 of the last 4 frames were late; use a smaller model or a longer deadline_ms; the model '
-        'refines nothing that could be left out')
+        '3 of the last 4 frames of camera were late; use a smaller model or a longer deadline_ms; '
+        'the model refines nothing that could be left out')
 
 
 def test_a_camera_without_a_deadline_has_no_plan_and_costs_nothing():
@@ -196,6 +196,21 @@ def test_the_status_rises_after_three_troubles_and_falls_after_ten_frames_withou
     assert levels.index('WARN') == 32 and levels[:32] == ['OK'] * 32
     assert levels[32:43] == ['WARN'] * 11 and levels[43:] == ['OK'] * 17
     assert toy.planner.record.degraded == 4
+
+
+def test_a_slow_camera_that_is_always_late_is_told_beside_a_fast_one_that_never_is():
+    now = 0.0
+    record = DeadlineRecord(lambda: now)
+    for number in range(200):
+        record.add('front', is_on_time=True, is_cut=False, refines=True, facts={})
+        if number % 20 == 0:
+            record.add('rear', is_on_time=False, is_cut=True, refines=True, facts={})
+    status = record.status()
+    assert status.level == 'ERROR'
+    assert status.message.startswith('10 of the last 10 frames of rear were late; use a smaller')
+    now = QUIET_SECONDS
+    record.add('front', is_on_time=True, is_cut=False, refines=True, facts={})
+    assert record.status().level == 'OK'  # the other has stopped, which its input status tells
 
 
 def test_keys_of_timing_and_diagnostics_keep_the_names_that_users_rely_on():
