@@ -72,7 +72,7 @@ def test_diagnostics_come_without_any_image(ros, probe):
         code, _ = end(process)
     assert code == 0
     assert [*probe.statuses] == ['engine', 'timing', 'memory', 'node', 'camera input',
-                                 'camera frames']
+                                 'camera frames', 'camera picture']
 
 
 def test_a_misspelt_parameter_ends_the_process_with_one_clear_line(domain):
