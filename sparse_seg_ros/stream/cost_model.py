@@ -4,8 +4,9 @@
 What a frame of one size costs, learnt from the frames before it.
 
 A frame has two parts. Until its budget is decided it is decoded and goes through the dense stage.
-From there until it is published it takes a base, and more for every pixel that is refined. The
-budget is decided between them, so only the noise of the second part can make a frame late.
+From there until it is published it takes a base, and more for every pixel that is refined. A frame
+of which nothing is refined may take less than the base: part of an extractor may be dense. The
+budget is decided between both parts, so only the noise of the second can make a frame late.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ UNIT = 0.05  # refined fraction that makes base and slope of similar size
 DOUBT = 1e4  # variance of the first guess, of which the first frames leave nothing
 FIRST_SLOPE = 60.0  # first guess: all pixels take so many times the dense stage; it is high
 PROBE, GROWTH = 0.002, 2.0  # fraction refined at first, and how far above the largest so far
+RECENT = 31  # frames
 JUMP = 2.0  # a frame that took more than so many times its guess counts as if it took that
 MOST_RATIO = 2.0  # larger errors count as this one: no margin could cover them
 
@@ -63,24 +65,35 @@ class CostModel:
 
     The margin is the second largest of the last errors, what a frame took divided by what was
     expected, so a single hiccup does not count. A fraction far above all that were refined before
-    is never tried, so nothing is explored at the cost of a deadline.
+    is never tried, so what is explored costs no deadline, but the one by which the base is learnt.
+    step: base / what a frame takes of which nothing is refined. Machines get slower in all parts
+    at once, so such frames tell the base, too.
     """
 
     def __init__(self):
         self.line: Line | None = None
-        self.before: deque[float] = deque(maxlen=31)
+        self.before: deque[float] = deque(maxlen=RECENT)
+        self.bare: deque[float] = deque(maxlen=RECENT)  # after, where nothing was refined
+        self.step = 1.0
         self.ratios: deque[float] = deque(maxlen=WINDOW)
         self.largest = 0.0
 
     def learn(self, before: float, fraction: float, after: float) -> None:
         """Take a frame into account: seconds before and after its budget was decided."""
         self.before.append(before)
-        if self.line is None:
-            self.line = Line(after, FIRST_SLOPE * before)
+        if not fraction:
+            self.bare.append(after)
+            after *= self.step
+        slope = FIRST_SLOPE * before
+        if self.line is None or fraction and not self.largest \
+                and after > JUMP * self.line(fraction):  # the base that no frame has shown yet
+            self.line = Line(after - slope * fraction, slope)
         expected = self.line(fraction)
         self.ratios.append(min(after / expected, MOST_RATIO))
         self.line.learn(fraction, min(after, JUMP * expected))
         self.largest = max(self.largest, fraction)
+        if fraction and self.bare:
+            self.step = max(1.0, self.line(0.0) / float(np.median(self.bare)))
 
     @property
     def margin(self) -> float:
@@ -97,4 +110,10 @@ class CostModel:
 
     def dense_seconds(self) -> float:
         """Return the seconds of a frame of which nothing is refined; 0 before the first."""
-        return 0.0 if self.line is None else float(np.median(self.before)) + self.line(0.0)
+        return float(np.median(self.before)) + self.bare_seconds() if self.before else 0.0
+
+    def bare_seconds(self) -> float:
+        """Return what such a frame takes after its budget was decided; 0 before the first."""
+        if self.bare:
+            return float(np.median(self.bare))
+        return 0.0 if self.line is None else self.line(0.0)

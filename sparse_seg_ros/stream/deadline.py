@@ -98,7 +98,7 @@ class DeadlinePlanner:
         waiting = [*self.waiting()]
         with self.lock:
             now, model = self.clock(), self.model_of(plan.size_hw)
-            soonest = now + (model.line(0.0) if model.line else 0.0)
+            soonest = now + model.bare_seconds()
             end = min(plan.due_seconds, self.latest_end(waiting, soonest))
             plan.decided_seconds, plan.slack_seconds = now, end - now
             asked = 1.0 if plan.asked is None else plan.asked

@@ -23,7 +23,7 @@ from sparse_seg_ros.messages.status import Status
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.stream.alarm import Alarm
 from sparse_seg_ros.stream.domain import DomainWatch
-from sparse_seg_ros.stream.picture_measures import Look, look_at
+from sparse_seg_ros.stream.picture_measures import Look, change_of, look_at
 from sparse_seg_ros.stream.stamps import NEWS_SECONDS, Stamps
 
 FROZEN, BLACK, WHITE, BLURRED, COVERED = 'frozen', 'black', 'over-exposed', 'blurred', 'covered'
@@ -58,6 +58,8 @@ LEARNT_FRAMES = 20     # width: 0.73 and below; frames until the usual one is kn
 SHARPNESS_RATE, TEXTURE_RATE = 0.02, 0.02  # of each frame in what is usual: some 50 frames
 BLANK, STILL = 4.0, 3.0  # grey levels of texture and change of a tile at most: noise of a sensor
 MOST_COVERED = 0.3  # of the tiles; on real frames at most 0.23 lose their texture, by new sky
+MOVING, MOVING_RATIO = 3.0, 1.3  # grey levels that the rest changes by at least, and times what
+# blank tiles do: real drives 3.4 and up, a car that waits at a light 2.2 to 3.2
 WHOLE = 0.95  # of the tiles; a real frame has at most 0.55 without texture
 SKY = 245.0  # mean level from which a tile is saturated sky rather than covered
 
@@ -78,7 +80,7 @@ class CameraPictures:
         """Know nothing yet of the pictures of this region of the images."""
         self.region, self.size_hw, self.equal = region, None, 0
         self.look: Look | None = None
-        self.covered = 0.0
+        self.covered, self.is_moving = 0.0, False
         self.usual_sharpness, self.sharp_frames = 0.0, 0
         self.usual_texture: np.ndarray | None = None  # (8, 12) fraction of frames with some
 
@@ -100,11 +102,11 @@ class CameraPictures:
             and not (is_dark or is_white)  # which may lack the noise that tells pictures apart
         self.equal = self.equal + 1 if is_equal and not self.stamps.is_repeated() else 0
         self.covered = 0.0 if is_dark or before is None else self.covered_fraction(before, look)
-        is_covered = self.covered > MOST_COVERED
-        self.note(frame, {
-            FROZEN: self.equal >= EQUAL_PICTURES, BLACK: is_dark, WHITE: is_white,
-            COVERED: is_covered, BLURRED: self.is_blurred(look)})
-        if not (is_dark or is_white or is_covered or self.equal):
+        self.note(frame, {FROZEN: self.equal >= EQUAL_PICTURES, BLACK: is_dark, WHITE: is_white,
+                          BLURRED: self.is_blurred(look)})
+        if self.is_moving or is_dark or self.covered >= WHOLE:  # else a wall before a parked car
+            self.note(frame, {COVERED: self.covered > MOST_COVERED})
+        if not (is_dark or is_white or self.equal or self.covered >= WHOLE):
             self.learn(look)
         self.look = look
 
@@ -125,6 +127,10 @@ class CameraPictures:
         """Return the fraction of tiles that show nothing, do not change, and used to show some."""
         is_blank = (look.texture < BLANK) & (np.abs(look.level - before.level) < STILL) \
             & (look.level < SKY)
+        change = change_of(before, look)
+        rest, blank = (change[tiles].mean() if tiles.any() else 0.0
+                       for tiles in (look.texture >= BLANK, is_blank))
+        self.is_moving = bool(rest > max(MOVING, MOVING_RATIO * blank))
         if is_blank.mean() >= WHOLE or self.usual_texture is None:
             return float(is_blank.mean()) if is_blank.mean() >= WHOLE else 0.0
         return float((is_blank & (self.usual_texture > 0.5)).mean())
@@ -139,7 +145,7 @@ class CameraPictures:
         has_texture = (look.texture >= BLANK).astype(np.float32)
         if self.usual_texture is None:
             self.usual_texture = has_texture
-        elif self.alarms[COVERED].since is None:
+        elif self.is_moving and self.alarms[COVERED].since is None:
             self.usual_texture += TEXTURE_RATE * (has_texture - self.usual_texture)
         if look.sharpness is not None and not self.is_blurred(look):
             self.sharp_frames += 1

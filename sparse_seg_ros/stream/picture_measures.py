@@ -44,13 +44,23 @@ class Look:
 def look_at(image: np.ndarray) -> Look:
     """(H, W, 3) uint8 RGB -> what it shows."""
     lattice = lattice_of(image)
-    tiles = lattice[..., 1].reshape(LATTICE_HW[0] // TILE, TILE, LATTICE_HW[1] // TILE, TILE)
-    tiles = tiles.astype(np.float32)
+    tiles = tiles_of(lattice[..., 1].astype(np.float32))
     red, green, blue = lattice[..., 0], lattice[..., 1], lattice[..., 2]
     brightest = np.maximum(np.maximum(red, green), blue)  # five times as fast as lattice.max(2)
     darkest = np.minimum(np.minimum(red, green), blue)
     return Look(lattice, float((brightest > DARK).mean()), float((darkest >= SATURATED).mean()),
                 tiles.std((1, 3)), tiles.mean((1, 3)), sharpness_of(image))
+
+
+def tiles_of(values: np.ndarray) -> np.ndarray:
+    """(64, 96) of the lattice -> (8, 8, 12, 8): mean over axes 1 and 3 for one of each tile."""
+    return values.reshape(LATTICE_HW[0] // TILE, TILE, LATTICE_HW[1] // TILE, TILE)
+
+
+def change_of(before: Look, look: Look) -> np.ndarray:
+    """Two looks -> (8, 12) mean change of the points in each tile, in grey levels."""
+    greens = (each.lattice[..., 1].astype(np.int16) for each in (before, look))
+    return tiles_of(np.abs(np.subtract(*greens))).mean((1, 3))
 
 
 def lattice_of(image: np.ndarray) -> np.ndarray:

@@ -260,7 +260,25 @@ def test_all_selected_costs_little_less_than_the_dense_network():
     assert 0.97 * dense < counted <= dense
 
 
-def test_nothing_selected_costs_the_dense_stage_at_stride_16():
+def test_a_block_selected_costs_the_dense_stage_at_stride_16():
     model, size = tiny_refined_by_network(), (256, 512)
-    counted = count_macs(model.refiner, torch.zeros(1, *size, dtype=torch.bool))['extract']
+    selected = torch.zeros(1, *size, dtype=torch.bool)
+    selected[:, :2, :2] = True
+    counted = count_macs(model.refiner, selected)['extract']
     assert 0 < counted < 0.3 * count_network(model.network, 1.0, size)
+
+
+def test_nothing_selected_is_dense_only_and_costs_nothing(monkeypatch):
+    model, size = tiny_refined_by_network(), (64, 96)
+    segment, image = scored(model, size)
+    dense = assemble(tiny_refined_by_network(), DenseConfig('dense', scale=0.5), 'cpu', 'fp32', {})
+
+    def fail(*_):
+        raise RuntimeError('the extractor is broken')
+    monkeypatch.setattr(SparseNetwork, 'forward', fail)
+    seen = segment(image, budget=0.0)
+    assert not seen.refined.any() and (seen.labels == dense(image).labels).all()
+    with pytest.raises(RuntimeError, match='broken'):
+        segment(image)
+    nothing = torch.zeros(1, *size, dtype=torch.bool)
+    assert set(count_macs(model.refiner, nothing).values()) == {0}

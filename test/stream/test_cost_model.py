@@ -99,6 +99,35 @@ def test_after_a_slow_spell_it_refines_as_much_again_even_if_it_had_to_stop(base
     assert run(450) > 0.95 * before > 0
 
 
+def test_an_extractor_with_a_dense_part_is_learnt_by_one_frame_and_left_out_where_it_is_too_slow():
+    model, dense_part, slack, late = CostModel(), 0.5, 0.4, 0
+    for number in range(400):
+        if number == 200:
+            slack = 0.9
+        fraction = model.affordable(slack)
+        spent = BASE + (dense_part + SLOPE * fraction if fraction else 0.0)
+        late += spent > slack
+        model.learn(1.0, fraction, spent)
+        if number == 199:
+            assert fraction == 0.0 and late == 1
+            assert model.dense_seconds() == pytest.approx(1 + BASE)
+    assert late == 1 and fraction > 0.8 * (slack - BASE - dense_part) / SLOPE
+
+
+def test_a_machine_that_is_slow_for_a_while_is_told_by_frames_without_refinement():
+    model, slack = CostModel(), 0.9
+
+    def run(count, pace):
+        for _ in range(count):
+            fraction = model.affordable(slack)
+            spent = pace * (BASE + (0.5 + SLOPE * fraction if fraction else 0.0))
+            model.learn(pace, fraction, spent)
+        return fraction
+    before = run(100, 1.0)
+    assert run(100, 3.0) == 0.0
+    assert run(500, 1.0) > 0.9 * before > 0
+
+
 def test_noise_never_makes_more_pixels_cheaper():
     line = Line(1.0, 0.0)
     for seconds in (1.0, 0.5, 0.1):

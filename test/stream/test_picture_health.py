@@ -147,6 +147,20 @@ def test_a_picture_that_stands_still_is_no_frozen_one_while_the_sensor_has_noise
     assert not raised(health)
 
 
+def test_a_car_that_parks_before_a_wall_is_not_covered_and_a_covered_one_that_parks_is():
+    health = drive()
+    wall = half_covered(WALL[:, 150:150 + WIDTH], 0)
+    for index in range(30, 130):
+        look(health, index, noisy(wall, index))
+    assert not raised(health)
+    health = drive()
+    for index in range(30, 40):
+        look(health, index, half_covered(picture(index), index))
+    for index in range(40, 100):
+        look(health, index, half_covered(picture(39), index))
+    assert raised(health) == [COVERED]
+
+
 def test_blur_is_told_until_it_ends_however_long_it_lasts():
     health = drive()
     for index in range(30, 130):

@@ -27,9 +27,11 @@ def count_macs(refiner: SparseRefiner, selected: Tensor) -> dict[str, int]:
     """
     (B, H, W) bool -> multiply-accumulates of 'extract' (with the head) and 'ensemble'.
 
-    Norms and activations do not count.
+    Norms and activations do not count. Where nothing is selected, nothing is computed.
     """
     pixels, extractor, side = int(selected.sum()), refiner.extractor, refiner.parts.side
+    if not pixels:
+        return {'extract': 0, 'ensemble': 0}
     sites = selected[:, ::side, ::side]  # one for each block, exact where side divides the size
     if isinstance(extractor, SparseNetwork):
         extract = _count_network(extractor, sites)

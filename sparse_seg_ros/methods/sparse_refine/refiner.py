@@ -155,9 +155,12 @@ class SparseRefiner(nn.Module):
             covered = self._cover(chosen, size_of(image), size_of(logits))
             coarse = logits.movedim(1, -1)[covered.low].t().contiguous()  # (C, M)
         with clock('extract'):
-            refined, coarse = covered.spread(self._extract(scene, covered, coarse), coarse)
-            if self.corrects:
-                refined = coarse[:, None] + refined  # (C, k, M)
+            if len(covered.level) or torch.is_grad_enabled():
+                refined, coarse = covered.spread(self._extract(scene, covered, coarse), coarse)
+                if self.corrects:
+                    refined = coarse[:, None] + refined  # (C, k, M)
+            else:  # part of an extractor may be dense, and none of it is needed
+                refined = coarse[:, None]
         refined, coarse = refined.flatten(1).t(), coarse.t()
         with clock('ensemble'):
             targets = scene.require_truth().flatten()[covered.flat] \
