@@ -23,7 +23,6 @@ from rclpy.lifecycle.node import LifecycleNodeMixin
 from rclpy.node import Node
 
 from sparse_seg_ros.label_remap import load_remap
-from sparse_seg_ros.messages.region import check_region
 from sparse_seg_ros.messages.status import ONLY_CAMERA
 from sparse_seg_ros.methods.request import NO_LIMITS
 from sparse_seg_ros.node_config import NodeConfig
@@ -34,6 +33,7 @@ from sparse_seg_ros.ros.label_info import LabelInfoPublisher
 from sparse_seg_ros.ros.services import Services
 from sparse_seg_ros.stream.fair_schedule import Rules
 from sparse_seg_ros.stream.health import ACTIVE, FINALIZED, INACTIVE, LOADING, UNCONFIGURED
+from sparse_seg_ros.stream.model_checks import check_limits, check_roi, idle_limits
 from sparse_seg_ros.stream.outputs import topics_of
 from sparse_seg_ros.stream.schedule import Deadlines
 from sparse_seg_ros.stream.slots import LatestFrameSlots
@@ -151,8 +151,8 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
                                f'{cut(self.config.device)}')
         try:
             self.segmenter = segmenter = self.load(self.config)
-            self.check_limits(self.config)
-            self.check_roi(self.config)
+            check_limits(self.config, segmenter)
+            check_roi(self.config, segmenter)
             self.warn_of_idle_limits(self.config, NodeConfig())
             self.warm_up(segmenter)
             parameters.follow_model(self, segmenter.method.limits())
@@ -256,49 +256,19 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
 
     def change_parameters(self, changes: list) -> SetParametersResult:
         """Check changes; the next frame uses them, or the next model that is loaded."""
+        segmenter = self.segmenter  # may go meanwhile
         try:
             config = parameters.changed(self.config, changes, self.state)
-            self.check_limits(config)
-            self.check_roi(config)
+            check_limits(config, segmenter)
+            check_roi(config, segmenter, {
+                camera.name: camera.size_hw for camera in list(self.cameras.values())})
         except ValueError as error:
             return SetParametersResult(successful=False, reason=cut(str(error), LONG))
         self.warn_of_idle_limits(config, self.config)
         self.config = config
         return SetParametersResult(successful=True)
 
-    def check_limits(self, config: NodeConfig) -> None:
-        """Raise ValueError for a limit of the refinement that the model cannot have."""
-        segmenter = self.segmenter  # may go meanwhile
-        if segmenter is None:
-            return
-        known = segmenter.method.limits()
-        for name, value in config.limits().items():
-            if name in known:
-                known[name].check(name, value)
-            elif known or not segmenter.choice:
-                raise ValueError(f'{name} {value} needs a model with refinement that has one; '
-                                 f'{config.model!r} has none, set it to null')
-
-    def check_roi(self, config: NodeConfig) -> None:
-        """Raise ValueError for a region that the images do not have, or the engine cannot take."""
-        if config.roi is None:
-            return
-        for camera in list(self.cameras.values()):
-            if camera.size_hw is not None:
-                check_region(config.roi, camera.size_hw, camera.name)
-        segmenter = self.segmenter  # may go meanwhile
-        sizes = segmenter.sizes_hw if segmenter is not None else ()
-        if sizes and (config.roi[3], config.roi[2]) not in sizes:
-            known = ', '.join(f'{width}x{height}' for height, width in sizes)
-            raise ValueError(f'roi {list(config.roi)} must have a size that the engine was built '
-                             f'for, {known}; build it for this one, or set roi to null')
-
     def warn_of_idle_limits(self, config: NodeConfig, former: NodeConfig) -> None:
-        """Warn of limits that are new and do nothing, as method auto took full resolution."""
-        segmenter = self.segmenter  # may go meanwhile
-        if segmenter is None or not segmenter.choice or segmenter.method.limits():
-            return
-        for name, value in config.limits().items():
-            if value != former.limits().get(name):
-                self.get_logger().warning(f'{name} {value} has no effect: method auto took full '
-                                          'resolution; set method to null to refine')
+        """Warn of limits that are new and do nothing."""
+        for text in idle_limits(config, former, self.segmenter):
+            self.get_logger().warning(text)
