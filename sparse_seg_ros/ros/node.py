@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from sparse_seg_ros.segmenter import Segmenter  # imports torch: seconds
 
 WARM_UP_SIZE_HW, WARM_UP_RUNS = (360, 640), 2
+WARM_UP_LIMITS = {'alpha': 0.0, 'budget': 0.1}  # so that something is refined whatever the model
 MATCH_PERIOD_SECONDS = 0.5
 DRAIN_SECONDS = 10.0
 
@@ -168,8 +169,11 @@ class SegmentationNode(LifecycleNodeMixin, WatchedNode):
 
     def warm_up(self, segmenter: Segmenter) -> None:
         """Segment ramps from black to white: the first runs allocate, compile and overflow."""
+        known = segmenter.method.limits()
+        limits = {name: value for name, value in WARM_UP_LIMITS.items() if name in known}
         for size_hw in (segmenter.sizes_hw or (WARM_UP_SIZE_HW,)) * WARM_UP_RUNS:
-            segmenter(ramp(size_hw), wants=segmenter.method.optional)
+            segmenter(ramp(size_hw), limits.get('alpha'), limits.get('budget'),
+                      segmenter.method.optional)
 
     def make_topics(self, segmenter: Segmenter) -> None:
         """Create cameras, label info and the thread that serves them."""

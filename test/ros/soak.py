@@ -134,7 +134,9 @@ class Soak:
         while (last := self.watch()).received < end or \
                 last.seconds - first.seconds < SETTLING_SECONDS:
             pass
-        assert levels(self.probe.statuses) == wanted, phase.name
+        odd = [self.probe.statuses[task] for task, level in wanted.items()
+               if self.probe.statuses[task].level != level]
+        assert not odd, f'{phase.name}: {odd}'
         return self.figures(phase, first, last)
 
     def check_words(self, phase: Phase) -> None:
