@@ -94,12 +94,11 @@ class Threads:
 
     def look(self) -> int:
         """Return the number of threads for the load now."""
-        now = self.read()
-        if now is None or self.before is None or \
-                now.wall - self.before.wall < PERIOD_SECONDS:
+        now, before = self.read(), self.before  # which another worker may set meanwhile
+        if now is None or before is None or now.wall - before.wall < PERIOD_SECONDS:
             return self.count
-        others = (now.everyone - self.before.everyone) - (now.own - self.before.own)
-        free = self.cores - max(0.0, others) / (now.wall - self.before.wall)
+        others = (now.everyone - before.everyone) - (now.own - before.own)
+        free = self.cores - max(0.0, others) / (now.wall - before.wall)
         self.before = now
         fewer, more = math.floor(free + 1 - FREE), math.floor(free + 1 - FREE_AGAIN)
         self.count = min(self.cores, max(1, min(self.count, fewer), more))

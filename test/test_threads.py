@@ -36,6 +36,22 @@ def counts(cores: int, others: list[float], own: float = 1.0) -> list[int]:
     return [share.look() for _ in others]
 
 
+def test_a_worker_that_looks_while_another_does_divides_by_no_time():
+    now = Usage(1.0, 1.0, 1.0)
+
+    class Shared(Threads):
+        times = [Usage(0.0, 0.0, 0.0)] * 2  # until another worker has looked
+
+        @property
+        def before(self):
+            return self.times.pop(0) if self.times else now
+
+        @before.setter
+        def before(self, usage):
+            """Leave it to the other worker."""
+    assert Shared(2, lambda: now, workers=2).look() == 2
+
+
 def test_busy_time_is_that_of_our_own_cores_and_not_of_nice_processes():
     assert busy_ticks(STAT, {0, 1}, counts_nice=False) == 100 + 30 + 3 + 2
     assert busy_ticks(STAT, {1}, counts_nice=False) == 40 + 10 + 1 + 1
