@@ -14,6 +14,10 @@ import numpy as np
 from sparse_seg_ros.texts import cut
 
 
+class UnusableImageError(ValueError):
+    """A good image that a model cannot take, such as one of a size without an engine."""
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from sparse_seg_ros.data.frame import UnusableImageError
 from sparse_seg_ros.engines.contract import Engine, as_tuple, describe
 
 ATTRIBUTES = ('stride', 'multiple', 'num_classes', 'mean', 'std')
@@ -28,14 +29,14 @@ class EngineNetwork:
         copy_attributes(network, self)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(B, 3, h, w) -> (B, C, h', w') logits; ValueError for a shape without engine."""
+        """(B, 3, h, w) -> (B, C, h', w') logits; UnusableImageError without an engine."""
         return self.with_maps(images)[0]
 
     def with_maps(self, images: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, h, w) -> logits, and what else the engines return."""
         engine = self.by_shape.get(tuple(images.shape))
         if engine is None:
-            raise ValueError(
+            raise UnusableImageError(
                 f"{self.about} was built for images of {', '.join(self.sizes)}, and this one "
                 f'makes {describe(tuple(images.shape))}; add its size to engine_sizes in the '
                 'method YAML (and build it beforehand: sparse_seg export engine --model YAML '

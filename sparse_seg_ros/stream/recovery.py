@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sparse_seg_ros.data.frame import UnusableImageError
 from sparse_seg_ros.texts import describe_error
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ class Recovery:
         for step in steps:
             try:
                 prediction = segment(self.limits_of(step, limits))
+            except UnusableImageError:  # no fault of the model, and no step would help
+                raise
             except Exception as error:
                 is_full = is_out_of_memory(error)
                 self.error = describe_error(error)

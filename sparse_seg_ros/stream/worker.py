@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.data.frame import Frame, UnusableImageError
 from sparse_seg_ros.messages.status import AGE, STEP, frame_facts
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.stream.deadline import DeadlinePlanner, Plan
@@ -161,8 +161,11 @@ class Worker:
         try:
             image = frame.image()
         except ValueError as error:
-            return self.lose(frame, 'invalid', f'image dropped: {cut(str(error), LONG)}')
-        return self.segment(frame, image, started, settings)
+            return self.drop(frame, error)
+        try:
+            return self.segment(frame, image, started, settings)
+        except UnusableImageError as error:
+            return self.drop(frame, error)
 
     def segment(self, frame: Frame, image: np.ndarray, started: float, settings: WorkerSettings
                 ) -> str:
@@ -239,6 +242,10 @@ class Worker:
         if why:
             self.lose(frame, 'stale', f'image {fate}: {why}')
         return bool(why)
+
+    def drop(self, frame: Frame, error: ValueError) -> str:
+        """Lose a frame that is no image, or none that the model can take -> its outcome."""
+        return self.lose(frame, 'invalid', f'image dropped: {cut(str(error), LONG)}')
 
     def lose(self, frame: Frame, outcome: str, why: str) -> str:
         """Keep why a frame is lost, log it where the last such line is old -> its outcome."""

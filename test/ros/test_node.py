@@ -181,6 +181,6 @@ def test_a_model_on_an_engine_is_built_logged_and_served_at_its_size(ros, tmp_pa
     assert engine.level == 'OK' and engine.values['engine'].startswith('onnxruntime ')
     publisher = connect(ros)
     assert serve(ros, node, publisher, image(street_image(96, 128))).published == 1
-    assert serve(ros, node, publisher, image()).failed == 1  # 40x60
+    assert serve(ros, node, publisher, image()).invalid == 1  # 40x60
     log = capfd.readouterr().err
     assert 'is built: ' in caplog.text and 'was built for images of 96x128' in log

@@ -10,12 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ros_fakes import make_image, make_segmenter
+from ros_fakes import Brightness, make_image, make_segmenter
 from ros_faults import FAULTS, Deadly, Faulty, segmenter
 
-from sparse_seg_ros.data.frame import Frame
+from sparse_seg_ros.data.frame import Frame, UnusableImageError
 from sparse_seg_ros.messages.status import AGE, DEGRADED, ON_TIME, REFINED, SLACK, STEP
-from sparse_seg_ros.stream.recovery import AGAIN, ASKED, DENSE, MOST_DEATHS
+from sparse_seg_ros.stream import recovery
+from sparse_seg_ros.stream.recovery import AGAIN, ASKED, DENSE, MOST_DEATHS, MOST_FAILED
 from sparse_seg_ros.stream.schedule import Deadlines
 from sparse_seg_ros.stream.slots import LatestFrameSlots
 from sparse_seg_ros.stream.worker import Host, Worker, WorkerSettings
@@ -114,6 +115,31 @@ def test_what_is_no_image_is_invalid_and_what_breaks_has_failed(make_stream):
     assert stream.settle('camera', 3).published == 1 and len(sink.taken) == 1
     assert [severity for severity, _ in stream.lines] == ['warning', 'error']
     assert 'camera: image dropped: expected an image, got a door' in stream.lines[0][1]
+
+
+def test_images_of_a_size_that_the_model_cannot_take_are_invalid_and_end_nothing(
+        make_stream, monkeypatch):
+    class Fixed(Brightness):
+        calls = 0
+
+        def __call__(self, images, request, clock):
+            self.calls += 1
+            if images.shape[2] != 40:
+                raise UnusableImageError('the engine was built for images of 40x60')
+            return super().__call__(images, request, clock)
+    monkeypatch.setattr(recovery, 'LEAST_SECONDS', 0.0)
+    method = Fixed()
+    stream = make_stream({'camera': Sink()}, segment=segmenter(method))
+    for count in range(1, MOST_FAILED + 2):
+        stream.put('camera', lambda: make_image(48, 60))
+        assert stream.settle('camera', count).invalid == count
+    assert method.calls == count  # no other try would help
+    assert stream.lines[0] == ('warning', 'camera: image dropped: the engine was built for images '
+                               'of 40x60')
+    assert not stream.workers[0].recovery.why_stopped
+    stream.put('camera', make_image)
+    assert stream.settle('camera', count + 1).published == 1
+    assert stream.facts[-1][STEP] == ASKED
 
 
 def test_a_stale_frame_is_not_read(make_stream):
