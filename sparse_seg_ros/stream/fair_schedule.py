@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from sparse_seg_ros.data.frame import Frame
 
 LEAST_SECONDS = 1e-3  # that a frame costs its camera
+MOST_SECONDS, MOST_TIMES = 1.0, 10.0  # or times its last frame: what took longer was a hang
 
 
 def no_deadline(frame: Frame) -> float:
@@ -108,11 +109,11 @@ class FairSchedule:
         return chosen
 
     def settle(self, frame: Frame, outcome: str, now: float) -> None:
-        """Charge a camera what its frame has really taken; no time in which the model hangs."""
+        """Charge a camera what its frame has really taken, of a hang only so much."""
         started, charge = self.taken.pop(frame)
-        if outcome == 'abandoned':
-            return
-        account, spent = self.accounts[frame.source], max(now - started, LEAST_SECONDS)
+        account = self.accounts[frame.source]
+        most = max(MOST_SECONDS, MOST_TIMES * account.cost_seconds)
+        spent = min(max(now - started, LEAST_SECONDS), most)
         account.virtual_seconds += spent / self.weight_of(frame.source) - charge
         if outcome == 'published':
             account.cost_seconds = spent

@@ -145,15 +145,20 @@ def test_a_rate_above_that_of_the_camera_limits_nothing():
     assert simulation.slots.counters('camera').limited == 0
 
 
-def test_a_camera_whose_frame_the_model_hung_in_has_its_share_after_the_next_activation():
+@pytest.mark.parametrize('is_abandoned', [True, False])
+def test_a_camera_whose_frame_the_model_hung_in_soon_has_its_share_again(is_abandoned):
     simulation = Simulation({'front': Script(200), 'rear': Script(200)})
     simulation.run(2)
     simulation.arrive_until(simulation.now)
     hung = simulation.slots.take(0)
     simulation.now += 60
-    simulation.slots.close()
-    simulation.slots.open()
+    if is_abandoned:
+        simulation.slots.close()
+        simulation.slots.open()
+    else:
+        simulation.slots.settle(hung, 'published')
     simulation.arrivals = [(simulation.now, name) for name in simulation.cameras]
+    simulation.run(1)
     rates = simulation.run(4)
     assert rates[hung.source] == pytest.approx(25, rel=0.1)
 
