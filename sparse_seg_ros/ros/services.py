@@ -21,6 +21,7 @@ from sparse_seg_ros.stream.health import ACTIVE
 from sparse_seg_ros.stream.snapshot import NextFrame, check_folder, write_snapshot
 from sparse_seg_ros.texts import LONG, cut, describe_error
 
+THROTTLE_SECONDS = 5.0
 FRAME_SECONDS = 5.0  # that a snapshot waits for a frame
 LOOK_SECONDS = 0.01  # between two looks whether the snapshot is written
 PACKAGES = ('sparse_seg_ros', 'torch', 'numpy', 'opencv-python-headless', 'ros-rclpy')
@@ -76,7 +77,8 @@ class Services:
             response.message = cut(str(error), LONG)
         except Exception as error:  # the edge: the caller is to hear of it
             response.message = describe_error(error)
-        self.node.get_logger().info(f'snapshot: {response.message}')
+        self.node.get_logger().info(f'snapshot: {response.message}',
+                                    throttle_duration_sec=THROTTLE_SECONDS)
 
     def write(self, folder: Path) -> Path:
         """Wait for a frame and write it -> its folder."""

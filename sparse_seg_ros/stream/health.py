@@ -116,8 +116,8 @@ def frames_status(camera: str, counts: Counters, before: Counters, facts: Mappin
               **{name: getattr(counts, name) for name in OUTCOMES}}
     if counts.waiting and stuck_seconds > ERROR_STUCK_SECONDS:
         return Status(frames_task(camera), 'ERROR', f'{counts.waiting} waiting, and nothing has '
-                      f'become of any frame for {stuck_seconds:.0f} s: the model hangs, or its '
-                      'thread has ended; restart the node', values)
+                      f'become of any frame for {stuck_seconds:.0f} s: the model hangs; clean '
+                      'up and configure the node', values)
     if not words:
         return Status(frames_task(camera), 'OK', f'{counts.published} published', values)
     words += f' in the last {RECENT_SECONDS:.0f} s, see the log'

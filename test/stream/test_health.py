@@ -92,8 +92,8 @@ def test_a_frame_that_waits_for_long_is_an_error():
     assert frames_status('front', counts, counts, {}, stuck_seconds=9.0).level == 'OK'
     status = frames_status('front', counts, counts, {}, stuck_seconds=11.0)
     assert (status.level, status.message) == (
-        'ERROR', '1 waiting, and nothing has become of any frame for 11 s: the model hangs, or '
-                 'its thread has ended; restart the node')
+        'ERROR', '1 waiting, and nothing has become of any frame for 11 s: the model hangs; '
+                 'clean up and configure the node')
     idle = Counters(received=3, published=3)
     assert frames_status('front', idle, idle, {}, stuck_seconds=11.0).level == 'OK'
 
