@@ -236,8 +236,7 @@ def add_deadline(parser: argparse.ArgumentParser) -> None:
     """Add the options of the benchmark of deadlines."""
     options.add_model(parser)
     options.add_size(parser, '512x1024')
-    parser.add_argument('--frames', type=int, default=1000, metavar='N',
-                        help='number of rendered frames (default: %(default)s)')
+    options.add_repeats(parser, 1000)
     parser.add_argument('--ratio', type=float, default=1.3, metavar='R', help='deadline as a '
                         'multiple of the dense time (default: %(default)s)')
     options.add_device(parser)
@@ -251,11 +250,11 @@ def bench_deadline(args: argparse.Namespace) -> int:
 
     examples:
       sparse_seg bench deadline --json deadline.json
-      sparse_seg bench deadline --frames 200 --ratio 2
+      sparse_seg bench deadline --repeats 200 --ratio 2
     """
     from sparse_seg_ros.bench import deadline
     from sparse_seg_ros.loading.zoo import load
-    setting = deadline.Setting(options.size_hw(args), options.at_least_one(args, 'frames'),
+    setting = deadline.Setting(options.size_hw(args), options.at_least_one(args, 'repeats'),
                                args.ratio)
     segment = load(args.model, args.device, args.precision)
     return show(args, {**deadline.run(segment, setting), 'weights': segment.weights},
