@@ -12,7 +12,7 @@ from random_signals import STAGES, choose_moments, find_faults, run
 
 SECONDS = 15.0  # 2 on a quiet computer
 END = '[INFO]: final counters: camera: 3 received, 1 waiting, 2 published, 0 superseded, ' \
-    '0 stale, 0 invalid, 0 failed, 0 abandoned\n'
+    '0 stale, 0 invalid, 0 failed, 0 abandoned, 0 limited\n'
 
 
 def test_a_process_ends_well_at_a_random_moment_of_its_transitions_and_its_build(domain,
