@@ -29,7 +29,8 @@ from sparse_seg_ros.stream.recovery import DENSE, MOST_FAILED
 def faulty(ros):
     """Return a method that fails on command, its node, active, and a camera."""
     method = Faulty()
-    node = ros.segmentation(lambda config: segmenter(method))
+    # Freeing memory searches the whole heap, which is large here: no image is too old for it.
+    node = ros.segmentation(lambda config: segmenter(method), max_age_seconds=0.0)
     node.autostart()
     return method, node, connect(ros)
 
