@@ -18,6 +18,7 @@ from std_srvs.srv import SetBool, Trigger
 from sparse_seg_ros.machine import installed
 from sparse_seg_ros.ros.diagnostics import WatchedNode
 from sparse_seg_ros.stream.health import ACTIVE
+from sparse_seg_ros.stream.recovery import tried
 from sparse_seg_ros.stream.snapshot import NextFrame, check_folder, write_snapshot
 from sparse_seg_ros.texts import LONG, cut, describe_error
 
@@ -70,13 +71,10 @@ class Services:
 
     def take_snapshot(self, response: Trigger.Response) -> None:
         """Wait for a frame, write it, and fill the response."""
-        try:
-            response.message = str(self.write(snapshot_folder(self.node.config.snapshot_folder)))
-            response.success = True
-        except (ValueError, OSError) as error:
-            response.message = cut(str(error), LONG)
-        except Exception as error:  # the edge: the caller is to hear of it
-            response.message = describe_error(error)
+        made = tried(lambda: self.write(snapshot_folder(self.node.config.snapshot_folder)))
+        response.success = not isinstance(made, Exception)
+        is_said = isinstance(made, (Path, ValueError, OSError))  # in words of its own
+        response.message = cut(str(made), LONG) if is_said else describe_error(made)
         self.node.get_logger().info(f'snapshot: {response.message}',
                                     throttle_duration_sec=THROTTLE_SECONDS)
 

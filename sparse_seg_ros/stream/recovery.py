@@ -17,7 +17,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from sparse_seg_ros.data.frame import UnusableImageError
 from sparse_seg_ros.texts import describe_error
@@ -38,6 +39,7 @@ MOST_DEATHS, DEATH_SECONDS = 3, 60.0  # of the thread: more within this time, to
 OUT_OF_MEMORY = ("can't allocate memory", 'out of memory')  # in a RuntimeError of torch
 
 LimitValues = Mapping[str, float]
+Made = TypeVar('Made')
 
 
 @dataclass(frozen=True)
@@ -143,20 +145,18 @@ class Recovery:
             first = ladder.first_step(limits)
         steps = [first, *self.steps_below(first, limits, known)]
         for step in steps:
-            try:
-                prediction = segment(self.limits_of(step, limits))
-            except UnusableImageError:  # no fault of the model, and no step would help
-                raise
-            except Exception as error:
-                is_full = is_out_of_memory(error)
-                self.error = describe_error(error)
-                if step == steps[-1]:
-                    self.note_failed(ladder, time.monotonic() if now is None else now)
-                    raise
-            else:
+            made = tried(partial(segment, self.limits_of(step, limits)))
+            if isinstance(made, UnusableImageError):  # no fault of the model; no step would help
+                raise made
+            if not isinstance(made, Exception):
                 self.note_good(ladder, first, step)
-                return prediction, step
-            if is_full:  # here, where the error no longer holds the tensors of its frames
+                return made, step
+            self.error = describe_error(made)
+            if step == steps[-1]:
+                self.note_failed(ladder, time.monotonic() if now is None else now)
+                raise made
+            is_full, made = is_out_of_memory(made), None  # an error holds the tensors of its call
+            if is_full:
                 free_memory()
         raise AssertionError('the last step returns or raises')
 
@@ -216,6 +216,14 @@ class Recovery:
                     f'{DEATH_SECONDS:.0f} s, at last by {error}; mend the cause, then activate '
                     'the node')
             return not self.why_stopped
+
+
+def tried(act: Callable[[], Made]) -> Made | Exception:
+    """Return what a call returns, or the error that it raises: one frame never ends the rest."""
+    try:
+        return act()
+    except Exception as error:  # whatever a model, an engine or a middleware raises
+        return error
 
 
 def is_out_of_memory(error: Exception) -> bool:

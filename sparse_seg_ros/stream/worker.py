@@ -18,7 +18,7 @@ from sparse_seg_ros.messages.status import AGE, STEP, frame_facts
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.stream.deadline import DeadlinePlanner, Plan
 from sparse_seg_ros.stream.picture_health import PictureHealth
-from sparse_seg_ros.stream.recovery import ASKED, KEPT, LimitValues, Recovery
+from sparse_seg_ros.stream.recovery import ASKED, KEPT, LimitValues, Recovery, tried
 from sparse_seg_ros.stream.schedule import Age, Deadlines, find_age, why_stale
 from sparse_seg_ros.stream.slots import LatestFrameSlots
 from sparse_seg_ros.texts import LONG, cut, describe_error
@@ -145,10 +145,10 @@ class Worker:
 
     def serve(self, frame: Frame) -> str:
         """Segment and publish one frame -> its outcome. One bad frame never stops the rest."""
-        try:
-            return self.process(frame, self.host.settings())
-        except Exception as error:  # the edge that must survive
-            return self.lose(frame, 'failed', f'frame failed: {describe_error(error)}')
+        outcome = tried(lambda: self.process(frame, self.host.settings()))
+        if isinstance(outcome, Exception):
+            return self.lose(frame, 'failed', f'frame failed: {describe_error(outcome)}')
+        return outcome
 
     def process(self, frame: Frame, settings: WorkerSettings) -> str:
         """Segment and publish one frame unless it is too old or not an image -> its outcome."""
