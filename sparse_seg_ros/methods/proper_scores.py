@@ -5,7 +5,7 @@ Negative log-likelihood and Brier score of pixels: where the truth is known, and
 
 Both are made of the coarse probabilities at full size, and of the fine ones where the method
 refined, so that they are those of the labels that it gives. A large image is looked at on a
-lattice: neighbours say the same, and half a second of exponentials for each frame says no more.
+lattice: neighbours say the same, and all of them cost a tenth of the frame.
 """
 
 from __future__ import annotations

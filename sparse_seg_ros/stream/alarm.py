@@ -22,12 +22,17 @@ class Alarm:
         self.since: int | None = None
         self.seen = deque(maxlen=max(window, calm))
 
-    def note(self, is_bad: bool, stamp: int) -> None:
+    @property
+    def is_on(self) -> bool:
+        """Tell whether it holds now."""
+        return self.since is not None
+
+    def note(self, is_bad: bool, stamp: int = 0) -> None:
         """Count a frame."""
         self.seen.append(is_bad)
         latest = list(self.seen)
-        if self.since is None and sum(latest[-self.window:]) >= self.needed:
+        if not self.is_on and sum(latest[-self.window:]) >= self.needed:
             self.since = stamp
-        elif self.since is not None and len(latest) >= self.calm \
+        elif self.is_on and len(latest) >= self.calm \
                 and not any(latest[-self.calm:]):
             self.since = None

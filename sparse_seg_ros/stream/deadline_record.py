@@ -5,37 +5,29 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sparse_seg_ros.messages.status import DEGRADED, ON_TIME, Status
+from sparse_seg_ros.stream.alarm import Alarm
 
 DEADLINE, LATE = 'deadline', 'late'  # task and key, beside those of each frame
 RECENT, RISE = 10, 3  # frames looked at, and how many of them make a trouble
 QUIET_SECONDS = 10.0  # without a frame of a camera, after which its last ones are no news
 
 
-class Trouble:
-    """Begins when it is true of RISE of the last RECENT frames, and ends when of none."""
-
-    def __init__(self):
-        self.recent, self.count, self.is_on = deque(maxlen=RECENT), 0, False
-
-    def add(self, is_so: bool) -> None:
-        """Take one frame into account."""
-        self.recent.append(is_so)
-        self.count = sum(self.recent)
-        self.is_on = self.count >= RISE or self.is_on and self.count > 0
+def trouble() -> Alarm:
+    """Return what begins when RISE of the last RECENT frames have it, and ends when none has."""
+    return Alarm(RISE, RECENT, RECENT)
 
 
 @dataclass
 class CameraRecord:
     """The troubles of one camera, and when its last frame was published."""
 
-    lateness: Trouble = field(default_factory=Trouble)
-    shedding: Trouble = field(default_factory=Trouble)
+    lateness: Alarm = field(default_factory=trouble)
+    shedding: Alarm = field(default_factory=trouble)
     published_seconds: float = 0.0
 
 
@@ -55,8 +47,8 @@ class DeadlineRecord:
         self.late += not is_on_time
         self.degraded += is_cut
         own = self.cameras.setdefault(camera, CameraRecord())
-        own.lateness.add(not is_on_time)
-        own.shedding.add(is_cut)
+        own.lateness.note(not is_on_time)
+        own.shedding.note(is_cut)
         own.published_seconds = self.clock()
         self.refines, self.last = refines, dict(facts)
 
@@ -68,7 +60,7 @@ class DeadlineRecord:
             cure += '; the model refines nothing that could be left out'
         recent = {camera: each for camera, each in list(self.cameras.items())
                   if self.clock() - each.published_seconds < QUIET_SECONDS}
-        late = [(camera, each.lateness.count, len(each.lateness.recent))
+        late = [(camera, sum(each.lateness.seen), len(each.lateness.seen))
                 for camera, each in recent.items() if each.lateness.is_on]
         if late:
             words = ', '.join(f'{number} of the last {count} frames of {camera}'

@@ -145,7 +145,7 @@ class CameraPictures:
         has_texture = (look.texture >= BLANK).astype(np.float32)
         if self.usual_texture is None:
             self.usual_texture = has_texture
-        elif self.is_moving and self.alarms[COVERED].since is None:
+        elif self.is_moving and not self.alarms[COVERED].is_on:
             self.usual_texture += TEXTURE_RATE * (has_texture - self.usual_texture)
         if look.sharpness is not None and not self.is_blurred(look):
             self.sharp_frames += 1
