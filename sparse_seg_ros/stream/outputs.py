@@ -89,7 +89,7 @@ def required(frame: SegmentedFrame, name: str) -> np.ndarray:
 OUTPUTS = {
     'mask': Output(lambda frame: 'mono8', lambda frame: frame.prediction.labels, is_lazy=False),
     'uncertainty': Output(lambda frame: frame.uncertainty_encoding, make_uncertainty,
-                          is_lazy=False, interpolation=cv2.INTER_LINEAR),
+                          interpolation=cv2.INTER_LINEAR),
     'refined': Output(lambda frame: 'mono8', make_refined),
     'confidence': Output(lambda frame: 'mono8',
                          lambda frame: to_levels(required(frame, 'confidence')),

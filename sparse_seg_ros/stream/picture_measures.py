@@ -3,7 +3,7 @@
 """
 What the health of a picture is read from: a lattice of points, and small patches at full size.
 
-About 1 ms for an image of 1024x2048, most of it in the patches. Edges alone are looked at for
+About 3 ms for an image of 1024x2048, most of it in the patches. Edges alone are looked at for
 sharpness: how much of the height of an edge lies in its steepest step does not depend on contrast,
 so fog, dusk and noise hardly change it, and blur does.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 LATTICE_HW = (64, 96)  # points, whatever the size of the image
@@ -79,27 +80,27 @@ def sharpness_of(image: np.ndarray) -> float | None:
 
 
 def patches_of(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 RGB -> (24, h, w) int16, the green of patches evenly spread."""
+    """(H, W, 3) uint8 RGB -> (24, h, w) uint8, the green of patches evenly spread."""
     (height, width), (rows, columns) = image.shape[:2], PATCHES_HW
     h, w = min(PATCH, height // rows), min(PATCH, width // columns)
     tops = [height * (2 * row + 1) // (2 * rows) - h // 2 for row in range(rows)]
     lefts = [width * (2 * column + 1) // (2 * columns) - w // 2 for column in range(columns)]
-    return np.stack([image[top:top + h, left:left + w, 1] for top in tops for left in lefts]
-                    ).astype(np.int16)
+    return np.stack([image[top:top + h, left:left + w, 1] for top in tops for left in lefts])
 
 
 def steepness(patches: np.ndarray) -> float | None:
-    """(N, h, w) grey levels -> fraction of an edge in its steepest step; None without edges."""
+    """(N, h, w) uint8 grey levels -> fraction of an edge in its steepest step, or None."""
     places = patches.shape[2] - REACH
     if places < 1 or not patches.shape[1]:
         return None
-    height = np.abs(patches[..., REACH:] - patches[..., :-REACH])  # (N, h, places)
-    least = np.partition(height.ravel(), -height.size // STEEPEST)[-height.size // STEEPEST]
+    rows = patches.reshape(-1, patches.shape[2])
+    height = cv2.absdiff(rows[:, REACH:], rows[:, :-REACH])  # (N * h, places)
+    counts = cv2.calcHist([height], [0], None, [256], [0, 256])[::-1]  # of the levels from 255
+    least = 255 - int(np.searchsorted(np.cumsum(counts), height.size / STEEPEST))
     if least < LEAST_EDGE:
         return None
-    steps = np.abs(np.diff(patches, axis=2))
-    steepest = steps[..., :places].copy()
-    for shift in range(1, REACH):
-        np.maximum(steepest, steps[..., shift:shift + places], out=steepest)
-    is_edge = height >= least
-    return float(steepest[is_edge].sum() / height[is_edge].sum())
+    steepest = cv2.absdiff(rows[:, 1:], rows[:, :-1])  # of one step, then of 2, 4 and 8
+    for step in (1, 2, 4):
+        steepest = cv2.max(steepest[:, step:], steepest[:, :-step])
+    is_edge = (height >= least).view(np.uint8)
+    return cv2.mean(steepest, is_edge)[0] / cv2.mean(height, is_edge)[0]
