@@ -94,8 +94,10 @@ class Runs:
     def oracle(self) -> np.ndarray:
         """Return the fraction of each frame that could have been refined in time."""
         fractions, seconds = self.rungs
-        slack = [self.deadline - frame.before for frame in self.planned]
+        slack = np.array([self.deadline - frame.before for frame in self.planned])
         affordable = np.interp(slack, seconds + 1e-9 * np.arange(len(seconds)), fractions)
+        if len(seconds) > 1:  # there is no half of what an extractor does for the first pixel
+            affordable[slack < seconds[1]] = 0.0
         return np.minimum(affordable, [frame.refined for frame in self.free])
 
 
@@ -136,10 +138,12 @@ def noisy_streets(setting: Setting) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def dense_seconds(segment: Segmenter, image: np.ndarray) -> float:
-    """Return the median time of a frame of which nothing is refined."""
-    for _ in range(WARM_UPS):
+    """Return the median time of a frame of which nothing is refined, among others that are."""
+    seconds = []
+    for _ in range(WARM_UPS + DENSE_FRAMES):
         segment(image)
-    return float(np.median([fixed(segment, image, 0.0).total for _ in range(DENSE_FRAMES)]))
+        seconds.append(fixed(segment, image, 0.0).total)
+    return float(np.median(seconds[WARM_UPS:]))
 
 
 def fixed(segment: Segmenter, image: np.ndarray, fraction: float) -> Timed:
