@@ -164,15 +164,11 @@ def note_of_density(rows: dict[str, dict]) -> str:
 def convolutions(figures: dict) -> str:
     """Draw sparse convolutions against dense ones and spconv."""
     head = ['3x3 convolution', 'ms', 'faster than dense', 'faster than spconv (fp32)']
-    rows = []
-    for one in figures['convolutions']:
-        ratio = one['ratio']
-        rows.append([' '.join(one['name'].split()[2:]), f"{1e3 * one['seconds']['sparse']:.1f}",
-                     f"{ratio['dense']:.1f}",
-                     f"{ratio['spconv fp32']:.1f}" if 'spconv fp32' in ratio else '-'])
-    rows += [[one['name'], f"{1e3 * one['seconds']['sparse']:.0f}", '-', '-']
-             for one in figures['extractors']]
-    return grid(head, rows)
+    return grid(head, [
+        [one['name'].removeprefix('conv 3x3').strip(), f"{1e3 * one['seconds']['sparse']:.1f}",
+         *(f"{one['ratio'][rival]:.1f}" if rival in one['ratio'] else '-'
+           for rival in ('dense', 'spconv fp32'))]
+        for one in (*figures['convolutions'], *figures['extractors'])])
 
 
 def node(figures: dict) -> str:

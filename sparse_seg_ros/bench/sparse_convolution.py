@@ -5,15 +5,21 @@ Speed of sparse convolution against its rivals, interleaved in one run so that r
 
 The selected pixels are 12 % of 1024x2048, along the class boundaries of a street frame. It times
 the submanifold 3x3 convolution against the dense convolution of the whole image (by oneDNN, or on
-a GPU by cuDNN), against spconv's CPU wheel and, if another backend is the default, against plain
-torch. Then it times the whole six-stage extractor.
+a GPU by cuDNN), against spconv and torchsparse where they are installed for that device and, if
+another backend is the default, against plain torch. Then it times the whole six-stage extractor,
+its tables built each time, against the same rivals: SparseRefine's Table 7.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from itertools import product
+from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,9 +28,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from sparse_seg_ros.bench.rival_extractors import DenseExtractor, SpconvExtractor
 from sparse_seg_ros.data.street import Street
 from sparse_seg_ros.device import PRECISIONS, native_precisions
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs, count_neighbours
+from sparse_seg_ros.methods.sparse_refine.extractor import Extractor
 from sparse_seg_ros.methods.sparse_refine.folded import folded
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.sparse import reference
@@ -35,6 +43,7 @@ from sparse_seg_ros.sparse.tensor import SparseTensor
 from sparse_seg_ros.timing import interleaved
 
 CHANNELS = (32, 64, 128)
+DENSE_ROUNDS = 2  # of the whole extractor: a minute each on a CPU
 
 
 def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: float = 0.12,
@@ -58,7 +67,7 @@ def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: floa
         'torch_device': device,
         'threads': torch.get_num_threads(),
         'precisions': list(precisions),
-        'lacks_spconv': on_cpu and not has_spconv(),
+        'lacks_spconv': not has_spconv(selected.device),
         'convolutions': convolutions,
         'extractors': extractors,
     }
@@ -71,8 +80,8 @@ def describe(figures: dict) -> str:
              f"{figures['torch_device']}, {figures['threads']} threads, "
              f"{' and '.join(figures['precisions'])}"]
     if figures['lacks_spconv']:
-        lines.append('spconv is not installed: no comparison with it '
-                     '(pip install spconv "cumm<0.8")')
+        lines.append('spconv is not installed for this device: no comparison with it (for a CPU: '
+                     'pip install spconv "cumm<0.8")')
     return '\n'.join([*lines, *map(describe_row, figures['convolutions']),
                       *map(describe_row, figures['extractors'])])
 
@@ -124,10 +133,11 @@ def time_convolution(selected: Tensor, channels: int, precision: str, repeats: i
         'dense': lambda: F.conv2d(image, weight, padding=1),
         'dense_last': lambda: F.conv2d(image_last, weight, padding=1),
     }
-    if x.backend is not reference:
-        rivals['plain torch'] = lambda: conv(replace(x, backend=reference), kernel)
-    if device.type == 'cpu' and has_spconv():
-        rivals['spconv fp32'] = spconv_convolution(level, kernel.float())
+    for name, backend in rival_backends(x.backend).items():
+        rivals[name] = partial(conv, replace(x, backend=backend), kernel)
+    if has_spconv(device):
+        name, dtype = spconv_precision(precision, device)
+        rivals[name] = spconv_convolution(level, kernel.to(dtype))
     seconds = interleaved(rivals, repeats, calls=2, device=device)
     seconds['dense'] = min(seconds['dense'], seconds.pop('dense_last'))  # the faster layout
     macs = count_neighbours(selected) * channels**2
@@ -141,14 +151,35 @@ def time_extractor(selected: Tensor, precision: str, repeats: int) -> dict:
     extractor = refiner.extractor.to(**kind)
     pixels = torch.randn(int(selected.sum()), 3, **kind)
     backend = backend_of(selected.device.type)
-    rivals = {'sparse': lambda: extractor(SparseTensor(pixels, Level(selected), backend))}
-    if backend is not reference:
-        rivals['plain torch'] = lambda: extractor(SparseTensor(pixels, Level(selected)))
-    return make_row(
-        f'extractor {precision}',
-        interleaved(rivals, repeats, device=selected.device),
-        count_macs(refiner, selected)['extract'],
-    )
+    rivals = {name: partial(extract, extractor, pixels, selected, each) for name, each in
+              {'sparse': backend, **rival_backends(backend)}.items()}
+    if has_spconv(selected.device):
+        name, dtype = spconv_precision(precision, selected.device)
+        rivals[name] = spconv_extractor(deepcopy(extractor).to(dtype), pixels.to(dtype), selected)
+    seconds = interleaved(rivals, repeats, device=selected.device)
+    image = torch.zeros((*selected.shape, 3), **kind)
+    image[selected] = pixels
+    dense, last = DenseExtractor(extractor, selected), image.movedim(-1, 1)  # channels last
+    seconds |= interleaved({'dense': lambda: dense(last)}, min(repeats, DENSE_ROUNDS),
+                           device=selected.device)
+    return make_row(f'extractor {precision}', seconds, count_macs(refiner, selected)['extract'])
+
+
+def extract(extractor: Extractor, pixels: Tensor, selected: Tensor, backend: ModuleType) -> None:
+    """Run the extractor once, with new tables."""
+    extractor(SparseTensor(pixels, Level(selected), backend))
+
+
+def rival_backends(own: ModuleType) -> dict[str, ModuleType]:
+    """Return plain torch, and torchsparse where it is installed, unless they are our own."""
+    if own is reference:  # on a CPU, which torchsparse has not
+        return {}
+    found = {'plain torch': reference}
+    try:
+        found['torchsparse'] = importlib.import_module('sparse_seg_ros.sparse.with_torchsparse')
+    except ImportError:
+        pass
+    return {name: backend for name, backend in found.items() if backend is not own}
 
 
 def make_row(name: str, seconds: dict[str, float], macs: int) -> dict:
@@ -162,35 +193,52 @@ def make_row(name: str, seconds: dict[str, float], macs: int) -> dict:
     }
 
 
-def has_spconv() -> bool:
-    """Tell whether spconv can be imported."""
+def has_spconv(device: torch.device) -> bool:
+    """Tell whether spconv can be imported, in a build for the device."""
     try:
-        import spconv.pytorch  # noqa: F401
+        from spconv.cppconstants import CPU_ONLY_BUILD
     except ImportError:
         return False
-    return True
+    return CPU_ONLY_BUILD == (device.type == 'cpu')
+
+
+def spconv_precision(precision: str, device: torch.device) -> tuple[str, torch.dtype]:
+    """Return the name of spconv as a rival, and its type: it has no bf16, on a CPU fp32 alone."""
+    if device.type == 'cuda' and precision == 'fp16':
+        return 'spconv fp16', torch.float16
+    return 'spconv fp32', torch.float32
 
 
 def spconv_convolution(level: Level, kernel: Tensor) -> Callable:
-    """
-    (9, C, C) -> a call of the same convolution by spconv's CPU wheel, with its tables ready.
-
-    It has no bf16, and one thread: it races on more.
-    """
+    """(9, C, C) -> a call of the same convolution by spconv, with its tables ready."""
     import spconv.pytorch as spconv
 
-    channels, (batch, *size_hw) = kernel.shape[1], level.mask.shape
+    channels = kernel.shape[1]
     layer = spconv.SubMConv2d(channels, channels, 3, bias=False, indice_key='level')
     layer.weight.data = kernel.view(3, 3, channels, channels).permute(3, 1, 0, 2).contiguous()
-    features = torch.randn(len(level), channels)
-    x = spconv.SparseConvTensor(features, level.sites.int().contiguous(), size_hw, batch)
+    x = spconv_tensor(level, torch.randn(len(level), channels).to(kernel))
+    return partial(by_spconv, layer, x, kernel.device.type)
 
-    def call():
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            return layer(x)
-        finally:
-            torch.set_num_threads(threads)
 
-    return call
+def spconv_extractor(extractor: Extractor, pixels: Tensor, selected: Tensor) -> Callable:
+    """Return a call of the same extractor by spconv, with new tables each time."""
+    rival = SpconvExtractor(extractor)
+    return lambda: by_spconv(rival, spconv_tensor(Level(selected), pixels), selected.device.type)
+
+
+def spconv_tensor(level: Level, features: Tensor) -> Any:
+    """(N, C) features of the sites of a level -> the same for spconv."""
+    import spconv.pytorch as spconv
+
+    batch, *size_hw = level.mask.shape
+    return spconv.SparseConvTensor(features, level.sites.int().contiguous(), size_hw, batch)
+
+
+def by_spconv(layer: Callable, x: Any, device_type: str) -> Any:
+    """Call spconv; on a CPU with one thread, as it races on more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if device_type == 'cpu' else threads)
+    try:
+        return layer(x)
+    finally:
+        torch.set_num_threads(threads)

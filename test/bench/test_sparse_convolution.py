@@ -31,6 +31,7 @@ def test_a_run_measures_and_its_text_is_made_of_the_figures(monkeypatch, capsys)
     monkeypatch.setattr(sparse_convolution, 'native_precisions', lambda: ('fp32',))
     figures = sparse_convolution.run(1, (64, 96))
     assert capsys.readouterr().out == ''
+    assert 'dense' in figures['extractors'][0]['ratio']
     text = sparse_convolution.describe(json.loads(json.dumps(figures))).splitlines()
     assert text[0].startswith('12% of 64x96, median of 1, cpu, ') and text[0].endswith(' fp32')
     assert text[-2].startswith('conv 3x3    4 fp32') and text[-1].startswith('extractor fp32')
