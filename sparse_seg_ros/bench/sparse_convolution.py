@@ -90,7 +90,8 @@ def describe_row(row: dict) -> str:
     """Return our time and GFLOP/s on the pairs that exist, and rivals' times over ours."""
     seconds = row['seconds']
     return ' '.join([
-        f'{row["name"]:20} {1e3 * seconds["sparse"]:8.1f} ms {row["gflops"]:6.0f} GFLOP/s ',
+        f'{row["name"]:20} {1e3 * seconds["sparse"]:8.1f} ms {row["gflops"]:6.0f} GFLOP/s,'
+        f'{row["of_dense_rate"]:5.0%} of the dense rate ',
         *(f'| {ratio:5.2f}x faster than {rival} ({1e3 * seconds[rival]:.0f} ms)'
           for rival, ratio in row['ratio'].items())])
 
@@ -140,8 +141,9 @@ def time_convolution(selected: Tensor, channels: int, precision: str, repeats: i
         rivals[name] = spconv_convolution(level, kernel.to(dtype))
     seconds = interleaved(rivals, repeats, calls=2, device=device)
     seconds['dense'] = min(seconds['dense'], seconds.pop('dense_last'))  # the faster layout
-    macs = count_neighbours(selected) * channels**2
-    return make_row(f'conv 3x3 {channels:4} {precision}', seconds, macs)
+    pairs = (count_neighbours(each) for each in (selected, torch.ones_like(selected)))
+    return make_row(f'conv 3x3 {channels:4} {precision}', seconds,
+                    *(count * channels**2 for count in pairs))
 
 
 def time_extractor(selected: Tensor, precision: str, repeats: int) -> dict:
@@ -162,7 +164,8 @@ def time_extractor(selected: Tensor, precision: str, repeats: int) -> dict:
     dense, last = DenseExtractor(extractor, selected), image.movedim(-1, 1)  # channels last
     seconds |= interleaved({'dense': lambda: dense(last)}, min(repeats, DENSE_ROUNDS),
                            device=selected.device)
-    return make_row(f'extractor {precision}', seconds, count_macs(refiner, selected)['extract'])
+    return make_row(f'extractor {precision}', seconds, *(
+        count_macs(refiner, each)['extract'] for each in (selected, torch.ones_like(selected))))
 
 
 def extract(extractor: Extractor, pixels: Tensor, selected: Tensor, backend: ModuleType) -> None:
@@ -182,13 +185,18 @@ def rival_backends(own: ModuleType) -> dict[str, ModuleType]:
     return {name: backend for name, backend in found.items() if backend is not own}
 
 
-def make_row(name: str, seconds: dict[str, float], macs: int) -> dict:
-    """Name, seconds by rival, multiply-adds on the pairs that exist -> figures."""
+def make_row(name: str, seconds: dict[str, float], macs: int, dense_macs: int) -> dict:
+    """
+    Name, seconds by rival, multiply-adds on pairs that exist, and of the whole image -> figures.
+
+    of_dense_rate: multiply-adds per second, against those of the dense convolution.
+    """
     ours = seconds['sparse']
     return {
         'name': name,
         'seconds': seconds,
         'gflops': 2e-9 * macs / ours,
+        'of_dense_rate': macs / ours / (dense_macs / seconds['dense']),
         'ratio': {rival: spent / ours for rival, spent in seconds.items() if rival != 'sparse'},
     }
 

@@ -8,6 +8,7 @@ import json
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from sparse_seg_ros.bench import sparse_convolution
 from sparse_seg_ros.bench.sparse_convolution import street_selection, time_convolution
@@ -21,8 +22,14 @@ def test_selection_is_as_dense_as_asked_and_made_of_aligned_blocks():
 
 
 def test_a_row_names_rivals_and_ratios():
-    row = time_convolution(street_selection((128, 256), 0.12), 4, 'fp32', repeats=1)
+    selected = street_selection((128, 256), 0.12)
+    row = time_convolution(selected, 4, 'fp32', repeats=1)
     assert row['ratio']['dense'] == row['seconds']['dense'] / row['seconds']['sparse']
+    inner = F.pad(torch.ones(1, 1, 128, 256), (1, 1, 1, 1))
+    neighbours = F.conv2d(inner, torch.ones(1, 1, 3, 3))[0]  # of each pixel, all selected
+    active = F.conv2d(F.pad(selected[None].float(), (1, 1, 1, 1)), torch.ones(1, 1, 3, 3))[0]
+    share = active[selected].sum() / neighbours.sum()
+    assert row['of_dense_rate'] == pytest.approx(float(share) * row['ratio']['dense'], rel=1e-6)
     assert 'faster than dense' in sparse_convolution.describe_row(row)
 
 
