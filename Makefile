@@ -1,6 +1,7 @@
 # make demo            everything: install into .venv, then a street (or BAG=path) through the node
 # make test            lint and tests, without a GPU
 # make test-gpu        the tests that need one
+# make gpu-evidence   all that only a GPU can show, into bench/results, at most MINUTES=8; a second run goes on
 # make test-cpus       the numeric tests as other processors compute, before a release
 # make soak           20,000 frames of four cameras, one of which floods, one breaks and one stops; five minutes
 # make figures         draw the tables of the documents from bench/results; make measure: first measure again what
@@ -15,7 +16,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 DEMO := $(if $(BAG),--bag "$(BAG)") $(if $(MODEL),--model "$(MODEL)") $(DEMO_OPTIONS)
 
-.PHONY: setup demo test test-gpu test-cpus soak lint figures measure clean
+MINUTES := 8
+
+.PHONY: setup demo test test-gpu gpu-evidence test-cpus soak lint figures measure clean
 
 setup: $(STAMP)
 
@@ -47,6 +50,9 @@ test: lint
 
 test-gpu: $(STAMP)
 	$(BIN)/python -m pytest -m gpu
+
+gpu-evidence: $(STAMP)
+	$(BIN)/python -m bench.gpu_evidence --minutes $(MINUTES)
 
 test-cpus: $(STAMP)
 	$(BIN)/python test/on_every_cpu.py

@@ -153,6 +153,12 @@ def refined_summary(figures: dict) -> str:
             f'resolution here ({each}).{note_of_density(rows)}')
 
 
+def gpu(figures: dict) -> str:
+    """Draw what `make gpu-evidence` has found, in its order; what it has not reached is left out."""
+    known = {name: step['figures'] for name, step in figures['steps'].items() if step['figures']}
+    return '\n\n'.join(draw(known[name]) for name, draw in EVIDENCE.items() if name in known)
+
+
 def note_of_density(rows: dict[str, dict]) -> str:
     """Say so where networks did not refine as much as the paper's."""
     others = [name for name, row in rows.items()
@@ -225,3 +231,9 @@ def tokens(figures: dict) -> str:
         left = row['tokens'] and f"{row['tokens'][0]:.0f}, {row['tokens'][-1]:.0f}"
         rows.append([name, left or '-', points(row['report']['mean_iou']), total(row['report'])])
     return grid(['Segmenter-T', 'tokens in the first and last block', 'mIoU', 'ms'], rows)
+
+
+EVIDENCE = {  # step of bench/gpu_evidence.py -> how it is drawn
+    'model': stages, 'accuracy': short_scores, 'sparse': convolutions,
+    **{f'networks {cell}': refined for cell in ('fp16, 1', 'fp16, 2', 'fp16, 4', 'fp16, 8',
+                                                'fp32, 1', 'fp32, 4')}}
