@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 
 from sparse_seg_ros.bench import paper_networks
-from sparse_seg_ros.evaluation.published import PUBLISHED
+from sparse_seg_ros.evaluation.published import PUBLISHED, latency
 from sparse_seg_ros.evaluation.verdict import Verdict
 from sparse_seg_ros.loading.auto_method import LEAST_RATIO
 from sparse_seg_ros.report.tables import grid, percent, percents
@@ -154,9 +154,25 @@ def refined_summary(figures: dict) -> str:
 
 
 def gpu(figures: dict) -> str:
-    """Draw what `make gpu-evidence` has found, in its order; what it has not reached is left out."""
+    """Draw what `make gpu-evidence` has found, in its order, as far as it got."""
     known = {name: step['figures'] for name, step in figures['steps'].items() if step['figures']}
     return '\n\n'.join(draw(known[name]) for name, draw in EVIDENCE.items() if name in known)
+
+
+def orin() -> str:
+    """Draw the paper's Table A3, batches of one."""
+    head = ['network', 'fp16 full, refined ms', 'faster', 'fp32 full, refined ms', 'faster']
+    return grid(head, [[name, *(cell for precision in ('fp16', 'fp32')
+                                for cell in published_pair(name, precision))]
+                       for name in PUBLISHED])
+
+
+def published_pair(network: str, precision: str) -> list[str]:
+    """Return both latencies on the Orin, and their ratio."""
+    one = latency('AGX Orin', network, 1, precision)
+    if one is None or one.full is None or one.ratio is None:
+        return ['-', '-']
+    return [f'{one.full:.0f}, {one.refined:.0f}', f'{one.ratio:.1f}']
 
 
 def note_of_density(rows: dict[str, dict]) -> str:

@@ -37,7 +37,7 @@ from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.loading.zoo import find_model
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ('README.md', 'doc/measured.md')
+DOCUMENTS = ('README.md', 'doc/measured.md', 'doc/jetson.md')
 MARKED = re.compile(r'(<!-- figures: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
 MODELS = 'half=config/dense.yaml refined=demo full=demo_full'
 COMMANDS = {  # of sparse_seg; --json is added, {alpha} is the threshold of the demo weights
@@ -108,6 +108,7 @@ TABLES = {
     'engines': Table(drawings.engines, ('engines_cpu',)),
     'lrformer': Table(drawings.short_scores, ('lrformer_camvid',), is_study=True),
     'algm': Table(drawings.tokens, ('algm_camvid',), is_study=True),
+    'orin': Table(drawings.orin, ()),
     'gpu': Table(drawings.gpu, ('gpu_evidence',), is_study=True,
                  not_yet='Not measured yet; `make gpu-evidence` measures it.'),
 }
@@ -182,7 +183,7 @@ def render(name: str, folder: Path) -> str:
     if table.is_study and any('weights' not in one or former_weights(one)
                               for one in figures.values()):
         origins.append('The demo weights have changed since.')
-    return f"{table.draw(*figures.values())}\n\n{' '.join(origins)}\n"
+    return '\n\n'.join(filter(None, [table.draw(*figures.values()), ' '.join(origins)])) + '\n'
 
 
 def origin(file: str, figures: dict, link: str) -> str:
