@@ -10,7 +10,7 @@ from torch import nn
 
 from sparse_seg_ros.loading.checkpoints import load_strictly
 from sparse_seg_ros.methods.reading import entropy
-from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
+from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler, SigmoidEnsembler
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 
 
@@ -33,12 +33,26 @@ def test_ensembler_is_the_released_formula():
     torch.testing.assert_close(ensembler(coarse, refined), want)
 
 
+def test_the_sigmoid_ensembler_is_the_printed_formula():
+    coarse, refined = two_logits(19)
+    ensembler = SigmoidEnsembler(19).double()
+    for parameter in ensembler.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    entropies = [entropy(logits[:, :, None, None]).view(-1, 1) for logits in (coarse, refined)]
+    y1, y2, (e1, e2) = coarse, refined, entropies
+    # The gate's columns stand prediction by prediction: [y1; e1; y2; e2].
+    w = torch.sigmoid(ensembler.gate(torch.cat([y1, e1, y2, e2], 1)))
+    assert 0.01 < w.std()
+    torch.testing.assert_close(ensembler(coarse, refined), ensembler.fuse(w * y1 + (1 - w) * y2))
+
+
+@pytest.mark.parametrize('kind', [Ensembler, SigmoidEnsembler])
 @pytest.mark.parametrize('trusts_refined', [False, True])
 @pytest.mark.parametrize('classes', [2, 11, 19, 32, 33, 150])
-def test_it_starts_as_the_coarse_logits_for_any_number_of_classes(classes, trusts_refined):
+def test_it_starts_as_the_coarse_logits_for_any_number_of_classes(classes, trusts_refined, kind):
     coarse, _ = two_logits(classes)
     refined = coarse if trusts_refined else torch.zeros_like(coarse)
-    ensembler = Ensembler(classes, trusts_refined).double()
+    ensembler = kind(classes, trusts_refined).double()
     torch.testing.assert_close(ensembler(coarse, refined), coarse)
     assert torch.equal(ensembler(coarse, refined).argmax(1), coarse.argmax(1))
 

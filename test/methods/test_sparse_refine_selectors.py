@@ -101,9 +101,20 @@ def test_a_selector_without_what_it_needs_says_so(name, message):
 def test_the_learnable_selector_has_its_layers_and_at_first_selects_nothing():
     selector = LearnableSelector(19)
     shapes = [tuple(parameter.shape) for parameter in selector.parameters() if parameter.ndim > 1]
-    assert shapes == [(16, 3, 3, 3), (16, 16, 3, 3), (32, 35, 1, 1), (32, 32, 1, 1), (1, 32, 1, 1)]
+    assert shapes == [(16, 3, 3, 3), (16, 16, 3, 3), (32, 36, 1, 1), (32, 32, 1, 1), (1, 32, 1, 1)]
     scene = some_scene()
     torch.testing.assert_close(LearnableSelector(CLASSES)(scene), torch.full((2, 10, 16), 0.05))
+
+
+def test_the_learnable_selector_looks_at_the_entropy_too():
+    selector, logits = LearnableSelector(CLASSES), 3 * torch.randn(1, CLASSES, 10, 16)
+    torch.nn.init.normal_(selector.judge[-1].weight)
+    with torch.no_grad():
+        selector.judge[0].weight[:, :-1] = 0.0  # only the last of what it looks at is left
+    seen, turned = (selector(Scene(torch.rand(1, 3, 20, 32), each))
+                    for each in (logits, logits.roll(1, dims=1)))  # other classes, as unsure
+    assert seen.std() > 0
+    torch.testing.assert_close(turned, seen)
 
 
 def test_the_selectors_loss_is_the_cross_entropy_with_every_pixels_error():

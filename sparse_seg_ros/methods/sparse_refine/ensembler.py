@@ -3,8 +3,8 @@
 """
 Gated ensembler: weighs two predictions of a pixel by what they say and how sure they are.
 
-SparseRefine, section 3.3, as released and not as in Eq. 1: the weights are a softmax over the two
-predictions, and the fused logits have no residual. Different from the release: it starts as the
+SparseRefine, section 3.3, as released and as in Eq. 1, which differ: released, the gate sees
+probabilities, and gives a softmax over the two predictions. Different from both: it starts as the
 identity on the coarse logits, see `start_as_identity`; beyond 32 classes that takes a residual.
 """
 
@@ -28,7 +28,7 @@ class Ensembler(nn.Module):
     def __init__(self, num_classes: int, trusts_refined: bool = False):
         """Start as the identity on coarse; trusts_refined: refined starts equal, or better."""
         super().__init__()
-        self.gate = perceptron(2 * (num_classes + 1), 2)
+        self.gate = perceptron(2 * (num_classes + 1), len(self.as_weights(0.5)))
         self.fuse = perceptron(num_classes, num_classes)
         # Two hidden units per class carry the identity; where there are too few, a residual does.
         self.skip = nn.Parameter(torch.ones(())) if 2 * num_classes > HIDDEN else None
@@ -57,15 +57,28 @@ class Ensembler(nn.Module):
         """(C, m), (C, k, m) -> (C, k, m); classes come first, which is far faster on a CPU."""
         (first, second), (fuse, fuse_again) = layers_of(self.gate), layers_of(self.fuse)
         coarse_weight, refined_weight = first.weight.split(len(coarse) + 1, dim=1)
-        of_coarse = coarse_weight @ _describe(coarse) + first.bias[:, None]  # (64, m)
-        hidden = refined_weight @ _describe(refined).flatten(1)  # (64, k * m)
+        of_coarse = coarse_weight @ self.describe(coarse) + first.bias[:, None]  # (64, m)
+        hidden = refined_weight @ self.describe(refined).flatten(1)  # (64, k * m)
         hidden.unflatten(1, refined.shape[1:]).add_(of_coarse[:, None])
-        weights = _linear(second, hidden.relu_()).softmax(dim=0)
+        trust = self.trust(_linear(second, hidden.relu_()))  # (k * m,) in the refined prediction
         mixed = torch.lerp(coarse[:, None], refined,
-                           weights[1].view(refined.shape[1:]).to(refined.dtype))
+                           trust.view(refined.shape[1:]).to(refined.dtype))
         hidden = _linear(fuse, mixed.flatten(1)).relu_()
         fused = _linear(fuse_again, hidden).view(refined.shape)
         return fused if self.skip is None else fused + self.skip * mixed
+
+    def describe(self, logits: Tensor) -> Tensor:
+        """(C, ...) logits -> (C + 1, ...) what the gate sees: probabilities and entropy."""
+        log_p = logits.log_softmax(dim=0)
+        return torch.cat((log_p.exp(), entropy_of(log_p[None])))
+
+    def trust(self, gated: Tensor) -> Tensor:
+        """(2, N) of the gate -> (N,) weight of the refined prediction, in [0, 1]."""
+        return gated.softmax(dim=0)[1]
+
+    def as_weights(self, coarse_weight: float) -> Tensor:
+        """Weight of the coarse prediction -> what the gate has to give for it."""
+        return torch.tensor([coarse_weight, 1 - coarse_weight]).log()
 
     @torch.no_grad()
     def start_as_identity(self, num_classes: int, trusts_refined: bool):
@@ -82,7 +95,7 @@ class Ensembler(nn.Module):
         gain = 1.0 if trusts_refined else 1 / INITIAL_WEIGHT
         _, weighs = layers_of(self.gate)
         weighs.weight.zero_()
-        weighs.bias.copy_(torch.tensor([coarse_weight, 1 - coarse_weight]).log())
+        weighs.bias.copy_(self.as_weights(coarse_weight))
         first, last = layers_of(self.fuse)
         if self.skip is not None:
             self.skip.fill_(gain)
@@ -95,6 +108,22 @@ class Ensembler(nn.Module):
         last.weight.zero_()
         last.weight[:, : 2 * num_classes] = torch.cat((identity, -identity), 1) * gain
         last.bias.zero_()
+
+
+class SigmoidEnsembler(Ensembler):
+    """As in Eq. 1: the gate sees the raw predictions, and w1 = sigmoid(gate), w2 = 1 - w1."""
+
+    def describe(self, logits: Tensor) -> Tensor:
+        """(C, ...) logits -> (C + 1, ...) what the gate sees: the logits and their entropy."""
+        return torch.cat((logits, entropy_of(logits.log_softmax(dim=0)[None])))
+
+    def trust(self, gated: Tensor) -> Tensor:
+        """(1, N) of the gate -> (N,) weight of the refined prediction, in [0, 1]."""
+        return 1 - gated[0].sigmoid()
+
+    def as_weights(self, coarse_weight: float) -> Tensor:
+        """Weight of the coarse prediction -> what the gate has to give for it."""
+        return torch.tensor([coarse_weight]).logit()
 
 
 def perceptron(in_features: int, out_features: int) -> nn.Sequential:
@@ -112,9 +141,3 @@ def layers_of(module: nn.Sequential) -> tuple[nn.Linear, nn.Linear]:
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
     """(a, N) -> (b, N)."""
     return (layer.weight @ x).add_(layer.bias[:, None])
-
-
-def _describe(logits: Tensor) -> Tensor:
-    """(C, ...) logits -> (C + 1, ...): probabilities and entropy."""
-    log_p = logits.log_softmax(dim=0)
-    return torch.cat((log_p.exp(), entropy_of(log_p[None])))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sparse_seg_ros.config import nearest
-from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler
+from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler, SigmoidEnsembler
 from sparse_seg_ros.methods.sparse_refine.extractor import Extractor
 from sparse_seg_ros.methods.sparse_refine.plain_ensemblers import Direct, LowerEntropy, Oracle
 from sparse_seg_ros.methods.sparse_refine.pointnet import PointNet
@@ -28,7 +28,8 @@ EXTRACTORS = {'unet': Extractor, 'blocks': Extractor, 'pointnet': PointNet,
 OF_BLOCKS = ('blocks', 'network')  # extractors whose sites are low-resolution pixels
 AnyEnsembler = Ensembler | Direct | LowerEntropy | Oracle
 ENSEMBLERS: dict[str, type[AnyEnsembler]] = {
-    'gated': Ensembler, 'direct': Direct, 'entropy': LowerEntropy, 'oracle': Oracle}
+    'gated': Ensembler, 'sigmoid': SigmoidEnsembler, 'direct': Direct, 'entropy': LowerEntropy,
+    'oracle': Oracle}
 TABLES = {'selector': SELECTORS, 'extractor': EXTRACTORS, 'ensembler': ENSEMBLERS}
 INPUTS = (('rgb',), ('rgb', 'logits'), ('rgb', 'features'), ('rgb', 'logits', 'features'))
 

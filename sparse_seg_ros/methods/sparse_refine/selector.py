@@ -107,7 +107,7 @@ class MagnitudeSelector(Selector):
 
 
 class LearnableSelector(Selector):
-    """Two convolutions of the image, then a perceptron of their features and the logits."""
+    """Two convolutions of the image, then a perceptron of their features, logits and entropy."""
 
     def __init__(self, num_classes: int):
         """Start by expecting few errors everywhere, so that an untrained one selects little."""
@@ -115,7 +115,7 @@ class LearnableSelector(Selector):
         self.look = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(),
                                   nn.Conv2d(16, 16, 3, padding=1), nn.ReLU())
         last = nn.Conv2d(32, 1, 1)
-        self.judge = nn.Sequential(nn.Conv2d(num_classes + 16, 32, 1), nn.ReLU(),
+        self.judge = nn.Sequential(nn.Conv2d(num_classes + 17, 32, 1), nn.ReLU(),
                                    nn.Conv2d(32, 32, 1), nn.ReLU(), last)
         weight, bias = last.parameters()
         nn.init.zeros_(weight)
@@ -123,7 +123,8 @@ class LearnableSelector(Selector):
 
     def forward(self, scene: Scene) -> Tensor:
         image = F.interpolate(scene.image, scene.logits.shape[2:], mode='area')
-        seen = torch.cat((scene.logits, self.look(image)), dim=1)  # (B, C + 16, h, w)
+        entropy = entropy_map(scene.logits)[:, None].to(scene.logits.dtype)
+        seen = torch.cat((scene.logits, self.look(image), entropy), dim=1)  # (B, C + 17, h, w)
         return self.judge(seen)[:, 0].float().sigmoid()
 
 
