@@ -4,10 +4,11 @@
 Compare variants of a method on the same frames, in one table; train the variants that need it.
 
 A variant names a model or a training, and what is different about it. The YAMLs in config/ablate
-draw the tables of SparseRefine. Finished trainings stay in the folder and are not repeated.
+draw the tables of the papers. Finished trainings stay in the folder and are not repeated; how long
+the others take is estimated before the first.
 
 examples:
-  sparse_seg ablate config/ablate/table_5b.yaml
+  sparse_seg ablate table_5b
   sparse_seg ablate config/ablate/table_3b.yaml --frames my_robot/test -o runs/ablate
 """
 
@@ -22,7 +23,7 @@ from sparse_seg_ros.commands import options
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument('config', help='YAML of variants')
+    parser.add_argument('config', help='YAML of variants, or the name of one in config/ablate')
     source = options.add_source(parser, 'frames', 'street', required=False)
     source.add_argument('--data', dest='frames', help=argparse.SUPPRESS)  # former names
     source.add_argument('--streets', dest='street', type=int, help=argparse.SUPPRESS)
@@ -44,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
     plan = chosen_plan(args)
     folder, stem = args.out, Path(args.config).stem
     trainings = Trainings(plan.variants, folder, choose_device(args.device))
+    if trainings.to_do():
+        print(describe_cost(len(trainings.to_do()), *trainings.hours()), file=sys.stderr)
     frames = frames_of_plan(plan.data, folder / 'cache')
     outcomes = {}
     for name, outcome in measure_all(plan, frames, trainings.find, args.device, args.precision):
@@ -60,13 +63,22 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def describe_cost(count: int, hours: float, unknown: list[str]) -> str:
+    """Say how long the trainings take: their number, hours in all, and those not known yet."""
+    known = [] if count == len(unknown) else [
+        f'about {hours:.1f} h' if hours > 0.1 else f'about {60 * hours:.0f} min']
+    later = [f'{", ".join(unknown)} not estimated'] * bool(unknown)
+    return f'{count} to train on this machine: {"; ".join(known + later)}'
+
+
 def chosen_plan(args: argparse.Namespace):
     """Return the YAML's plan, on the frames of the options, if any."""
     from dataclasses import replace
 
     from sparse_seg_ros.evaluation.ablation import read_plan
     from sparse_seg_ros.files import find_file
-    plan = read_plan(find_file(args.config))
+    named = find_file(Path('config/ablate') / f'{args.config}.yaml')
+    plan = read_plan(named if named.is_file() else find_file(args.config))
     changes = {}
     if args.frames:
         changes['data'] = args.frames

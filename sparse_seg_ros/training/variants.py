@@ -15,8 +15,11 @@ from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.loading.zoo import find_model
 from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.training.config import TrainConfig, read_config
+from sparse_seg_ros.training.cost import training_hours
 from sparse_seg_ros.training.loop import train
 from sparse_seg_ros.training.record import read_metrics, refuse_others
+
+MODEL = 'model.safetensors'
 
 
 class Trainings:
@@ -33,19 +36,42 @@ class Trainings:
         own = {'cache': str(self.folder / 'cache'), **variant.training}
         return read_config(find_file(variant.train), own, f'training of {variant.name!r}')
 
+    def to_do(self) -> list[str]:
+        """Return the names of the trainings that are not done."""
+        return [name for name, config in self.configs.items()
+                if not is_done(config, self.run_folder(name))]
+
+    def hours(self) -> tuple[float, list[str]]:
+        """
+        Return about how many hours the trainings that are not done take, and which are unknown.
+
+        Unknown are those that start from another one which is not done, or miss data.
+        """
+        total, unknown = 0.0, []
+        for name in self.to_do():
+            try:
+                total += training_hours(self.started(self.configs[name]), self.device)
+            except (ValueError, OSError, ImportError):  # told when its turn comes
+                unknown.append(name)
+        return total, unknown
+
+    def started(self, config: TrainConfig) -> TrainConfig:
+        """Return a training with the file of what it starts from."""
+        if not config.start_from:
+            return config
+        return replace(config, start_from=str(self.start_of(config)))
+
     def find(self, variant: Variant) -> str | Path:
         """Return a variant's model, after training it if it has one to do."""
         if not variant.train:
             return self.model_of(variant.model)
-        config = self.configs[variant.name]
-        if config.start_from:
-            config = replace(config, start_from=str(self.start_of(config)))
+        config = self.started(self.configs[variant.name])
         return train_once(config, self.run_folder(variant.name), self.device)
 
     def model_of(self, name: str) -> str | Path:
         """Return the file of the variant trained under this name, or else the name itself."""
         if name in self.configs:
-            return self.run_folder(name) / 'model.safetensors'
+            return self.run_folder(name) / MODEL
         return find_file(name)
 
     def start_of(self, config: TrainConfig) -> str | Path:
@@ -66,11 +92,13 @@ class Trainings:
 def train_once(config: TrainConfig, folder: Path, device: str) -> Path:
     """Train in a folder, resume there, or do nothing if it is done -> the model file."""
     refuse_others(folder, config)
-    done, model = folder / 'metrics.jsonl', folder / 'model.safetensors'
-    epochs = [line['epoch'] for line in read_metrics(done)]
-    if model.is_file() and max(epochs, default=0) >= config.epochs:
-        return model
-    return train(config, folder, device)
+    return folder / MODEL if is_done(config, folder) else train(config, folder, device)
+
+
+def is_done(config: TrainConfig, folder: Path) -> bool:
+    """Tell whether a folder holds a training of so many epochs."""
+    epochs = [line['epoch'] for line in read_metrics(folder / 'metrics.jsonl')]
+    return (folder / MODEL).is_file() and max(epochs, default=0) >= config.epochs
 
 
 def plain_name(name: str) -> str:

@@ -5,12 +5,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from tiny import tiny_model
 
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.loading.checkpoints import load_model, save_model
+from sparse_seg_ros.training import cost
+from sparse_seg_ros.training.config import read_config
+from sparse_seg_ros.training.cost import count_views, training_hours, view_seconds
 
 TRAINING = """
 stage: point_rend
@@ -49,6 +53,36 @@ def run_once(tmp_path_factory):
 def ablate(folder, *options):
     return main(['ablate', str(folder / 'plan.yaml'), '-o', str(folder / 'out'), '--device', 'cpu',
                  '--precision', 'fp32', *options])
+
+
+COSTS = """
+streets: 1
+size_hw: [64, 96]
+variants:
+  further: {{train: {folder}/train.yaml, training: {{start_from: later}}}}
+  later: {{train: {folder}/train.yaml, training: {{start_from: {folder}/tiny.safetensors}}}}
+"""
+
+
+def test_the_cost_is_told_before_the_first_training(folder, tmp_path, capsys):
+    (tmp_path / 'costs.yaml').write_text(COSTS.format(folder=folder) + 'training: {epochs: 0}\n')
+    words = ['ablate', str(tmp_path / 'costs.yaml'), '-o', str(tmp_path), '--device', 'cpu']
+    assert main(words) == 1  # settings are read before anything else
+    assert 'to train' not in capsys.readouterr().err
+    (tmp_path / 'costs.yaml').write_text(COSTS.format(folder=folder) + 'training: {epochs: 1}\n')
+    assert main(words) == 1  # what 'further' starts from comes after it
+    said = capsys.readouterr().err
+    assert said.index('2 to train on this machine: about 0 min; further not estimated') \
+        < said.index('variants:')
+
+
+def test_hours_follow_from_views_and_the_time_of_one(folder, tmp_path, monkeypatch):
+    config = read_config(folder / 'train.yaml', {'start_from': str(folder / 'tiny.safetensors'),
+                                                 'cache': str(tmp_path)}, 'test')
+    assert count_views(replace(config, epochs=5)) == 10
+    assert 0 < view_seconds(config, 'cpu') < 10
+    monkeypatch.setattr(cost, 'view_seconds', lambda *_: 36.0)
+    assert training_hours(replace(config, epochs=50), 'cpu') == pytest.approx(1.0)
 
 
 def test_every_variant_has_a_row_and_a_lost_one_says_why(folder):
