@@ -105,7 +105,7 @@ class Segmenter:
             if self.remap is not None:
                 raise ValueError('an oracle needs labels of the classes of the model, got those '
                                  f'of remap {self.remap.name!r}; leave the remap out')
-            values['truth'] = torch.from_numpy(truth)[None].to(self.device)
+            values['truth'] = torch.tensor(truth, device=self.device)[None]
         return replace(self.request, wants=wants, **values)
 
     def needs_truth(self, wants: frozenset[str]) -> bool:

@@ -1,0 +1,51 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every plan of config/ablate for a refiner runs in miniature, from its trainings to its table."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from sparse_seg_ros.commands import main
+from sparse_seg_ros.files import share
+from sparse_seg_ros.yaml_files import read_yaml
+
+PLANS = [path for path in sorted((share() / 'config/ablate').glob('*.yaml'))
+         if 'runs/' not in path.read_text()]  # models that a plan does not train itself
+SMALL = {'splits': [], 'street_frames': 1, 'street_size_hw': [96, 128], 'crop_hw': [64, 64],
+         'epochs': 1, 'batch_size': 1, 'precision': 'fp32', 'validation': None}
+DEEP_HW = [256, 256]  # eight stages need 255 pixels
+
+
+def shrunken(training: dict) -> dict:
+    """Return a variant's own training for small images; what is no size stays."""
+    small = dict(training)
+    if 'patch' in training:
+        small['patch'] = 32
+    small.pop('crop_hw', None)
+    small.pop('splits', None)
+    if len(training.get('planes', ())) > 6:
+        small |= {'crop_hw': [*DEEP_HW], 'street_size_hw': [*DEEP_HW]}
+    return small
+
+
+@pytest.mark.parametrize('path', PLANS, ids=lambda path: path.stem)
+def test_a_plan_runs(path, tmp_path):
+    plan = read_yaml(path)
+    is_deep = any(len(values.get('training', {}).get('planes', ())) > 6
+                  for values in plan['variants'].values())
+    for values in plan['variants'].values():
+        if 'train' in values:
+            values['training'] = shrunken(values.get('training', {}))
+            values['seeds'] = values.get('seeds', [])[:1]
+    plan |= {'data': None, 'streets': 1, 'size_hw': [*DEEP_HW] if is_deep else [96, 128],
+             'training': {**plan.get('training', {}), 'patch': 32, **SMALL}}
+    (tmp_path / path.name).write_text(yaml.safe_dump(plan, sort_keys=False))
+    main(['ablate', str(tmp_path / path.name), '-o', str(tmp_path / 'out'), '--device', 'cpu',
+          '--precision', 'fp32'])
+    rows = json.loads((tmp_path / 'out' / f'{path.stem}.json').read_text())['rows']
+    assert {name: row['error'] for name, row in rows.items() if 'error' in row} == {}
+    assert len(rows) >= len(plan['variants'])
