@@ -79,6 +79,7 @@ CHECKS = {  # field of a card -> what it must be, and what tells whether it is
     'training': ('a mapping', lambda value: isinstance(value, dict)),
     'scores': ('a mapping', lambda value: isinstance(value, dict)),
     'network_config': ('a mapping', lambda value: isinstance(value, dict)),
+    'network_options': ("texts such as 'decoder_width=128'", is_tuple_of(is_text)),
     'base': ("'file', a name without a folder, and 'sha256'", is_base),
     'colors': ('[r, g, b] in 0..255 for every class', is_tuple_of(is_color)),
     'licence': ('text', is_text),
@@ -114,6 +115,7 @@ class ModelCard:
     training: dict = field(default_factory=dict)
     scores: dict = field(default_factory=dict)
     network_config: dict = field(default_factory=dict)  # of a network from a Hugging Face folder
+    network_options: tuple[str, ...] = ()  # of a network in NETWORKS that has some
     base: dict = field(default_factory=dict)  # file of the network, in the file of a refiner alone
     colors: tuple[tuple[int, int, int], ...] = ()  # of the classes; empty = as `labels` says
     licence: str = ''  # of the weights; empty = not known

@@ -44,7 +44,7 @@ TORCH_STARTS = (b'PK\x03\x04', b'\x80')  # of what torch.save writes: a zip file
 def build_model(card: ModelCard) -> Model:
     """Card -> the model it describes, with fresh weights, in evaluation mode."""
     network = (pretrained.from_config(card.network_config) if card.network_config else
-               build_network(card.network, len(card.classes))).eval()
+               build_network(card.network, len(card.classes), card.network_options)).eval()
     if not card.planes:
         return Model(card, network)
     build_refiner = find_kind(card.refined_by).build_refiner

@@ -11,12 +11,12 @@ which translate their files, and `fit_sizes`, which gives its own tensors the si
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparse_seg_ros.config import nearest
+from sparse_seg_ros.config import Settings, from_mapping, nearest
 from sparse_seg_ros.networks.compact import Compact
 from sparse_seg_ros.networks.deeplab_edgetpu import DeepLabEdgeTPU
 from sparse_seg_ros.networks.efficientnet_lite import EfficientNetLite0
@@ -129,15 +129,28 @@ CLASSIFIERS = {
 }
 
 
-def build_network(name: str, num_classes: int) -> nn.Module:
-    """Name in NETWORKS or CLASSIFIERS -> a network with random weights."""
+def build_network(name: str, num_classes: int, options: Sequence[str] = ()) -> nn.Module:
+    """Name in NETWORKS or CLASSIFIERS, 'name=value' options -> a network with random weights."""
     kinds = NETWORKS | CLASSIFIERS
     if name not in kinds:
         raise ValueError(f'unknown network {name!r}; {nearest(name, kinds)}')
     if num_classes < 2:
         raise ValueError(f'num_classes must be at least 2, got {num_classes}; '
                          'the background counts as one')
-    return kinds[name](num_classes)
+    kind = kinds[name]
+    return kind(num_classes, read_options(kind, options, name)) if options else kind(num_classes)
+
+
+def read_options(kind: type, options: Sequence[str], name: str) -> Settings:
+    """'name=value' options of a kind of network -> its settings; ValueError where it has none."""
+    if not hasattr(kind, 'options_kind'):
+        raise ValueError(f"network {name!r} has no options; remove 'network_options'")
+    pairs = [option.partition('=') for option in options]
+    if wrong := [option for option, (_, sign, _) in zip(options, pairs) if not sign]:
+        raise ValueError(f"'network_options' must be such as 'decoder_width=128', got {wrong[0]!r}")
+    return from_mapping(kind.options_kind, {key: int(value) if value.isdecimal() else value
+                                            for key, _, value in pairs},
+                        f"'network_options' of {name}")
 
 
 def for_inference(network: nn.Module) -> nn.Module:

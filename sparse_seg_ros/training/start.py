@@ -176,6 +176,7 @@ def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> M
         selector=config.selector, extractor=config.extractor, ensembler=config.ensembler,
         training={**history, config.stage: plain(asdict(config))},
         network_config=config_for(names, start) if start else {}, colors=colors,
+        network_options=start.network_options if start else config.network_options,
         licence=start.licence if start else '', source=start.source if start else '')
 
 

@@ -21,9 +21,10 @@ PYRAMID = (11 / 16, 8 / 16, 6 / 16, 4 / 16)  # short sides of the keys' grids / 
 class LowResolutionAttention(nn.Module):
     """(B, C, H, W) -> (B, C, H, W): what each pixel learns from the whole map."""
 
-    def __init__(self, width: int, heads: int, query_side: int = 16):
+    def __init__(self, width: int, heads: int, query_side: int = 16, repeats: bool = True):
+        """repeats: a map smaller than the queries' grid fills it, instead of asking as it is."""
         super().__init__()
-        self.heads, self.query_side = heads, query_side
+        self.heads, self.query_side, self.repeats = heads, query_side, repeats
         self.pyramid_sides = [round(query_side * part + 0.001) for part in PYRAMID]
         self.q = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
@@ -32,7 +33,8 @@ class LowResolutionAttention(nn.Module):
 
     def forward(self, x: Tensor, convs: nn.ModuleList | None = None) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W); convs: one for each grid of the pyramid, if any."""
-        asking = pool(x, self.query_side)  # (B, C, h, w)
+        is_small = min(x.shape[-2:]) < self.query_side
+        asking = x if is_small and not self.repeats else pool(x, self.query_side)  # (B, C, h, w)
         context = self.norm(self.pyramid(x, convs))  # (B, M, C)
         heard = attend(self.q(tokens(asking)), self.kv(context), self.heads)
         answer = self.proj(heard)  # (B, h w, C)

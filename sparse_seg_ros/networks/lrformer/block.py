@@ -22,22 +22,25 @@ class Block(nn.Module):
     """(B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, attention: nn.Module, width: int, expansion: int,
-                 norm: Callable[[int], nn.Module], has_layer_scale: bool):
+                 norm: Callable[[int], nn.Module], has_layer_scale: bool,
+                 depthwise_in: str = 'both'):
+        """depthwise_in: where there is a depth-wise convolution, one of options.DEPTHWISE."""
         super().__init__()
         self.drop_path = 0.0  # share of the images that do not pass through, in training
         self.layer_scale_1 = layer_scale(width) if has_layer_scale else None
         self.layer_scale_2 = layer_scale(width) if has_layer_scale else None
         self.pre_norm = nn.Identity()  # a batch norm in two blocks of LRFormer-XL
-        self.cpe = depthwise(width)
+        self.cpe = depthwise(width) if depthwise_in in ('both', 'attention') else None
         self.norm1 = norm(width)
         self.attn = attention
         self.norm2 = norm(width)
-        self.mlp = FeedForward(width, expansion)
+        self.mlp = FeedForward(width, expansion, depthwise_in in ('both', 'feed_forward'))
 
     def forward(self, x: Tensor, convs: nn.ModuleList | None = None) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W); convs: for the attention's pyramid, if any."""
         x = self.pre_norm(x)
-        x = x + self.cpe(x)
+        if self.cpe is not None:
+            x = x + self.cpe(x)
         x = x + self.weigh(self.attn(self.norm1(x), convs), self.layer_scale_1)
         return x + self.weigh(self.mlp(self.norm2(x)), self.layer_scale_2)
 
@@ -53,15 +56,15 @@ class Block(nn.Module):
 class FeedForward(nn.Module):
     """(B, C, H, W) -> (B, C, H, W), `expansion` times wider between its 1x1 convolutions."""
 
-    def __init__(self, width: int, expansion: int):
+    def __init__(self, width: int, expansion: int, convolves: bool = True):
         super().__init__()
         self.fc1 = nn.Conv2d(width, expansion * width, 1)
-        self.conv = depthwise(expansion * width)
+        self.conv = depthwise(expansion * width) if convolves else None
         self.fc2 = nn.Conv2d(expansion * width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.gelu(self.fc1(x))  # (B, expansion C, H, W)
-        return self.fc2(x + self.conv(x))
+        return self.fc2(x if self.conv is None else x + self.conv(x))
 
 
 class ChannelNorm(nn.LayerNorm):

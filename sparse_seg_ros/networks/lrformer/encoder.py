@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sparse_seg_ros.networks.images import check_images
 from sparse_seg_ros.networks.lrformer.attention import PYRAMID, LowResolutionAttention
 from sparse_seg_ros.networks.lrformer.block import Block, ChannelNorm, depthwise
+from sparse_seg_ros.networks.lrformer.options import LRFormerOptions
 from sparse_seg_ros.networks.lrformer.released import backbone_name
 from sparse_seg_ros.networks.lrformer.variants import Variant
 
@@ -22,9 +23,11 @@ class Encoder(nn.Module):
 
     released_name = staticmethod(backbone_name)  # of its tensors, for checkpoints.load and save
 
-    def __init__(self, variant: Variant, query_side: int = 16):
+    def __init__(self, variant: Variant, query_side: int = 16,
+                 options: LRFormerOptions = LRFormerOptions()):
         super().__init__()
-        self.stages = nn.ModuleList(Stage(variant, number, query_side) for number in range(4))
+        self.stages = nn.ModuleList(Stage(variant, number, query_side, options)
+                                    for number in range(4))
         for number in variant.normed_blocks:
             self.stages[2].blocks[number].pre_norm = nn.BatchNorm2d(variant.widths[2])
         self.set_drop_path(variant.drop_path)
@@ -47,15 +50,17 @@ class Encoder(nn.Module):
 class Stage(nn.Module):
     """(B, a, H, W) -> (B, b, H/2, W/2); the first takes an image and divides by 4."""
 
-    def __init__(self, variant: Variant, number: int, query_side: int):
+    def __init__(self, variant: Variant, number: int, query_side: int, options: LRFormerOptions):
         super().__init__()
         width, heads = variant.widths[number], HEADS[number]
         self.embedding = (PatchEmbedding(variant.widths[number - 1], width) if number
                           else Stem(width))
         self.pyramid = nn.ModuleList(depthwise(width) for _ in PYRAMID)  # shared by the blocks
         self.blocks = nn.ModuleList(
-            Block(LowResolutionAttention(width, heads, query_side), width, EXPANSIONS[number],
-                  ChannelNorm, HAS_LAYER_SCALE[number])
+            Block(LowResolutionAttention(width, heads, options.query_side or query_side,
+                                         repeats=options.query_side is None),
+                  width, EXPANSIONS[number], ChannelNorm, HAS_LAYER_SCALE[number],
+                  options.depthwise)
             for _ in range(variant.depths[number]))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -17,7 +17,9 @@ from sparse_seg_ros.networks.lrformer import variants
 from sparse_seg_ros.networks.lrformer.decoder import Decoder
 from sparse_seg_ros.networks.lrformer.encoder import Encoder
 from sparse_seg_ros.networks.lrformer.folded import fold_decoder, fold_encoder
+from sparse_seg_ros.networks.lrformer.options import LRFormerOptions
 from sparse_seg_ros.networks.lrformer.released import released_name
+from sparse_seg_ros.networks.lrformer.rival_heads import RIVAL_HEADS
 from sparse_seg_ros.networks.lrformer.variants import Variant
 
 
@@ -30,11 +32,20 @@ class LRFormer(nn.Module):
     variant: Variant
     released_name = staticmethod(released_name)  # of its tensors, for checkpoints.load and save
 
-    def __init__(self, num_classes: int):
+    options_kind = LRFormerOptions
+
+    def __init__(self, num_classes: int, options: LRFormerOptions = LRFormerOptions()):
         super().__init__()
-        self.num_classes = num_classes
-        self.backbone = Encoder(self.variant)
-        self.decode_head = Decoder(self.variant.widths, self.variant.decoder_width, num_classes)
+        self.num_classes, self.options = num_classes, options
+        self.backbone = Encoder(self.variant, options=options)
+        self.decode_head = self.make_head(options)
+
+    def make_head(self, options: LRFormerOptions) -> nn.Module:
+        """Build the decoder."""
+        if options.head != 'own':
+            return RIVAL_HEADS[options.head](self.variant.widths, self.num_classes)
+        width = options.decoder_width or self.variant.decoder_width
+        return Decoder(self.variant.widths, width, self.num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.decode_head(self.backbone(images))
@@ -42,6 +53,8 @@ class LRFormer(nn.Module):
     def for_inference(self) -> LRFormer:
         """Return a copy that computes the same in fewer steps; it can not learn or be saved."""
         network = copy.deepcopy(self).eval().requires_grad_(False)
+        if self.options != LRFormerOptions():
+            return network
         fold_encoder(network.backbone)
         fold_decoder(network.decode_head)
         return network
