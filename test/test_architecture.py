@@ -41,7 +41,7 @@ ROS_PACKAGES = {'rclpy', 'rcl_interfaces', 'sensor_msgs', 'std_msgs', 'std_srvs'
                 'diagnostic_msgs', 'lifecycle_msgs', 'builtin_interfaces', 'vision_msgs',
                 'cv_bridge', 'ament_index_python'}
 ADAPTERS = {
-    'spconv': {'bench/sparse_convolution.py'},
+    'spconv': {'bench/with_spconv.py'},
     'triton': {'sparse/with_triton.py'},
     'torchsparse': {'sparse/with_torchsparse.py'},
     'tensorrt': {'engines/with_tensorrt.py'},

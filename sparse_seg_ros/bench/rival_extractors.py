@@ -4,7 +4,7 @@
 The extractor by other means, SparseRefine's Table 7: the same weights, and the same result.
 
 Dense convolves the whole image, and sets what is not selected to zero after each layer, without
-which it would compute something else. spconv has its own idea of sparsity.
+which it would compute something else. Another rival is in with_spconv.py.
 """
 
 from __future__ import annotations
@@ -153,52 +153,3 @@ class DenseExtractor(RivalExtractor):
         """Return the depth of an image, which its size tells."""
         return next(depth for depth, mask in enumerate(self.masks)
                     if mask.shape[2:] == x.shape[2:])
-
-
-class SpconvExtractor(RivalExtractor):
-    """SparseConvTensor (N, Cin) -> SparseConvTensor (N, planes[0]); its tables are its own."""
-
-    def prepared(self, layer: nn.Module) -> Tensor:
-        if isinstance(layer, Pointwise):
-            return layer.kernel
-        _, cin, cout = layer.kernel.shape
-        return layer.kernel.view(3, 3, cin, cout).permute(3, 1, 0, 2).contiguous()
-
-    def conv(self, x: Any, layer: nn.Module, depth: int) -> Any:
-        return self.layer('SubMConv2d', layer, f'level{depth}')(x)
-
-    def down(self, x: Any, layer: nn.Module, depth: int) -> Any:
-        return self.layer('SparseConv2d', layer, f'down{depth}', stride=2)(x)
-
-    def up(self, x: Any, layer: nn.Module, depth: int) -> Any:
-        return self.layer('SparseInverseConv2d', layer, f'down{depth}')(x)
-
-    def layer(self, kind: str, layer: nn.Module, key: str, **options: int) -> Any:
-        """Return spconv's layer for one of ours, made at its first call."""
-        made = self.kernels[id(layer)]
-        if isinstance(made, Tensor):
-            import spconv.pytorch as spconv
-
-            weight = made
-            made = getattr(spconv, kind)(weight.shape[3], weight.shape[0], 3, bias=False,
-                                         indice_key=key, **options)
-            made.weight = nn.Parameter(weight.detach(), requires_grad=False)
-            self.kernels[id(layer)] = made
-        return made
-
-    def norm_relu(self, x: Any, norm: NormReLU) -> Any:
-        return x.replace_feature(F.relu_(F.batch_norm(
-            x.features, norm.running_mean, norm.running_var, norm.weight, norm.bias,
-            eps=norm.eps)))
-
-    def shift_relu(self, x: Any, shift: Tensor) -> Any:
-        return x.replace_feature(F.relu_(x.features + shift))
-
-    def add(self, x: Any, other: Any) -> Any:
-        return other.replace_feature(x.features + other.features)
-
-    def join(self, x: Any, other: Any) -> Any:
-        return x.replace_feature(torch.cat((x.features, other.features), 1))
-
-    def pointwise(self, x: Any, layer: Pointwise) -> Any:
-        return x.replace_feature(x.features @ self.kernels[id(layer)])

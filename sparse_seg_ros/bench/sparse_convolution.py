@@ -13,13 +13,11 @@ its tables built each time, against the same rivals: SparseRefine's Table 7.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from itertools import product
 from types import ModuleType
-from typing import Any
 
 import cv2
 import numpy as np
@@ -28,7 +26,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from sparse_seg_ros.bench.rival_extractors import DenseExtractor, SpconvExtractor
+from sparse_seg_ros.bench import with_spconv
+from sparse_seg_ros.bench.rival_extractors import DenseExtractor
 from sparse_seg_ros.data.street import Street
 from sparse_seg_ros.device import PRECISIONS, native_precisions
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs, count_neighbours
@@ -67,7 +66,7 @@ def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: floa
         'torch_device': device,
         'threads': torch.get_num_threads(),
         'precisions': list(precisions),
-        'lacks_spconv': not has_spconv(selected.device),
+        'lacks_spconv': not with_spconv.is_built_for(selected.device),
         'convolutions': convolutions,
         'extractors': extractors,
     }
@@ -136,9 +135,9 @@ def time_convolution(selected: Tensor, channels: int, precision: str, repeats: i
     }
     for name, backend in rival_backends(x.backend).items():
         rivals[name] = partial(conv, replace(x, backend=backend), kernel)
-    if has_spconv(device):
-        name, dtype = spconv_precision(precision, device)
-        rivals[name] = spconv_convolution(level, kernel.to(dtype))
+    if with_spconv.is_built_for(device):
+        name, dtype = with_spconv.rival(precision, device)
+        rivals[name] = with_spconv.convolution(level, kernel.to(dtype))
     seconds = interleaved(rivals, repeats, calls=2, device=device)
     seconds['dense'] = min(seconds['dense'], seconds.pop('dense_last'))  # the faster layout
     pairs = (count_neighbours(each) for each in (selected, torch.ones_like(selected)))
@@ -155,9 +154,10 @@ def time_extractor(selected: Tensor, precision: str, repeats: int) -> dict:
     backend = backend_of(selected.device.type)
     rivals = {name: partial(extract, extractor, pixels, selected, each) for name, each in
               {'sparse': backend, **rival_backends(backend)}.items()}
-    if has_spconv(selected.device):
-        name, dtype = spconv_precision(precision, selected.device)
-        rivals[name] = spconv_extractor(deepcopy(extractor).to(dtype), pixels.to(dtype), selected)
+    if with_spconv.is_built_for(selected.device):
+        name, dtype = with_spconv.rival(precision, selected.device)
+        rivals[name] = with_spconv.extractor(deepcopy(extractor).to(dtype), pixels.to(dtype),
+                                             selected)
     seconds = interleaved(rivals, repeats, device=selected.device)
     image = torch.zeros((*selected.shape, 3), **kind)
     image[selected] = pixels
@@ -199,54 +199,3 @@ def make_row(name: str, seconds: dict[str, float], macs: int, dense_macs: int) -
         'of_dense_rate': macs / ours / (dense_macs / seconds['dense']),
         'ratio': {rival: spent / ours for rival, spent in seconds.items() if rival != 'sparse'},
     }
-
-
-def has_spconv(device: torch.device) -> bool:
-    """Tell whether spconv can be imported, in a build for the device."""
-    try:
-        from spconv.cppconstants import CPU_ONLY_BUILD
-    except ImportError:
-        return False
-    return CPU_ONLY_BUILD == (device.type == 'cpu')
-
-
-def spconv_precision(precision: str, device: torch.device) -> tuple[str, torch.dtype]:
-    """Return the name of spconv as a rival, and its type: it has no bf16, on a CPU fp32 alone."""
-    if device.type == 'cuda' and precision == 'fp16':
-        return 'spconv fp16', torch.float16
-    return 'spconv fp32', torch.float32
-
-
-def spconv_convolution(level: Level, kernel: Tensor) -> Callable:
-    """(9, C, C) -> a call of the same convolution by spconv, with its tables ready."""
-    import spconv.pytorch as spconv
-
-    channels = kernel.shape[1]
-    layer = spconv.SubMConv2d(channels, channels, 3, bias=False, indice_key='level')
-    layer.weight.data = kernel.view(3, 3, channels, channels).permute(3, 1, 0, 2).contiguous()
-    x = spconv_tensor(level, torch.randn(len(level), channels).to(kernel))
-    return partial(by_spconv, layer, x, kernel.device.type)
-
-
-def spconv_extractor(extractor: Extractor, pixels: Tensor, selected: Tensor) -> Callable:
-    """Return a call of the same extractor by spconv, with new tables each time."""
-    rival = SpconvExtractor(extractor)
-    return lambda: by_spconv(rival, spconv_tensor(Level(selected), pixels), selected.device.type)
-
-
-def spconv_tensor(level: Level, features: Tensor) -> Any:
-    """(N, C) features of the sites of a level -> the same for spconv."""
-    import spconv.pytorch as spconv
-
-    batch, *size_hw = level.mask.shape
-    return spconv.SparseConvTensor(features, level.sites.int().contiguous(), size_hw, batch)
-
-
-def by_spconv(layer: Callable, x: Any, device_type: str) -> Any:
-    """Call spconv; on a CPU with one thread, as it races on more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1 if device_type == 'cpu' else threads)
-    try:
-        return layer(x)
-    finally:
-        torch.set_num_threads(threads)

@@ -147,7 +147,7 @@ def read_options(kind: type, options: Sequence[str], name: str) -> Settings:
         raise ValueError(f"network {name!r} has no options; remove 'network_options'")
     pairs = [option.partition('=') for option in options]
     if wrong := [option for option, (_, sign, _) in zip(options, pairs) if not sign]:
-        raise ValueError(f"'network_options' must be such as 'decoder_width=128', got {wrong[0]!r}")
+        raise ValueError(f"'network_options' must be such as 'head=ppm', got {wrong[0]!r}")
     return from_mapping(kind.options_kind, {key: int(value) if value.isdecimal() else value
                                             for key, _, value in pairs},
                         f"'network_options' of {name}")

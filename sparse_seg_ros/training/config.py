@@ -29,7 +29,7 @@ class TrainConfig(Settings):
     network: str = setting('compact', 'name in NETWORKS, or in CLASSIFIERS for stage '
                             'classifier; a refiner has that of start_from')
     network_options: tuple[str, ...] = setting(
-        (), "options of the network, such as [head=ppm]; LRFormer has those of its ablations")
+        (), 'options of the network, such as [head=ppm]; LRFormer has those of its ablations')
     labels: str = setting('camvid', 'label set: a name in config/labels, or a YAML of your own')
     start_from: str | None = setting(
         None, 'model to start from: zoo name, model file, run folder or Hugging Face folder; for '

@@ -8,7 +8,8 @@ import pytest
 import torch
 from dense_oracle import gather, scatter
 
-from sparse_seg_ros.bench.rival_extractors import DenseExtractor, SpconvExtractor
+from sparse_seg_ros.bench.rival_extractors import DenseExtractor
+from sparse_seg_ros.bench.with_spconv import SpconvExtractor
 from sparse_seg_ros.methods.sparse_refine.extractor import Extractor
 from sparse_seg_ros.methods.sparse_refine.folded import folded
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner

@@ -21,17 +21,17 @@ from sparse_seg_ros.networks.lrformer.rival_heads import (
     ask_channels,
 )
 
-# FLOPs in G at 512x512 and parameters in M, as Tables 7, 10 and 11 print them for LRFormer-S. With
-# decoders of other widths than 384 it prints 1 to 2 M more parameters than there are, and the FLOPs
-# that there are.
+# FLOPs in G at 512x512 and parameters in M, as Tables 7, 10 and 11 print them for LRFormer-S.
+# For decoders of other widths than 384 they have 1 to 2 M more parameters than there are.
 PUBLISHED = {'query_side=4': (38, None), 'query_side=8': (38, None), 'query_side=16': (40, 32),
-             'query_side=32': (52, None), 'query_side=48': (74, None), 'query_side=64': (108, None),
+             'query_side=32': (52, None), 'query_side=48': (74, None),
+             'query_side=64': (108, None),
              'head=ocr': (48, 34), 'head=ppm': (82, 44), 'head=da': (94, 42), 'head=cc': (84, 42),
              'decoder_width=128': (27, 30), 'decoder_width=256': (32, 31),
              'decoder_width=384': (40, 32), 'decoder_width=512': (50, 37),
              'decoder_width=768': (79, 46), 'decoder_width=1024': (117, 58)}
-SLOW = ('query_side=8', 'query_side=32', 'query_side=48', 'decoder_width=256', 'decoder_width=512',
-        'decoder_width=768')  # between others
+SLOW = ('query_side=8', 'query_side=32', 'query_side=48', 'decoder_width=256',
+        'decoder_width=512', 'decoder_width=768')  # between others
 ALL = [*PUBLISHED, 'depthwise=none', 'depthwise=attention', 'depthwise=feed_forward']
 
 
@@ -80,7 +80,7 @@ def test_without_options_the_network_is_the_published_one():
 
 @pytest.mark.parametrize(('options', 'words'), [
     (('head=psp',), 'must be one of own, ppm, ocr, da, cc'),
-    (('width=3',), "unknown setting 'width'"), (('head',), "must be such as"),
+    (('width=3',), "unknown setting 'width'"), (('head',), 'must be such as'),
     (('query_side=2',), 'must be at least 4')])
 def test_wrong_options_are_named(options, words):
     with pytest.raises(ValueError, match=words):
@@ -116,7 +116,8 @@ def test_dual_attention_asks_all_pixels_and_all_channels():
     head, x = DualAttention((8, 8, 8, 8), 3).double().eval(), features(height=2, width=3)
     query, key, value = (part(x)[0].flatten(1) for part in (head.query, head.key, head.value))
     want = torch.stack([sum(share * value[:, other] for other, share in enumerate(
-        torch.stack([query[:, n] @ key[:, m] for m in range(6)]).softmax(0))) for n in range(6)], 1)
+        torch.stack([query[:, n] @ key[:, m] for m in range(6)]).softmax(0)))
+        for n in range(6)], 1)
     torch.testing.assert_close(head.ask_pixels(x)[0].flatten(1), want)
     flat = x[0].flatten(1)[:7]
     seen = ask_channels(x[:, :7])[0].flatten(1)

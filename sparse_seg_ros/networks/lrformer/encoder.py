@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sparse_seg_ros.networks.images import check_images
 from sparse_seg_ros.networks.lrformer.attention import PYRAMID, LowResolutionAttention
 from sparse_seg_ros.networks.lrformer.block import Block, ChannelNorm, depthwise
-from sparse_seg_ros.networks.lrformer.options import LRFormerOptions
+from sparse_seg_ros.networks.lrformer.options import PUBLISHED, LRFormerOptions
 from sparse_seg_ros.networks.lrformer.released import backbone_name
 from sparse_seg_ros.networks.lrformer.variants import Variant
 
@@ -24,7 +24,7 @@ class Encoder(nn.Module):
     released_name = staticmethod(backbone_name)  # of its tensors, for checkpoints.load and save
 
     def __init__(self, variant: Variant, query_side: int = 16,
-                 options: LRFormerOptions = LRFormerOptions()):
+                 options: LRFormerOptions = PUBLISHED):
         super().__init__()
         self.stages = nn.ModuleList(Stage(variant, number, query_side, options)
                                     for number in range(4))

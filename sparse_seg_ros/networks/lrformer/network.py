@@ -17,7 +17,7 @@ from sparse_seg_ros.networks.lrformer import variants
 from sparse_seg_ros.networks.lrformer.decoder import Decoder
 from sparse_seg_ros.networks.lrformer.encoder import Encoder
 from sparse_seg_ros.networks.lrformer.folded import fold_decoder, fold_encoder
-from sparse_seg_ros.networks.lrformer.options import LRFormerOptions
+from sparse_seg_ros.networks.lrformer.options import PUBLISHED, LRFormerOptions
 from sparse_seg_ros.networks.lrformer.released import released_name
 from sparse_seg_ros.networks.lrformer.rival_heads import RIVAL_HEADS
 from sparse_seg_ros.networks.lrformer.variants import Variant
@@ -34,7 +34,7 @@ class LRFormer(nn.Module):
 
     options_kind = LRFormerOptions
 
-    def __init__(self, num_classes: int, options: LRFormerOptions = LRFormerOptions()):
+    def __init__(self, num_classes: int, options: LRFormerOptions = PUBLISHED):
         super().__init__()
         self.num_classes, self.options = num_classes, options
         self.backbone = Encoder(self.variant, options=options)
@@ -53,7 +53,7 @@ class LRFormer(nn.Module):
     def for_inference(self) -> LRFormer:
         """Return a copy that computes the same in fewer steps; it can not learn or be saved."""
         network = copy.deepcopy(self).eval().requires_grad_(False)
-        if self.options != LRFormerOptions():
+        if self.options != PUBLISHED:
             return network
         fold_encoder(network.backbone)
         fold_decoder(network.decode_head)

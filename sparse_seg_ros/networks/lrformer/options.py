@@ -30,3 +30,6 @@ class LRFormerOptions(Settings):
         None, "channels of the decoder; null: the size's own", at_least=8, at_most=2048)
     head: str = setting('own', 'decoder: the own one, or one made for CNNs, of 512 channels',
                         choices=HEADS)
+
+
+PUBLISHED = LRFormerOptions()

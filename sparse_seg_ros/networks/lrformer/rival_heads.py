@@ -62,8 +62,8 @@ class ObjectContext(RivalHead):
         super().__init__(widths, num_classes)
         self.guess = nn.Conv2d(self.joined, num_classes, 1)
         self.look = unit(self.joined, WIDTH)
-        self.query, self.key = (nn.Sequential(unit(WIDTH, OCR_KEYS, 1), unit(OCR_KEYS, OCR_KEYS, 1))
-                                for _ in range(2))
+        self.query, self.key = (nn.Sequential(
+            unit(WIDTH, OCR_KEYS, 1), unit(OCR_KEYS, OCR_KEYS, 1)) for _ in range(2))
         self.value = unit(WIDTH, OCR_KEYS, 1)
         self.answer = unit(OCR_KEYS, WIDTH, 1)
         self.join = unit(2 * WIDTH, WIDTH, 1)
@@ -118,7 +118,7 @@ class CrissCross(RivalHead):
         return self.join(torch.cat([x, self.second(seen)], dim=1))
 
     def ask_cross(self, x: Tensor) -> Tensor:
-        """(B, 512, h, w) -> (B, 512, h, w); a pixel is in its row and its column, and asked once."""
+        """(B, 512, h, w) -> (B, 512, h, w); a pixel, of its row and its column, is asked once."""
         query, key, value = self.query(x), self.key(x), self.value(x)
         in_column = torch.einsum('bchw,bcgw->bhwg', query, key)  # (B, h, w, h)
         in_row = torch.einsum('bchw,bchv->bhwv', query, key)  # (B, h, w, w)
