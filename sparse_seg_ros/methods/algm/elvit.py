@@ -42,14 +42,15 @@ def merge_to_clusters(tokens: Tokens, keep: float) -> Tokens:
     is_around = clusters_around(tokens.grid_hw, cells_hw, fixed.device)  # (N, M)
     grid = fixed.mT.unflatten(2, tokens.grid_hw)  # (B, d, rows, columns)
     centers = F.adaptive_avg_pool2d(grid, cells_hw).flatten(2).mT  # (B, M, d)
-    for _ in range(ROUNDS):
-        shares = shares_of(fixed, centers).masked_fill(~is_around, -math.inf).softmax(2)
-        former, centers = centers, average(shares, fixed, centers)
-    values = average(shares, patches, former).to(tokens.values.dtype)
-    logits, nearest = shares_of(fixed, centers).topk(min(NEAREST, centers.shape[1]))  # (B, N, k)
+    shares = shares_around(fixed, centers, is_around)
+    for _ in range(ROUNDS - 1):
+        centers = average(shares, fixed, centers)
+        shares = shares_around(fixed, centers, is_around)
+    values = average(shares, patches, centers)
+    logits, nearest = closeness(fixed, values.detach()).topk(min(NEAREST, values.shape[1]))
     groups = F.pad(1 + nearest[..., 0], (1, 0))
-    return Tokens(torch.cat((tokens.values[:, :1], values), 1), tokens.grid_hw, groups,
-                  (1 + nearest, logits.softmax(2)))
+    values = torch.cat((tokens.values[:, :1], values.to(tokens.values.dtype)), 1)
+    return Tokens(values, tokens.grid_hw, groups, (1 + nearest, logits.softmax(2)))
 
 
 def cluster_grid(grid_hw: tuple[int, int], keep: float) -> tuple[int, int]:
@@ -69,7 +70,12 @@ def clusters_around(grid_hw: tuple[int, int], cells_hw: tuple[int, int],
     return (rows[:, None, :, None] & columns[:, None]).flatten(2).flatten(0, 1)
 
 
-def shares_of(patches: Tensor, centers: Tensor) -> Tensor:
+def shares_around(patches: Tensor, centers: Tensor, is_around: Tensor) -> Tensor:
+    """(B, N, d), (B, M, d), (N, M) bool -> (B, N, M) share of each patch in the clusters."""
+    return closeness(patches, centers).masked_fill(~is_around, -math.inf).softmax(2)
+
+
+def closeness(patches: Tensor, centers: Tensor) -> Tensor:
     """(B, N, d), (B, M, d) -> (B, N, M) logits of the shares: -distance^2 / temperature."""
     return -torch.cdist(patches, centers).square() / TEMPERATURE
 

@@ -38,7 +38,7 @@ def merge_local(tokens: Tokens, window: tuple[int, int], choose: Choice,
         count, rank = choose(similarity), rank_candidates(similarity)
         rank = rank[:, windows]  # (B, T - 1): that of its window
     else:
-        count, rank = rank_windows_left(tokens, windows, similarity, choose)
+        count, rank = rank_windows_left(tokens.sizes, tokens.groups, windows, similarity, choose)
     stays = rank >= count
     places = torch.where(stays, count + stays.cumsum(1), 1 + rank)
     tokens_gone = count * (window[0] * window[1] - 1)
@@ -92,19 +92,18 @@ def window_of_patches(grid_hw: tuple[int, int], window: tuple[int, int],
     return (row[:, None] * (grid_hw[1] // window[1]) + column).flatten()
 
 
-def rank_windows_left(tokens: Tokens, windows: Tensor, similarity: Tensor, choose: Choice
-                      ) -> tuple[int, Tensor]:
+def rank_windows_left(sizes: Tensor, groups: Tensor, windows: Tensor, similarity: Tensor,
+                      choose: Choice) -> tuple[int, Tensor]:
     """
-    Windows of the patches (N,), similarities (B, W) -> how many merge, ranks (B, T - 1).
+    Sizes and groups of Tokens, windows (N,), similarity (B, W) -> number to merge, (B, T - 1).
 
-    Candidates are the windows that have not merged, as many in all images of a batch. A token
-    has the rank of its window; that of a merged window is W.
+    Candidates are the windows that have not merged, as many in all images of a batch. The ranks
+    are those of the tokens' windows; that of a merged window is W.
     """
-    groups = tokens.groups
-    of_tokens = torch.zeros_like(tokens.values[..., 0], dtype=torch.int64)  # (B, T)
+    of_tokens = torch.zeros_like(sizes)  # (B, T)
     of_tokens = of_tokens.scatter(1, groups[:, 1:], windows.expand(len(groups), -1))[:, 1:]
     is_merged = torch.zeros_like(similarity, dtype=torch.int64).scatter(
-        1, of_tokens, (tokens.sizes[:, 1:] > 1).long())  # (B, W)
+        1, of_tokens, (sizes[:, 1:] > 1).long())  # (B, W)
     left = similarity.shape[1] - int(is_merged[0].sum())
     candidates = is_merged.argsort(dim=1, stable=True)[:, :left]  # in raster order
     best = similarity.gather(1, candidates)

@@ -46,8 +46,8 @@ def merge_to_medoids(tokens: Tokens, queries_keys: Tensor, keep: float) -> Token
 def significance(queries_keys: Tensor) -> Tensor:
     """(2, B, heads, T, d / heads) -> (B, T) attention that each gets, mean of heads and tokens."""
     per_head = queries_keys.detach().unbind(2)  # head by head: a map of (B, T, T) at a time
-    maps = ((query @ key.mT * key.shape[2] ** -0.5).softmax(2) for query, key in per_head)
-    return sum(attention.mean(1) for attention in maps) / len(per_head)
+    return torch.stack([(query @ key.mT * key.shape[2] ** -0.5).softmax(2).mean(1)
+                        for query, key in per_head]).mean(0)
 
 
 def clusters(values: Tensor, is_medoid: Tensor) -> Tensor:
