@@ -124,6 +124,8 @@ def test_the_benchmark_compares_in_one_run(capsys):
     assert plain['ratio'] == 1 and plain['tokens'] == [25] * 12
     assert whole['tokens'] == [16] * 4 + [13] * 8  # 3 of 6 windows, round(0.44 * 7) of 7 pairs
     assert local['tokens'] == [16] * 12 and anywhere['tokens'] == [25] * 4 + [20] * 8
+    assert [row['tokens'] for row in figures['rows'][5:8]] == \
+        [[25] * 4 + [13] * 8] * 3  # 24 patches: 3 x 4 clusters, 12 of 24
     assert every['tokens'][-1] == whole['tokens'][-1] and plain['giga_macs'] > every['giga_macs']
     assert 0 < figures['overhead'][0]['fraction'] < 1
     assert 'images/s' in describe(figures) and capsys.readouterr().out == ''

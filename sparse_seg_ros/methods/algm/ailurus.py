@@ -40,7 +40,7 @@ def merge_to_peaks(tokens: Tokens, keep: float) -> Tokens:
     distances = torch.cdist(patches, patches)  # (B, N, N)
     factor = factor_of_place(tokens.grid_hw, distances)
     remains = rank_candidates(peak_scores(distances * factor, factor)) < count
-    return join_nearest(tokens, distances, remains)
+    return join_nearest(tokens, distances, remains, count)
 
 
 def factor_of_place(grid_hw: tuple[int, int], like: Tensor) -> Tensor:
@@ -68,9 +68,8 @@ def peak_scores(distances: Tensor, factor: Tensor) -> Tensor:
     return density + torch.where(to_denser.isinf(), largest, to_denser).log()
 
 
-def join_nearest(tokens: Tokens, distances: Tensor, remains: Tensor) -> Tokens:
-    """(B, N, N) distances, (B, N) bool, as many True in each image -> averages around those."""
-    count = int(remains[0].sum())
+def join_nearest(tokens: Tokens, distances: Tensor, remains: Tensor, count: int) -> Tokens:
+    """(B, N, N) distances, (B, N) bool, count True in each image -> averages around those."""
     places = distances.masked_fill(~remains[:, None], math.inf).argmin(2)  # (B, N): a patch
     own = torch.arange(remains.shape[1], device=remains.device).expand_as(remains)
     places = torch.where(remains, own, places)

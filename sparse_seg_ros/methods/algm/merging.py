@@ -104,7 +104,8 @@ def rank_windows_left(sizes: Tensor, groups: Tensor, windows: Tensor, similarity
     of_tokens = of_tokens.scatter(1, groups[:, 1:], windows.expand(len(groups), -1))[:, 1:]
     is_merged = torch.zeros_like(similarity, dtype=torch.int64).scatter(
         1, of_tokens, (sizes[:, 1:] > 1).long())  # (B, W)
-    left = similarity.shape[1] - int(is_merged[0].sum())
+    gone = windows.shape[0] // similarity.shape[1] - 1  # tokens, where a window merges
+    left = similarity.shape[1] - (windows.shape[0] + 1 - sizes.shape[1]) // gone
     candidates = is_merged.argsort(dim=1, stable=True)[:, :left]  # in raster order
     best = similarity.gather(1, candidates)
     rank = torch.full_like(is_merged, similarity.shape[1])

@@ -37,8 +37,8 @@ def merge_to_medoids(tokens: Tokens, queries_keys: Tensor, keep: float) -> Token
     weights = significance(queries_keys)[:, 1:].to(values.dtype)
     is_medoid = rank_candidates(weights) < count  # (B, N)
     for _ in range(ROUNDS):
-        is_medoid = central(values, weights, clusters(values, is_medoid), count)
-    places = F.pad(1 + clusters(values, is_medoid), (1, 0))
+        is_medoid = central(values, weights, clusters(values, is_medoid, count), count)
+    places = F.pad(1 + clusters(values, is_medoid, count), (1, 0))
     return merge(tokens, places, values.shape[1] - count,
                  weights=F.pad(is_medoid.long(), (1, 0), value=1))
 
@@ -50,9 +50,9 @@ def significance(queries_keys: Tensor) -> Tensor:
                         for query, key in per_head]).mean(0)
 
 
-def clusters(values: Tensor, is_medoid: Tensor) -> Tensor:
+def clusters(values: Tensor, is_medoid: Tensor, count: int) -> Tensor:
     """(B, N, d), (B, N) bool -> (B, N) cluster of each, from 0 in the order of the medoids."""
-    medoids = is_medoid.nonzero()[:, 1].unflatten(0, (len(values), -1))  # (B, K)
+    medoids = (~is_medoid).long().argsort(dim=1, stable=True)[:, :count]  # (B, K), in order
     centers = values.gather(1, medoids[..., None].expand(-1, -1, values.shape[2]))
     nearest = torch.cdist(values, centers).argmin(2)
     own = torch.arange(medoids.shape[1], device=values.device).expand_as(medoids)
