@@ -21,10 +21,10 @@ TINY = {'street_frames': 2, 'street_size_hw': [128, 256], 'crop_hw': [128, 128],
 
 
 class NarrowSegmenter(SegmenterViT):
-    """Segmenter with narrow blocks, as many as in the published ones."""
+    """Segmenter with narrow blocks, as many as there are layers in the plans."""
 
     def __init__(self, num_classes: int):
-        super().__init__(64, 16, 64, 12, 1, num_classes)
+        super().__init__(64, 16, 64, 8, 1, num_classes)
 
 
 @pytest.fixture(name='folder', scope='module')
