@@ -232,8 +232,8 @@ def merge_tokens(model: Model, config: TrainConfig) -> None:
     layers = config.merge_layers or default_layers(len(getattr(encoder, 'blocks', ())))
     apply(model.network, Merging(
         layers, config.merge_threshold, config.merge_rule, config.merge_window,
-        config.merge_shares, config.merge_tokens, 'shared', config.merge_kinds, config.merge_keep,
-        config.merge_values, config.merge_reduces))
+        config.merge_shares, config.merge_tokens, batch_rule='shared', kinds=config.merge_kinds,
+        keep=config.merge_keep, values=config.merge_values, reduces=config.merge_reduces))
 
 
 def default_layers(depth: int) -> tuple[int, int]:

@@ -10,8 +10,9 @@ with the rank of the one among the neighbours of the other in the image; beyond 
 infinite. Density: exp(-mean distance to the nearest few). The tokens with the largest density x
 distance to the nearest denser token remain; where no denser one is near, that distance is the
 largest of the image. All others join the remaining token whose value is nearest, and are averaged.
-NEIGHBOURS, NEAREST and LEAST_FACTOR are our choice. Different from there: attention is not
-weighted by size; the tokens are those after the attention of the layer.
+NEIGHBOURS, NEAREST and LEAST_FACTOR are our choice. Memory grows with the square of the patches.
+Different from there: attention is not weighted by size; the tokens are those after the attention
+of the layer.
 """
 
 from __future__ import annotations
@@ -52,9 +53,12 @@ def factor_of_place(grid_hw: tuple[int, int], like: Tensor) -> Tensor:
     rows, columns = (torch.arange(side, device=like.device) for side in grid_hw)
     row, column = (part.flatten() for part in torch.meshgrid(rows, columns, indexing='ij'))
     apart = (row[:, None] - row).square() + (column[:, None] - column).square()
-    rank = rank_candidates(-apart)  # 0: itself
+    in_order = apart * len(row) + torch.arange(len(row), device=like.device)  # no two are equal
+    nearest = in_order.topk(min(NEIGHBOURS + 1, len(row)), largest=False).indices  # itself first
+    rank = torch.arange(nearest.shape[1], device=like.device, dtype=like.dtype)
     factor = LEAST_FACTOR + (1 - LEAST_FACTOR) * rank / NEIGHBOURS
-    return torch.where((rank > 0) & (rank <= NEIGHBOURS), factor, 0.0).to(like.dtype)
+    factor[0] = 0
+    return like.new_zeros(apart.shape).scatter(1, nearest, factor.expand(nearest.shape))
 
 
 def peak_scores(distances: Tensor, factor: Tensor) -> Tensor:
