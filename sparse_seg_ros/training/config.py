@@ -144,7 +144,7 @@ class TrainConfig(Settings):
     merge_window: tuple[int, int] = setting(
         (2, 2), 'rows and columns of the patches that merge locally', at_least=1)
     merge_shares: tuple[float, float] = setting(
-        (0.5, 0.44), 'rule share: fractions of the windows and of the pairs that merge',
+        (0.5, 0.44), 'rule share: fractions of the windows or pairs that merge in each layer',
         at_least=0.0, at_most=1.0)
     merge_tokens: int = setting(
         44, 'rule every: number of tokens that merge in each layer', at_least=0)

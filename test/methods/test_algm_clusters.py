@@ -253,8 +253,10 @@ def test_a_tiny_or_a_uniform_image_is_no_exception(rule):
 def test_autocast_and_half_precision_are_no_exception(rule):
     network, images = draw_network().float(), draw_images().float()
     algm.apply(network, Merging((1, 3), rule=rule, keep=0.5))
-    with torch.inference_mode(), torch.autocast('cpu', torch.bfloat16):
-        assert network(images).isfinite().all()
+    with torch.inference_mode():
+        with torch.autocast('cpu', torch.bfloat16):
+            assert network(images).isfinite().all()
+        assert network.bfloat16()(images.bfloat16()).isfinite().all()
 
 
 @pytest.mark.parametrize('rule', CLUSTERING_RULES)

@@ -10,7 +10,7 @@ becomes the average of its tokens. A restored token is the mixture of the cluste
 nearest to it when they were made. Shares are softmax(-distance^2 / temperature).
 Different from there: all distances are computed, of which only those of the clusters around count;
 the clusters are made after the attention of the layer, not after its perceptron. They carry a
-gradient as averages; the shares carry none.
+gradient as averages; the shares carry none. Not checked against the paper's text: the constants.
 """
 
 from __future__ import annotations

@@ -36,10 +36,10 @@ class Merging:
     ViT-L. kinds: what merges in each, windows ('local', CLAP) or pairs ('global', GBM).
     threshold: cosine similarity from which a window merges; with rule 'fixed' pairs as well.
     rule: 'adaptive' merges pairs above a threshold taken from each image, as released; 'share'
-    the most similar `shares` of windows and pairs. Rivals: 'every' leaves the layers aside and
-    merges tokens_per_layer tokens in every layer, as ToMe does; 'elvit', 'ailurus' and 'pooling'
-    cluster the tokens and keep the fraction `keep` of them, the first two once, in the second
-    layer, and 'pooling' in both.
+    the most similar `shares` of windows or pairs, one for each layer. Rivals: 'every' leaves the
+    layers aside and merges tokens_per_layer tokens in every layer, as ToMe does; 'elvit',
+    'ailurus' and 'pooling' cluster the tokens and keep the fraction `keep` of them, the first two
+    once, in the second layer, and 'pooling' in both.
     window: rows and columns of patches. values: the merged token is the 'average' of its tokens,
     or a 'random' one of them; reduces: False gives it to each of them instead of merging (Table
     6). batch_rule: 'shared' trains as the paper does: all images of a batch keep as many tokens
@@ -73,7 +73,7 @@ class Merging:
             raise ValueError('window must be (rows, columns) of two patches or more, got '
                              f'{cut(repr(self.window))}; the paper takes (2, 2)')
         if not (is_pair(self.shares, float) and all(0 <= share <= 1 for share in self.shares)):
-            raise ValueError('shares must be fractions of (windows, pairs) in [0, 1], got '
+            raise ValueError('shares must be fractions of windows or pairs, two in [0, 1], got '
                              f'{cut(repr(self.shares))}; the paper takes about (0.5, 0.44)')
         if self.tokens_per_layer < 0:
             raise ValueError('tokens_per_layer must be at least 0, got '
