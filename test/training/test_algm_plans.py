@@ -24,7 +24,7 @@ class NarrowSegmenter(SegmenterViT):
     """Segmenter with narrow blocks, as many as there are layers in the plans."""
 
     def __init__(self, num_classes: int):
-        super().__init__(64, 16, 64, 8, 1, num_classes)
+        super().__init__(64, 16, 64, 8, 1, num_classes, 'linear')
 
 
 @pytest.fixture(name='folder', scope='module')
