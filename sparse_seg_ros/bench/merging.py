@@ -3,10 +3,11 @@
 """
 Speed of a network whose tokens merge, against itself unmerged and against merging elsewhere.
 
-All take turns in one run, on the same weights: ALGM as a whole, its two halves (Table 5b), and the
-rival that merges a few tokens in every layer. Weights are random, so rule 'share' sets the numbers
-of tokens to those of the paper: of 1025 tokens about 640 stay after the local and 500 after the
-global merging. The rival ends with the same number as ALGM.
+All take turns in one run, on the same weights: ALGM as a whole, its two halves (Table 5b), the
+rival that merges a few tokens in every layer, and those that cluster tokens in the layer of the
+global merging. Weights are random, so rule 'share' sets the numbers of tokens to those of the
+paper: of 1025 tokens about 640 stay after the local and 500 after the global merging. The rivals
+end with about the same number as ALGM.
 """
 
 from __future__ import annotations
@@ -27,12 +28,16 @@ from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 from sparse_seg_ros.timing import Stopwatch, interleaved
 
 WHOLE = algm.Merging(rule='share')
+TOME = 'global in layers 1 to 12 (ToMe)'
 RIVALS = {
     'no merging': None,
     'local, then global (ALGM)': WHOLE,
     'local only': algm.Merging((1, 0), rule='share'),
     'global only': algm.Merging((0, 5), rule='share'),
-    'global in layers 1 to 12 (ToMe)': algm.Merging(rule='every'),
+    TOME: algm.Merging(rule='every'),
+    'clusters in layer 5 (ELViT)': algm.Merging(rule='elvit'),
+    'peaks in layer 5 (AiluRus)': algm.Merging(rule='ailurus'),
+    'medoids in layer 5 (Token Pooling)': algm.Merging((0, 5), rule='pooling'),
 }
 
 
@@ -78,14 +83,14 @@ def describe(figures: dict) -> str:
 
 def describe_row(row: dict) -> str:
     """Return the line of one way of merging."""
-    return (f"{row['size']} batch {row['batch']} {row['merging']:32} "
+    return (f"{row['size']} batch {row['batch']} {row['merging']:34} "
             f"{row['images_per_second']:7.2f} images/s {row['ratio']:5.2f}x  "
             f"{row['giga_macs']:6.1f} GMACs  tokens {row['tokens'][0]} .. {row['tokens'][-1]}")
 
 
 def time_rivals(network: SegmenterViT, images: Tensor, setting: Setting) -> list[dict]:
     """Time all ways of merging on the same images, taking turns -> a row each."""
-    ways = {**RIVALS, list(RIVALS)[-1]: as_many_in_every_layer(network, images[:1])}
+    ways = {**RIVALS, TOME: as_many_in_every_layer(network, images[:1])}
     counts = {}
 
     def call(name: str) -> None:
@@ -122,7 +127,7 @@ def put(network: SegmenterViT, merging: algm.Merging | None) -> None:
 
 
 def count_macs(setting: Setting, merging: algm.Merging | None, size_hw: Sequence[int]) -> float:
-    """Return giga multiply-adds of one image."""
+    """Return giga multiply-adds of one image, with those that compare tokens by products."""
     with torch.device('meta'):
         network = build_network(setting.network, setting.classes).eval()
         image = torch.empty(1, 3, *size_hw)

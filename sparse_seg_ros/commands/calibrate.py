@@ -41,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     goal.add_argument('--alpha', type=float, help='keep this threshold in nats; only measure it')
     goal.add_argument('--keep-miou', action='store_true', help='merge as many tokens as possible '
                       'without a loss; only for a model that merges tokens')
+    parser.add_argument('--similarities', action='store_true', help='also print how similar '
+                        'tokens of one class and of two are, by layer; only for a model that '
+                        'merges tokens')
     options.add_out(parser, 'method YAML to write', metavar='YAML')
     parser.add_argument('--plot', metavar='PNG', help='drawing of the curves; needs matplotlib')
     parser.add_argument('--check', metavar='SPLIT', nargs='?', const='', help='measure the result '
@@ -61,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     segment = load(args.model, args.device, args.precision)
     frames = kept_frames(args, args.frames, options.CALIBRATION_STREETS)
     others = other_frames(args)
+    similarities = class_similarities(args, segment, frames)
     segment, merging = fit_merging(args, segment, frames)
     curve = calibration.selection_curve(segment, frames)
     print(calibration_tables.thresholds(curve), end='\n\n')
@@ -78,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         trust['checked'] = calibration.measure_uncertainty(segment, others)
     for name, measured in trust.items():
         print(f'{name} on {calibration_tables.trust(measured)}')
-    write(args, segment, curve, point, trust, merging)
+    write(args, segment, curve, point, trust, merging, similarities)
     return 0
 
 
@@ -120,6 +124,17 @@ def fit_merging(args: argparse.Namespace, segment, frames):
     return segment, found
 
 
+def class_similarities(args: argparse.Namespace, segment, frames):
+    """Measure and print the similarities within and between classes, if they are wanted."""
+    if not args.similarities:
+        return None
+    from sparse_seg_ros.evaluation.class_similarity import measure_class_similarity
+    from sparse_seg_ros.report import calibration_tables
+    found = measure_class_similarity(segment, frames)
+    print(calibration_tables.similarities(found), end='\n\n')
+    return asdict(found)
+
+
 def chosen_goal(args: argparse.Namespace):
     """Return the goal that the options name."""
     from sparse_seg_ros.evaluation.calibration import Goal
@@ -127,7 +142,8 @@ def chosen_goal(args: argparse.Namespace):
     return next((Goal(kind, value) for kind, value in goals.items() if value is not None), Goal())
 
 
-def write(args: argparse.Namespace, segment, curve, point, trust: dict, merging) -> None:
+def write(args: argparse.Namespace, segment, curve, point, trust: dict, merging,
+          similarities: dict | None) -> None:
     """Write method YAML, plot and figures, if the options name them."""
     from sparse_seg_ros.report.calibration_tables import TABLE_NATS
     if args.out:
@@ -143,7 +159,7 @@ def write(args: argparse.Namespace, segment, curve, point, trust: dict, merging)
         'model': args.model, 'weights': {args.model: segment.weights},
         'alpha': segment.alpha, 'temperature': segment.temperature,
         'uncertain_limit': segment.uncertain_limit,
-        'merging': None if merging is None else asdict(merging),
+        'merging': None if merging is None else asdict(merging), 'similarities': similarities,
         **{name: asdict(measured) for name, measured in trust.items()},
         'curve': [asdict(curve.at(nats)) for nats in TABLE_NATS]})
 

@@ -81,7 +81,7 @@ LAYOUTS = (
     Layout('MMSegmentation', 'decode_head.cls_emb', ('decode_head.cls_emb', 1),
            sizes('segmenter_{}', 'tsbl'), f'Apache-2.0 (MMSegmentation), {DATA_TERMS}'),
     Layout('MMSegmentation', 'decode_head.up_convs.0.0.conv.weight', CONV_SEG,
-           ('setr_naive_l', 'setr_pup_l', 'setr_mla_l'),
+           tuple(f'setr_{decoder}_{size}' for size in 'lb' for decoder in ('naive', 'pup', 'mla')),
            f'Apache-2.0 (MMSegmentation), {DATA_TERMS}'),
     Layout('SegViT', SEGVIT.format(3), ('decode_head.q.weight', 0),
            sizes('segvit_{}', 'sbl'), 'BSD-2-Clause for academic use (the authors, who ask to be '

@@ -70,7 +70,14 @@ from sparse_seg_ros.networks.vit.segmenter_vit import (
     SegmenterTiny,
 )
 from sparse_seg_ros.networks.vit.segvit_vit import SegViTBase, SegViTLarge, SegViTSmall
-from sparse_seg_ros.networks.vit.setr_vit import SetrAggregating, SetrNaive, SetrProgressive
+from sparse_seg_ros.networks.vit.setr_vit import (
+    SetrAggregating,
+    SetrAggregatingBase,
+    SetrNaive,
+    SetrNaiveBase,
+    SetrProgressive,
+    SetrProgressiveBase,
+)
 
 NETWORKS = {
     'compact': Compact,
@@ -96,6 +103,9 @@ NETWORKS = {
     'segmenter_linear_s': SegmenterLinearSmall,
     'segmenter_linear_b': SegmenterLinearBase,
     'segmenter_linear_l': SegmenterLinearLarge,
+    'setr_naive_b': SetrNaiveBase,
+    'setr_pup_b': SetrProgressiveBase,
+    'setr_mla_b': SetrAggregatingBase,
     'setr_naive_l': SetrNaive,
     'setr_pup_l': SetrProgressive,
     'setr_mla_l': SetrAggregating,

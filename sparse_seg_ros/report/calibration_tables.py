@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sparse_seg_ros.evaluation.calibration import UncertaintyReport
+from sparse_seg_ros.evaluation.class_similarity import ClassSimilarity
 from sparse_seg_ros.evaluation.similarity import Tradeoff
 from sparse_seg_ros.evaluation.uncertainty import Point, UncertaintyCurve
 
@@ -30,6 +31,15 @@ def merging(points: Iterable[Tradeoff]) -> str:
         lines.append(f'| {threshold} | {100 * point.mean_iou:.2f} | {point.milliseconds:.0f} | '
                      f'{100 * point.kept:.1f} % |')
     return '\n'.join(lines)
+
+
+def similarities(found: ClassSimilarity) -> str:
+    """Return how similar tokens of one class and of two are, as ALGM's Figure 2."""
+    rows = [(f'windows of {side} x {side}, layer 1', pair) for side, pair in found.windows.items()]
+    rows += [(f'the image, layer {layer}', pair) for layer, pair in found.layers.items()]
+    return '\n'.join([
+        '| tokens within | of one class | of two classes |', '| --- | ---: | ---: |',
+        *(f'| {where} | {same:.3f} | {other:.3f} |' for where, (same, other) in rows)])
 
 
 def effect(point: Point) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sparse_seg_ros.config import Settings, from_mapping, renamed, setting
 from sparse_seg_ros.data.datasets import kind_of
+from sparse_seg_ros.methods.algm.settings import KINDS, RULES, VALUES
 from sparse_seg_ros.methods.sparse_refine.parts import ENSEMBLERS, EXTRACTORS, SELECTORS
 from sparse_seg_ros.model_card import LARGEST_SCALE
 from sparse_seg_ros.training.objectives import stages
@@ -129,18 +130,34 @@ class TrainConfig(Settings):
         None, 'share of the images that the last block of an LRFormer or a vision transformer '
         "leaves out; null: the network's own", at_least=0.0, at_most=0.9)
     merge_rule: str | None = setting(
-        None, 'how tokens of a vision transformer merge while it learns (ALGM); null: they do '
-        'not merge', choices=('adaptive', 'fixed'))
+        None, 'how tokens of a vision transformer merge while it learns, as in method algm; null: '
+        'they do not merge', choices=RULES)
     merge_threshold: float = setting(
         0.88, 'tokens merge from this cosine similarity on', at_least=-1.0, at_most=1.0)
     loss: str = setting('pixels', 'what a dense network learns; pixels: the class of each; masks: '
                         'the masks and classes of queries, of mask2former and lrformer_plus',
                         choices=('pixels', 'masks'))
     merge_layers: tuple[int, int] | None = setting(
-        None, 'layers of the local and the global merging, from 1; 0: no such merging; null: 1 '
+        None, 'layers of the first and the second merging, from 1; 0: no such merging; null: 1 '
         'and 5, of 24 layers 1 and 7', at_least=0, example='[1, 5]')
+    merge_kinds: tuple[str, str] = setting(
+        ('local', 'global'), 'what merges in each: windows (local) or pairs anywhere (global)',
+        choices=KINDS)
     merge_window: tuple[int, int] = setting(
         (2, 2), 'rows and columns of the patches that merge locally', at_least=1)
+    merge_shares: tuple[float, float] = setting(
+        (0.5, 0.44), 'rule share: fractions of the windows or pairs that merge in each layer',
+        at_least=0.0, at_most=1.0)
+    merge_tokens: int = setting(
+        44, 'rule every: number of tokens that merge in each layer', at_least=0)
+    merge_keep: float = setting(
+        0.5, 'rules elvit, ailurus and pooling: fraction of the tokens that is kept',
+        at_least=0.01, at_most=1.0)
+    merge_values: str = setting(
+        'average', 'a merged token is the average of its tokens, or a random one of them',
+        choices=VALUES)
+    merge_reduces: bool = setting(
+        True, 'false: tokens that would merge get the value of the merged one instead')
     weight_decay: float = setting(0.05, 'weight decay; norms and biases have none',
                                   at_least=0.0)
     balance: float = setting(0.5, 'class weight = (median frequency / frequency) ** balance',

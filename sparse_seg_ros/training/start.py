@@ -231,8 +231,10 @@ def merge_tokens(model: Model, config: TrainConfig) -> None:
                          "remove 'merge_rule'")
     encoder = backbone_of(model.network)
     layers = config.merge_layers or default_layers(len(getattr(encoder, 'blocks', ())))
-    apply(model.network, Merging(layers, config.merge_threshold, config.merge_rule,
-                                 config.merge_window, batch_rule='shared'))
+    apply(model.network, Merging(
+        layers, config.merge_threshold, config.merge_rule, config.merge_window,
+        config.merge_shares, config.merge_tokens, batch_rule='shared', kinds=config.merge_kinds,
+        keep=config.merge_keep, values=config.merge_values, reduces=config.merge_reduces))
 
 
 def default_layers(depth: int) -> tuple[int, int]:

@@ -156,7 +156,7 @@ def test_a_method_file_says_how_tokens_merge(folder):
     ('stride: [64, 64]', 'vit', "setting 'stride' .* needs a 'window', such as"),
     ('window: [48, 64]', 'vit', 'window sides must be multiples of 32 and strides from 1 to the'),
     ('window: [64, 64]\nstride: [65, 64]', 'vit', 'window sides must be multiples of 32'),
-    ('merge_layers: [1, 13]', 'vit', r'local < global <= 12, the blocks .*, got \(1, 13\)'),
+    ('merge_layers: [1, 13]', 'vit', r'first < second <= 12, the blocks .*, got \(1, 13\)'),
     ('merge_window: [2]', 'vit', r"'merge_window' must be a list of 2 whole numbers, got \[2\]"),
     ('', 'cnn', 'token merging needs the blocks of a SegmenterViT, got Compact; build'),
 ])

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from sparse_seg_ros.methods import algm
 from sparse_seg_ros.methods.algm.choices import at_least
 from sparse_seg_ros.methods.algm.merging import merge_global, merge_local
-from sparse_seg_ros.methods.algm.settings import RULES, Merging
+from sparse_seg_ros.methods.algm.settings import ALGM_RULES, Merging
 from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.request import DEFAULTS
 from sparse_seg_ros.networks import run_padded
@@ -174,7 +174,8 @@ def test_any_grid_window_and_threshold_merges_whole_groups(seed):
     rows, columns = (chance.randint(1, 3) * side for side in window)
     images = draw_images(chance.randint(1, 2), 16 * rows, 16 * columns, seed)
     layers = tuple(sorted(chance.sample(range(1, DEPTH + 1), 2)))
-    algm.apply(network, Merging(layers, chance.uniform(-1, 1), chance.choice(RULES), window))
+    rule = chance.choice((*ALGM_RULES, 'every'))
+    algm.apply(network, Merging(layers, chance.uniform(-1, 1), rule, window))
     with torch.inference_mode():
         together = network(images)
         counts = algm.token_counts(network)
@@ -204,12 +205,12 @@ def test_images_are_padded_to_whole_windows(network):
     ({'threshold': 1.01}, r'threshold must be a cosine similarity in \[-1, 1\], got 1.01; the'),
     ({'threshold': -2}, r'threshold must be a cosine similarity in \[-1, 1\], got -2; the'),
     ({'threshold': float('nan')}, r'in \[-1, 1\], got nan'),
-    ({'layers': (0, 5)}, r'with 1 <= local < global <= 4, the blocks of this network, or 0 for '),
-    ({'layers': (1, 5)}, r'local < global <= 4, the blocks .*, or 0 for none, got \(1, 5\); the'),
-    ({'layers': (3, 3)}, r'layers must be \(local, global\) with .*, got \(3, 3\); the paper'),
-    ({'layers': (1,)}, r'layers must be \(local, global\), from 1, or 0 .*, got \(1,\); the'),
-    ({'layers': (-1, 3)}, r'layers must be \(local, global\), from 1, .*, got \(-1, 3\)'),
-    ({'layers': (1, 'x')}, r"layers must be \(local, global\), from 1, .*, got \(1, 'x'\)"),
+    ({'layers': (0, 5)}, r'with 1 <= first < second <= 4, the blocks of this network, or 0 for '),
+    ({'layers': (1, 5)}, r'first < second <= 4, the blocks .*, or 0 for none, got \(1, 5\); the'),
+    ({'layers': (3, 3)}, r'layers must be \(first, second\) with .*, got \(3, 3\); the paper'),
+    ({'layers': (1,)}, r'layers must be \(first, second\), from 1, or 0 .*, got \(1,\); the'),
+    ({'layers': (-1, 3)}, r'layers must be \(first, second\), from 1, .*, got \(-1, 3\)'),
+    ({'layers': (1, 'x')}, r"layers must be \(first, second\), from 1, .*, got \(1, 'x'\)"),
     ({'window': (2, 1.5)}, r'window must be \(rows, columns\) .* got \(2, 1.5\)'),
     ({'shares': (0.5, 1.1)}, r'shares must be fractions of .* in \[0, 1\], got \(0.5, 1.1\)'),
     ({'shares': 0.5}, r'shares must be fractions of .* in \[0, 1\], got 0.5'),

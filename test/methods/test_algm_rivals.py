@@ -115,15 +115,17 @@ def test_shares_are_rounded_and_bounded():
 
 
 def test_the_benchmark_compares_in_one_run(capsys):
-    setting = Setting('segmenter_t', 3, [(64, 96)], (1, 2), 1)
+    setting = Setting('segmenter_t', 3, [(64, 96)], (1,), 1)
     figures = run(setting)
-    assert [row['merging'] for row in figures['rows']] == [*RIVALS] * 2
+    assert [row['merging'] for row in figures['rows']] == [*RIVALS]
     for row in figures['rows']:
         assert row['images_per_second'] > 0 and row['tokens'][0] <= 25
     plain, whole, local, anywhere, every = figures['rows'][:5]
     assert plain['ratio'] == 1 and plain['tokens'] == [25] * 12
     assert whole['tokens'] == [16] * 4 + [13] * 8  # 3 of 6 windows, round(0.44 * 7) of 7 pairs
     assert local['tokens'] == [16] * 12 and anywhere['tokens'] == [25] * 4 + [20] * 8
+    assert [row['tokens'] for row in figures['rows'][5:8]] == \
+        [[25] * 4 + [13] * 8] * 3  # 24 patches: 3 x 4 clusters, 12 of 24
     assert every['tokens'][-1] == whole['tokens'][-1] and plain['giga_macs'] > every['giga_macs']
     assert 0 < figures['overhead'][0]['fraction'] < 1
     assert 'images/s' in describe(figures) and capsys.readouterr().out == ''

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from tiny import TinySegmenter, tiny_model
 
 from sparse_seg_ros.methods.algm import Merging
 from sparse_seg_ros.methods.algm.method import Algm
+from sparse_seg_ros.methods.algm.settings import CLUSTERING_RULES
 from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.patch_refine.method import PatchRefine
 from sparse_seg_ros.methods.point_rend.method import PointRend
@@ -50,8 +52,14 @@ def make_algm(scale=0.5):
     return Algm(TinySegmenter(11).eval(), merging, scale)
 
 
+def make_rival(rule, scale=0.5):
+    torch.manual_seed(0)
+    return Algm(TinySegmenter(11).eval(), Merging((1, 2), rule=rule), scale)
+
+
 METHODS = {'dense': make_dense, 'sparse_refine': make_sparse_refine,
-           'point_rend': make_point_rend, 'patch_refine': make_patch_refine, 'algm': make_algm}
+           'point_rend': make_point_rend, 'patch_refine': make_patch_refine, 'algm': make_algm,
+           **{rule: partial(make_rival, rule) for rule in CLUSTERING_RULES}}
 
 
 def run(method, images, wants=('confidence',), **limits):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from sparse_seg_ros.networks import build_network
 from sparse_seg_ros.networks.vit.segmenter_vit import (
     DECODERS,
     SegmenterBase,
@@ -24,6 +25,30 @@ def test_naive_takes_the_published_multiplications(kind, macs):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.empty(1, 3, 512, 512, device='meta'))
     assert counter.get_total_flops() / 2e9 == pytest.approx(macs, abs=1)
+
+
+@pytest.mark.parametrize(('name', 'macs'), [('setr_naive_b', 108), ('setr_naive_l', 363)])
+def test_a_named_one_takes_the_multiplications_of_the_papers_tables(name, macs):
+    with torch.device('meta'):
+        network, image = build_network(name, 150).eval(), torch.empty(1, 3, 512, 512)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(image)
+    assert counter.get_total_flops() / 2e9 == pytest.approx(macs, rel=0.01)
+
+
+@pytest.mark.parametrize(('decoder', 'convolutions'), [  # inputs x outputs x area of each
+    ('naive', [(768, 256, 1)]), ('pup', [(768, 256, 9), *[(256, 256, 9)] * 3]),
+    ('mla', 4 * [(768, 256, 1), (256, 256, 9), (256, 128, 9), (128, 128, 9)])])
+def test_base_has_the_parameters_of_its_layers(decoder, convolutions):
+    with torch.device('meta'):
+        network = build_network(f'setr_{decoder}_b', 19)
+    dim, norms = 768, 4 if decoder == 'mla' else 1  # of four layers, or of the last
+    blocks = 12 * (12 * dim ** 2 + 13 * dim)
+    encoder = blocks + (3 * 256 + 1) * dim + (48 ** 2 + 2) * dim + 1000 * dim + 1000
+    convolved = sum(a * b * area + 2 * b for a, b, area in convolutions)
+    classifier = ((512 if decoder == 'mla' else 256) + 1) * 19
+    assert sum(parameter.numel() for parameter in network.parameters()) == \
+        encoder + norms * 2 * dim + convolved + classifier
 
 
 @pytest.mark.parametrize(('name', 'scale'),

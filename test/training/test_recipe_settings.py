@@ -14,6 +14,8 @@ from tiny import TinyHRNet
 from sparse_seg_ros.data.augmentation import Augmentation, size_factor, turn_hue
 from sparse_seg_ros.loading.backbones import load_backbone
 from sparse_seg_ros.loading.checkpoints import build_model
+from sparse_seg_ros.methods.algm import AlgmConfig
+from sparse_seg_ros.methods.algm.patch import merging_copy
 from sparse_seg_ros.model_card import ModelCard
 from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
@@ -23,8 +25,11 @@ from sparse_seg_ros.training.sources import validation_of
 from sparse_seg_ros.training.start import start_model
 
 
-def segmenter(image_size=64):
-    return SegmenterViT(image_size, 16, 64, 4, 1, 5)
+class Segmenter(SegmenterViT):
+    """Segmenter with four narrow blocks."""
+
+    def __init__(self, num_classes: int = 5, image_size: int = 64):
+        super().__init__(image_size, 16, 64, 4, 1, num_classes)
 
 
 def test_a_short_side_counts_unless_the_long_one_would_pass_its_limit():
@@ -82,8 +87,32 @@ def test_tokens_merge_in_the_layers_of_the_paper_or_of_the_run(monkeypatch, dept
     assert model.network.multiple == 32
 
 
+@pytest.mark.parametrize('settings, counts', [  # of 17 tokens, in training
+    ({'merge_rule': 'share', 'merge_shares': (0.5, 0.5)}, [11, 11, 9, 9]),
+    ({'merge_rule': 'share', 'merge_shares': (0.5, 0.5), 'merge_kinds': ('local', 'local')},
+     [11, 11, 8, 8]),
+    ({'merge_rule': 'share', 'merge_shares': (0.5, 0.5), 'merge_kinds': ('global', 'global')},
+     [13, 13, 10, 10]),
+    ({'merge_rule': 'share', 'merge_reduces': False, 'merge_values': 'random'}, [17] * 4),
+    ({'merge_rule': 'every', 'merge_tokens': 2}, [15, 13, 11, 9]),
+    ({'merge_rule': 'elvit', 'merge_keep': 0.25}, [17, 17, 5, 5]),
+    ({'merge_rule': 'ailurus', 'merge_keep': 0.3}, [17, 17, 6, 6]),
+    ({'merge_rule': 'pooling', 'merge_keep': 0.5}, [9, 9, 5, 5])])
+def test_tokens_merge_in_training_as_every_setting_of_their_use_says(monkeypatch, settings,
+                                                                     counts):
+    monkeypatch.setitem(NETWORKS, 'segmenter_t', Segmenter)
+    network = start_model(TrainConfig(network='segmenter_t', merge_layers=(1, 3),
+                                      **settings)).network.train()
+    network(torch.randn(2, 3, 64, 64))
+    assert network.token_counts == [counts] * 2
+    config = AlgmConfig(method='algm', merge_layers=(1, 3), **settings)
+    used = merging_copy(Segmenter().eval(), config.merging())
+    used(torch.randn(1, 3, 64, 64))
+    assert used.token_counts == [counts]
+
+
 def test_a_vision_transformer_drops_paths_in_training_alone():
-    network = segmenter()
+    network = Segmenter()
     network.encoder.set_drop_path(0.3)
     shares = [block.drop_share for block in network.encoder.blocks]
     assert shares == pytest.approx([0.0, 0.1, 0.2, 0.3])
@@ -99,7 +128,7 @@ def test_a_vision_transformer_drops_paths_in_training_alone():
 
 
 def test_a_vision_transformer_begins_with_weights_of_timm_of_another_size(tmp_path):
-    source, network = segmenter(image_size=96).encoder, segmenter()
+    source, network = Segmenter(image_size=96).encoder, Segmenter()
     save_file({key: tensor for key, tensor in source.state_dict().items()
                if not key.startswith('head.')}, tmp_path / 'vit.safetensors')
     load_backbone(network, tmp_path / 'vit.safetensors')

@@ -96,8 +96,8 @@ class Algm(Dense):
         """
         Size of an image -> multiply-accumulates, with as many tokens as were left in `work`.
 
-        Those of the comparison of tokens, below a hundredth, are left out. Without work, of an
-        image in which no token merges.
+        Those of the comparison of tokens, for ALGM below a hundredth, are left out. Without work,
+        of an image in which no token merges.
         """
         if work is None:
             return Dense.count_macs(self.with_merging(None), size_hw)
@@ -111,6 +111,7 @@ class Algm(Dense):
         network = merging_copy(self.network, None)
         network.encoder.merges = {layer: partial(keep_first, count=count)
                                   for layer, count in enumerate(call.counts, start=1)}
+        network.encoder.restores = self.network.encoder.restores
         sides = (side * network.encoder.patch_size for side in call.grid_hw)
         return call.images * count_module(network, 1, 3, *sides)
 

@@ -7,9 +7,11 @@ ALGM, section 3.3: between attention and perceptron, locally in one layer and gl
 one. No parameters: weights stay as they are; attention is not weighted by size. In evaluation
 no result depends on the other images of a batch: by a threshold, each image is processed by
 itself. In training as well, unless batch_rule is 'shared', see Merging.
-Its rival in the same place, rule 'every': Bolya et al., "Token Merging: Your ViT But Faster",
+Its rivals in the same place: rule 'every', Bolya et al., "Token Merging: Your ViT But Faster",
 section 3, from its description: in every layer the same number of tokens, by the similarity of
-their keys averaged over heads. Different from there: no attention weighted by size.
+their keys averaged over heads. Different from there: no attention weighted by size. And 'elvit',
+'ailurus' and 'pooling', each in its own file; the first two give every patch a token again before
+the decoder.
 """
 
 from __future__ import annotations
@@ -20,9 +22,12 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from sparse_seg_ros.methods.algm.ailurus import merge_to_peaks
 from sparse_seg_ros.methods.algm.choices import Choice, above_mean, at_least, share_of, up_to
-from sparse_seg_ros.methods.algm.merging import merge_global, merge_local
-from sparse_seg_ros.methods.algm.settings import Merging
+from sparse_seg_ros.methods.algm.elvit import merge_to_clusters
+from sparse_seg_ros.methods.algm.merging import merge_global, merge_local, spread
+from sparse_seg_ros.methods.algm.settings import Merging, Step
+from sparse_seg_ros.methods.algm.token_pooling import merge_to_medoids
 from sparse_seg_ros.networks.vit.encoder import Merge
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 from sparse_seg_ros.networks.vit.tokens import Tokens
@@ -37,16 +42,18 @@ def apply(net: nn.Module, merging: Merging | None = None) -> None:
     segmenter, merging = expect_segmenter(net), merging or Merging()
     merging.check_depth(len(segmenter.encoder.blocks))
     segmenter.encoder.merges = plan(merging, len(segmenter.encoder.blocks))
+    segmenter.encoder.restores = merging.rule in ('elvit', 'ailurus')
     segmenter.counts_are_shared = merging.batch_rule == 'shared'
-    segmenter.counts_are_fixed = merging.rule in ('share', 'every')
-    sides = merging.window if merging.local else (1, 1)
+    segmenter.counts_are_fixed = merging.counts_are_fixed
+    is_local = any(step.kind == 'local' for step in merging.steps)
+    sides = merging.window if is_local else (1, 1)
     segmenter.multiple = segmenter.encoder.patch_size * math.lcm(*sides)
 
 
 def remove(net: nn.Module) -> None:
     """Undo apply: every result is again bit by bit what it was."""
     segmenter = expect_segmenter(net)
-    segmenter.encoder.merges = {}
+    segmenter.encoder.merges, segmenter.encoder.restores = {}, False
     segmenter.counts_are_shared = segmenter.counts_are_fixed = False
     segmenter.multiple = segmenter.encoder.patch_size
 
@@ -87,26 +94,44 @@ def plan(merging: Merging, depth: int) -> dict[int, Merge]:
     if merging.rule == 'every':
         by_keys = partial(merge_by_keys, choose=partial(up_to, most=merging.tokens_per_layer))
         return dict.fromkeys(range(1, depth + 1), by_keys)
-    in_windows, in_pairs = choices(merging)
-    merges: dict[int, Merge] = {}
-    if merging.local:
-        merges[merging.local] = lambda tokens, _: merge_local(tokens, merging.window, in_windows)
-    if merging.anywhere:
-        merges[merging.anywhere] = lambda tokens, _: merge_global(tokens, in_pairs)
-    return merges
+    if merging.rule in CLUSTERINGS:
+        cluster = partial(CLUSTERINGS[merging.rule], keep=merging.keep)
+        return dict.fromkeys(merging.clustered_layers, cluster)
+    merges = {step.layer: merge_of(merging, step) for step in merging.steps}
+    if merging.reduces:
+        return merges
+    return {layer: partial(merge_and_spread, merge=merge) for layer, merge in merges.items()}
 
 
-def choices(merging: Merging) -> tuple[Choice, Choice]:
-    """Return how many windows merge, and how many pairs."""
+def merge_of(merging: Merging, step: Step) -> Merge:
+    """Return what merges in one layer of ALGM."""
+    choose, picks = choice_of(merging, step), merging.values == 'random'
+    if step.kind == 'local':
+        return lambda tokens, _: merge_local(tokens, merging.window, choose, picks)
+    return lambda tokens, _: merge_global(tokens, choose, picks=picks)
+
+
+def choice_of(merging: Merging, step: Step) -> Choice:
+    """Return how many windows or pairs merge in one layer of ALGM."""
     if merging.rule == 'share':
-        in_windows, in_pairs = (partial(share_of, share=share) for share in merging.shares)
-        return in_windows, in_pairs
-    threshold = partial(at_least, threshold=merging.threshold)
-    if merging.rule == 'fixed':
-        return threshold, threshold
-    return threshold, partial(above_mean, layer=merging.anywhere)
+        return partial(share_of, share=step.share)
+    if merging.rule == 'adaptive' and step.kind == 'global':
+        return partial(above_mean, layer=step.layer)
+    return partial(at_least, threshold=merging.threshold)
 
 
-def merge_by_keys(tokens: Tokens, keys: Tensor, choose: Choice) -> Tokens:
+def merge_by_keys(tokens: Tokens, queries_keys: Tensor, choose: Choice) -> Tokens:
     """Merge globally by keys (B, heads, T, d / heads), averaged over heads."""
-    return merge_global(tokens, choose, features=keys.mean(1))
+    return merge_global(tokens, choose, features=queries_keys[1].mean(1))
+
+
+def merge_and_spread(tokens: Tokens, queries_keys: Tensor, merge: Merge) -> Tokens:
+    """Give tokens the value that they would merge into, and leave their number."""
+    return spread(tokens, merge(tokens, queries_keys))
+
+
+CLUSTERINGS = {
+    'elvit': lambda tokens, _, keep: merge_to_clusters(tokens, keep),
+    'ailurus': lambda tokens, _, keep: merge_to_peaks(tokens, keep),
+    'pooling': merge_to_medoids,
+}

@@ -1,17 +1,30 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How tokens merge: the paper's settings, its ablations (Tables 5a to 5c), and its rival."""
+"""How tokens merge: the paper's settings, its ablations (Tables 5 and 6), and its rivals."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.texts import cut
 
-RULES = ('adaptive', 'fixed', 'share', 'every')
+ALGM_RULES = ('adaptive', 'fixed', 'share')
+CLUSTERING_RULES = ('elvit', 'ailurus', 'pooling')
+RULES = (*ALGM_RULES, 'every', *CLUSTERING_RULES)
 BATCH_RULES = ('single', 'shared')
+KINDS = ('local', 'global')
+VALUES = ('average', 'random')
+
+
+class Step(NamedTuple):
+    """One merging of ALGM: after the attention of which layer, 'local' or 'global', its share."""
+
+    layer: int
+    kind: str
+    share: float
 
 
 @dataclass(frozen=True)
@@ -19,13 +32,18 @@ class Merging:
     """
     Where and how much tokens merge.
 
-    layers: of local and of global merging, from 1, 0 for none; the paper takes (1, 7) for ViT-L.
+    layers: of the first and the second merging, from 1, 0 for none; the paper takes (1, 7) for
+    ViT-L. kinds: what merges in each, windows ('local', CLAP) or pairs ('global', GBM).
     threshold: cosine similarity from which a window merges; with rule 'fixed' pairs as well.
     rule: 'adaptive' merges pairs above a threshold taken from each image, as released; 'share'
-    the most similar `shares` of windows and pairs; 'every' leaves layers and windows aside and
-    merges tokens_per_layer tokens in every layer, as ToMe does.
-    window: rows and columns of patches. batch_rule: 'shared' trains as the paper does: all images
-    of a batch keep as many tokens as the one that keeps most.
+    the most similar `shares` of windows or pairs, one for each layer. Rivals: 'every' leaves the
+    layers aside and merges tokens_per_layer tokens in every layer, as ToMe does; 'elvit',
+    'ailurus' and 'pooling' cluster the tokens and keep the fraction `keep` of them, the first two
+    once, in the second layer, and 'pooling' in both.
+    window: rows and columns of patches. values: the merged token is the 'average' of its tokens,
+    or a 'random' one of them; reduces: False gives it to each of them instead of merging (Table
+    6). batch_rule: 'shared' trains as the paper does: all images of a batch keep as many tokens
+    as the one that keeps most.
     """
 
     layers: tuple[int, int] = (1, 5)
@@ -35,44 +53,74 @@ class Merging:
     shares: tuple[float, float] = (0.5, 0.44)
     tokens_per_layer: int = 44
     batch_rule: str = 'single'
+    kinds: tuple[str, str] = ('local', 'global')
+    keep: float = 0.5
+    values: str = 'average'
+    reduces: bool = True
 
     def __post_init__(self):
         check_choice('rule', self.rule, RULES)
         check_choice('batch_rule', self.batch_rule, BATCH_RULES)
+        check_choice('values', self.values, VALUES)
         if not -1 <= self.threshold <= 1:
             raise ValueError('threshold must be a cosine similarity in [-1, 1], got '
                              f'{self.threshold}; the paper takes 0.88 for ViT-S on ADE20K')
         if not (is_pair(self.layers, int) and min(self.layers) >= 0):
-            raise ValueError('layers must be (local, global), from 1, or 0 for none, got '
+            raise ValueError('layers must be (first, second), from 1, or 0 for none, got '
                              f'{cut(repr(self.layers))}; the paper takes (1, 5)')
         if not (is_pair(self.window, int) and min(self.window) >= 1
                 and math.prod(self.window) >= 2):
             raise ValueError('window must be (rows, columns) of two patches or more, got '
                              f'{cut(repr(self.window))}; the paper takes (2, 2)')
         if not (is_pair(self.shares, float) and all(0 <= share <= 1 for share in self.shares)):
-            raise ValueError('shares must be fractions of (windows, pairs) in [0, 1], got '
+            raise ValueError('shares must be fractions of windows or pairs, two in [0, 1], got '
                              f'{cut(repr(self.shares))}; the paper takes about (0.5, 0.44)')
         if self.tokens_per_layer < 0:
             raise ValueError('tokens_per_layer must be at least 0, got '
                              f'{self.tokens_per_layer}; 44 leave half of 1025 after 12 layers')
+        if not 0 < self.keep <= 1:
+            raise ValueError('keep must be a fraction of the tokens in (0, 1], got '
+                             f'{self.keep}; ELViT keeps about 0.5')
+        self.check_kinds()
+
+    def check_kinds(self) -> None:
+        """Raise ValueError for kinds of merging that do not go together, or with the rule."""
+        if not (isinstance(self.kinds, tuple) and len(self.kinds) == 2
+                and set(self.kinds) <= set(KINDS)):
+            raise ValueError("kinds must be two of 'local' and 'global', got "
+                             f'{cut(repr(self.kinds))}; the paper takes (local, global)')
+        if [step.kind for step in self.steps] == ['global', 'local']:
+            raise ValueError('kinds must not be (global, local): windows of the image are there '
+                             'only before tokens merge anywhere; change their order')
+        if self.rule not in ALGM_RULES and (self.values, self.reduces) != ('average', True):
+            raise ValueError("values 'random' and reduces False are for the rules "
+                             f"{', '.join(ALGM_RULES)}, got rule {self.rule!r}")
 
     @property
-    def local(self) -> int:
-        """Layer of local merging, 0 for none."""
-        return 0 if self.rule == 'every' else self.layers[0]
+    def steps(self) -> list[Step]:
+        """What merges by ALGM, in order; nothing by the rule of a rival."""
+        steps = map(Step, self.layers, self.kinds, self.shares)
+        return [step for step in steps if step.layer and self.rule in ALGM_RULES]
 
     @property
-    def anywhere(self) -> int:
-        """Layer of global merging, 0 for none."""
-        return 0 if self.rule == 'every' else self.layers[1]
+    def clustered_layers(self) -> list[int]:
+        """Layers in which the rule of a rival clusters the tokens."""
+        if self.rule not in CLUSTERING_RULES:
+            return []
+        return [layer for layer in self.layers[self.rule != 'pooling':] if layer]
+
+    @property
+    def counts_are_fixed(self) -> bool:
+        """Whether as many tokens are left of any image of a size."""
+        return self.rule not in ('adaptive', 'fixed') or not self.reduces
 
     def check_depth(self, depth: int) -> None:
         """Raise ValueError unless a network of this depth has the layers."""
-        layers = self.local, self.anywhere
-        if max(layers) > depth or (all(layers) and layers[0] >= layers[1]):
-            raise ValueError(f'layers must be (local, global) with 1 <= local < global <= {depth}'
+        layers = [step.layer for step in self.steps] or self.clustered_layers
+        if max(layers, default=0) > depth or layers != sorted(set(layers)):
+            raise ValueError(f'layers must be (first, second) with 1 <= first < second <= {depth}'
                              ', the blocks of this network, or 0 for none, got '
-                             f'{layers}; the paper takes (1, 5)')
+                             f'{self.layers}; the paper takes (1, 5)')
 
 
 def is_pair(value: object, kind: type) -> bool:

@@ -30,14 +30,15 @@ class Attention(nn.Module):
         return self.look(x)[0]
 
     def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, d) -> what each token saw (B, T, d), and its keys (B, heads, T, d / heads)."""
+        """(B, T, d) -> what each token saw, and queries and keys (2, B, heads, T, d / heads)."""
         qkv = self.qkv(x).unflatten(2, (3, self.heads, -1))  # (B, T, 3, heads, d / heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, T, d / heads) each
+        qkv = qkv.permute(2, 0, 3, 1, 4)
+        query, key, value = qkv  # (B, heads, T, d / heads) each
         dropout = self.dropout if self.training else 0.0
         first = 0 if self.sees_first else 1
         seen = F.scaled_dot_product_attention(query, key[:, :, first:], value[:, :, first:],
                                               dropout_p=dropout)
-        return F.dropout(self.proj(seen.transpose(1, 2).flatten(2)), dropout), key
+        return F.dropout(self.proj(seen.transpose(1, 2).flatten(2)), dropout), qkv[:2]
 
 
 class Perceptron(nn.Module):
@@ -64,9 +65,9 @@ class Block(nn.Module):
         self.drop_share = 0.0  # of the images whose change is left out, in training
 
     def attend(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the first half, attention -> tokens, and their keys."""
-        seen, keys = self.attn.look(self.norm1(x))
-        return x + self.drop(seen), keys
+        """Run the first half, attention -> tokens, and their queries and keys."""
+        seen, queries_keys = self.attn.look(self.norm1(x))
+        return x + self.drop(seen), queries_keys
 
     def digest(self, x: Tensor) -> Tensor:
         """Take the second half: each token works on what it got."""

@@ -43,7 +43,8 @@ class VisionTransformer(nn.Module):
     (B, 3, H, W) normalised -> Tokens.
 
     merges: layer, from 1, -> function that merges tokens between its attention and its
-    perceptron. It takes the tokens and the keys of that attention, (B, heads, T, d / heads).
+    perceptron. It takes the tokens, and the queries and keys of that attention, (2, B, heads, T,
+    d / heads). restores: every patch has a token again when the decoder gets them.
     """
 
     def __init__(self, image_size: int, patch_size: int, dim: int, depth: int, heads: int):
@@ -57,6 +58,7 @@ class VisionTransformer(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, PRETRAINING_CLASSES)
         self.merges: dict[int, Merge] = {}
+        self.restores = False
         self.interpolation = 'bilinear'  # of positions
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
@@ -69,14 +71,14 @@ class VisionTransformer(nn.Module):
         """
         tokens, seen, counts = self.embed(images), [], []
         for layer, block in enumerate(self.blocks, start=1):
-            values, keys = block.attend(tokens.values)
+            values, queries_keys = block.attend(tokens.values)
             tokens = replace(tokens, values=values)
             if layer in self.merges:
-                tokens = self.merges[layer](tokens, keys)
+                tokens = self.merges[layer](tokens, queries_keys)
             counts.append(tokens.values.shape[1])
             tokens = tokens.map(block.digest)
             if layer in layers:
-                seen.append(tokens.map(self.norm))
+                seen.append((tokens.restored() if self.restores else tokens).map(self.norm))
         return seen, counts
 
     def set_drop_path(self, share: float) -> None:

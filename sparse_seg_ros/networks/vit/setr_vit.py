@@ -1,7 +1,7 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-SETR on ViT-L/16, as MMSegmentation defines it: its three decoders, and its files load.
+SETR on ViT-L/16, as MMSegmentation defines it, and on ViT-B/16: three decoders; files load.
 
 Zheng et al., "Rethinking Semantic Segmentation from a Sequence-to-Sequence Perspective with
 Transformers". Patches do not look at the class token there, and layer norms add 1e-6. Different
@@ -44,3 +44,21 @@ class SetrAggregating(Setr):
     """SETR-MLA: 312 million parameters."""
 
     decoder_name = 'mla'
+
+
+class SetrNaiveBase(SetrNaive):
+    """SETR-Naive on ViT-B/16: 89 million parameters, 107 GMACs at 512 x 512 and 150 classes."""
+
+    dim, depth, heads = 768, 12, 12
+
+
+class SetrProgressiveBase(SetrProgressive):
+    """SETR-PUP on ViT-B/16: 92 million parameters, 170 GMACs at 512 x 512 and 150 classes."""
+
+    dim, depth, heads = 768, 12, 12
+
+
+class SetrAggregatingBase(SetrAggregating):
+    """SETR-MLA on ViT-B/16: 93 million parameters, 113 GMACs at 512 x 512 and 150 classes."""
+
+    dim, depth, heads = 768, 12, 12

@@ -5,7 +5,8 @@ Tokens of a vision transformer, and the patches of the image that each of them s
 
 At first every patch is a token of its own. A method may merge tokens inside the encoder. Then
 there are fewer tokens than patches, and `groups` says where each patch went. Decoders work on the
-tokens, and `to_grid` gives every patch the result of its token.
+tokens, and `to_grid` gives every patch the result of its token. Or `restored` gives every patch a
+token again before the decoder.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ class Tokens:
     values (B, T, d), the class token first; grid_hw: rows and columns of patches.
 
     groups (B, 1 + N): index in values of the class token's token, 0, and of the token of each of
-    the N patches in raster order; None while each is its own.
+    the N patches in raster order; None while each is its own. mixture: the tokens that a patch is
+    restored from, as indices in values (B, N, k), and their shares (B, N, k); None: from its own.
+    is_restored: the patches have values of their own again, and groups says which were alike.
     """
 
     values: Tensor
     grid_hw: tuple[int, int]
     groups: Tensor | None = None
+    mixture: tuple[Tensor, Tensor] | None = None
+    is_restored: bool = False
 
     @property
     def sizes(self) -> Tensor:
@@ -42,6 +47,18 @@ class Tokens:
         """Replace the values by function(values), as many."""
         return replace(self, values=function(self.values))
 
+    def restored(self) -> Tokens:
+        """Give every patch a token again: a copy of its own, or the mixture of several."""
+        if self.groups is None:
+            return self
+        if self.mixture is None:
+            return replace(self, values=unmerge(self.values, self.groups), is_restored=True)
+        places, shares = self.mixture
+        weights = self.values.new_zeros(*places.shape[:2], self.values.shape[1])  # (B, N, T)
+        weights = weights.scatter(2, places, shares.to(weights.dtype))
+        patches = (weights @ self.values).to(self.values.dtype)
+        return replace(self, values=torch.cat((self.values[:, :1], patches), 1), is_restored=True)
+
     def patch_groups(self) -> Tensor:
         """(B, rows, columns) int64: which token each patch has, from 0, without the class's."""
         if self.groups is None:
@@ -53,7 +70,7 @@ class Tokens:
 
     def to_grid(self, results: Tensor) -> Tensor:
         """(B, T - 1, c), a row for each token but the class token -> (B, c, rows, columns)."""
-        if self.groups is not None:
+        if self.groups is not None and not self.is_restored:
             results = unmerge(results, self.groups[:, 1:] - 1)  # (B, N, c)
         return results.mT.unflatten(2, self.grid_hw)
 

@@ -1,0 +1,57 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every plan of ALGM's tables runs, from training to table, on few tiny scenes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sparse_seg_ros.commands import main
+from sparse_seg_ros.networks import NETWORKS
+from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
+from sparse_seg_ros.yaml_files import read_yaml
+
+PLANS = sorted((Path(__file__).parents[2] / 'config/ablate').glob('algm_table_*.yaml'))
+TINY = {'street_frames': 2, 'street_size_hw': [128, 256], 'crop_hw': [128, 128], 'batch_size': 2,
+        'epochs': 1, 'precision': 'fp32'}
+
+
+class NarrowSegmenter(SegmenterViT):
+    """Segmenter with narrow blocks, as many as there are layers in the plans."""
+
+    def __init__(self, num_classes: int):
+        super().__init__(64, 16, 64, 8, 1, num_classes, 'linear')
+
+
+@pytest.fixture(name='folder', scope='module')
+def shared_folder(tmp_path_factory):
+    """Return one folder for all plans: what they have in common is trained once, as in use."""
+    return tmp_path_factory.mktemp('ablate')
+
+
+def tiny_plan(path, folder):
+    """Write a plan for few tiny scenes; what merges in it stays."""
+    plan = read_yaml(path)
+    plan |= {'streets': 1, 'size_hw': [128, 128], 'training': {**plan['training'], **TINY}}
+    (folder / path.name).write_text(yaml.safe_dump(plan, sort_keys=False))
+    return folder / path.name
+
+
+@pytest.mark.parametrize('path', PLANS, ids=lambda path: path.stem)
+def test_every_variant_of_a_plan_is_trained_and_measured(path, folder, monkeypatch):
+    monkeypatch.setitem(NETWORKS, 'segmenter_t', NarrowSegmenter)
+    plan = tiny_plan(path, folder)
+    assert main(['ablate', str(plan), '-o', str(folder), '--device', 'cpu',
+                 '--precision', 'fp32']) == 0
+    rows = json.loads((folder / f'{path.stem}.json').read_text())['rows']
+    assert list(rows) == list(read_yaml(path)['variants'])
+    base = rows.pop('no merging')['macs']['dense']
+    is_reduced = {name: row['tokens'][-1] < 65 for name, row in rows.items()}
+    assert any(is_reduced.values())
+    for name, row in rows.items():
+        assert (row['macs']['dense'] < base) == is_reduced[name], name
+        assert not ('not reduced' in name and is_reduced[name])
