@@ -27,12 +27,15 @@ class KernelMapPart:
     kernels: K kernel indices, dy + 3 * dx each.
     inputs: number of input rows.
     rows: (n,) int64 output rows, or None for all of them in order.
+    active: (1,) int32 on the device, how many of the n, the first ones, anything reads: a backend
+    may leave out the others. None: all.
     """
 
     table: Tensor
     kernels: tuple[int, ...]
     inputs: int
     rows: Tensor | None = None
+    active: Tensor | None = None
 
     def pick(self, weight: Tensor) -> Tensor:
         """(9, Cin, Cout) -> (K, Cin, Cout), without a copy where all nine are wanted in order."""

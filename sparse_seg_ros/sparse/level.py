@@ -49,7 +49,12 @@ class Level:
     @cached_property
     def flat(self) -> Tensor:
         """(N,) int64 position of each site in the flattened (B, H, W) mask."""
-        return self.members(self.mask.flatten())
+        return self.members(self.mask.flatten())[0]
+
+    @property
+    def active(self) -> Tensor | None:
+        """(1,) int32 number of active pixels, where only the device knows it, else None."""
+        return None
 
     @property
     def places(self) -> Tensor:
@@ -99,7 +104,7 @@ class Level:
         corners = self._positions(*self.sites.unbind(1)) - self._pitch - 1
         table = self._table(self.fill_padding(corners, self._nowhere))
         count = len(self)
-        there, back = (KernelMapPart(table, kernels, count)
+        there, back = (KernelMapPart(table, kernels, count, active=self.active)
                        for kernels in (ALL_NINE, ALL_NINE[::-1]))
         grid = (self.mask, self._index_map, count)
         by_place = () if self.is_padded else (RowRuns(*grid), Tiles(*grid))
@@ -112,7 +117,7 @@ class Level:
         batch, y, x = coarser.sites.unbind(1)
         corners = self._positions(batch, 2 * y - self.padding, 2 * x - self.padding)
         table = self._table(coarser.fill_padding(corners, self._nowhere))
-        there = KernelMapPart(table, ALL_NINE, len(self))
+        there = KernelMapPart(table, ALL_NINE, len(self), active=coarser.active)
         batch, y, x = self.sites.unbind(1)
         y, x = y + self.padding, x + self.padding
         parity = self.fill_padding(y % 2 * 2 + x % 2, -1)
@@ -123,16 +128,16 @@ class Level:
 
     def _reached(self, is_member: Tensor, last: Tensor, odd_y: int, odd_x: int) -> KernelMapPart:
         """Pair the sites of one parity with the coarser ones, through the kernels that fit it."""
-        rows, (down, right) = self.members(is_member), (STEPS_BY_PARITY[odd_y],
-                                                        STEPS_BY_PARITY[odd_x])
+        rows, active = self.members(is_member)
+        down, right = STEPS_BY_PARITY[odd_y], STEPS_BY_PARITY[odd_x]
         steps = -window(len(down), len(right), self.coarser._pitch, last.device)
         table = look_up(self.coarser._index_map, last[rows], steps)
         kernels = tuple(dy + 3 * dx for dx in right for dy in down)
-        return KernelMapPart(table, kernels, len(self.coarser), rows)
+        return KernelMapPart(table, kernels, len(self.coarser), rows, active)
 
-    def members(self, is_member: Tensor) -> Tensor:
-        """(n,) bool -> (M,) int64 numbers of the members."""
-        return is_member.nonzero().squeeze(1)
+    def members(self, is_member: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(n,) bool -> (M,) int64 numbers of the members, and M as of `active`."""
+        return is_member.nonzero().squeeze(1), None
 
     def fill_padding(self, values: Tensor, value: int) -> Tensor:
         """(..., N) -> the same, with a value for the rows that stand for no pixel."""

@@ -96,12 +96,21 @@ class PaddedLevel(Level):
         """(B, h, w) bool of these pixels and their neighbours -> their level."""
         return PaddedLevel(mask, self.bound.grown(), padding)
 
-    def members(self, is_member: Tensor) -> Tensor:
-        """(N,) bool, pixels of one parity of rows and columns -> (M,) int64, the last repeated."""
+    @property
+    def active(self) -> Tensor:
+        """(1,) int32 number of active pixels."""
+        return self._ranks[-1:]
+
+    def members(self, is_member: Tensor) -> tuple[Tensor, Tensor]:
+        """
+        (N,) bool, pixels of one parity of rows and columns -> (M,) int64, (1,) int32 how many.
+
+        Beyond those that there are, the last row is repeated.
+        """
         batch, height, width = self.mask.shape
         most = self.bound.halved().most(batch, (height + 1) // 2, (width + 1) // 2)
         ranks = is_member.cumsum(0, dtype=torch.int32)
-        return first_members(ranks, most).clamp_max(len(self) - 1)
+        return first_members(ranks, most).clamp_max(len(self) - 1), ranks[-1:]
 
     def fill_padding(self, values: Tensor, value: int) -> Tensor:
         """(..., N) -> the same, with a value for the rows that stand for no pixel."""

@@ -194,6 +194,15 @@ def test_a_budget_that_is_decided_for_a_frame_is_rounded_down_to_one_of_few():
     assert step_below(0.004) == 0
 
 
+def test_a_gpu_has_static_shapes_and_a_cpu_has_not():
+    refiner, truth = tiny_model().refiner, torch.zeros(1, 4, 4)
+    assert not refiner.has_static_shapes(torch.device('cuda'), Request())  # with gradients
+    with torch.no_grad():
+        assert refiner.has_static_shapes(torch.device('cuda'), Request())
+        assert not refiner.has_static_shapes(torch.device('cpu'), Request())
+        assert not refiner.has_static_shapes(torch.device('cuda'), Request(truth=truth))
+
+
 def test_where_the_truth_or_every_selected_pixel_is_looked_at_shapes_follow_the_selection():
     dynamic, static = make('unet')
     images, truth = random_images(64, 96), torch.ones(1, 64, 96, dtype=torch.uint8)

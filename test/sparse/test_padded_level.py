@@ -56,9 +56,11 @@ def test_its_first_rows_are_the_pixels_and_the_others_point_nowhere(size, densit
     assert_same_table(padded.neighbours.parts[0].table, level.neighbours.parts[0].table,
                       sizes, sizes)
     assert_same_table(padded.down.parts[0].table, level.down.parts[0].table, coarser, sizes)
+    assert padded.neighbours.parts[0].active.tolist() == [pixels]
+    assert padded.down.parts[0].active.tolist() == [coarser[1]]
     for got, want in zip(padded.down.adjoint.parts, level.down.adjoint.parts):
         members = len(want.table)
-        assert got.kernels == want.kernels
+        assert got.kernels == want.kernels and got.active.tolist() == [members]
         assert torch.equal(got.rows[:members], want.rows)
         assert (got.rows[members:] == rows - 1).all()
         assert torch.equal(got.table[:members] == coarser[0], want.table == coarser[1])
@@ -81,6 +83,21 @@ def test_convolutions_equal_those_of_the_pixels_whatever_padding_holds(size, den
     assert torch.equal(there.features[:len(here.level)], here.features)
     there.features[len(here.level):] = torch.nan
     assert torch.equal(inverse_conv(there, back, padded).features[:pixels],
+                       inverse_conv(here, back, level).features)
+
+
+@pytest.mark.parametrize('density', [0.0, 0.4])
+def test_triton_convolves_the_pixels_alone(density):
+    with_triton = pytest.importorskip('sparse_seg_ros.sparse.with_triton')
+    level, padded = both((7, 8), density)
+    features, kernel, back = integers(len(level), 5), integers(9, 5, 6), integers(9, 6, 4)
+    poison = torch.full((len(padded) - len(level), 5), torch.nan)
+    y = SparseTensor(torch.cat((features, poison)), padded, with_triton)
+    here = conv(SparseTensor(features, level), kernel, 2)
+    there = conv(y, kernel, 2)
+    assert torch.equal(there.features[:len(here.level)], here.features)
+    there.features[len(here.level):] = torch.nan
+    assert torch.equal(inverse_conv(there, back, padded).features[:len(level)],
                        inverse_conv(here, back, level).features)
 
 
