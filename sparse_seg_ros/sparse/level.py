@@ -56,7 +56,7 @@ class Level:
         """(1,) int32 number of active pixels, where only the device knows it, else None."""
         return None
 
-    @property
+    @cached_property
     def places(self) -> Tensor:
         """(N,) int64 position in the flattened (B, H, W) from which each row may read."""
         return self.flat
@@ -107,8 +107,9 @@ class Level:
         there, back = (KernelMapPart(table, kernels, count, active=self.active)
                        for kernels in (ALL_NINE, ALL_NINE[::-1]))
         grid = (self.mask, self._index_map, count)
-        by_place = () if self.is_padded else (RowRuns(*grid), Tiles(*grid))
-        return KernelMap((there,), (back,), count, count, self.is_padded, *by_place)
+        if self.is_padded:
+            return KernelMap((there,), (back,), count, count, is_padded=True)
+        return KernelMap((there,), (back,), count, count, False, RowRuns(*grid), Tiles(*grid))
 
     @cached_property
     def down(self) -> KernelMap:

@@ -189,7 +189,7 @@ class SparseRefiner(nn.Module):
         """
         alpha, budget = self.alpha if request.alpha is None else request.alpha, request.fraction()
         is_static = self.has_static_shapes(scores.device, request)
-        if is_static and callable(request.budget):
+        if is_static and callable(request.budget) and budget is not None:
             budget = step_below(budget)
         count = None if budget is None or budget == 1 else count_affordable(
             budget, scores.shape[1:], full_hw)
