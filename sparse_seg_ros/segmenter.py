@@ -128,6 +128,8 @@ class Segmenter:
         check_image(image)
         request, start = self.make_request(alpha, budget, wants, truth), time.perf_counter()
         clock = Stopwatch(self.device)
+        if callable(request.budget):
+            request = replace(request, budget=clock.then(request.budget))
         with torch.inference_mode(), autocast(self.device, self.precision):
             with clock('upload'):
                 images = self.normalise(image)
@@ -136,13 +138,15 @@ class Segmenter:
                 labels, uncertainty = to_array(output.labels), to_array(output.uncertainty)
                 others = {name: to_array(part) for name in OTHERS
                           if (part := getattr(output, name)) is not None}
+                is_cut = output.is_cut if output.is_cut is None else bool(output.is_cut)
         self.check_output(image, labels, uncertainty)
         if self.remap is not None:
             labels = self.remap(labels)
-        total = (time.perf_counter() - start) * 1e3 - clock.milliseconds.pop(PROPER_SCORES, 0.0)
+        milliseconds = clock.milliseconds
+        total = (time.perf_counter() - start) * 1e3 - milliseconds.pop(PROPER_SCORES, 0.0)
         return Prediction(labels, uncertainty, **others, work=output.work, image=image,
-                          label_set=self.labels, is_cut=output.is_cut,
-                          milliseconds={**clock.milliseconds, 'total': total})
+                          label_set=self.labels, is_cut=is_cut,
+                          milliseconds={**milliseconds, 'total': total})
 
     def check_output(self, image: np.ndarray, labels: np.ndarray, uncertainty: np.ndarray
                      ) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,26 +18,53 @@ class Stopwatch:
     """
     Adds up milliseconds per named stage: `with stopwatch('dense'): ...`.
 
-    A stage inside another one is charged alone for its time. On a CUDA device each stage is
-    synchronised, so that it is charged for its own work.
+    A stage inside another one is charged alone for its time. On a CUDA device the stages are
+    events in its stream: the host waits for the device when it reads the times, not before.
     """
 
     def __init__(self, device: torch.device | str = 'cpu'):
         self.device = torch.device(device)
-        self.milliseconds: dict[str, float] = {}
-        self.inside = 0.0  # milliseconds of stages within the present one
+        self.open: list[str] = []  # stages, the innermost last
+        self.marks: list[tuple[str, Any]] = []  # the stage from then on, '' for none; the moment
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        start, outside, self.inside = time.perf_counter(), self.inside, 0.0
+        self.open.append(stage)
+        self.mark()
         try:
             yield
         finally:
+            self.open.pop()
+            self.mark()
+
+    def mark(self) -> None:
+        """Remember that the innermost stage goes on from now."""
+        moment: Any = time.perf_counter()
+        if self.device.type == 'cuda':
+            moment = torch.cuda.Event(enable_timing=True)
+            moment.record(torch.cuda.current_stream(self.device))
+        self.marks.append((self.open[-1] if self.open else '', moment))
+
+    @property
+    def milliseconds(self) -> dict[str, float]:
+        """Stage -> milliseconds; on a CUDA device this waits until they are over."""
+        if self.marks and self.device.type == 'cuda':
+            self.marks[-1][1].synchronize()
+        sums: dict[str, float] = {}
+        for (stage, start), (_, end) in pairwise(self.marks):
+            if stage:
+                spent = start.elapsed_time(end) if self.device.type == 'cuda' \
+                    else (end - start) * 1e3
+                sums[stage] = sums.get(stage, 0.0) + spent
+        return sums
+
+    def then(self, decide: Callable[[], float]) -> Callable[[], float]:
+        """Return a function that waits until the device has done its work, then decides."""
+        def wait_and_decide() -> float:
             if self.device.type == 'cuda':
-                torch.cuda.synchronize(self.device)
-            spent = (time.perf_counter() - start) * 1e3
-            self.milliseconds[stage] = self.milliseconds.get(stage, 0.0) + spent - self.inside
-            self.inside = outside + spent
+                torch.cuda.current_stream(self.device).synchronize()
+            return decide()
+        return wait_and_decide
 
 
 def interleaved(rivals: dict[str, Callable], repeats: int, calls: int = 1,

@@ -10,11 +10,14 @@ import torch
 from tiny import street_image, tiny_model, tiny_refined_by_network
 
 import sparse_seg_ros as ss
+from sparse_seg_ros.device import autocast
 from sparse_seg_ros.loading.checkpoints import save_model
+from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.sparse import reference
 from sparse_seg_ros.sparse.backend import backend_of, checked
 from sparse_seg_ros.sparse.level import Level
+from sparse_seg_ros.timing import Stopwatch
 
 pytestmark = [pytest.mark.gpu,
               pytest.mark.skipif(not torch.cuda.is_available(), reason='torch finds no CUDA')]
@@ -42,6 +45,32 @@ def test_cuda_segments_like_the_cpu(path, precision, tolerance):
     seen = ss.load(path, device='cuda', precision=precision)(image)
     assert (seen.labels == expected.labels).mean() > 1 - 5 * tolerance
     assert np.abs(seen.uncertainty - expected.uncertainty).mean() < tolerance
+
+
+def test_a_frame_with_a_budget_never_makes_the_host_wait(path):
+    segment, image = ss.load(path, device='cuda', precision='fp16'), street_image(192, 256)
+    if segment.budget is None:
+        pytest.skip('refines nothing')
+    want = segment(image, alpha=0.5, budget=0.1)  # compiles the kernels
+    images = segment.normalise(image)
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        with torch.inference_mode(), autocast('cuda', 'fp16'):
+            output = segment.method(images, Request(0.5, 0.1), Stopwatch('cuda'))
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+    assert np.array_equal(output.refined[0].cpu().numpy(), want.refined) and want.refined.any()
+
+
+@pytest.mark.parametrize('budget', [0.0, 0.001, 0.2])
+def test_cuda_refines_within_a_budget_like_the_cpu(path, budget):
+    if (on_cpu := ss.load(path, device='cpu', precision='fp32')).budget is None:
+        pytest.skip('refines nothing')
+    image = street_image(193, 258)
+    seen = ss.load(path, device='cuda', precision='fp32')(image, budget=budget)
+    expected = on_cpu(image, budget=budget)
+    assert (seen.labels == expected.labels).mean() > 0.995 and seen.is_cut == expected.is_cut
+    assert (seen.refined == expected.refined).mean() > 0.995 and seen.density <= budget
 
 
 def test_stages_on_cuda_add_up_to_the_total(path):

@@ -19,8 +19,8 @@ class MethodOutput:
     the request wants it. merged: (B, H, W) int32; None unless the request wants it and the method
     merges tokens. nll, brier: (B, H', W') of the truth, see proper_scores.py; None unless the
     request wants PROPER_SCORES and has a truth. is_cut: whether the budget kept pixels out that
-    were to be refined; None of a method without a budget. work: what else the method's count_macs
-    has to know about these images.
+    were to be refined, () bool where it is still on the device; None of a method without a budget.
+    work: what else the method's count_macs has to know about these images.
     """
 
     labels: Tensor
@@ -31,4 +31,4 @@ class MethodOutput:
     nll: Tensor | None = None
     brier: Tensor | None = None
     work: Any = None
-    is_cut: bool | None = None
+    is_cut: bool | Tensor | None = None

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sparse_seg_ros.sparse.grid import write_rows
+
 BAND_VALUES = 1 << 18  # 1 MiB of float32
 FEW_CLASSES = 32
 LOG_FLOOR = math.log(1e-5)
@@ -77,19 +79,25 @@ def read_both(logits: Tensor, fine: Tensor, positions: Tensor, size_hw: tuple[in
 
 
 def refined_reading(low: Reading, fine: Tensor, positions: Tensor, size_hw: tuple[int, ...],
-                    temperature: float) -> Reading:
-    """As `read_both`, of coarse (B, h, w) that are read."""
+                    temperature: float, is_padded: bool = False) -> Reading:
+    """As `read_both`, of coarse (B, h, w) that are read. is_padded: as of `overwrite`."""
     by_class = fine.float().t()[None]  # (1, C, N): far faster on CPU than (N, C)
     high = read_logits(by_class, temperature, low[2] is not None)
-    labels, uncertainty = (overwrite(enlarge(coarse, size_hw), positions, refined)
+    labels, uncertainty = (overwrite(enlarge(coarse, size_hw), positions, refined, is_padded)
                            for coarse, refined in zip(low[:2], high[:2]))
     confidence = None if low[2] is None or high[2] is None else \
-        overwrite(enlarge(low[2], size_hw), positions, high[2])
+        overwrite(enlarge(low[2], size_hw), positions, high[2], is_padded)
     return labels, uncertainty, confidence
 
 
-def overwrite(values: Tensor, positions: Tensor, fine: Tensor) -> Tensor:
-    """(B, H, W), (N,) flat positions, (1, N) -> values, with fine written to the positions."""
+def overwrite(values: Tensor, positions: Tensor, fine: Tensor, is_padded: bool) -> Tensor:
+    """
+    (B, H, W), (N,) flat positions, (1, N) -> values, with fine written to the positions.
+
+    is_padded: where some positions are one past the last, for what is written nowhere.
+    """
+    if is_padded:
+        return write_rows(values.flatten(), positions, fine[0]).view(values.shape)
     values.view(-1)[positions] = fine[0]
     return values
 

@@ -90,17 +90,17 @@ def run_with_features(network: nn.Module, images: Tensor) -> tuple[Tensor, Featu
     with classifier.register_forward_pre_hook(keep), last.register_forward_hook(keep_output):
         logits = run_padded(network, images, call)
     values, = inputs
-    rows, columns = (nearest_places(network, side, have).to(values.device)
+    rows, columns = (nearest_places(network, side, have, values.device)
                      for side, have in zip(images.shape[-2:], values.shape[-2:]))
     return logits, Features(values, rows, columns, tuple(maps), outputs[0])
 
 
-def nearest_places(network: nn.Module, side: int, have: int) -> Tensor:
+def nearest_places(network: nn.Module, side: int, have: int, device: torch.device) -> Tensor:
     """Sides of an image and of its features -> (side,) the feature nearest to each pixel."""
     stride = getattr(network, 'feature_stride', None)
     if stride is not None:
-        return (torch.arange(side) + stride // 2) // stride
-    return torch.arange(side) * have // (side + -side % network.multiple)
+        return (torch.arange(side, device=device) + stride // 2) // stride
+    return torch.arange(side, device=device) * have // (side + -side % network.multiple)
 
 
 def count_features(network: nn.Module) -> int:

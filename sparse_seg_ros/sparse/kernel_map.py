@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparse_seg_ros.sparse.grid import Grid, look_up
+from sparse_seg_ros.sparse.grid import Grid, look_up, window
 
 if TYPE_CHECKING:
     from sparse_seg_ros.sparse.winograd import Tiles
@@ -26,17 +27,20 @@ class KernelMapPart:
     kernels: K kernel indices, dy + 3 * dx each.
     inputs: number of input rows.
     rows: (n,) int64 output rows, or None for all of them in order.
+    active: (1,) int32 on the device, how many of the n, the first ones, anything reads: a backend
+    may leave out the others. None: all.
     """
 
     table: Tensor
     kernels: tuple[int, ...]
     inputs: int
     rows: Tensor | None = None
+    active: Tensor | None = None
 
     def pick(self, weight: Tensor) -> Tensor:
         """(9, Cin, Cout) -> (K, Cin, Cout), without a copy where all nine are wanted in order."""
         in_order = self.kernels == tuple(range(9))
-        return weight if in_order else weight[list(self.kernels)]
+        return weight if in_order else torch.stack([weight[kernel] for kernel in self.kernels])
 
 
 class RowRuns(Grid):
@@ -57,7 +61,7 @@ class RowRuns(Grid):
         grown[..., :-1] |= wide[..., 1:]
         flat = grown.flatten().nonzero().squeeze(1)
         centres = flat + (2 * (flat // (height * pitch)) + 1) * pitch  # two rows of border each
-        return look_up(self.index_map, centres, [-pitch, 0, pitch])
+        return look_up(self.index_map, centres - pitch, window(3, 1, pitch, centres.device))
 
     @cached_property
     def active(self) -> Tensor:
@@ -71,17 +75,20 @@ class KernelMap:
     All pairs of one convolution, grouped by output in `parts`, and by input in `adjoint_parts`.
 
     A convolution multiplies along `parts`; its gradient, and its transposed convolution, along
-    `adjoint_parts`; runs, tiles: of a submanifold one.
+    `adjoint_parts`. is_padded: some rows stand for no pixel, so that all sizes are known
+    beforehand, and nothing need look at a value. runs, tiles: of a submanifold one without such.
     """
 
     parts: tuple[KernelMapPart, ...]
     adjoint_parts: tuple[KernelMapPart, ...]
     inputs: int
     outputs: int
+    is_padded: bool = False
     runs: RowRuns | None = None
     tiles: Tiles | None = None
 
     @property
     def adjoint(self) -> KernelMap:
         """KernelMap of the transposed convolution."""
-        return KernelMap(self.adjoint_parts, self.parts, self.outputs, self.inputs)
+        return KernelMap(self.adjoint_parts, self.parts, self.outputs, self.inputs,
+                         self.is_padded)

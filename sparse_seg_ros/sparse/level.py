@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparse_seg_ros.sparse.grid import look_up
+from sparse_seg_ros.sparse.grid import look_up, window
 from sparse_seg_ros.sparse.kernel_map import KernelMap, KernelMapPart, RowRuns
 from sparse_seg_ros.sparse.winograd import Tiles
 
@@ -31,6 +31,8 @@ class Level:
     padding: of the strided convolution to the next coarser level, and of those after it.
     """
 
+    is_padded = False  # whether some rows stand for no pixel, see PaddedLevel
+
     def __init__(self, mask: Tensor, padding: int = 0):
         """(B, H, W) bool: True where active; padding 0 or 1."""
         if mask.dim() != 3 or mask.dtype != torch.bool:
@@ -41,21 +43,31 @@ class Level:
         self.mask, self.padding = mask, padding
 
     def __len__(self) -> int:
-        """Count the active pixels."""
+        """Count the rows."""
         return self.flat.numel()
 
     @cached_property
     def flat(self) -> Tensor:
         """(N,) int64 position of each site in the flattened (B, H, W) mask."""
-        return self.mask.flatten().nonzero().squeeze(1)
+        return self.members(self.mask.flatten())[0]
+
+    @property
+    def active(self) -> Tensor | None:
+        """(1,) int32 number of active pixels, where only the device knows it, else None."""
+        return None
+
+    @cached_property
+    def places(self) -> Tensor:
+        """(N,) int64 position in the flattened (B, H, W) from which each row may read."""
+        return self.flat
 
     @cached_property
     def sites(self) -> Tensor:
-        """(N, 3) int64 sites as (b, y, x)."""
+        """(N, 3) int64 places as (b, y, x)."""
         height, width = self.mask.shape[1:]
-        row = self.flat // width
+        row = self.places // width
         batch = row // height
-        return torch.stack((batch, row - batch * height, self.flat - row * width), dim=1)
+        return torch.stack((batch, row - batch * height, self.places - row * width), dim=1)
 
     @cached_property
     def coarser(self) -> Level:
@@ -68,50 +80,75 @@ class Level:
                 'use larger images or fewer stages'
             )
         rows = mask[:, :-2:2] | mask[:, 1:-1:2] | mask[:, 2::2]
-        return Level(rows[..., :-2:2] | rows[..., 1:-1:2] | rows[..., 2::2], self.padding)
+        return self.make_coarser(rows[..., :-2:2] | rows[..., 1:-1:2] | rows[..., 2::2])
+
+    def make_coarser(self, mask: Tensor) -> Level:
+        """(B, h, w) bool of the coarser pixels -> their level."""
+        return Level(mask, self.padding)
+
+    def grown(self, multiple: int, padding: int) -> Level:
+        """Level of these pixels and their neighbours, on images with sides of a multiple."""
+        wide = F.pad(self.mask, (1, 1, 1, 1))
+        rows = wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:]
+        mask = rows[..., :-2] | rows[..., 1:-1] | rows[..., 2:]
+        height, width = (-side % multiple for side in mask.shape[1:])
+        return self.make_grown(F.pad(mask, (0, width, 0, height)), padding)
+
+    def make_grown(self, mask: Tensor, padding: int) -> Level:
+        """(B, h, w) bool of these pixels and their neighbours -> their level."""
+        return Level(mask, padding)
 
     @cached_property
     def neighbours(self) -> KernelMap:
         """KernelMap of the submanifold 3x3 convolution: this level to itself."""
         corners = self._positions(*self.sites.unbind(1)) - self._pitch - 1
-        table = self._table(corners, ALL_NINE)
+        table = self._table(self.fill_padding(corners, self._nowhere))
         count = len(self)
-        there, back = (KernelMapPart(table, kernels, count)
+        there, back = (KernelMapPart(table, kernels, count, active=self.active)
                        for kernels in (ALL_NINE, ALL_NINE[::-1]))
         grid = (self.mask, self._index_map, count)
-        return KernelMap((there,), (back,), count, count, RowRuns(*grid), Tiles(*grid))
+        if self.is_padded:
+            return KernelMap((there,), (back,), count, count, is_padded=True)
+        return KernelMap((there,), (back,), count, count, False, RowRuns(*grid), Tiles(*grid))
 
     @cached_property
     def down(self) -> KernelMap:
         """Kernel map of the strided 3x3 convolution to `coarser`; its adjoint comes back."""
-        batch, y, x = self.coarser.sites.unbind(1)
+        coarser = self.coarser
+        batch, y, x = coarser.sites.unbind(1)
         corners = self._positions(batch, 2 * y - self.padding, 2 * x - self.padding)
-        table = self._table(corners, ALL_NINE)
-        there = KernelMapPart(table, ALL_NINE, len(self))
-        y, x = (self.sites[:, 1:] + self.padding).unbind(1)
-        parity = y % 2 * 2 + x % 2
-        back = tuple(self._reached(parity == 2 * odd_y + odd_x, odd_y, odd_x)
-                     for odd_y in (0, 1) for odd_x in (0, 1))
-        return KernelMap((there,), back, len(self), len(self.coarser))
-
-    def _reached(self, is_member: Tensor, odd_y: int, odd_x: int) -> KernelMapPart:
-        """Pair the sites of one parity with the coarser ones, through the kernels that fit it."""
-        rows = is_member.nonzero().squeeze(1)
-        batch, y, x = self.sites[rows].unbind(1)
+        table = self._table(coarser.fill_padding(corners, self._nowhere))
+        there = KernelMapPart(table, ALL_NINE, len(self), active=coarser.active)
+        batch, y, x = self.sites.unbind(1)
         y, x = y + self.padding, x + self.padding
-        steps = [(dy, dx) for dx in STEPS_BY_PARITY[odd_x] for dy in STEPS_BY_PARITY[odd_y]]
-        corners = self.coarser._positions(batch, y // 2, x // 2)
-        offsets = [-(dy // 2) * self.coarser._pitch - dx // 2 for dy, dx in steps]
-        kernels = tuple(dy + 3 * dx for dy, dx in steps)
-        table = look_up(self.coarser._index_map, corners, offsets)
-        return KernelMapPart(table, kernels, len(self.coarser), rows)
+        parity = self.fill_padding(y % 2 * 2 + x % 2, -1)
+        last = coarser._positions(batch, y // 2, x // 2)  # of the window of a site's outputs
+        back = tuple(self._reached(parity == 2 * odd_y + odd_x, last, odd_y, odd_x)
+                     for odd_y in (0, 1) for odd_x in (0, 1))
+        return KernelMap((there,), back, len(self), len(coarser), self.is_padded)
+
+    def _reached(self, is_member: Tensor, last: Tensor, odd_y: int, odd_x: int) -> KernelMapPart:
+        """Pair the sites of one parity with the coarser ones, through the kernels that fit it."""
+        rows, active = self.members(is_member)
+        down, right = STEPS_BY_PARITY[odd_y], STEPS_BY_PARITY[odd_x]
+        steps = -window(len(down), len(right), self.coarser._pitch, last.device)
+        table = look_up(self.coarser._index_map, last[rows], steps)
+        kernels = tuple(dy + 3 * dx for dx in right for dy in down)
+        return KernelMapPart(table, kernels, len(self.coarser), rows, active)
+
+    def members(self, is_member: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(n,) bool -> (M,) int64 numbers of the members, and M as of `active`."""
+        return is_member.nonzero().squeeze(1), None
+
+    def fill_padding(self, values: Tensor, value: int) -> Tensor:
+        """(..., N) -> the same, with a value for the rows that stand for no pixel."""
+        return values
 
     @cached_property
     def _index_map(self) -> Tensor:
         """(B * (H + 2) * (W + 2),) int32 row of each pixel, N where inactive as the border is."""
-        batch, height, width = self.mask.shape
-        size = batch * (height + 2) * (width + 2)
-        index_map = torch.full((size,), len(self), dtype=torch.int32, device=self.mask.device)
+        index_map = torch.full((self._nowhere,), len(self), dtype=torch.int32,
+                               device=self.mask.device)
         rows = torch.arange(len(self), dtype=torch.int32, device=self.mask.device)
         index_map[self._positions(*self.sites.unbind(1))] = rows
         return index_map
@@ -125,10 +162,15 @@ class Level:
         """Distance between image rows in the index map."""
         return self.mask.shape[2] + 2
 
+    @property
+    def _nowhere(self) -> int:
+        """Position in the index map after the last image."""
+        return len(self.mask) * (self.mask.shape[1] + 2) * self._pitch
+
     def _positions(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """(n,) each -> (n,) position in the index map, which has a border of one pixel."""
         return (batch * (self.mask.shape[1] + 2) + y + 1) * self._pitch + x + 1
 
-    def _table(self, corners: Tensor, kernels: tuple[int, ...]) -> Tensor:
-        """(n,) positions of kernel (0, 0) -> (n, K) int32 rows."""
-        return look_up(self._index_map, corners, [k % 3 * self._pitch + k // 3 for k in kernels])
+    def _table(self, corners: Tensor) -> Tensor:
+        """(n,) positions of kernel (0, 0) -> (n, 9) int32 rows."""
+        return look_up(self._index_map, corners, window(3, 3, self._pitch, corners.device))

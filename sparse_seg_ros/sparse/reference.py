@@ -76,7 +76,7 @@ def pad_to(features: Tensor, rows: int, dtype: torch.dtype | None = None) -> Ten
     """(N, C) -> (rows, C), zero from row N on."""
     padded = features.new_empty((rows, features.shape[1]), dtype=dtype or features.dtype)
     padded[: len(features)] = features
-    padded[len(features) :] = 0
+    padded[len(features) :].zero_()
     return padded
 
 
@@ -94,7 +94,8 @@ def multiply(
 
     A shift (Cout,) is added, and negative values become zero, while they are in the cache.
     """
-    padded = pad(features, weight.dtype)
+    padded = pad_to(features, round_up(len(features) + 1), weight.dtype) \
+        if kernel_map.is_padded else pad(features, weight.dtype)
     out = weight.new_empty((round_up(kernel_map.outputs + 1), weight.shape[2]))
     can_save = kernel_map.runs is not None and padded.is_cpu and padded.element_size() >= 4
     if can_save and padded.shape[1] < TILE_CHANNELS:
@@ -103,7 +104,7 @@ def multiply(
         winograd.multiply(padded, weight, kernel_map.tiles, shift, out)
     else:
         _multiply_parts(padded, weight, kernel_map.parts, shift, out)
-    out[kernel_map.outputs :] = 0  # for `pad`
+    out[kernel_map.outputs :].zero_()  # for `pad`
     return out[: kernel_map.outputs]
 
 
@@ -135,7 +136,7 @@ def _multiply_runs(
         neighbours = runs.table[start : start + rows].flatten()
         used = round_up(len(neighbours) // 3)
         torch.index_select(padded, 0, neighbours, out=buffer[: len(neighbours)])
-        buffer[len(neighbours) : used * 3] = 0
+        buffer[len(neighbours) : used * 3].zero_()
         image = buffer[: used * 3].view(1, 1, used, 3 * cin).permute(0, 3, 1, 2)
         product = F.conv2d(image, kernel, shift, padding=(0, 1)).permute(0, 2, 3, 1)
         if shift is not None:
@@ -189,7 +190,7 @@ def _blocks(padded: Tensor, part: KernelMapPart) -> Iterator[_Block]:
         neighbours = part.table[start : start + rows].flatten()
         used = round_up(len(neighbours) // kernels)
         torch.index_select(padded, 0, neighbours, out=buffer[: len(neighbours)])
-        buffer[len(neighbours) : used * kernels] = 0
+        buffer[len(neighbours) : used * kernels].zero_()
         outputs = (
             slice(start, start + used) if part.rows is None else part.rows[start : start + rows]
         )

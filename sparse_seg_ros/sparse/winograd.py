@@ -22,7 +22,7 @@ from numpy.polynomial.polynomial import polyfromroots, polyvander
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparse_seg_ros.sparse.grid import Grid, look_up
+from sparse_seg_ros.sparse.grid import Grid, look_up, window
 
 TILE, PATCH = 4, 6  # pixels along a side
 BLOCK_BYTES = 12 << 20  # of patches: fastest of 5 to 38 MiB on two idle cores of 2 MiB L2
@@ -46,8 +46,8 @@ class Tiles(Grid):
         batch, height, width = self._wide.shape
         image, y, x = self._is_tile.nonzero().unbind(1)
         corners = (image * height + TILE * y) * width + TILE * x
-        offsets = [i % PATCH * width + i // PATCH for i in range(PATCH**2)]
-        return look_up(self._wide.flatten(), corners, offsets)
+        steps = window(PATCH, PATCH, width, corners.device)
+        return look_up(self._wide.flatten(), corners, steps)
 
     @cached_property
     def active(self) -> Tensor:

@@ -20,8 +20,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from sparse_seg_ros.methods.sparse_refine.selection import nearest_rows, upsample
+from sparse_seg_ros.methods.sparse_refine.selection import most_covered, nearest_rows, upsample
+from sparse_seg_ros.networks.images import size_of
 from sparse_seg_ros.sparse.level import Level
+from sparse_seg_ros.sparse.padded_level import Rectangles, make_level
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Axis:
         """Sizes of one axis -> Axis, as nearest-neighbour enlargement has it."""
         sources = nearest_rows(low, full, device)
         firsts = torch.searchsorted(sources, torch.arange(low, device=device))
-        counts = sources.bincount(minlength=low)
-        return Axis(sources, firsts.clamp_max(full - 1), counts.clamp_min(1))
+        ends = torch.searchsorted(sources, torch.arange(low, device=device), right=True)
+        return Axis(sources, firsts.clamp_max(full - 1), (ends - firsts).clamp_min(1))
 
     def members(self, rows: Tensor, side: int) -> Tensor:
         """(N,) low-resolution rows -> (N, side) rows of the image that stand for each."""
@@ -55,14 +57,15 @@ class Axis:
 class Pixels:
     """Selected pixels as sites of their own."""
 
-    def __init__(self, selected: Tensor, low_hw: tuple[int, int]):
-        """(B, H, W) bool, and the size of the low-resolution grid."""
+    def __init__(self, selected: Tensor, low_hw: tuple[int, int],
+                 bound: Rectangles | None = None):
+        """(B, H, W) bool, the size of the low-resolution grid, a bound of the selected."""
         self.selected, self.low_hw = selected, low_hw
-        self.level = Level(selected)
+        self.level = make_level(selected, bound)
 
     @property
     def flat(self) -> Tensor:
-        """(N,) int64 position of each pixel in the flattened (B, H, W)."""
+        """(N,) int64 position of each pixel in the flattened (B, H, W), or one past it."""
         return self.level.flat
 
     @property
@@ -85,10 +88,11 @@ class Pixels:
 class Blocks:
     """Selected pixels as blocks of side x side, one site each."""
 
-    def __init__(self, chosen: Tensor, size_hw: tuple[int, int], side: int):
-        """(B, h, w) bool of the low-resolution grid, and the size of the image."""
-        self.size_hw, self.side = size_hw, side
-        self.level = Level(chosen)
+    def __init__(self, chosen: Tensor, size_hw: tuple[int, int], side: int,
+                 bound: Rectangles | None = None):
+        """(B, h, w) bool of the low-resolution grid, the image's size, a bound of the chosen."""
+        self.size_hw, self.side, self.bound = size_hw, side, bound
+        self.level = make_level(chosen, bound)
 
     @property
     def low(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -117,12 +121,13 @@ class Blocks:
     @cached_property
     def pixels(self) -> Level:
         """Level of the pixels, where blocks are not whole."""
-        return Level(self.selected)
+        low_hw = size_of(self.level.mask)
+        return make_level(self.selected, enlarged(self.bound, low_hw, self.size_hw))
 
     @cached_property
     def flat(self) -> Tensor:
         """
-        (N,) int64 position of each pixel in the flattened (B, H, W).
+        (N,) int64 position of each pixel in the flattened (B, H, W), one past it of a padded one.
 
         Whole blocks: first of the first pixel of each block, then of the second, and so on.
         """
@@ -131,7 +136,9 @@ class Blocks:
         (batch, y, x), (height, width), side = self.low, self.size_hw, self.side
         corners = (batch * height + y * side) * width + x * side
         steps = torch.arange(side, device=corners.device)
-        return ((steps[:, None] * width + steps).flatten()[:, None] + corners).flatten()
+        flat = (steps[:, None] * width + steps).flatten()[:, None] + corners  # (k, M)
+        nowhere = len(self.level.mask) * height * width
+        return self.level.fill_padding(flat, nowhere).flatten()
 
     def gather(self, image: Tensor) -> Tensor:
         """(B, F, H, W) -> (M, side * side * F), pixels in row-major order, space to depth."""
@@ -155,6 +162,13 @@ class Blocks:
         block = self.level.rows_at(batch, rows.sources[y], columns.sources[x])
         place = rows.places(y, self.side) * self.side + columns.places(x, self.side)
         return outputs[:, place, block][:, None], coarse[:, block]
+
+
+def enlarged(bound: Rectangles | None, low_hw: tuple[int, int],
+             size_hw: tuple[int, int]) -> Rectangles | None:
+    """Bound of low-resolution pixels, that size and the image's -> bound of their pixels."""
+    return bound and bound.enlarged(*(most_covered(low, full)
+                                      for low, full in zip(low_hw, size_hw)))
 
 
 def sites_of(selected: Tensor, low_hw: tuple[int, int]) -> Tensor:

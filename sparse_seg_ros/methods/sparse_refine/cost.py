@@ -17,7 +17,7 @@ from sparse_seg_ros.methods.macs import count_module
 from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler, layers_of
 from sparse_seg_ros.methods.sparse_refine.pointnet import PointNet
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
-from sparse_seg_ros.methods.sparse_refine.sparse_network import SparseNetwork, grown, level_of
+from sparse_seg_ros.methods.sparse_refine.sparse_network import SparseNetwork, around
 from sparse_seg_ros.networks.folding import convolutions_of
 from sparse_seg_ros.networks.mobilenet_edgetpu import ENDS
 from sparse_seg_ros.sparse.level import Level
@@ -59,7 +59,7 @@ def _count_weights(module: nn.Module) -> int:
 
 def _count_network(extractor: SparseNetwork, sites: Tensor) -> int:
     """(B, h, w) bool -> those of the sparse layers, and of the dense ones at stride 16."""
-    network, half = extractor.network, level_of(grown(sites))
+    network, half = extractor.network, around(Level(sites))
     encoder, levels = network.backbone, (half, half.coarser, half.coarser.coarser)
     counts = [int(level.mask.sum()) for level in levels]
     pairs = [count_neighbours(level.mask) for level in levels]

@@ -119,7 +119,8 @@ class SparseRefine:
         with clock('label'):
             low = self.read_low(logits, seen.scores, 'confidence' in request.wants)
             labels, uncertainty, confidence = refined_reading(
-                low, seen.ensembled, seen.flat, image.shape[-2:], self.temperature)
+                low, seen.ensembled, seen.flat, image.shape[-2:], self.temperature,
+                seen.is_padded)
             fine_labels = labels
             labels, uncertainty, selected = (enlarge(part, images.shape[-2:]) for part in
                                              (labels, uncertainty, seen.selected))

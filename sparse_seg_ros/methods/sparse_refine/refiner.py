@@ -25,16 +25,24 @@ from sparse_seg_ros.methods.request import DEFAULTS, Request
 from sparse_seg_ros.methods.sparse_refine.blocks import (
     Blocks,
     Pixels,
+    enlarged,
     highest_of_blocks,
 )
 from sparse_seg_ros.methods.sparse_refine.parts import EXTRACTORS, Parts, check_inputs
 from sparse_seg_ros.methods.sparse_refine.released import released_name
-from sparse_seg_ros.methods.sparse_refine.selection import count_affordable, select, upsample
+from sparse_seg_ros.methods.sparse_refine.selection import (
+    Selection,
+    choose,
+    count_affordable,
+    step_below,
+    upsample,
+)
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.methods.sparse_refine.sparse_network import SparseNetwork
 from sparse_seg_ros.networks.features import Features
 from sparse_seg_ros.networks.images import size_of
 from sparse_seg_ros.sparse.backend import backend_of
+from sparse_seg_ros.sparse.grid import write_rows
 from sparse_seg_ros.sparse.reference import rounded
 from sparse_seg_ros.sparse.tensor import SparseTensor
 
@@ -63,7 +71,8 @@ class Refinement:
     ensembled: Tensor
     low_resolution: Tensor  # (B, C, h, w) logits
     scores: Tensor  # (B, h, w) of the selector
-    is_cut: bool  # whether the budget kept some out
+    is_cut: bool | Tensor  # whether the budget kept some out
+    is_padded: bool  # whether some rows stand for no pixel; their position is one past the last
 
     def full(self) -> Tensor:
         """(B, C, H, W) logits of all pixels. Large: for training and tests only."""
@@ -71,8 +80,8 @@ class Refinement:
         logits = nn.functional.interpolate(self.low_resolution, size=size_hw, mode='nearest')
         pixels = logits.movedim(1, -1)  # (B, H, W, C)
         ensembled = self.ensembled.to(logits.dtype)
-        return pixels.flatten(0, 2).index_put((self.flat,), ensembled).view_as(
-            pixels).movedim(-1, 1)
+        return write_rows(pixels.flatten(0, 2), self.flat, ensembled).view(
+            pixels.shape).movedim(-1, 1)
 
 
 class SparseRefiner(nn.Module):
@@ -80,6 +89,7 @@ class SparseRefiner(nn.Module):
 
     released_name = staticmethod(released_name)  # of its tensors, for checkpoints.load and save
     where_absent = ('ensembler.skip',)  # as in the release
+    static_on = ('cuda',)  # types of devices; see has_static_shapes
 
     def __init__(
         self,
@@ -143,16 +153,11 @@ class SparseRefiner(nn.Module):
         image's.
         """
         scene = Scene(image, logits, features, request.truth)
-        alpha = self.alpha if request.alpha is None else request.alpha
         self._check(scene)
         with clock('select'):
             scores = self._score(scene)  # (B, h, w)
-            budget = request.fraction()
-            count = None if budget is None or budget == 1 else count_affordable(
-                budget, scores.shape[1:], full_hw or image.shape[2:])
-            chosen = select(scores, alpha, count)  # (B, h, w)
-            is_cut = count is not None and bool(((scores > alpha) & ~chosen).any())
-            covered = self._cover(chosen, size_of(image), size_of(logits))
+            selection = self._select(scores, request, full_hw or size_of(image))
+            covered = self._cover(selection, size_of(image), size_of(logits))
             coarse = logits.movedim(1, -1)[covered.low].t().contiguous()  # (C, M)
         with clock('extract'):
             if len(covered.level) or torch.is_grad_enabled():
@@ -167,7 +172,7 @@ class SparseRefiner(nn.Module):
                 if self.ensembler.needs_truth else None
             ensembled = self.ensembler(coarse, refined, targets)
         return Refinement(covered.selected, covered.flat, coarse, refined, ensembled, logits,
-                          scores, is_cut)
+                          scores, selection.is_cut, covered.level.is_padded)
 
     def _score(self, scene: Scene) -> Tensor:
         """Return (B, h, w) scores, or (B, H, W) of a selector that scores every pixel."""
@@ -176,12 +181,37 @@ class SparseRefiner(nn.Module):
             return highest_of_blocks(scores, low_hw)
         return scores
 
-    def _cover(self, chosen: Tensor, size_hw: tuple[int, int],
+    def _select(self, scores: Tensor, request: Request, full_hw: tuple[int, int]) -> Selection:
+        """
+        (B, h, w) scores, the request, size of the camera's image -> what is refined.
+
+        On a GPU a budget that is decided for the frame is rounded down to one of a few.
+        """
+        alpha, budget = self.alpha if request.alpha is None else request.alpha, request.fraction()
+        is_static = self.has_static_shapes(scores.device, request)
+        if is_static and callable(request.budget) and budget is not None:
+            budget = step_below(budget)
+        count = None if budget is None or budget == 1 else count_affordable(
+            budget, scores.shape[1:], full_hw)
+        return choose(scores, alpha, count, is_static)
+
+    def has_static_shapes(self, device: torch.device, request: Request) -> bool:
+        """
+        Tell whether a budget alone decides the shapes of a frame, whatever is selected.
+
+        On a GPU the host then does not wait to learn that. A CPU refines what is selected only.
+        """
+        return device.type in self.static_on and self.parts.convolves \
+            and request.truth is None and not torch.is_grad_enabled()
+
+    def _cover(self, selection: Selection, size_hw: tuple[int, int],
                low_hw: tuple[int, int]) -> Pixels | Blocks:
         """(B, h, w) or (B, H, W) bool -> the selected pixels as sites of the extractor."""
+        chosen, bound = selection.chosen, selection.bound
         if self.parts.has_blocks:
-            return Blocks(chosen, size_hw, self.parts.side)
-        return Pixels(upsample(chosen, size_hw), low_hw)
+            return Blocks(chosen, size_hw, self.parts.side, bound)
+        return Pixels(upsample(chosen, size_hw), low_hw,
+                      enlarged(bound, size_of(chosen), size_hw))
 
     def _extract(self, scene: Scene, covered: Pixels | Blocks, coarse: Tensor) -> Tensor:
         """(C, M) logits -> (C, M), or (C * side * side, M), what the extractor says of sites."""

@@ -12,10 +12,46 @@ image, which bounds what a frame may cost and, alone, makes every shape static.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from sparse_seg_ros.sparse.padded_level import Rectangles
+
+STEPS = (0.0, *(0.005 * 2 ** (step / 2) for step in range(15)), 1.0)  # from 0.005 41 % apart
+
+
+@dataclass(frozen=True)
+class Selection:
+    """
+    The low-resolution pixels that are refined.
+
+    chosen: (B, h, w) bool. is_cut: whether the budget kept some out; () bool on the device where
+    there is a bound. bound: of the chosen pixels, where no shape may depend on how many they are.
+    """
+
+    chosen: Tensor
+    is_cut: bool | Tensor
+    bound: Rectangles | None = None
+
+
+def choose(scores: Tensor, alpha: float, count: int | None, is_static: bool) -> Selection:
+    """
+    (B, h, w) scores -> those above alpha, at most `count` of each image; None: no limit.
+
+    is_static: give a bound in place of what the host would have to wait for; it needs a count.
+    """
+    chosen = select(scores, alpha, count)
+    if count is None:
+        return Selection(chosen, False)
+    is_cut = ((scores > alpha) & ~chosen).any()
+    if is_static:
+        return Selection(chosen, is_cut, Rectangles(len(scores) * count))
+    return Selection(chosen, bool(is_cut))
 
 
 def select(scores: Tensor, alpha: float, count: int | None = None) -> Tensor:
@@ -44,6 +80,19 @@ def count_affordable(budget: float, low_hw: tuple[int, ...], full_hw: tuple[int,
     """Fraction of the full-size pixels -> how many low-resolution ones may be refined for it."""
     covered = [math.ceil(full / low) for low, full in zip(low_hw, full_hw)]
     return min(math.floor(budget * math.prod(full_hw)) // math.prod(covered), math.prod(low_hw))
+
+
+def step_below(budget: float) -> float:
+    """Fraction -> the next lower one of STEPS, so that few sets of shapes occur."""
+    return max(step for step in STEPS if step <= budget)
+
+
+@cache
+def most_covered(low: int, full: int) -> int:
+    """Sizes of one axis -> most pixels of a low-resolution one, by the host's own arithmetic."""
+    scale = np.float32(low) / np.float32(full)
+    sources = np.floor(np.arange(full, dtype=np.float32) * scale).astype(np.int64)
+    return int(np.bincount(np.minimum(sources, low - 1)).max())
 
 
 def nearest_rows(low: int, full: int, device: torch.device) -> Tensor:

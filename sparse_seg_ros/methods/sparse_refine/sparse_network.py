@@ -22,6 +22,7 @@ from sparse_seg_ros.networks.folding import convolutions_of, folded
 from sparse_seg_ros.networks.mobilenet_edgetpu import ENDS, MobileNetEdgeTPU
 from sparse_seg_ros.sparse.backend import backend_of
 from sparse_seg_ros.sparse.convolution import conv, conv_shift_relu
+from sparse_seg_ros.sparse.grid import write_rows
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.reference import rounded
 from sparse_seg_ros.sparse.tensor import SparseTensor
@@ -50,7 +51,7 @@ class SparseNetwork(nn.Module):
         maps: of the network at low resolution, at its strides 8 and 16.
         """
         encoder, (low_eighth, low_last) = self.network.backbone, maps
-        half = self.stem(image, Blocks(grown(blocks.level.mask), blocks.size_hw, blocks.side))
+        half = self.stem(image, around(blocks.level))
         quarter = self.bottlenecks(half, 0, ENDS[0])
         eighth = self.bottlenecks(quarter, *ENDS)
         surroundings = self.network.doubled(low_eighth)
@@ -63,13 +64,12 @@ class SparseNetwork(nn.Module):
         pixels = pixels[:, logits.level.rows_at(*blocks.low)]  # (4, M, C)
         return pixels.permute(2, 0, 1).flatten(0, 1)
 
-    def stem(self, image: Tensor, blocks: Blocks) -> SparseTensor:
-        """First convolutions, of all pixels around each block: (N, 16)."""
+    def stem(self, image: Tensor, level: Level) -> SparseTensor:
+        """First convolutions, of all pixels around each site: (N, 16)."""
         first, second = convolutions_of(self.network.backbone.stem)
         weight = first.weight.permute(0, 2, 3, 1).flatten(1)
-        features = F.relu(linear(patches(image, blocks), weight, first.bias))
-        return SparseTensor(pointwise(features, second), level_of(blocks.level.mask),
-                            backend_of(image.device.type))
+        features = F.relu(linear(patches(image, level), weight, first.bias))
+        return SparseTensor(pointwise(features, second), level, backend_of(image.device.type))
 
     def bottlenecks(self, x: SparseTensor, first: int, last: int) -> SparseTensor:
         """Fused inverted bottlenecks; each level down, the sites that have an input."""
@@ -86,7 +86,7 @@ class SparseNetwork(nn.Module):
         context, *laterals = convolutions_of(network.laterals)
         widths = context.out_channels, network.num_classes
         rows = network.doubled(torch.cat((context(last), network.coarse_head(last)), 1))
-        rows = rows.movedim(1, -1).flatten(0, 2)[eighth.level.flat].to(eighth.features.dtype)
+        rows = rows.movedim(1, -1).flatten(0, 2)[eighth.level.places].to(eighth.features.dtype)
         for skip, lateral, smooth, finer in zip((eighth, quarter), laterals, network.smooth,
                                                 (quarter.level, half.level)):
             above, coarse = rows.split(widths, 1)
@@ -98,28 +98,20 @@ class SparseNetwork(nn.Module):
         return half.with_features(coarse + pointwise(joined.features, network.head))
 
 
-def grown(chosen: Tensor) -> Tensor:
-    """(B, h, w) bool -> the same, and their eight neighbours."""
-    wide = F.pad(chosen, (1, 1, 1, 1))
-    rows = wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:]
-    return rows[..., :-2] | rows[..., 1:-1] | rows[..., 2:]
+def around(level: Level) -> Level:
+    """Level of the sites and their neighbours, on images padded as the dense network pads them."""
+    return level.grown(MobileNetEdgeTPU.multiple, padding=1)
 
 
-def patches(image: Tensor, blocks: Blocks) -> Tensor:
-    """(B, 3, 2h, 2w) -> (N, 27): the 3x3 pixels around the first of each block, channels last."""
-    batch, y, x = blocks.low
+def patches(image: Tensor, level: Level) -> Tensor:
+    """(B, 3, 2h, 2w) -> (N, 27): the 3x3 pixels around the first of each site, channels last."""
+    batch, y, x = level.sites.unbind(1)
     wide = F.pad(image, (1, 1, 1, 1)).movedim(1, -1).contiguous()  # (B, H, W, 3)
     count, height, width, _ = wide.shape
     triples = wide.as_strided((count * height * width - 2, 9), (3, 1))  # three pixels of a row
     corners = (batch * height + 2 * y) * width + 2 * x
     steps = torch.arange(3, device=image.device) * width
     return triples[(corners[:, None] + steps).flatten()].view(len(corners), 27)
-
-
-def level_of(chosen: Tensor) -> Level:
-    """(B, h, w) bool -> the sites, in an image padded as the dense network pads its own."""
-    height, width = (-side % MobileNetEdgeTPU.multiple for side in chosen.shape[1:])
-    return Level(F.pad(chosen, (0, width, 0, height)), padding=1)
 
 
 def convolve(x: SparseTensor, layer: nn.Conv2d) -> SparseTensor:
@@ -165,8 +157,8 @@ def linear(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def scatter(x: SparseTensor, surroundings: Tensor) -> Tensor:
     """(N, F) written over (B, F, H, W), at the sites of their level."""
     wide = surroundings.to(x.features.dtype).movedim(1, -1)  # (B, H, W, F)
-    return wide.flatten(0, 2).index_copy(
-        0, x.level.flat, x.features).view_as(wide).movedim(-1, 1)
+    return write_rows(wide.flatten(0, 2), x.level.flat, x.features).view(
+        wide.shape).movedim(-1, 1)
 
 
 def upsample(x: SparseTensor, finer: Level) -> Tensor:
