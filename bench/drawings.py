@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 
+from sparse_seg_ros.bench import floors as floors_of
 from sparse_seg_ros.bench import paper_networks
 from sparse_seg_ros.evaluation.published import PUBLISHED
 from sparse_seg_ros.evaluation.verdict import Verdict
@@ -173,6 +174,16 @@ def convolutions(figures: dict) -> str:
     rows += [[one['name'], f"{1e3 * one['seconds']['sparse']:.0f}", '-', '-']
              for one in figures['extractors']]
     return grid(head, rows)
+
+
+def floors(figures: dict) -> str:
+    """Draw what every stage moves and computes, and the time floor of each chip."""
+    head = ['stage', 'memory, MB', 'link, MB', 'GFLOP', *(
+        f'{chip}, ms' for chip in figures['chips'])]
+    return grid(head, [[
+        name, f'{moved / 1e6:.1f}', f'{linked / 1e6:.1f}', f'{operations / 1e9:.2f}',
+        *(f'{spent:.3f}' for spent in times.values())]
+        for name, moved, linked, operations, times in floors_of.rows(figures)])
 
 
 def node(figures: dict) -> str:
