@@ -23,8 +23,9 @@ def finish(logits: Tensor, fine: Tensor, positions: Tensor, selected: Tensor,
     (B, C, h, w) coarse, (N, C) refined logits -> labels uint8, uncertainty float32, refined bool.
 
     And confidence float32, or None; (B, H, W) each, coarse enlarged by nearest neighbour.
-    positions: (N,) int64 of the refined ones in the flattened (B, H, W). selected: (B, h', w')
-    bool of any size, which enlarged covers these positions and no others.
+    positions: (N,) int64 of the refined ones in the flattened (B, H, W); B * H * W for a row that
+    is not to be written. selected: (B, h', w') bool of any size, which enlarged covers these
+    positions and no others.
     """
     logits = logits.contiguous()
     batch, classes, *low_hw = logits.shape
@@ -86,9 +87,10 @@ def _write(
     """First the blocks of pixels that keep the coarse prediction, then those of refined ones."""
     block, classes = tl.program_id(0), tl.arange(0, CLASS_BLOCK)
     is_class, at = classes < CLASSES, tl.arange(0, BLOCK)
+    pixels = batch.to(tl.int64) * height * width
     if block < coarse_blocks:
         target = block.to(tl.int64) * BLOCK + at
-        is_there = target < batch.to(tl.int64) * height * width
+        is_there = target < pixels
         image, y, x = target // (height * width), target // width % height, target % width
         mask_y = _source(y, mask_y_ratio, mask_height)
         mask_x = _source(x, mask_x_ratio, mask_width)
@@ -103,8 +105,8 @@ def _write(
                          is_class[:, None] & is_there[None, :], 0.0).to(tl.float32)
     else:
         row = (block - coarse_blocks).to(tl.int64) * BLOCK + at
-        is_there = row < fine_count
-        target = tl.load(positions + row, is_there, 0)
+        target = tl.load(positions + row, row < fine_count, pixels)
+        is_there = target < pixels
         values = tl.load(
             fine + row[None, :] * fine_stride + classes.to(tl.int64)[:, None] * class_stride,
             is_class[:, None] & is_there[None, :], 0.0).to(tl.float32)

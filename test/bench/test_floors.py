@@ -97,8 +97,33 @@ def test_other_methods_are_refused(config):
         floors.run(segment, street_image())
 
 
-def test_what_is_recorded_is_what_the_demo_does():
-    recorded = json.loads(RECORDED.read_text())
+@pytest.fixture(name='recorded', scope='module')
+def read_recorded():
+    return json.loads(RECORDED.read_text())
+
+
+def test_what_the_document_concludes_holds(recorded):
+    rows = {row[0]: row for row in floors.rows(recorded)}
+    for name, (memory, operations, _) in recorded['chips'].items():
+        for stage, moved, _, total, _ in rows.values():
+            assert moved / memory >= total / operations, (name, stage)
+        steps = [Step(*step) for stage in ('dense', 'extract')
+                 for step in recorded['stages'][stage]]
+        bound = [step for step in steps if step.moved / memory >= 2 * step.macs / operations]
+        assert len(bound) > 0.8 * len(steps)
+    linked, (_, _, link) = rows['total'][2], recorded['chips']['H200']
+    assert 1e3 * linked / link > rows['dense'][4]['H200'] + rows['extract'][4]['H200']
+
+
+def test_most_of_what_the_extractor_moves_does_not_depend_on_the_density(recorded):
+    one = torch.zeros((1, *recorded['size_hw']), dtype=torch.bool)
+    one[:, :2, :2] = True
+    least = sum(step.moved for step in floors.count(load('demo', 'cpu', 'fp32').method,
+                                                    one)['extract'])
+    assert least > 0.6 * sum(step[0] for step in recorded['stages']['extract'])
+
+
+def test_what_is_recorded_is_what_the_demo_does(recorded):
     image, _ = next(iter(options.labelled_frames(None, 1, 'x'.join(
         map(str, recorded['size_hw'])))))
     figures = floors.run(load('demo', 'cpu', 'fp32'), image)

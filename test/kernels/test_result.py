@@ -76,6 +76,16 @@ def test_nothing_and_everything_may_be_refined():
     assert refined.all()
 
 
+def test_rows_beyond_the_image_are_written_nowhere():
+    logits, fine, positions, selected, _ = make_frame(2, 5, (4, 4), (8, 8))
+    want = result.finish(logits, fine, positions, selected, (8, 8), 1.0, True)
+    order = torch.arange(len(fine) + 40).roll(7)
+    padded = torch.cat((fine, torch.full((40, 5), 9.0)))[order]
+    beyond = torch.cat((positions, torch.full((40,), selected.numel())))[order]
+    got = result.finish(logits, padded, beyond, selected, (8, 8), 1.0, True)
+    assert all(torch.equal(*pair) for pair in zip(got, want))
+
+
 def test_of_equal_logits_the_first_class_wins():
     labels = result.finish(torch.zeros(1, 7, 2, 2), torch.zeros(0, 7), torch.empty(
         0, dtype=torch.int64), torch.zeros(1, 2, 2, dtype=torch.bool), (2, 2), 1.0, False)[0]
