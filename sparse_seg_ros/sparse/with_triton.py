@@ -198,8 +198,9 @@ def _sum_products(
     cout = tl.program_id(0) % cout_blocks * BLOCK_COUT + tl.arange(0, BLOCK_COUT)
     is_cin, is_cout, chunk = cin < CIN, cout < COUT, tl.program_id(1)
     total = tl.zeros((BLOCK_CIN, BLOCK_COUT), SUM)
-    for start in range(0, CHUNK_ROWS, BLOCK_ROWS):
-        row = chunk * CHUNK_ROWS + start + tl.arange(0, BLOCK_ROWS)
+    first = chunk * CHUNK_ROWS
+    for start in range(first, tl.minimum(first + CHUNK_ROWS, count), BLOCK_ROWS):
+        row = start + tl.arange(0, BLOCK_ROWS)
         is_row = row < count
         source = tl.load(table + row * KERNELS + kernel, is_row, inputs)
         target = tl.load(rows + row, is_row, 0) if HAS_ROWS else row
