@@ -286,7 +286,7 @@ def bench_floors(args: argparse.Namespace) -> int:
     from sparse_seg_ros.loading.zoo import load
     segment = load(args.model, 'cpu', 'fp32')
     image, _ = next(iter(options.labelled_frames(None, 1, args.size)))
-    return show(args, {**floors.run(segment, image), 'weights': {'demo': segment.weights}},
+    return show(args, {**floors.run(segment, image), 'weights': {args.model: segment.weights}},
                 floors.describe)
 
 

@@ -100,11 +100,16 @@ def launch(
 
 def tune_launch(features: Tensor, weight: Tensor, part: KernelMapPart, gpu: str,
                 repeats: int = 5) -> Launch:
-    """(N, Cin), (K, Cin, Cout) weight of the part's kernels -> its fastest launch, stored."""
-    out = features.new_empty((len(part.table), weight.shape[2]))
+    """
+    (N, Cin), (9, Cin, Cout), the part of a submanifold kernel map -> its fastest launch, stored.
+
+    It is timed with all extras: what fits a GPU with them fits it without.
+    """
+    out, scale = features.new_zeros((len(part.table), weight.shape[2])), weight[0, :, 0]
+    extras = Extras((scale, scale), torch.zeros_like(out))
 
     def seconds_of(how: Launch) -> float:
-        call = partial(launch, features, weight, part, None, Extras(), out, how)
+        call = partial(launch, features, weight, part, weight[0, 0], extras, out, how)
         return interleaved({'launch': call}, repeats, device=features.device)['launch']
 
     return tune(Shape(*weight.shape, weight.dtype), gpu, seconds_of, ERRORS)
