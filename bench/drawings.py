@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 
+from sparse_seg_ros.bench import floors as floors_of
 from sparse_seg_ros.bench import paper_networks
 from sparse_seg_ros.evaluation.published import PUBLISHED, latency
 from sparse_seg_ros.evaluation.verdict import Verdict
@@ -191,6 +192,16 @@ def convolutions(figures: dict) -> str:
          *(f"{one['ratio'][rival]:.1f}" if rival in one['ratio'] else '-'
            for rival in ('dense', 'spconv fp32'))]
         for one in (*figures['convolutions'], *figures['extractors'])])
+
+
+def floors(figures: dict) -> str:
+    """Draw what every stage moves and computes, and the time floor of each chip."""
+    head = ['stage', 'memory, MB', 'link, MB', 'GFLOP', *(
+        f'{chip}, ms' for chip in figures['chips'])]
+    return grid(head, [[
+        name, f'{moved / 1e6:.1f}', f'{linked / 1e6:.1f}', f'{operations / 1e9:.2f}',
+        *(f'{spent:.3f}' for spent in times.values())]
+        for name, moved, linked, operations, times in floors_of.rows(figures)])
 
 
 def node(figures: dict) -> str:

@@ -37,7 +37,7 @@ from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.loading.zoo import find_model
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ('README.md', 'doc/measured.md', 'doc/jetson.md')
+DOCUMENTS = ('README.md', 'doc/measured.md', 'doc/jetson.md', 'doc/gpu.md')
 MARKED = re.compile(r'(<!-- figures: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
 MODELS = 'half=config/dense.yaml refined=demo full=demo_full'
 COMMANDS = {  # of sparse_seg; --json is added, {alpha} is the threshold of the demo weights
@@ -56,6 +56,7 @@ COMMANDS = {  # of sparse_seg; --json is added, {alpha} is the threshold of the 
     'sparse_cpu': 'bench sparse',
     'sparse_gpu': 'bench sparse --device cuda',
     'node_cpu': 'bench node',
+    'floors': 'bench floors',
     'networks_cpu': 'bench networks --repeats 3',
     'attention_cpu': 'bench attention --repeats 3 --plot doc/attention.png',
     'merging_cpu': 'bench merging --repeats 5',
@@ -101,6 +102,7 @@ TABLES = {
     'refined': Table(drawings.refined, ('refined_cpu',)),
     'sparse_cpu': Table(drawings.convolutions, ('sparse_cpu',)),
     'sparse_gpu': Table(drawings.convolutions, ('sparse_gpu',)),
+    'floors': Table(drawings.floors, ('floors',)),
     'node': Table(drawings.node, ('node_cpu',)),
     'networks': Table(drawings.networks, ('networks_cpu',)),
     'attention': Table(drawings.attention, ('attention_cpu',)),

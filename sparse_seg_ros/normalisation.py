@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sparse_seg_ros.kernels.switch import kernels_of
+
 EXPOSURES = ('as_is', 'lifted')
 LEAST_POWER = 0.4  # shadows are lifted no further: below lies noise
 
@@ -46,8 +48,11 @@ class Normalisation:
                 cv2.LUT(image, self.table, out)
             return torch.from_numpy(values).movedim(-1, 1)
         images = np.require(images, requirements=['C', 'W'])  # torch warns of what is read-only
-        pixels = torch.from_numpy(images).to(self.device).movedim(-1, 1)
-        return (pixels.float() - self.mean) / self.std
+        pixels = torch.from_numpy(images).to(self.device)
+        kernels = kernels_of('image', self.device.type)
+        if kernels is not None:
+            return kernels.normalise(pixels, self.mean, self.std)
+        return (pixels.movedim(-1, 1).float() - self.mean) / self.std
 
 
 def lift_exposure(pixels: np.ndarray, brightness: float) -> np.ndarray:

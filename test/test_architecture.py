@@ -23,9 +23,9 @@ HEADER = ('# Copyright 2026 The sparse_seg_ros authors\n'
 
 # Imports point from a later row to the same or an earlier one.
 ROWS = (
-    ('files', 'quiet', 'texts', 'yaml_files', 'config', 'normalisation', 'labels', 'label_remap',
-     'pictures', 'prediction', 'with_supervision', 'with_pyav', 'timing', 'memory', 'processes',
-     'threads', 'device', 'machine', 'environment', 'new_paths', 'model_card'),
+    ('files', 'quiet', 'texts', 'yaml_files', 'config', 'kernels', 'normalisation', 'labels',
+     'label_remap', 'pictures', 'prediction', 'with_supervision', 'with_pyav', 'timing', 'memory',
+     'processes', 'threads', 'device', 'machine', 'environment', 'new_paths', 'model_card'),
     ('data', 'networks', 'sparse', 'engines', 'messages'),
     ('methods',),
     ('segmenter', 'loading', 'node_config', 'launching'),
@@ -42,7 +42,8 @@ ROS_PACKAGES = {'rclpy', 'rcl_interfaces', 'sensor_msgs', 'std_msgs', 'std_srvs'
                 'cv_bridge', 'ament_index_python'}
 ADAPTERS = {
     'spconv': {'bench/with_spconv.py'},
-    'triton': {'sparse/with_triton.py'},
+    'triton': {'sparse/with_triton.py', 'kernels/softmax.py', 'kernels/image.py',
+               'kernels/scores.py', 'kernels/result.py'},
     'torchsparse': {'sparse/with_torchsparse.py'},
     'tensorrt': {'engines/with_tensorrt.py'},
     'onnxruntime': {'engines/with_onnxruntime.py'},

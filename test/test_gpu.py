@@ -11,11 +11,14 @@ from tiny import street_image, tiny_model, tiny_refined_by_network
 
 import sparse_seg_ros as ss
 from sparse_seg_ros.device import autocast
+from sparse_seg_ros.kernels.switch import checked as checked_kernels
+from sparse_seg_ros.kernels.switch import kernels_of
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.sparse import reference
 from sparse_seg_ros.sparse.backend import backend_of, checked
+from sparse_seg_ros.sparse.convolution import Extras
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.timing import Stopwatch
 
@@ -88,6 +91,29 @@ def import_triton():
 
 def test_triton_is_what_convolves_on_a_gpu(with_triton):
     assert backend_of('cuda') is with_triton
+
+
+@pytest.mark.parametrize('stage', ['image', 'scores', 'result'])
+def test_triton_computes_the_stages_around_the_networks(with_triton, stage):
+    assert kernels_of(stage, 'cuda') is checked_kernels(stage, 'cuda')
+
+
+@pytest.mark.parametrize('count', [1, 5000, 512 * 1024 - 1])
+def test_the_threshold_of_a_large_map_is_exact(with_triton, count):
+    scores = checked_kernels('scores', 'cuda')
+    values = torch.rand(2, 512 * 1024, generator=torch.Generator().manual_seed(0))
+    want = values.sort(1, descending=True).values[:, count - 1:count]
+    assert torch.equal(scores.kth_highest(values.cuda(), count).cpu(), want)
+
+
+def test_a_norm_and_a_residual_join_the_convolution(with_triton):
+    level = Level((torch.rand(1, 40, 40, generator=torch.Generator().manual_seed(0)) < 0.4).cuda())
+    features, weight = torch.randn(len(level), 64).cuda(), torch.randn(9, 64, 48).cuda() / 24
+    residual, norm = torch.randn(len(level), 48).cuda(), torch.randn(2, 64).cuda()
+    got = with_triton.multiply(features, weight, level.neighbours, weight[0, 0],
+                               Extras((norm[0], norm[1]), residual))
+    plain = reference.multiply((features * norm[0] + norm[1]).relu(), weight, level.neighbours)
+    torch.testing.assert_close(got, (plain + weight[0, 0] + residual).relu(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(('dtype', 'tolerance'), [

@@ -34,18 +34,22 @@ from sparse_seg_ros.methods.sparse_refine.cost import count_macs, count_neighbou
 from sparse_seg_ros.methods.sparse_refine.extractor import Extractor
 from sparse_seg_ros.methods.sparse_refine.folded import folded
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
+from sparse_seg_ros.networks.folding import convolutions_of
 from sparse_seg_ros.sparse import reference
-from sparse_seg_ros.sparse.backend import backend_of
+from sparse_seg_ros.sparse.backend import backend_of, name_of
 from sparse_seg_ros.sparse.convolution import conv
+from sparse_seg_ros.sparse.layers import Conv
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
+from sparse_seg_ros.sparse.tuning import Launch
 from sparse_seg_ros.timing import interleaved
 
 CHANNELS = (32, 64, 128)
 DENSE_ROUNDS = 2  # of the whole extractor: a minute each on a CPU
+SIZE_HW, DENSITY = (1024, 2048), 0.12
 
 
-def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: float = 0.12,
+def run(repeats: int = 5, size_hw: tuple[int, int] = SIZE_HW, density: float = DENSITY,
         device: str = 'cpu') -> dict:
     """Time the convolutions and the extractor -> figures."""
     selected = street_selection(size_hw, density).to(device)
@@ -70,6 +74,34 @@ def run(repeats: int = 5, size_hw: tuple[int, int] = (1024, 2048), density: floa
         'convolutions': convolutions,
         'extractors': extractors,
     }
+
+
+def tune(refiner: SparseRefiner, selected: Tensor, device: str) -> dict[str, Launch]:
+    """
+    Find the fastest launch for every width of a refiner and of the paper's, and store it.
+
+    (1, H, W) bool selected pixels. Only Triton's convolutions on a GPU are tuned.
+    """
+    backend = backend_of(torch.device(device).type)
+    gpu = backend.gpu_of(torch.device(device)) if name_of(backend) == 'triton' else None
+    if gpu is None:
+        raise ValueError(f'only Triton on a GPU can be tuned, got {name_of(backend)!r} on '
+                         f'{device!r}; use --device cuda where there is one')
+    part, found = Level(selected.to(device)).neighbours.parts[0], {}
+    for cin, cout in tqdm(sorted(widths_of(refiner) | widths_of(SparseRefiner())), 'widths'):
+        kind = {'dtype': torch.float16, 'device': device}
+        found[f'{cin}x{cout}'] = backend.tune_launch(
+            torch.randn(part.inputs, cin, **kind), torch.randn(9, cin, cout, **kind), part, gpu)
+    return found
+
+
+def widths_of(refiner: SparseRefiner) -> set[tuple[int, int]]:
+    """Return the channels, in and out, of its sparse 3x3 convolutions."""
+    dense = [layer for layer in convolutions_of(refiner.extractor)
+             if layer.kernel_size == (3, 3) and layer.groups == 1 and layer.in_channels > 3]
+    return {(layer.in_channels, layer.out_channels) for layer in dense} | {
+        tuple(layer.kernel.shape[1:]) for layer in refiner.extractor.modules()
+        if isinstance(layer, Conv)}
 
 
 def describe(figures: dict) -> str:

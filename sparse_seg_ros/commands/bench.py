@@ -32,6 +32,8 @@ def add_sparse(parser: argparse.ArgumentParser) -> None:
     """Add the options of the benchmark of sparse convolution."""
     options.add_repeats(parser)
     options.add_device(parser)
+    parser.add_argument('--tune', action='store_true', help='first find how each width of the '
+                        'demo is best computed on this GPU, and keep that in ~/.cache')
     options.add_json(parser)
 
 
@@ -39,14 +41,19 @@ def bench_sparse(args: argparse.Namespace) -> int:
     """
     Time sparse convolution, and the extractor made of it, against dense convolution and spconv.
 
-    example:
+    examples:
       sparse_seg bench sparse --repeats 5
+      sparse_seg bench sparse --device cuda --tune
     """
     from sparse_seg_ros.bench import sparse_convolution
     from sparse_seg_ros.device import choose_device
+    from sparse_seg_ros.loading.zoo import find_model
+    device = choose_device(args.device)
+    if args.tune:
+        sparse_convolution.tune(find_model('demo')[0].refiner, sparse_convolution.street_selection(
+            sparse_convolution.SIZE_HW, sparse_convolution.DENSITY), device)
     return show(args, sparse_convolution.run(
-        options.at_least_one(args, 'repeats'), device=choose_device(args.device)),
-        sparse_convolution.describe)
+        options.at_least_one(args, 'repeats'), device=device), sparse_convolution.describe)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -261,9 +268,32 @@ def bench_deadline(args: argparse.Namespace) -> int:
                 deadline.describe)
 
 
+def add_floors(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the floors of a GPU."""
+    options.add_model(parser)
+    options.add_size(parser)
+    options.add_json(parser)
+
+
+def bench_floors(args: argparse.Namespace) -> int:
+    """
+    Count how fast a refined frame could be on a GPU, by stage; needs none, and measures nothing.
+
+    example:
+      sparse_seg bench floors --json floors.json
+    """
+    from sparse_seg_ros.bench import floors
+    from sparse_seg_ros.loading.zoo import load
+    segment = load(args.model, 'cpu', 'fp32')
+    image, _ = next(iter(options.labelled_frames(None, 1, args.size)))
+    return show(args, {**floors.run(segment, image), 'weights': {args.model: segment.weights}},
+                floors.describe)
+
+
 BENCHES = {'sparse': (add_sparse, bench_sparse), 'model': (add_model, bench_model),
            'refined': (add_refined, bench_refined), 'merging': (add_merging, bench_merging),
            'attention': (add_attention, bench_attention),
            'networks': (add_networks, bench_networks),
            'engines': (add_engines, bench_engines),
-           'deadline': (add_deadline, bench_deadline), 'node': (options.add_json, bench_node)}
+           'deadline': (add_deadline, bench_deadline),
+           'floors': (add_floors, bench_floors), 'node': (options.add_json, bench_node)}

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from types import ModuleType
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sparse_seg_ros.kernels.switch import kernels_of
 from sparse_seg_ros.sparse.grid import write_rows
 
 BAND_VALUES = 1 << 18  # 1 MiB of float32
@@ -67,15 +69,28 @@ def best_class(values: Tensor) -> tuple[Tensor, Tensor]:
     return best.squeeze(1), labels.to(torch.uint8)
 
 
-def read_both(logits: Tensor, fine: Tensor, positions: Tensor, size_hw: tuple[int, ...],
+def read_both(logits: Tensor, fine: Tensor, positions: Tensor, selected: Tensor,
               temperature: float, wants_confidence: bool) -> Reading:
     """
     Labels, uncertainty and confidence, (B, H, W) each: coarse, and fine where that was refined.
 
-    logits (B, C, h, w), fine (N, C), positions (N,) of the fine ones in the flattened (B, H, W).
+    logits (B, C, h, w), fine (N, C), positions (N,) of the fine ones in the flattened (B, H, W);
+    selected (B, H, W) bool is True at these.
     """
+    size_hw = selected.shape[1:]
+    if kernels := kernels_for('result', logits):
+        labels, uncertainty, _, confidence = kernels.finish(
+            logits, fine, positions, selected, size_hw, temperature, wants_confidence)
+        return labels, uncertainty, confidence
     return refined_reading(read_logits(logits, temperature, wants_confidence), fine, positions,
                            size_hw, temperature)
+
+
+def kernels_for(stage: str, logits: Tensor) -> ModuleType | None:
+    """Return the kernels that do what torch does with (B, C, h, w) logits, None without."""
+    if logits.dim() != 4 or logits.dtype == torch.float64 or logits.requires_grad:
+        return None
+    return kernels_of(stage, logits.device.type)
 
 
 def refined_reading(low: Reading, fine: Tensor, positions: Tensor, size_hw: tuple[int, ...],
@@ -123,4 +138,6 @@ def entropy_of(log_p: Tensor) -> Tensor:
 
 def entropy_map(logits: Tensor) -> Tensor:
     """(B, C, h, w) logits -> (B, h, w) entropy in nats, on a CPU four times faster than in one."""
+    if kernels := kernels_for('scores', logits):
+        return kernels.entropy_map(logits, LOG_FLOOR)
     return torch.cat([entropy(band) for band in bands(logits)], dim=1)

@@ -10,8 +10,10 @@ from functools import cache
 from types import ModuleType
 
 import torch
+from torch.nn import functional as F
 
 from sparse_seg_ros.sparse import reference
+from sparse_seg_ros.sparse.convolution import Extras, fuses
 from sparse_seg_ros.sparse.level import Level
 
 ON_CUDA = ('triton', 'torchsparse')  # tried in this order
@@ -49,10 +51,17 @@ def checked(name: str, device: str) -> ModuleType:
     kernel_map = Level(torch.ones(1, 5, 5, dtype=torch.bool, device=device)).neighbours
     features = torch.linspace(-1, 1, 25 * 16, device=device).view(25, 16).half()
     weight = torch.linspace(1, -1, 9 * 16 * 16, device=device).view(9, 16, 16).half()
-    for shift in (None, weight[0, 0]):
-        want = reference.multiply(features, weight, kernel_map, shift)
+    given, shift = (features, weight, kernel_map), weight[0, 0]
+    wanted = [(given, reference.multiply(*given)),
+              ((*given, shift), reference.multiply(*given, shift))]
+    if fuses(backend):
+        extras = Extras((shift, weight[0, 1]), features)
+        normed = F.relu(features * shift + weight[0, 1])
+        plain = reference.multiply(normed, weight, kernel_map)
+        wanted.append(((*given, shift, extras), F.relu(plain + shift + features)))
+    for arguments, want in wanted:
         try:
-            got = backend.multiply(features, weight, kernel_map, shift)
+            got = backend.multiply(*arguments)
         except backend.ERRORS as error:
             raise RuntimeError(str(error)) from error
         if not torch.allclose(got, want, rtol=1e-2, atol=1e-2 * float(want.abs().max())):

@@ -4,45 +4,50 @@
 Sparse convolution by Triton: neighbours are gathered on the way into the product.
 
 The gathered neighbours are never written to memory, and a convolution is one launch per part,
-where the reference needs a dozen. Kernels are compiled once per pair of widths, for any number of
-pixels. Sums are kept in float32, and have the same order in every run.
+where the reference needs a dozen. A norm before it and a residual after it join the launch.
+Kernels are compiled once per pair of widths, for any number of pixels. Sums are kept in float32,
+and have the same order in every run.
 """
 
 from __future__ import annotations
 
-from subprocess import SubprocessError
+from functools import cache, partial
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from triton.errors import TritonError
 
+from sparse_seg_ros.kernels.softmax import ERRORS
+from sparse_seg_ros.sparse.convolution import Extras
 from sparse_seg_ros.sparse.kernel_map import KernelMap, KernelMapPart
+from sparse_seg_ros.sparse.tuning import Launch, Shape, launch_of, power_of_two, tune
+from sparse_seg_ros.timing import interleaved
 
-ERRORS = (TritonError, SubprocessError, OSError, RuntimeError)  # compilers, drivers, GPUs, cache
-BLOCK_ROWS = 128  # outputs of one program
-WIDEST_BLOCK = 128  # most columns of one program
-BLOCK_BYTES = 128  # of a row that are read at a time: one line of the cache
-SMALLEST_DOT = 16  # rows and columns that a tensor core takes
+__all__ = ['ERRORS', 'FUSES', 'multiply', 'multiply_back', 'tune_launch']
+FUSES = True  # `multiply` takes Extras
 WEIGHT_ROWS = 64  # outputs read at a time for the gradient of a weight
 WEIGHT_BLOCK = 64  # most rows and columns of it in one program
 CHUNK_ROWS = 4096  # outputs that one program sums; the chunks' sums are added up after
 
 
 def multiply(
-    features: Tensor, weight: Tensor, kernel_map: KernelMap, shift: Tensor | None = None
+    features: Tensor, weight: Tensor, kernel_map: KernelMap, shift: Tensor | None = None,
+    extras: Extras = Extras()  # noqa: B008 frozen
 ) -> Tensor:
     """
     (N, Cin) of any type, (9, Cin, Cout) -> (outputs, Cout) of the weight's type.
 
-    A shift (Cout,) is added, and negative values become zero.
+    A shift (Cout,) is added, and negative values become zero. Before that a residual is added.
     """
     features = features.to(weight.dtype).contiguous()
     out = features.new_empty((kernel_map.outputs, weight.shape[2]))
     for part in kernel_map.parts:
         if len(part.table):
-            _launch(features, part.pick(weight).contiguous(), part, shift, out)
+            picked = part.pick(weight).contiguous()
+            shape = Shape(*picked.shape, weight.dtype)
+            launch(features, picked, part, shift, extras, out,
+                   launch_of(shape, gpu_of(features.device)))
     return out
 
 
@@ -71,27 +76,59 @@ def _multiply_weight(
     return total
 
 
-def _launch(
-    features: Tensor, weight: Tensor, part: KernelMapPart, shift: Tensor | None, out: Tensor
+def launch(
+    features: Tensor, weight: Tensor, part: KernelMapPart, shift: Tensor | None, extras: Extras,
+    out: Tensor, how: Launch
 ):
+    """Multiply one part of a kernel map; (K, Cin, Cout) weight of its kernels."""
     kernels, cin, cout = weight.shape
-    columns = min(WIDEST_BLOCK, _power_of_two(cout))
-    channels = min(_power_of_two(cin), BLOCK_BYTES // features.element_size())
-    count, has_rows = len(part.table), part.rows is not None
-    grid = (triton.cdiv(count, BLOCK_ROWS) * triton.cdiv(cout, columns),)
+    count, norm, residual = len(part.table), extras.norm, extras.residual
+    grid = (triton.cdiv(count, how.rows) * triton.cdiv(cout, how.columns),)
     with torch.cuda.device_of(features):
         _gather_and_multiply[grid](
-            features, weight, part.table, part.rows if has_rows else part.table,
-            weight if shift is None else shift, out, count, part.inputs, HAS_ROWS=has_rows,
-            HAS_SHIFT=shift is not None, KERNELS=kernels, CIN=cin, COUT=cout,
-            BLOCK_ROWS=BLOCK_ROWS, BLOCK_COLUMNS=columns, BLOCK_CHANNELS=channels,
-            SUM=_sum_of(features), num_warps=8 if columns > 64 else 4, num_stages=3,
+            features, weight, part.table, part.table if part.rows is None else part.rows,
+            *(weight if norm is None else given.contiguous() for given in norm or (None, None)),
+            weight if shift is None else shift,
+            weight if residual is None else residual.contiguous(), out,
+            part.table if part.active is None else part.active, count, part.inputs,
+            HAS_ROWS=part.rows is not None, HAS_ACTIVE=part.active is not None,
+            HAS_NORM=norm is not None,
+            HAS_SHIFT=shift is not None, HAS_RESIDUAL=residual is not None, KERNELS=kernels,
+            CIN=cin, COUT=cout, BLOCK_ROWS=how.rows, BLOCK_COLUMNS=how.columns,
+            BLOCK_CHANNELS=how.channels, SUM=_sum_of(features), num_warps=how.warps,
+            num_stages=how.stages,
         )
+
+
+def tune_launch(features: Tensor, weight: Tensor, part: KernelMapPart, gpu: str,
+                repeats: int = 5) -> Launch:
+    """
+    (N, Cin), (9, Cin, Cout), the part of a submanifold kernel map -> its fastest launch, stored.
+
+    It is timed with all extras: what fits a GPU with them fits it without.
+    """
+    out, scale = features.new_zeros((len(part.table), weight.shape[2])), weight[0, :, 0]
+    extras = Extras((scale, scale), torch.zeros_like(out))
+
+    def seconds_of(how: Launch) -> float:
+        call = partial(launch, features, weight, part, weight[0, 0], extras, out, how)
+        return interleaved({'launch': call}, repeats, device=features.device)['launch']
+
+    return tune(Shape(*weight.shape, weight.dtype), gpu, seconds_of, ERRORS)
+
+
+@cache
+def gpu_of(device: torch.device) -> str | None:
+    """Return what tuned launches hold for: GPU, compute capability, Triton; None on a CPU."""
+    if device.type != 'cuda':
+        return None
+    major, minor = torch.cuda.get_device_capability(device)
+    return f'{torch.cuda.get_device_name(device)}, {major}.{minor}, triton {triton.__version__}'
 
 
 def _launch_weight(features: Tensor, grad: Tensor, part: KernelMapPart, sums: Tensor):
     chunks, kernels, cin, cout = sums.shape
-    high, wide = (min(WEIGHT_BLOCK, _power_of_two(width)) for width in (cin, cout))
+    high, wide = (min(WEIGHT_BLOCK, power_of_two(width)) for width in (cin, cout))
     has_rows = part.rows is not None
     grid = (kernels * triton.cdiv(cin, high) * triton.cdiv(cout, wide), chunks)
     with torch.cuda.device_of(features):
@@ -107,14 +144,11 @@ def _sum_of(features: Tensor) -> tl.dtype:
     return tl.float64 if features.dtype == torch.float64 else tl.float32
 
 
-def _power_of_two(width: int) -> int:
-    return max(SMALLEST_DOT, triton.next_power_of_2(width))
-
-
 @triton.jit(do_not_specialize=['count', 'inputs'])
 def _gather_and_multiply(
-    features, weight, table, rows, shift, out, count, inputs,
-    HAS_ROWS: tl.constexpr, HAS_SHIFT: tl.constexpr,  # noqa: N803
+    features, weight, table, rows, scale, bias, shift, residual, out, active, count, inputs,
+    HAS_ROWS: tl.constexpr, HAS_ACTIVE: tl.constexpr, HAS_NORM: tl.constexpr,  # noqa: N803
+    HAS_SHIFT: tl.constexpr, HAS_RESIDUAL: tl.constexpr,  # noqa: N803
     KERNELS: tl.constexpr, CIN: tl.constexpr, COUT: tl.constexpr,  # noqa: N803
     BLOCK_ROWS: tl.constexpr, BLOCK_COLUMNS: tl.constexpr,  # noqa: N803
     BLOCK_CHANNELS: tl.constexpr, SUM: tl.constexpr,  # noqa: N803
@@ -122,7 +156,12 @@ def _gather_and_multiply(
     """One block of rows and columns of the output; neighbouring programs share the rows."""
     column_blocks: tl.constexpr = (COUT + BLOCK_COLUMNS - 1) // BLOCK_COLUMNS
     channel_blocks: tl.constexpr = (CIN + BLOCK_CHANNELS - 1) // BLOCK_CHANNELS
-    row = tl.program_id(0) // column_blocks * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    first = tl.program_id(0) // column_blocks * BLOCK_ROWS
+    if HAS_ACTIVE:
+        count = tl.load(active)  # of the rows that are read
+    if first >= count:
+        return
+    row = first + tl.arange(0, BLOCK_ROWS)
     column = tl.program_id(0) % column_blocks * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
     is_row, is_column = row < count, column < COUT
     total = tl.zeros((BLOCK_ROWS, BLOCK_COLUMNS), SUM)
@@ -134,15 +173,26 @@ def _gather_and_multiply(
         gathered = tl.load(
             features + source.to(tl.int64)[:, None] * CIN + channel[None, :],
             (source < inputs)[:, None] & is_channel[None, :], 0.0)
+        if HAS_NORM:  # a missing neighbour stays zero
+            by_channel = tl.load(scale + channel, is_channel, 0.0)[None, :].to(SUM)
+            normed = gathered.to(SUM) * by_channel
+            normed += tl.load(bias + channel, is_channel, 0.0)[None, :].to(SUM)
+            gathered = tl.where((normed < 0.0) | (source >= inputs)[:, None], 0.0, normed).to(
+                weight.dtype.element_ty)
         factor = tl.load(
             weight + (kernel * CIN + channel)[:, None] * COUT + column[None, :],
             is_channel[:, None] & is_column[None, :], 0.0)
         total = tl.dot(gathered, factor, total, input_precision='ieee', out_dtype=SUM)
-    if HAS_SHIFT:
-        total = tl.maximum(total + tl.load(shift + column, is_column, 0.0)[None, :].to(SUM), 0.0)
     target = tl.load(rows + row, is_row, 0) if HAS_ROWS else row
-    tl.store(out + target.to(tl.int64)[:, None] * COUT + column[None, :],
-             total.to(out.dtype.element_ty), is_row[:, None] & is_column[None, :])
+    place = target.to(tl.int64)[:, None] * COUT + column[None, :]
+    is_place = is_row[:, None] & is_column[None, :]
+    if HAS_SHIFT:
+        total += tl.load(shift + column, is_column, 0.0)[None, :].to(SUM)
+    if HAS_RESIDUAL:
+        total += tl.load(residual + place, is_place, 0.0).to(SUM)
+    if HAS_SHIFT:
+        total = tl.where(total < 0.0, 0.0, total)  # keeps what is not a number
+    tl.store(out + place, total.to(out.dtype.element_ty), is_place)
 
 
 @triton.jit(do_not_specialize=['count', 'inputs'])
@@ -160,8 +210,9 @@ def _sum_products(
     cout = tl.program_id(0) % cout_blocks * BLOCK_COUT + tl.arange(0, BLOCK_COUT)
     is_cin, is_cout, chunk = cin < CIN, cout < COUT, tl.program_id(1)
     total = tl.zeros((BLOCK_CIN, BLOCK_COUT), SUM)
-    for start in range(0, CHUNK_ROWS, BLOCK_ROWS):
-        row = chunk * CHUNK_ROWS + start + tl.arange(0, BLOCK_ROWS)
+    first = chunk * CHUNK_ROWS
+    for start in range(first, tl.minimum(first + CHUNK_ROWS, count), BLOCK_ROWS):
+        row = start + tl.arange(0, BLOCK_ROWS)
         is_row = row < count
         source = tl.load(table + row * KERNELS + kernel, is_row, inputs)
         target = tl.load(rows + row, is_row, 0) if HAS_ROWS else row

@@ -120,7 +120,7 @@ def test_an_image_gets_the_same_result_alone_and_in_a_batch(backend, layer):
 @pytest.mark.parametrize('layer', LAYERS)
 def test_many_blocks_equal_one(backend, layer, monkeypatch):
     sparse, _, to_inputs, _ = LAYERS[layer]
-    mask = some_mask((2, 60, 50), 0.7)
+    mask = some_mask((2, 32, 30), 0.7)
     features, kernel = random(int(to_inputs(mask).sum()), CIN), random(9, CIN, COUT)
 
     def result_and_gradients():

@@ -67,7 +67,7 @@ class PatchRefine:
         seen = self.refiner(images, logits, clock, request)
         with clock('label'):
             labels, uncertainty, confidence = read_both(
-                logits, seen.ensembled, seen.positions, images.shape[-2:], self.temperature,
+                logits, seen.ensembled, seen.positions, seen.selected, self.temperature,
                 'confidence' in request.wants)
             output = MethodOutput(labels, uncertainty, seen.selected, confidence,
                                   is_cut=seen.is_cut)
