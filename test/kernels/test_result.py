@@ -4,13 +4,19 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 
 import pytest
 import torch
+from tiny import tiny_model
 
 from sparse_seg_ros.kernels.switch import checked
 from sparse_seg_ros.methods import reading
+from sparse_seg_ros.methods.request import Request
+from sparse_seg_ros.methods.sparse_refine import selection
+from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
+from sparse_seg_ros.timing import Stopwatch
 
 result = pytest.importorskip('sparse_seg_ros.kernels.result')
 EPS = torch.finfo(torch.float32).eps
@@ -111,3 +117,30 @@ def test_a_method_reads_by_the_kernel_on_a_gpu(monkeypatch, wants_confidence):
     assert torch.equal(got[0], want[0]) and (got[2] is None) == (want[2] is None)
     for near, true in zip(got[1:2 + wants_confidence], want[1:]):
         torch.testing.assert_close(near, true, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('is_static', [False, True])
+def test_a_refined_frame_is_read_by_the_kernels_as_by_torch(monkeypatch, is_static):
+    method, image = refining_method(), torch.randn(1, 3, 48, 64)
+    if is_static:
+        monkeypatch.setattr(method.refiner, 'static_on', ('cpu',), raising=False)
+    request = Request(0.9, 0.1, wants=frozenset(['confidence']))
+    with torch.inference_mode():
+        want = method(image, request, Stopwatch())
+        calls = []
+        for module in (reading, selection):
+            monkeypatch.setattr(module, 'kernels_of', lambda stage, _: calls.append(stage) or
+                                importlib.import_module(f'sparse_seg_ros.kernels.{stage}'))
+        seen = method(image, request, Stopwatch())
+    assert {*calls} == {'scores', 'result'} and 0.01 < want.refined.float().mean() < 0.12
+    assert torch.equal(seen.refined, want.refined) and torch.equal(seen.labels, want.labels)
+    for part in ('uncertainty', 'confidence'):
+        torch.testing.assert_close(getattr(seen, part), getattr(want, part), rtol=0, atol=1e-4)
+
+
+def refining_method() -> SparseRefine:
+    """Return SparseRefine with weights that matter."""
+    torch.manual_seed(1)
+    model = tiny_model()
+    torch.nn.init.normal_(model.refiner.head.weight)
+    return SparseRefine(model.network.eval(), model.refiner.eval(), 0.5)

@@ -25,14 +25,16 @@ from sparse_seg_ros.methods.reading import (
     bands,
     best_class,
     enlarge,
+    kernels_for,
     planes,
+    read_both,
     read_logits,
     refined_reading,
 )
 from sparse_seg_ros.methods.request import DEFAULTS, PROPER_SCORES, Limit, Limits, Request
 from sparse_seg_ros.methods.sparse_refine.blocks import sites_of
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
-from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
+from sparse_seg_ros.methods.sparse_refine.refiner import Refinement, SparseRefiner
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
 from sparse_seg_ros.networks import run_padded
 from sparse_seg_ros.networks.features import Features, run_with_features
@@ -117,10 +119,8 @@ class SparseRefine:
         seen = self.refiner(image, logits, clock, features, replace(request, truth=truth),
                             size_of(images))
         with clock('label'):
-            low = self.read_low(logits, seen.scores, 'confidence' in request.wants)
-            labels, uncertainty, confidence = refined_reading(
-                low, seen.ensembled, seen.flat, image.shape[-2:], self.temperature,
-                seen.is_padded)
+            labels, uncertainty, confidence = self.read(logits, seen,
+                                                        'confidence' in request.wants)
             fine_labels = labels
             labels, uncertainty, selected = (enlarge(part, images.shape[-2:]) for part in
                                              (labels, uncertainty, seen.selected))
@@ -128,6 +128,15 @@ class SparseRefine:
                                   enlarge(confidence, images.shape[-2:]), is_cut=seen.is_cut)
             return with_proper_scores(output, request, clock, logits, self.temperature,
                                       (seen.ensembled, seen.flat, fine_labels))
+
+    def read(self, logits: Tensor, seen: Refinement, wants_confidence: bool) -> Reading:
+        """(B, C, h, w), what the refiner says -> labels and so on, (B, H, W) as it sees them."""
+        if kernels_for('result', logits):
+            return read_both(logits, seen.ensembled, seen.flat, seen.selected, self.temperature,
+                             wants_confidence)
+        low = self.read_low(logits, seen.scores, wants_confidence)
+        return refined_reading(low, seen.ensembled, seen.flat, seen.selected.shape[1:],
+                               self.temperature, seen.is_padded)
 
     def read_low(self, logits: Tensor, scores: Tensor, wants_confidence: bool) -> Reading:
         """

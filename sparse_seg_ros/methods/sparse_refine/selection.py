@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sparse_seg_ros.kernels.switch import kernels_of
 from sparse_seg_ros.sparse.padded_level import Rectangles
 
 STEPS = (0.0, *(0.005 * 2 ** (step / 2) for step in range(15)), 1.0)  # from 0.005 41 % apart
@@ -70,7 +71,9 @@ def highest(scores: Tensor, count: int) -> Tensor:
     flat = scores.flatten(1)
     if count == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
-    threshold = flat.kthvalue(flat.shape[1] - count + 1, dim=1, keepdim=True).values
+    kernels = kernels_of('scores', flat.device.type) if flat.dtype == torch.float32 else None
+    threshold = kernels.kth_highest(flat, count) if kernels else \
+        flat.kthvalue(flat.shape[1] - count + 1, dim=1, keepdim=True).values
     above, equal = flat > threshold, flat == threshold
     free = count - above.sum(1, keepdim=True)
     return (above | equal & (equal.cumsum(1) <= free)).view_as(scores)
