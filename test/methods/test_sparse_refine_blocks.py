@@ -18,6 +18,7 @@ from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.methods.sparse_refine import SparseRefineConfig
 from sparse_seg_ros.methods.sparse_refine.blocks import Axis, Blocks
 from sparse_seg_ros.methods.sparse_refine.cost import count_macs
+from sparse_seg_ros.methods.sparse_refine.ensembler import SigmoidEnsembler
 from sparse_seg_ros.methods.sparse_refine.loss import refinement_loss
 from sparse_seg_ros.methods.sparse_refine.parts import ENSEMBLERS, Parts
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
@@ -137,7 +138,11 @@ def test_gathering_and_spreading_undo_each_other(extra):
 @pytest.mark.parametrize('extra', [(0, 0), (1, 1)])
 @pytest.mark.parametrize('ensembler', ENSEMBLERS)
 def test_pixels_of_whole_and_of_odd_blocks_are_ensembled_alike(ensembler, extra):
-    refiner = some_refiner(2).with_parts(ensembler=ensembler)
+    refiner = some_refiner(2)
+    if ensembler == 'sigmoid':  # has weights of its own
+        refiner.ensembler = SigmoidEnsembler(CLASSES).double().eval()
+    else:
+        refiner = refiner.with_parts(ensembler=ensembler)
     image, logits = some_input(extra=extra)
     labels = torch.randint(CLASSES, (2, *image.shape[2:]))
     whole = refiner(image, logits, request=Request(truth=labels))

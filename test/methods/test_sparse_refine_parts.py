@@ -167,7 +167,7 @@ def test_unknown_parts_are_answered_with_the_known_ones():
     with pytest.raises(ValueError, match='extractor must be one of unet, blocks, pointnet, '
                                          'network; got'):
         Parts(extractor='cnn')
-    with pytest.raises(ValueError, match='ensembler must be one of gated, direct, entropy'):
+    with pytest.raises(ValueError, match='ensembler must be one of gated, sigmoid, direct'):
         Parts(ensembler='gate')
 
 
