@@ -31,6 +31,7 @@ SEG = (sys.executable, '-m', 'sparse_seg_ros')
 MODELS = ('half=config/dense.yaml', 'refined=demo', 'full=demo_full')
 CUDA = ('--device', 'cuda')
 LEAST_SECONDS = 5.0  # left, or no other step begins
+ENDING_SECONDS = 5.0  # that a step has to end what it has started
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,22 @@ STEPS = {
 }
 
 
+def origin(content: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Return the GPU that figures belong to, and their commit without a '+' for changes."""
+    return content.get('device'), (content.get('commit') or '').removesuffix('+')
+
+
 class Evidence:
-    """What is known so far, in a file; of another GPU or commit, nothing."""
+    """
+    What is known so far, in a file; of another GPU or commit, nothing.
+
+    Changes of the checkout do not count: the file itself is one, and the tables drawn from it.
+    """
 
     def __init__(self, path: Path, machine: Mapping[str, Any]):
         self.path, self.machine, self.steps = path, dict(machine), {}
         known = json.loads(path.read_text()) if path.is_file() else {}
-        if all(known.get(key) == machine.get(key) for key in ('device', 'commit')):
+        if origin(known) == origin(machine):
             self.steps = known.get('steps', {})
 
     def has(self, name: str) -> bool:
@@ -111,15 +121,23 @@ def run(name: str, step: Step, folder: Path, limit_seconds: float) -> dict[str, 
         try:
             code = process.wait(limit_seconds)
         except subprocess.TimeoutExpired:
-            process.terminate()
             code = 124
         finally:
-            process.kill()
-            process.wait()
+            end(process)
     print(log.read_text(errors='replace'), flush=True)
     return {'command': ' '.join(step.command[1:]), 'exit_code': code,
             'seconds': round(time.monotonic() - started, 1),
             'figures': json.loads(figures.read_text()) if figures.is_file() else None}
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a process that may be over: by force if it does not within ENDING_SECONDS."""
+    process.terminate()
+    try:
+        process.wait(ENDING_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

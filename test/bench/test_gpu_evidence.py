@@ -13,7 +13,7 @@ import pytest
 import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
-from bench.gpu_evidence import ROOT, STEPS, Evidence, Step, collect
+from bench.gpu_evidence import ROOT, STEPS, Evidence, Step, collect, run
 from sparse_seg_ros.commands import main
 
 MACHINE = {'device': 'some GPU', 'commit': 'abc'}
@@ -54,6 +54,18 @@ def test_a_step_that_outlasts_the_limit_is_ended_and_no_other_begins(tmp_path, m
     result = tmp_path / 'out.json'
     assert collect(steps, Evidence(result, MACHINE), tmp_path, 1.5) == ['long', 'next']
     assert read(result)['long']['exit_code'] == 124 and 'next' not in read(result)
+
+
+def test_a_step_that_outlasts_the_limit_may_end_what_it_has_started(tmp_path):
+    ends = 'trap "sleep 0.5; echo all ended; exit 1" TERM; while :; do sleep 0.1; done'
+    assert run('long', Step(('sh', '-c', ends), False), tmp_path, 1.5)['exit_code'] == 124
+    assert (tmp_path / 'long.log').read_text() == 'all ended\n'
+
+
+def test_results_that_are_written_into_the_checkout_do_not_begin_anew(tmp_path):
+    steps, result = {'one': python('pass')}, tmp_path / 'out.json'
+    assert collect(steps, Evidence(result, MACHINE), tmp_path, 60) == []
+    assert Evidence(result, {**MACHINE, 'commit': 'abc+'}).has('one')
 
 
 @pytest.mark.parametrize('name', [name for name, step in STEPS.items() if step.writes_json])
