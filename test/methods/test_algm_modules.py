@@ -124,6 +124,15 @@ def test_without_reduction_tokens_get_what_they_would_merge_into(network, values
     assert not torch.equal(network(draw_images()), logits)
 
 
+@pytest.mark.parametrize('rule', ['adaptive', 'fixed'])
+@torch.inference_mode()
+def test_without_reduction_an_image_gives_what_it_gives_alone(network, rule):
+    images = draw_images(3) * torch.tensor([0.1, 1.0, 10.0])[:, None, None, None]
+    algm.apply(network, Merging((1, 3), threshold=0.3, rule=rule, reduces=False))
+    for image, want in zip(images, network(images)):
+        torch.testing.assert_close(network(image[None])[0], want, atol=1e-9, rtol=0)
+
+
 def test_where_nothing_merges_nothing_is_spread(network):
     tokens = network.encoder.embed(draw_images(1))
     assert spread(tokens, tokens) is tokens

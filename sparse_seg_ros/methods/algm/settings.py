@@ -111,8 +111,8 @@ class Merging:
 
     @property
     def counts_are_fixed(self) -> bool:
-        """Whether as many tokens are left of any image of a size."""
-        return self.rule not in ('adaptive', 'fixed') or not self.reduces
+        """Whether as many tokens merge in any image of a size."""
+        return self.rule not in ('adaptive', 'fixed')
 
     def check_depth(self, depth: int) -> None:
         """Raise ValueError unless a network of this depth has the layers."""
