@@ -113,7 +113,8 @@ def classes_of_patches(label: np.ndarray, size_hw: tuple[int, int], grid_hw: tup
     down, right = (cells * side - length for cells, length in zip(grid_hw, size_hw))
     ids = F.pad(small.long(), (0, right, 0, down), value=VOID)
     patches = ids.unfold(0, side, side).unfold(1, side, side).flatten(2)  # (rows, columns, side^2)
-    votes = F.one_hot(patches, 256).sum(2)[..., :VOID]
+    votes = patches.new_zeros(*patches.shape[:2], 256, dtype=torch.int32)
+    votes = votes.scatter_add_(2, patches, votes.new_ones(()).expand_as(patches))[..., :VOID]
     most, classes = votes.max(2)
     return classes.masked_fill(most == 0, VOID)
 

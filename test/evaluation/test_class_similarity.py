@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from operators import Operators
 from tiny import tiny_merging_segmenter, tiny_model
 
 import sparse_seg_ros as ss
@@ -65,6 +66,14 @@ def test_a_patch_has_the_class_of_most_of_its_labelled_pixels():
     classes = classes_of_patches(label, (5, 8), (2, 3), 4)
     assert classes.tolist() == [[1, 2, VOID], [VOID, VOID, VOID]]
     assert classes_of_patches(label, (10, 16), (3, 4), 4)[0].tolist() == [3, VOID, 2, 2]
+
+
+def test_votes_of_a_large_image_take_little_memory():
+    label = torch.arange(256, dtype=torch.uint8).repeat(128, 1)
+    with Operators() as ran:
+        classes_of_patches(label.numpy(), (128, 256), (8, 16), 16)
+    largest = max(math.prod(shape) for _, *shapes in ran.shapes for shape in shapes)
+    assert largest <= 2 * label.numel()  # of 256 for each patch of 16 x 16
 
 
 @torch.inference_mode()
