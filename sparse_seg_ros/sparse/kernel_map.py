@@ -60,8 +60,8 @@ class RowRuns(Grid):
         grown[..., 1:] |= wide[..., :-1]
         grown[..., :-1] |= wide[..., 1:]
         flat = grown.flatten().nonzero().squeeze(1)
-        centres = flat + (2 * (flat // (height * pitch)) + 1) * pitch  # two rows of border each
-        return look_up(self.index_map, centres - pitch, window(3, 1, pitch, centres.device))
+        above = flat + 2 * (flat // (height * pitch)) * pitch  # two rows of border each
+        return look_up(self.index_map, above, window(3, 1, pitch, above.device))
 
     @cached_property
     def active(self) -> Tensor:
