@@ -176,8 +176,19 @@ def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> M
         selector=config.selector, extractor=config.extractor, ensembler=config.ensembler,
         training={**history, config.stage: plain(asdict(config))},
         network_config=config_for(names, start) if start else {}, colors=colors,
-        network_options=start.network_options if start else config.network_options,
+        network_options=options_for(config, start),
         licence=start.licence if start else '', source=start.source if start else '')
+
+
+def options_for(config: TrainConfig, start: ModelCard | None) -> tuple[str, ...]:
+    """Return the options of the network to train: those of the model to start from, if any."""
+    if start is None:
+        return config.network_options
+    if config.network_options not in ((), start.network_options):
+        raise ValueError(f"'network_options' must be those of {config.start_from}, "
+                         f'{list(start.network_options)}, got {list(config.network_options)}; '
+                         'remove them')
+    return start.network_options
 
 
 def config_for(classes: tuple[str, ...], start: ModelCard) -> dict:

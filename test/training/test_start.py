@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from published import random_network
+from tiny import TinyLRFormer
 
 from sparse_seg_ros.labels import load_labels
 from sparse_seg_ros.loading.checkpoints import load_model, save_model
@@ -60,6 +63,18 @@ def test_a_vision_transformer_keeps_its_positions_and_learns_other_classes(
     assert network(torch.zeros(1, 3, 32, 32)).shape[1] == 11
     said, = (record.message for record in caplog.records if record.name.endswith('start'))
     assert said.endswith('all is taken but what belongs to the classes')
+
+
+def test_a_model_keeps_its_options_and_others_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(NETWORKS, 'lrformer_t', TinyLRFormer)
+    path, options = tmp_path / 'start.safetensors', ('decoder_width=24', 'head=own')
+    first = TrainConfig(network='lrformer_t', network_options=options)
+    save_model(start_model(first), path)
+    for again in ((), options):
+        model = start_model(replace(first, network_options=again, start_from=str(path)))
+        assert model.card.network_options == options
+    with pytest.raises(ValueError, match=r"must be those of .*start.safetensors, \['decoder_widt"):
+        start_model(replace(first, network_options=('head=ppm',), start_from=str(path)))
 
 
 @pytest.mark.parametrize('kind', ['segformer', 'mask2former'])
