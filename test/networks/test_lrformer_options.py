@@ -14,6 +14,7 @@ from sparse_seg_ros.loading.checkpoints import build_model, load_model, save_mod
 from sparse_seg_ros.methods.macs import count_module
 from sparse_seg_ros.model_card import ModelCard
 from sparse_seg_ros.networks import NETWORKS, build_network, for_inference
+from sparse_seg_ros.networks.lrformer.folded import FoldedBlock
 from sparse_seg_ros.networks.lrformer.rival_heads import (
     CrissCross,
     DualAttention,
@@ -65,6 +66,22 @@ def test_a_network_with_an_option_is_saved_and_learns(option, tmp_path, tiny):
     torch.testing.assert_close(for_inference(model.network)(images), seen, rtol=1e-3, atol=1e-4)
     model.network.train()(images).square().mean().backward()
     assert all(each.grad is not None for each in model.network.parameters())
+
+
+@pytest.mark.parametrize('option, encoder, decoder', [
+    ('decoder_width=24', True, True), ('head=ocr', True, False), ('query_side=8', False, True),
+    ('depthwise=attention', False, True)])
+def test_what_an_option_leaves_as_published_is_folded(option, encoder, decoder, tiny):
+    torch.manual_seed(0)
+    network = build_network('lrformer_t', 5, (option,)).double().eval()
+    for norm in (each for each in network.modules() if isinstance(each, torch.nn.BatchNorm2d)):
+        torch.nn.init.normal_(norm.running_mean)
+        torch.nn.init.uniform_(norm.running_var, 0.5, 2.0)
+    fast, images = for_inference(network), torch.randn(1, 3, 64, 96, dtype=torch.float64)
+    for part, is_folded in ((fast.backbone, encoder), (fast.decode_head, decoder)):
+        assert any(isinstance(each, FoldedBlock) for each in part.modules()) == is_folded
+    with torch.inference_mode():
+        torch.testing.assert_close(fast(images), network(images), rtol=0, atol=1e-9)
 
 
 def test_without_options_the_network_is_the_published_one():

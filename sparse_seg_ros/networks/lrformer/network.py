@@ -53,10 +53,10 @@ class LRFormer(nn.Module):
     def for_inference(self) -> LRFormer:
         """Return a copy that computes the same in fewer steps; it can not learn or be saved."""
         network = copy.deepcopy(self).eval().requires_grad_(False)
-        if self.options != PUBLISHED:
-            return network
-        fold_encoder(network.backbone)
-        fold_decoder(network.decode_head)
+        if self.options.has_published_encoder:
+            fold_encoder(network.backbone)
+        if self.options.head == PUBLISHED.head:
+            fold_decoder(network.decode_head)
         return network
 
 

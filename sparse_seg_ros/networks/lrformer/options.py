@@ -31,5 +31,10 @@ class LRFormerOptions(Settings):
     head: str = setting('own', 'decoder: the own one, or one made for CNNs, of 512 channels',
                         choices=HEADS)
 
+    @property
+    def has_published_encoder(self) -> bool:
+        """Whether the encoder has the published layers and grids."""
+        return self.query_side is None and self.depthwise == 'both'
+
 
 PUBLISHED = LRFormerOptions()
