@@ -144,6 +144,14 @@ def _sum_of(features: Tensor) -> tl.dtype:
     return tl.float64 if features.dtype == torch.float64 else tl.float32
 
 
+@triton.jit
+def _norm_relu(values, scale, bias, is_channel, is_missing, SUM: tl.constexpr):  # noqa: N803
+    """relu(scale * values + bias) of rows of channels; what is missing stays zero."""
+    normed = values.to(SUM) * tl.load(scale, is_channel, 0.0)[None, :].to(SUM)
+    normed += tl.load(bias, is_channel, 0.0)[None, :].to(SUM)
+    return tl.where((normed < 0.0) | is_missing, 0.0, normed)
+
+
 @triton.jit(do_not_specialize=['count', 'inputs'])
 def _gather_and_multiply(
     features, weight, table, rows, scale, bias, shift, residual, out, active, count, inputs,
@@ -173,12 +181,9 @@ def _gather_and_multiply(
         gathered = tl.load(
             features + source.to(tl.int64)[:, None] * CIN + channel[None, :],
             (source < inputs)[:, None] & is_channel[None, :], 0.0)
-        if HAS_NORM:  # a missing neighbour stays zero
-            by_channel = tl.load(scale + channel, is_channel, 0.0)[None, :].to(SUM)
-            normed = gathered.to(SUM) * by_channel
-            normed += tl.load(bias + channel, is_channel, 0.0)[None, :].to(SUM)
-            gathered = tl.where((normed < 0.0) | (source >= inputs)[:, None], 0.0, normed).to(
-                weight.dtype.element_ty)
+        if HAS_NORM:
+            gathered = _norm_relu(gathered, scale + channel, bias + channel, is_channel,
+                                  (source >= inputs)[:, None], SUM).to(weight.dtype.element_ty)
         factor = tl.load(
             weight + (kernel * CIN + channel)[:, None] * COUT + column[None, :],
             is_channel[:, None] & is_column[None, :], 0.0)
