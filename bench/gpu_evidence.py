@@ -6,7 +6,7 @@ Everything that only a GPU can show, in one go: `make gpu-evidence`, at most MIN
 The steps stand in the order of their worth. Each prints as it goes, into runs/gpu_evidence too. A
 step that has succeeded on this GPU at this commit is not repeated, so a run that was cut short
 goes on where it stopped. The figures go into bench/results/gpu_evidence.json, from which
-`make figures` draws the table of README. On a Jetson, tegrastats records power and clocks; they
+`make figures` draws a table of doc/measured.md. On a Jetson, tegrastats records power and clocks; they
 are never changed.
 """
 
@@ -173,7 +173,7 @@ def main() -> int:
         missing = collect(STEPS, Evidence(RESULT, machine()), FOLDER, 60 * args.minutes)
     if missing:
         print(f'missing: {", ".join(missing)}; the same command goes on with them')
-    print(f'{RESULT.relative_to(ROOT)} is written; make figures draws the table of README')
+    print(f'{RESULT.relative_to(ROOT)} is written; make figures draws it into doc/measured.md')
     return 1 if missing else 0
 
 

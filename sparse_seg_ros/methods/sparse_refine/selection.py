@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from sparse_seg_ros.kernels.switch import kernels_of
 from sparse_seg_ros.sparse.padded_level import Rectangles
 
-STEPS = (0.0, *(0.005 * 2 ** (step / 2) for step in range(15)), 1.0)  # from 0.005 41 % apart
+STEPS = (0.0, *(0.005 * 2 ** (step / 2) for step in range(15)), 1.0)  # 41 % apart up to 0.64
 
 
 @dataclass(frozen=True)
