@@ -3,11 +3,11 @@
 """
 Everything that only a GPU can show, in one go: `make gpu-evidence`, at most MINUTES=8 of it.
 
-The steps stand in the order of their worth. Each prints as it goes, into runs/gpu_evidence too. A
-step that has succeeded on this GPU at this commit is not repeated, so a run that was cut short
-goes on where it stopped. The figures go into bench/results/gpu_evidence.json, from which
-`make figures` draws a table of doc/measured.md. On a Jetson, tegrastats records power and clocks; they
-are never changed.
+The steps stand in the order of their worth. What each prints is kept in runs/gpu_evidence, and
+shown when it has ended. A step that has succeeded on this GPU at this commit is not repeated, so a
+run that was cut short goes on where it stopped. The figures go into
+bench/results/gpu_evidence.json, from which `make figures` draws tables into doc/measured.md. On a
+Jetson, tegrastats records power and clocks; they are never changed.
 """
 
 from __future__ import annotations
@@ -92,8 +92,11 @@ class Evidence:
         from sparse_seg_ros.machine import write_json
 
         self.steps[name] = dict(seen)
+        weights = {}
+        for step in self.steps.values():
+            weights |= (step['figures'] or {}).get('weights', {})
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(self.path, {**self.machine, 'steps': self.steps})
+        write_json(self.path, {**self.machine, 'weights': weights, 'steps': self.steps})
 
 
 def collect(steps: Mapping[str, Step], evidence: Evidence, folder: Path, limit_seconds: float

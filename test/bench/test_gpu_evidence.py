@@ -56,6 +56,16 @@ def test_a_step_that_outlasts_the_limit_is_ended_and_no_other_begins(tmp_path, m
     assert read(result)['long']['exit_code'] == 124 and 'next' not in read(result)
 
 
+def test_the_weights_of_all_steps_are_named_as_in_other_files_of_figures(tmp_path):
+    evidence = Evidence(tmp_path / 'out.json', MACHINE)
+    model, full = ({'file': f'{name}.safetensors', 'sha256': name} for name in ('demo', 'full'))
+    for name, weights in (('tests', None), ('model', {'refined': model}), ('sparse', None),
+                          ('accuracy', {'refined': model, 'full': full})):
+        evidence.add(name, {'figures': weights and {'weights': weights}, 'exit_code': 0})
+    content = json.loads((tmp_path / 'out.json').read_text())
+    assert content['weights'] == {'refined': model, 'full': full}
+
+
 def test_a_step_that_outlasts_the_limit_may_end_what_it_has_started(tmp_path):
     ends = 'trap "sleep 0.5; echo all ended; exit 1" TERM; while :; do sleep 0.1; done'
     assert run('long', Step(('sh', '-c', ends), False), tmp_path, 1.5)['exit_code'] == 124
