@@ -31,7 +31,7 @@ RUN python3 -m pip install --no-cache-dir 'numpy<2' safetensors 'rosbags>=0.11' 
     onnxruntime \
     && { python3 -c 'import triton' 2> /dev/null || python3 -m pip install --no-cache-dir triton; }
 
-RUN useradd --create-home ros
+RUN useradd --create-home ros && install -d -o ros -g ros /home/ros/ws
 USER ros
 WORKDIR /home/ros/ws
 COPY --chown=ros . src/sparse_seg_ros

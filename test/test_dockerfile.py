@@ -28,6 +28,13 @@ def test_every_requirement_of_the_package_is_installed():
     assert {FROM_APT.get(name, name) for name in names} <= words
 
 
+def test_the_user_who_builds_owns_the_workspace():
+    # A builder without BuildKit makes the folder of WORKDIR for root, whoever USER is.
+    made, used = (re.search(line, TEXT, re.MULTILINE) for line in (
+        r'^RUN .*install -d -o ros .*/home/ros/ws$', r'^WORKDIR /home/ros/ws$'))
+    assert made and used and made.start() < TEXT.index('USER ros') < used.start()
+
+
 def test_the_context_has_what_is_copied_and_leaves_out_what_is_large():
     ignored = (ROOT / '.dockerignore').read_text().split()
     assert {'.git', '.venv', 'runs', 'out'} <= {*ignored}
