@@ -51,7 +51,8 @@ def test_the_plans_that_ship_can_be_read(tmp_path, path):
     for name, config in trainings.configs.items():
         assert config.street_frames <= 400 and not config.validation, name
         assert config.splits == () or path.stem == 'seeds', name  # all others need no frames
-        assert config.start_from == (None if path.stem.startswith('algm') else 'demo')
+        from_scratch = path.stem.startswith(('algm', 'lrformer'))
+        assert config.start_from == (None if from_scratch else 'demo')
 
 
 def test_variants_of_one_name_are_trained_alike_in_all_plans(tmp_path):
