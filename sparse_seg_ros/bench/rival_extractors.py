@@ -93,8 +93,11 @@ class RivalExtractor:
         """A residual block; its first convolution may have its norm folded in."""
         shortcut = self.pointwise(x, block.shortcut) if isinstance(block.shortcut, Pointwise) \
             else x
-        x = self.conv(self.norm_relu(x, block.norm1), block.conv1, depth)
-        x = self.shift_relu(x, block.conv1.shift) if isinstance(block.conv1, ConvShiftReLU) \
+        first = block.conv1
+        before = first.before if isinstance(first, ConvShiftReLU) and first.before is not None \
+            else block.norm1
+        x = self.conv(self.norm_relu(x, before), first, depth)
+        x = self.shift_relu(x, first.shift) if isinstance(first, ConvShiftReLU) \
             else self.norm_relu(x, block.norm2)
         return self.add(shortcut, self.conv(x, block.conv2, depth))
 

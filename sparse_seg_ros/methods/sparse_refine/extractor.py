@@ -92,7 +92,7 @@ class ResBlock(nn.Module):
         self.shortcut = (
             Pointwise(in_channels, out_channels) if in_channels != out_channels else nn.Identity()
         )
-        self.norm1 = NormReLU(in_channels)
+        self.norm1: nn.Module = NormReLU(in_channels)
         self.conv1: nn.Module = Conv(in_channels, out_channels)
         self.norm2: nn.Module = NormReLU(out_channels)
         self.conv2 = Conv(out_channels, out_channels)

@@ -20,5 +20,6 @@ def folded(refiner: SparseRefiner) -> SparseRefiner:
     for block in [module for module in twin.modules() if isinstance(module, ResBlock)]:
         conv, norm = block.conv1, block.norm2
         if isinstance(conv, Conv) and isinstance(norm, NormReLU):
-            block.conv1, block.norm2 = fold(conv, norm), nn.Identity()
+            block.conv1 = fold(conv, norm, block.norm1)
+            block.norm1, block.norm2 = nn.Identity(), nn.Identity()
     return twin

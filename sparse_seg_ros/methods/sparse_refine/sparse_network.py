@@ -21,7 +21,7 @@ from sparse_seg_ros.methods.sparse_refine.blocks import Blocks
 from sparse_seg_ros.networks.folding import convolutions_of, folded
 from sparse_seg_ros.networks.mobilenet_edgetpu import ENDS, MobileNetEdgeTPU
 from sparse_seg_ros.sparse.backend import backend_of
-from sparse_seg_ros.sparse.convolution import conv, conv_shift_relu
+from sparse_seg_ros.sparse.convolution import conv, conv_add, conv_shift_relu
 from sparse_seg_ros.sparse.grid import write_rows
 from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.reference import rounded
@@ -127,9 +127,11 @@ def residual(x: SparseTensor, block: nn.Module) -> SparseTensor:
     """Block of a decoder without its norms: (N, a) -> (N, b)."""
     first, second, *widening = convolutions_of(block)
     shortcut = pointwise(x.features, *widening) if widening else x.features
-    y = conv(convolve(x, first), sparse_kernel(second))
-    bias = bias_of(second).to(y.features.dtype)
-    return y.with_features(F.relu(y.features + bias + shortcut))
+    y, kernel = convolve(x, first), sparse_kernel(second)
+    if not torch.is_grad_enabled():
+        return conv_add(y, kernel, shortcut, bias_of(second))
+    y = conv(y, kernel)
+    return y.with_features(F.relu(y.features + bias_of(second).to(y.features.dtype) + shortcut))
 
 
 def bias_of(layer: nn.Conv2d) -> Tensor:
