@@ -18,8 +18,8 @@ def folded(refiner: SparseRefiner) -> SparseRefiner:
     """Return a copy in evaluation mode that computes the same; it cannot be trained or saved."""
     twin = deepcopy(refiner).eval()
     for block in [module for module in twin.modules() if isinstance(module, ResBlock)]:
-        conv, norm = block.conv1, block.norm2
-        if isinstance(conv, Conv) and isinstance(norm, NormReLU):
-            block.conv1 = fold(conv, norm, block.norm1)
+        before, conv, norm = block.norm1, block.conv1, block.norm2
+        if isinstance(before, NormReLU) and isinstance(conv, Conv) and isinstance(norm, NormReLU):
+            block.conv1 = fold(conv, norm, before)
             block.norm1, block.norm2 = nn.Identity(), nn.Identity()
     return twin
