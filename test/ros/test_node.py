@@ -74,7 +74,7 @@ def test_lazy_outputs_are_made_only_while_somebody_listens(ros):
     node = ros.segmentation()
     node.autostart()
     camera = node.cameras['camera']
-    assert [name for name in OUTPUTS if camera.wants(name, node.config)] == ['mask', 'uncertainty']
+    assert [name for name in OUTPUTS if camera.wants(name, node.config)] == ['mask']
     publisher, overlays = connect(ros), ros.collect(Image, 'segmentation/overlay', 1)
     ros.wait(lambda: camera.wants('overlay', node.config))
     serve(ros, node, publisher, image())
