@@ -9,6 +9,7 @@ which it would compute something else. Another rival is in with_spconv.py.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from sparse_seg_ros.sparse.folding import ConvShiftReLU
 from sparse_seg_ros.sparse.layers import NormReLU, Pointwise
 
 
-class RivalExtractor:
+class RivalExtractor(ABC):
     """
     Walks through a folded Extractor: a call takes what the rival convolves, and returns the same.
 
@@ -32,41 +33,41 @@ class RivalExtractor:
         self.kernels = {id(module): self.prepared(module) for module in extractor.modules()
                         if hasattr(module, 'kernel')}
 
+    @abstractmethod
     def prepared(self, layer: nn.Module) -> Any:
         """Return what a convolution of this rival needs of a layer's weights."""
-        raise NotImplementedError
 
+    @abstractmethod
     def conv(self, x: Any, layer: nn.Module, depth: int) -> Any:
         """Submanifold 3x3."""
-        raise NotImplementedError
 
+    @abstractmethod
     def down(self, x: Any, layer: nn.Module, depth: int) -> Any:
         """3x3 with stride 2, from a depth to the next."""
-        raise NotImplementedError
 
+    @abstractmethod
     def up(self, x: Any, layer: nn.Module, depth: int) -> Any:
         """Transposed 3x3 with stride 2, back to a depth."""
-        raise NotImplementedError
 
+    @abstractmethod
     def norm_relu(self, x: Any, norm: NormReLU) -> Any:
         """Batch norm in evaluation, then ReLU."""
-        raise NotImplementedError
 
+    @abstractmethod
     def shift_relu(self, x: Any, shift: Tensor) -> Any:
         """Add a number per channel, then ReLU."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add(self, x: Any, other: Any) -> Any:
         """Return the sum of two of one level."""
-        raise NotImplementedError
 
+    @abstractmethod
     def join(self, x: Any, other: Any) -> Any:
         """Return the channels of two of one level."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pointwise(self, x: Any, layer: Pointwise) -> Any:
         """1x1."""
-        raise NotImplementedError
 
     def __call__(self, x: Any) -> Any:
         seen = self.stage(self.conv(x, self.extractor.stem, 0), self.extractor.stages, 0)

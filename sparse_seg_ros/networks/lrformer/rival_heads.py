@@ -11,6 +11,8 @@ Huang et al. 2019, "CCNet". Written from these papers; auxiliary losses are left
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,7 +25,7 @@ REDUCTION = 8  # of the channels that are compared in DA and CC
 CROSSES = 2  # how often CC looks along row and column, after which it has seen everything
 
 
-class RivalHead(nn.Module):
+class RivalHead(nn.Module, ABC):
     """[F1, F2, F3, F4] -> (B, C, H/8, W/8) logits."""
 
     def __init__(self, widths: tuple[int, ...], num_classes: int):
@@ -36,9 +38,9 @@ class RivalHead(nn.Module):
         joined = torch.cat([resize(f, features[1].shape[-2:]) for f in features[1:]], dim=1)
         return self.conv_seg(self.dropout(self.think(joined)))
 
+    @abstractmethod
     def think(self, x: Tensor) -> Tensor:
         """(B, joined, H/8, W/8) -> (B, 512, H/8, W/8)."""
-        raise NotImplementedError
 
 
 class PyramidPooling(RivalHead):
