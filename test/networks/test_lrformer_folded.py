@@ -86,6 +86,16 @@ def test_the_matrices_of_a_size_are_made_once():
     assert make_matrices.cache_info().misses == made
 
 
+def test_matrices_made_for_inference_serve_training_too():
+    make_matrices.cache_clear()
+    x = torch.randn(1, 4, 21, 34)
+    with torch.inference_mode():
+        pool_grids(x, (5, 3))
+    grids = pool_grids(x.requires_grad_(), (5, 3))
+    sum(grid.sum() for grid in grids).backward()
+    assert x.grad is not None
+
+
 def test_a_network_without_a_faster_form_is_used_as_it_is():
     network = torch.nn.Conv2d(3, CLASSES, 1)
     assert for_inference(network) is network

@@ -48,8 +48,9 @@ def make_matrices(sizes: tuple[tuple[int, int], ...], height: int, width: int,
     """Make the matrices of `averaging_matrices`; those of the sizes seen last are kept."""
     rows = np.concatenate([shares(rows, height) for rows, _ in sizes])
     columns = [shares(columns, width) for _, columns in sizes]
-    return (torch.tensor(rows, dtype=dtype, device=device),
-            [torch.tensor(matrix, dtype=dtype, device=device) for matrix in columns])
+    with torch.inference_mode(False):  # whoever asks next may want gradients
+        return (torch.tensor(rows, dtype=dtype, device=device),
+                [torch.tensor(matrix, dtype=dtype, device=device) for matrix in columns])
 
 
 def shares(cells: int, pixels: int) -> np.ndarray:
