@@ -261,6 +261,6 @@ def tokens(figures: dict) -> str:
 
 
 EVIDENCE = {  # step of bench/gpu_evidence.py -> how it is drawn
-    'model': stages, 'accuracy': short_scores, 'sparse': convolutions,
+    'model': stages, 'graph': stages, 'accuracy': short_scores, 'sparse': convolutions,
     **{f'networks {cell}': refined for cell in ('fp16, 1', 'fp16, 2', 'fp16, 4', 'fp16, 8',
                                                 'fp32, 1', 'fp32, 4')}}

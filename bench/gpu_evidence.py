@@ -52,6 +52,8 @@ STEPS = {
     'tests': Step((sys.executable, '-m', 'pytest', '-q', '-m', 'gpu'), writes_json=False),
     'model': Step((*SEG, 'bench', 'model', '--model', *MODELS, *CUDA, '--precision', 'fp16',
                    '--repeats', '30')),
+    'graph': Step((*SEG, 'bench', 'model', '--model', 'eager=bench/eager.yaml',
+                   'graph=bench/graph.yaml', *CUDA, '--precision', 'fp16', '--repeats', '30')),
     'sparse': Step((*SEG, 'bench', 'sparse', *CUDA)),
     'accuracy': Step((*SEG, 'evaluate', '--model', *MODELS, '--street', '20', *CUDA)),
     'networks fp16, 1': refined('fp16', 1),

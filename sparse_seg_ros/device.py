@@ -4,10 +4,16 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
 import torch
+from torch import Tensor
 
 from sparse_seg_ros.texts import cut
 
+OWN = threading.local()  # streams, by device
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
@@ -20,6 +26,37 @@ def autocast(device: torch.device | str, precision: str) -> torch.autocast:
     """Return the context in which networks compute in a precision; none in fp32."""
     return torch.autocast(torch.device(device).type, PRECISIONS[precision],
                           enabled=precision != 'fp32')
+
+
+def own_stream(device: torch.device) -> AbstractContextManager:
+    """
+    Return the context of the calling thread's own stream of a GPU; a CPU has none.
+
+    Copies for a frame of one thread then go on while the kernels of another thread's run.
+    """
+    if device.type != 'cuda':
+        return nullcontext()
+    streams = OWN.__dict__.setdefault('streams', {})
+    if device not in streams:
+        streams[device] = torch.cuda.Stream(device)
+    stream = streams[device]
+    stream.wait_stream(torch.cuda.current_stream(device))  # for what the caller has begun
+    return torch.cuda.stream(stream)
+
+
+def upload(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """uint8 array -> the same on a GPU, through pinned memory, so that the host does not wait."""
+    host = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=True)
+    np.copyto(host.numpy(), pixels)
+    return host.to(device, non_blocking=True)
+
+
+def download(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """(1, H, W) tensors of one device by name -> (H, W) arrays; the host waits once for all."""
+    arrays = {name: tensor[0].to('cpu', non_blocking=True) for name, tensor in tensors.items()}
+    if any(tensor.is_cuda for tensor in tensors.values()):
+        torch.cuda.current_stream().synchronize()
+    return {name: array.numpy() for name, array in arrays.items()}
 
 
 def choose_device(name: str) -> str:

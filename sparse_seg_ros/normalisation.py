@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sparse_seg_ros.device import upload
 from sparse_seg_ros.kernels.switch import kernels_of
 
 EXPOSURES = ('as_is', 'lifted')
@@ -40,15 +41,22 @@ class Normalisation:
 
     def __call__(self, images: np.ndarray) -> Tensor:
         """(B, H, W, 3) uint8 RGB -> (B, 3, H, W) float32 on the device, channels last."""
-        if self.brightness is not None:
-            images = np.stack([lift_exposure(image, self.brightness) for image in images])
+        images = self.lifted(images)
         if self.device.type == 'cpu':  # one pass over the memory, where arithmetic takes three
             values = np.empty(images.shape, np.float32)
             for image, out in zip(images, values):
                 cv2.LUT(image, self.table, out)
             return torch.from_numpy(values).movedim(-1, 1)
-        images = np.require(images, requirements=['C', 'W'])  # torch warns of what is read-only
-        pixels = torch.from_numpy(images).to(self.device)
+        return self.scaled(upload(images, self.device))
+
+    def lifted(self, images: np.ndarray) -> np.ndarray:
+        """(B, H, W, 3) uint8 RGB -> the same, brightened where they are dark and that is asked."""
+        if self.brightness is None:
+            return images
+        return np.stack([lift_exposure(image, self.brightness) for image in images])
+
+    def scaled(self, pixels: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 RGB on a GPU -> (B, 3, H, W) float32, channels last."""
         kernels = kernels_of('image', self.device.type)
         if kernels is not None:
             return kernels.normalise(pixels, self.mean, self.std)

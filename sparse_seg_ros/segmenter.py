@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -18,18 +19,20 @@ import torch
 from torch import Tensor
 
 from sparse_seg_ros.config import nearest
+from sparse_seg_ros.cuda_graphs import FrameGraphs
 from sparse_seg_ros.data.picture_files import read_image
-from sparse_seg_ros.device import autocast
+from sparse_seg_ros.device import autocast, download, own_stream
 from sparse_seg_ros.label_remap import LabelRemap
 from sparse_seg_ros.labels import VOID, LabelSet
 from sparse_seg_ros.methods.kind import Method
+from sparse_seg_ros.methods.output import MethodOutput
 from sparse_seg_ros.methods.request import DEFAULTS, PROPER_SCORES, Budget, Request
 from sparse_seg_ros.normalisation import Normalisation
 from sparse_seg_ros.prediction import Prediction
 from sparse_seg_ros.texts import cut
 from sparse_seg_ros.timing import Stopwatch
 
-OTHERS = ('refined', 'confidence', 'merged', 'nll', 'brier')  # beside labels and uncertainty
+OUTPUTS = ('labels', 'uncertainty', 'refined', 'confidence', 'merged', 'nll', 'brier')
 
 
 class Segmenter:
@@ -55,6 +58,7 @@ class Segmenter:
         self.description = {**(description or {}), 'device': str(self.device),
                             'precision': precision}
         self.origin: dict[str, str] = {}  # 'licence' and 'source' of the weights, where known
+        self.graphs: FrameGraphs | None = None  # None: frames are not replayed
         self.uncertain_limit: float | None = None  # of Prediction.uncertain; None: not learnt
         self.choice = ''  # of method auto, in words; empty where there was none
 
@@ -130,23 +134,34 @@ class Segmenter:
         clock = Stopwatch(self.device)
         if callable(request.budget):
             request = replace(request, budget=clock.then(request.budget))
-        with torch.inference_mode(), autocast(self.device, self.precision):
+        with own_stream(self.device), torch.inference_mode(), \
+                autocast(self.device, self.precision), \
+                self.computed(image, request, clock) as output:
+            with clock('download'):
+                seen = download({name: part for name in OUTPUTS
+                                 if (part := getattr(output, name)) is not None})
+                is_cut = output.is_cut if output.is_cut is None else bool(output.is_cut)
+            milliseconds = clock.milliseconds
+        self.check_output(image, seen['labels'], seen['uncertainty'])
+        if self.remap is not None:
+            seen['labels'] = self.remap(seen['labels'])
+        total = (time.perf_counter() - start) * 1e3 - milliseconds.pop(PROPER_SCORES, 0.0)
+        return Prediction(**seen, work=output.work, image=image, label_set=self.labels,
+                          is_cut=is_cut, milliseconds={**milliseconds, 'total': total})
+
+    @contextmanager
+    def computed(self, image: np.ndarray, request: Request, clock: Stopwatch
+                 ) -> Iterator[MethodOutput]:
+        """Yield what the method says of an image, valid within the context."""
+        size_hw = image.shape[:2]
+        with nullcontext() if self.graphs is None else self.graphs.borrowed(
+                self.method, size_hw, request) as recorded:
+            if recorded is not None:
+                yield recorded(self.normalisation.lifted(image[None])[0], clock)
+                return
             with clock('upload'):
                 images = self.normalise(image)
-            output = self.method(images, request, clock)
-            with clock('download'):
-                labels, uncertainty = to_array(output.labels), to_array(output.uncertainty)
-                others = {name: to_array(part) for name in OTHERS
-                          if (part := getattr(output, name)) is not None}
-                is_cut = output.is_cut if output.is_cut is None else bool(output.is_cut)
-        self.check_output(image, labels, uncertainty)
-        if self.remap is not None:
-            labels = self.remap(labels)
-        milliseconds = clock.milliseconds
-        total = (time.perf_counter() - start) * 1e3 - milliseconds.pop(PROPER_SCORES, 0.0)
-        return Prediction(labels, uncertainty, **others, work=output.work, image=image,
-                          label_set=self.labels, is_cut=is_cut,
-                          milliseconds={**milliseconds, 'total': total})
+            yield self.method(images, request, clock)
 
     def check_output(self, image: np.ndarray, labels: np.ndarray, uncertainty: np.ndarray
                      ) -> None:
@@ -238,8 +253,3 @@ def check_image(image: np.ndarray) -> None:
             else type(image).__name__
         cure = '; drop the alpha channel' if got.startswith('(') and ', 4)' in got else ''
         raise ValueError(f'image must be (H, W, 3) uint8 RGB, got {got}{cure}')
-
-
-def to_array(tensor: Tensor) -> np.ndarray:
-    """(1, H, W) tensor on any device -> (H, W) array."""
-    return tensor[0].cpu().numpy()

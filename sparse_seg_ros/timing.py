@@ -20,10 +20,11 @@ class Stopwatch:
 
     A stage inside another one is charged alone for its time. On a CUDA device the stages are
     events in its stream: the host waits for the device when it reads the times, not before.
+    is_recorded: in a CUDA graph, of whose last replay they then are.
     """
 
-    def __init__(self, device: torch.device | str = 'cpu'):
-        self.device = torch.device(device)
+    def __init__(self, device: torch.device | str = 'cpu', is_recorded: bool = False):
+        self.device, self.is_recorded = torch.device(device), is_recorded
         self.open: list[str] = []  # stages, the innermost last
         self.marks: list[tuple[str, Any]] = []  # the stage from then on, '' for none; the moment
 
@@ -41,7 +42,7 @@ class Stopwatch:
         """Remember that the innermost stage goes on from now."""
         moment: Any = time.perf_counter()
         if self.device.type == 'cuda':
-            moment = torch.cuda.Event(enable_timing=True)
+            moment = torch.cuda.Event(enable_timing=True, external=self.is_recorded)
             moment.record(torch.cuda.current_stream(self.device))
         self.marks.append((self.open[-1] if self.open else '', moment))
 

@@ -28,7 +28,7 @@ ROWS = (
      'processes', 'threads', 'device', 'machine', 'environment', 'new_paths', 'model_card'),
     ('data', 'networks', 'sparse', 'engines', 'messages'),
     ('methods',),
-    ('segmenter', 'loading', 'node_config', 'launching'),
+    ('segmenter', 'cuda_graphs', 'loading', 'node_config', 'launching'),
     ('evaluation', 'doctor', 'stream'),
     ('report',),
     ('training', 'bags', 'fleet'),

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from tiny import street_image, tiny_model, tiny_refined_by_network
 
 import sparse_seg_ros as ss
+from sparse_seg_ros.cuda_graphs import FrameGraphs
 from sparse_seg_ros.device import autocast
 from sparse_seg_ros.kernels.switch import checked as checked_kernels
 from sparse_seg_ros.kernels.switch import kernels_of
@@ -82,6 +85,25 @@ def test_stages_on_cuda_add_up_to_the_total(path):
     milliseconds = segment(street_image()).milliseconds
     parts = sum(spent for stage, spent in milliseconds.items() if stage != 'total')
     assert 0.5 * milliseconds['total'] < parts <= milliseconds['total']
+
+
+@pytest.mark.parametrize('workers', [1, 3])
+def test_a_cuda_graph_replays_what_was_computed(path, workers):
+    segment = ss.load(path, device='cuda', precision='fp16')
+    limits = {} if segment.budget is None else {'alpha': 0.5, 'budget': 0.1}
+    images = [street_image(192, 256, seed) for seed in range(4)]
+    want = [segment(image, **limits) for image in images]
+    segment.graphs = FrameGraphs(segment.normalisation)
+    with ThreadPoolExecutor(workers) as threads:
+        seen = list(threads.map(lambda image: segment(image, **limits), 3 * images))
+    recorded = sum(map(len, segment.graphs.idle.values()))
+    assert 1 <= recorded <= workers and not segment.graphs.failure
+    for got, expected in zip(seen, 3 * want):  # all now: no frame overwrote another's arrays
+        assert np.array_equal(got.labels, expected.labels)
+        assert np.array_equal(got.uncertainty, expected.uncertainty)
+        assert got.milliseconds.keys() == expected.milliseconds.keys()
+        parts = sum(spent for stage, spent in got.milliseconds.items() if stage != 'total')
+        assert 0 < parts <= got.milliseconds['total']
 
 
 @pytest.fixture(name='with_triton')

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from sparse_seg_ros.cuda_graphs import FrameGraphs
 from sparse_seg_ros.device import choose_device, choose_precision
 from sparse_seg_ros.engines.activation import ADAPTERS
 from sparse_seg_ros.labels import LabelSet, find_labels, load_labels
@@ -49,8 +50,22 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
                         description={'network': model.card.network, 'method': config.method,
                                      **stage.description, **description})
     segment.uncertain_limit = config.uncertain_limit
+    if config.cuda_graph:
+        segment.graphs = make_graphs(segment)
     return segment.with_limits(alpha=getattr(config, 'alpha', None),
                                budget=getattr(config, 'budget', None))
+
+
+def make_graphs(segment: Segmenter) -> FrameGraphs:
+    """Return what records the frames of a segmenter; ValueError where none can be recorded."""
+    if segment.device.type != 'cuda':
+        raise ValueError(f"'cuda_graph' needs a CUDA device, got {segment.device}; leave it out")
+    with torch.no_grad():
+        if not segment.method.has_static_shapes(segment.device, segment.request):
+            raise ValueError("'cuda_graph' needs frames that are computed without a look at what "
+                             f'they show, and those of {segment.description["method"]!r} are not;'
+                             ' leave it out')
+    return FrameGraphs(segment.normalisation)
 
 
 def check_refiner(model: Model, method: str, source: str, scale: float | None = None) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from sparse_seg_ros.config import Settings, nearest, setting
@@ -58,6 +59,10 @@ class Method(Protocol):
 
     def __call__(self, images: Tensor, request: Request, clock: Stopwatch) -> MethodOutput:
         """(B, 3, H, W) normalised -> MethodOutput, its stages timed by the clock."""
+        ...
+
+    def has_static_shapes(self, device: torch.device, request: Request) -> bool:
+        """Tell whether the host need not learn what an image shows before its frame is done."""
         ...
 
     def limits(self) -> Limits:
@@ -115,6 +120,9 @@ class MethodConfig(Settings):
         None, 'folder of the engines, relative to this file; null: ~/.cache/sparse_seg_ros')
     engine_failure: str = setting('refuse', 'without a working engine: refuse to start, or run '
                                   'torch with a warning', choices=('refuse', 'torch'))
+    cuda_graph: bool = setting(
+        False, 'a GPU replays what it did for a frame of the same size, alpha and budget; frames '
+        'with a deadline excepted')
 
 
 def scale_and_temperature(config: MethodConfig, card: ModelCard) -> tuple[float, float]:

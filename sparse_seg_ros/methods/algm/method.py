@@ -64,6 +64,10 @@ class Algm(Dense):
         self.merging = merging  # how tokens merge; None: they do not
         super().__init__(merging_copy(network, merging), scale, temperature, windows)
 
+    def has_static_shapes(self, device: torch.device, request: Request) -> bool:
+        """Return False: the image decides how many tokens merge."""
+        return False
+
     def with_merging(self, merging: Merging | None) -> Algm:
         """Return the method with the same weights, whose tokens merge in another way."""
         return Algm(self.network, merging, self.scale, self.temperature, self.windows)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -51,6 +52,10 @@ class Dense:
         if self.windows is None:
             return planes(run_padded(self.network, small, call))
         return planes(run_sliding(self.network, small, self.windows, call))
+
+    def has_static_shapes(self, device: torch.device, request: Request) -> bool:
+        """Return whether no truth is compared with."""
+        return request.truth is None
 
     def limits(self) -> Limits:
         """Return no limits: nothing is refined."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -34,6 +35,10 @@ class PatchRefine:
                  temperature: float = 1.0):
         self.network, self.refiner = network, refiner
         self.scale, self.temperature = scale, temperature
+
+    def has_static_shapes(self, device: torch.device, request: Request) -> bool:
+        """Return False: the image decides how many patches are refined."""
+        return False
 
     def limits(self) -> Limits:
         """Return the limits of the mean entropy of a patch and of the refined fraction."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -45,6 +46,10 @@ class PointRend:
         self.network, self.refiner = network, refiner
         self.scale, self.temperature = scale, temperature
         self.points = points
+
+    def has_static_shapes(self, device: torch.device, request: Request) -> bool:
+        """Return False: within a frame constants are copied to the device."""
+        return False
 
     def limits(self) -> Limits:
         """Return the limit of the budget; there is no threshold."""

@@ -70,6 +70,10 @@ class SparseRefine:
         """True if a part is an oracle."""
         return self.refiner.needs_truth
 
+    def has_static_shapes(self, device: torch.device, request: Request) -> bool:
+        """Return whether the budget alone decides the shapes."""
+        return self.refiner.has_static_shapes(device, request)
+
     def limits(self) -> Limits:
         """Return the limits of the selector's score and of the refined fraction."""
         unit = 'nats' if self.selector == 'entropy' else ''

@@ -1,0 +1,131 @@
+# Copyright 2026 The sparse_seg_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a GPU does for a frame, recorded once and replayed as one CUDA graph.
+
+A refined frame is some hundreds of small kernels, which a host may launch more slowly than a fast
+GPU runs them. A graph is launched at once. It holds for images of one size and one request, whose
+shapes must not depend on what an image shows. Implemented but untested: no GPU has run this.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparse_seg_ros.methods.kind import Method
+from sparse_seg_ros.methods.output import MethodOutput
+from sparse_seg_ros.methods.request import Request
+from sparse_seg_ros.normalisation import Normalisation
+from sparse_seg_ros.timing import Stopwatch
+
+LOG = logging.getLogger(__name__)
+MOST = 4  # combinations of size and request whose recordings are kept
+WARM_UP = 3  # frames before the one that is recorded: in them kernels are compiled and chosen
+Compute = Callable[[Tensor, Stopwatch], MethodOutput]  # of (1, H, W, 3) uint8 on the device
+
+
+class Recording(Protocol):
+    """A recorded frame, which computes another image's output into the same memory."""
+
+    def __call__(self, image: np.ndarray, clock: Stopwatch) -> MethodOutput:
+        """(H, W, 3) uint8 -> output, valid until the next call; the clock gets its times."""
+        ...
+
+
+class RecordedFrame:
+    """A CUDA graph of a frame, with its input and its output."""
+
+    def __init__(self, compute: Compute, size_hw: tuple[int, ...], device: torch.device):
+        self.host = torch.zeros((1, *size_hw, 3), dtype=torch.uint8, pin_memory=True)
+        self.pixels = self.host.to(device)
+        for _ in range(WARM_UP):
+            compute(self.pixels, Stopwatch(device))
+        self.graph, self.stages = torch.cuda.CUDAGraph(), Stopwatch(device, is_recorded=True)
+        torch.clear_autocast_cache()  # the weights in it are freed before a replay reads them
+        with torch.cuda.graph(self.graph, stream=torch.cuda.current_stream(device),
+                              capture_error_mode='thread_local'):
+            self.output = compute(self.pixels, self.stages)
+        torch.clear_autocast_cache()  # the weights in it have no values before a replay
+
+    def __call__(self, image: np.ndarray, clock: Stopwatch) -> MethodOutput:
+        """(H, W, 3) uint8 -> output, valid until the next call; the clock gets its times."""
+        with clock('upload'):
+            np.copyto(self.host[0].numpy(), image)
+            self.pixels.copy_(self.host, non_blocking=True)
+        self.graph.replay()
+        clock.marks += self.stages.marks
+        return self.output
+
+
+class FrameGraphs:
+    """
+    The recordings of a segmenter, by method, size of image and request; the last used are kept.
+
+    Threads may share it: a recording serves one frame at a time, and there are as many of a kind
+    as threads have needed at once. record: as RecordedFrame.
+    """
+
+    def __init__(self, normalisation: Normalisation,
+                 record: Callable[[Compute, tuple[int, ...], torch.device], Recording]
+                 = RecordedFrame):
+        self.normalisation, self.record, self.device = normalisation, record, normalisation.device
+        self.idle: OrderedDict[Any, list[Recording]] = OrderedDict()
+        self.idle_lock, self.record_lock = threading.Lock(), threading.Lock()
+        self.failure = ''  # why none can be made
+
+    @contextmanager
+    def borrowed(self, method: Method, size_hw: tuple[int, ...], request: Request
+                 ) -> Iterator[Recording | None]:
+        """
+        Yield the recording of such a frame for one call; None where there can be none.
+
+        One that fails is not used again.
+        """
+        if self.failure or request.truth is not None or callable(request.budget) \
+                or not method.has_static_shapes(self.device, request):
+            yield None
+            return
+        key = method, size_hw, request
+        with self.idle_lock:
+            known = self.idle.get(key)
+            recording = known.pop() if known else None
+        recording = recording or self.make(*key)
+        yield recording
+        if recording is not None:
+            self.keep(key, recording)
+
+    def make(self, method: Method, size_hw: tuple[int, ...], request: Request
+             ) -> Recording | None:
+        """Record a frame; where that fails a warning says so, and it is not tried again."""
+        def compute(pixels: Tensor, clock: Stopwatch) -> MethodOutput:
+            with clock('upload'):
+                images = self.normalisation.scaled(pixels)
+            return method(images, request, clock)
+
+        with self.record_lock:
+            try:
+                return None if self.failure else self.record(compute, size_hw, self.device)
+            except torch.cuda.OutOfMemoryError:
+                raise  # whoever asked may ask for less
+            except RuntimeError as error:
+                self.failure = str(error).strip().partition('\n')[0]
+                LOG.warning('no CUDA graph could be recorded (%s); frames run without, as with '
+                            'cuda_graph: false', self.failure)
+                return None
+
+    def keep(self, key: Any, recording: Recording) -> None:
+        """Keep a recording for the next frame, and drop those that were used longest ago."""
+        with self.idle_lock:
+            self.idle.setdefault(key, []).append(recording)
+            self.idle.move_to_end(key)
+            while len(self.idle) > MOST:
+                self.idle.popitem(last=False)
