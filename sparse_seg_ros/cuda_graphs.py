@@ -105,7 +105,7 @@ class FrameGraphs:
 
     def make(self, method: Method, size_hw: tuple[int, ...], request: Request
              ) -> Recording | None:
-        """Record a frame; where that fails a warning says so, and it is not tried again."""
+        """Record a frame; where that fails a warning says so, and nothing is replayed any more."""
         def compute(pixels: Tensor, clock: Stopwatch) -> MethodOutput:
             with clock('upload'):
                 images = self.normalisation.scaled(pixels)
@@ -114,10 +114,9 @@ class FrameGraphs:
         with self.record_lock:
             try:
                 return None if self.failure else self.record(compute, size_hw, self.device)
-            except torch.cuda.OutOfMemoryError:
-                raise  # whoever asked may ask for less
-            except RuntimeError as error:
+            except RuntimeError as error:  # out of memory, too
                 self.failure = str(error).strip().partition('\n')[0]
+                self.idle.clear()
                 LOG.warning('no CUDA graph could be recorded (%s); frames run without, as with '
                             'cuda_graph: false', self.failure)
                 return None

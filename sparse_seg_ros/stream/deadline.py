@@ -59,10 +59,10 @@ class Plan:
         self.tries += 1
         if self.asked is None:  # of a model without one
             return None
+        self.asked = asked
         if not asked:
             self.budget = 0.0
             return 0.0
-        self.asked = asked
         return self
 
 

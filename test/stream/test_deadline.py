@@ -150,6 +150,15 @@ def test_a_frame_that_is_less_uncertain_than_its_budget_is_not_degraded():
     assert toy.facts[-1][DEGRADED] == 'true'
 
 
+def test_a_frame_of_which_nothing_is_to_be_refined_is_not_degraded_by_its_deadline():
+    toy = Toy()
+    plan = toy.planner.plan(Frame('camera', lambda: None, arrived_seconds=toy.now), SIZE_HW,
+                            toy.now, Deadlines({'camera': DEADLINE}, False), 0.2)
+    assert plan.within(0.0) == 0.0  # the recovery asks for the dense stage alone
+    facts = toy.planner.learn(plan, SimpleNamespace(density=0.0, is_cut=True))
+    assert facts[DEGRADED] == 'false' and facts[BUDGET] == 0.0
+
+
 def test_a_model_without_refinement_only_has_its_lateness_flagged():
     toy = Toy(asked=None)
     toy.run(Costs(uncertain=0.0))
