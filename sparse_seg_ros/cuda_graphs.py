@@ -114,7 +114,7 @@ class FrameGraphs:
         with self.record_lock:
             try:
                 return None if self.failure else self.record(compute, size_hw, self.device)
-            except RuntimeError as error:  # out of memory, too
+            except (RuntimeError, TypeError) as error:  # no memory, or torch is older than 2.7
                 self.failure = str(error).strip().partition('\n')[0]
                 self.idle.clear()
                 LOG.warning('no CUDA graph could be recorded (%s); frames run without, as with '

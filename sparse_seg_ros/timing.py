@@ -42,7 +42,8 @@ class Stopwatch:
         """Remember that the innermost stage goes on from now."""
         moment: Any = time.perf_counter()
         if self.device.type == 'cuda':
-            moment = torch.cuda.Event(enable_timing=True, external=self.is_recorded)
+            external = {'external': True} if self.is_recorded else {}  # torch 2.7 knows the word
+            moment = torch.cuda.Event(enable_timing=True, **external)
             moment.record(torch.cuda.current_stream(self.device))
         self.marks.append((self.open[-1] if self.open else '', moment))
 
