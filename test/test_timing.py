@@ -8,11 +8,15 @@ The device's clock goes on while it works, and only then; the host waits where i
 
 from __future__ import annotations
 
+import threading
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 from tiny import street_image, tiny_model
 
+from sparse_seg_ros.device import own_stream
 from sparse_seg_ros.loading.assemble import assemble
 from sparse_seg_ros.methods.sparse_refine import SparseRefineConfig
 from sparse_seg_ros.timing import Stopwatch, clocked
@@ -29,6 +33,9 @@ class Device:
 
     def synchronize(self) -> None:
         self.waits += 1
+
+    def wait_stream(self, other: Device) -> None:
+        assert other is self
 
 
 @pytest.fixture(name='device')
@@ -51,6 +58,9 @@ def replace_cuda(monkeypatch) -> Device:
 
     monkeypatch.setattr(torch.cuda, 'Event', Event)
     monkeypatch.setattr(torch.cuda, 'current_stream', device.current_stream)
+    monkeypatch.setattr(torch.cuda, 'Stream', lambda _: device)
+    monkeypatch.setattr(torch.cuda, 'stream', nullcontext)
+    monkeypatch.setattr('sparse_seg_ros.device.OWN', threading.local())
     return device
 
 
@@ -99,6 +109,22 @@ def test_a_call_is_clocked_until_the_device_has_done_it(device):
     def work():
         device.queued += 30.0
     assert clocked(work, 'cuda') == pytest.approx(0.03) and device.waits == 1
+
+
+def test_each_thread_has_one_stream_of_its_own_on_each_device(device, monkeypatch):
+    made = []
+    monkeypatch.setattr(torch.cuda, 'Stream', lambda where: made.append(where) or device)
+
+    def take():
+        for number in (0, 1, 0):
+            with own_stream(torch.device('cuda', number)):
+                pass
+    for thread in [threading.Thread(target=take) for _ in range(2)]:
+        thread.start()
+        thread.join()
+    assert [where.index for where in made] == [0, 1, 0, 1]
+    with own_stream(torch.device('cpu')):
+        assert len(made) == 4
 
 
 def test_a_budget_is_decided_once_the_device_has_done_the_dense_stage(device):
