@@ -78,6 +78,12 @@ class Segmenter:
         """Largest fraction that is refined, for calls that name none; None: refines nothing."""
         return self.default_of('budget')
 
+    @property
+    def has_static_shapes(self) -> bool:
+        """Whether the budget of a frame decides what it costs, whatever the image shows."""
+        with torch.inference_mode():
+            return self.method.has_static_shapes(self.device, Request(budget=0.5))
+
     def default_of(self, name: str) -> float | None:
         """Return the value of a limit for calls that name none."""
         limit, own = self.method.limits().get(name), getattr(self.request, name)

@@ -123,7 +123,7 @@ def test_segmenters_of_other_limits_or_temperature_do_not_take_each_others(segme
 def test_what_is_decided_within_a_frame_or_needs_the_truth_is_not_replayed(segment):
     image = street_image(64, 96, 0)
     if segment.budget is not None:
-        assert_same(segment(image, budget=lambda: 0.1), eager(segment)(image, budget=0.08))
+        assert_same(segment(image, budget=lambda: 0.1), eager(segment)(image, budget=0.1))
     segment(image, wants=('proper_scores',), truth=np.zeros((64, 96), np.uint8))
     assert not Replayed.made
 

@@ -38,6 +38,9 @@ class Toy:
         self.network, self.refiner, self.config = network, refiner, config
         self.scale, self.temperature = config.scale, config.temperature
 
+    def has_static_shapes(self, device, request):
+        return True
+
     def limits(self):
         return {'budget': Limit(most=1.0, default=0.5)}
 

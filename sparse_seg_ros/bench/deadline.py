@@ -109,7 +109,8 @@ def run(segment: Segmenter, setting: Setting = Setting()) -> dict[str, Any]:
     images = noisy_streets(setting)
     dense = dense_seconds(segment, next(images)[1])
     runs = Runs(setting.ratio * dense)
-    planner = DeadlinePlanner(lambda: (), lambda: (0, False))
+    planner = DeadlinePlanner(lambda: (), lambda: (0, False),
+                              is_static=segment.has_static_shapes)
     for number, (step, image) in enumerate(tqdm(images, 'frames', setting.frames, leave=False)):
         runs.steps.append(step)
         for is_planned in (True, False) if number % 2 else (False, True):

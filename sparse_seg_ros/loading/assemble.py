@@ -60,11 +60,10 @@ def make_graphs(segment: Segmenter) -> FrameGraphs:
     """Return what records the frames of a segmenter; ValueError where none can be recorded."""
     if segment.device.type != 'cuda':
         raise ValueError(f"'cuda_graph' needs a CUDA device, got {segment.device}; leave it out")
-    with torch.no_grad():
-        if not segment.method.has_static_shapes(segment.device, segment.request):
-            raise ValueError("'cuda_graph' needs frames that are computed without a look at what "
-                             f'they show, and those of {segment.description["method"]!r} are not;'
-                             ' leave it out')
+    if not segment.has_static_shapes:
+        raise ValueError("'cuda_graph' needs frames that are computed without a look at what they "
+                         f'show, and those of {segment.description["method"]!r} are not; leave it'
+                         ' out')
     return FrameGraphs(segment.normalisation)
 
 

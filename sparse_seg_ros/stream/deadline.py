@@ -28,6 +28,7 @@ from sparse_seg_ros.stream.deadline_record import DeadlineRecord
 from sparse_seg_ros.stream.schedule import Deadlines
 
 Size = tuple[int, int]
+STEPS = (0.0, 0.00125, 0.0025, *(0.005 * 2 ** (step / 2) for step in range(15)), 1.0)  # budgets
 SIZES = 16  # of which costs are known; the one not seen for longest is forgotten
 
 
@@ -71,13 +72,15 @@ class DeadlinePlanner:
     Decides budgets and learns what frames cost; threads share it.
 
     waiting: returns the frames that will be served next, by `workers` threads. now: as of
-    Deadlines. clock: monotonic seconds.
+    Deadlines. clock: monotonic seconds. is_static: whether a frame costs what its budget allows,
+    however much of it is used; then budgets are of STEPS, so that few sets of shapes occur.
     """
 
     def __init__(self, waiting: Callable[[], Iterable[Frame]],
-                 now: Callable[[], tuple[int, bool]],
-                 clock: Callable[[], float] = time.monotonic, workers: int = 1):
+                 now: Callable[[], tuple[int, bool]], clock: Callable[[], float] = time.monotonic,
+                 workers: int = 1, is_static: bool = False):
         self.waiting, self.now, self.clock, self.workers = waiting, now, clock, workers
+        self.is_static = is_static
         self.models: dict[Size, CostModel] = {}  # the last one seen comes last
         self.sizes: dict[str, Size] = {}  # of the last frame of each camera
         self.deadlines, self.record = Deadlines(), DeadlineRecord(clock)
@@ -103,6 +106,8 @@ class DeadlinePlanner:
             plan.decided_seconds, plan.slack_seconds = now, end - now
             asked = 1.0 if plan.asked is None else plan.asked
             plan.budget = min(asked, model.affordable(plan.slack_seconds))
+            if self.is_static and plan.budget < asked:
+                plan.budget = max(step for step in STEPS if step <= plan.budget)
             return plan.budget
 
     def model_of(self, size_hw: Size) -> CostModel:
@@ -135,7 +140,8 @@ class DeadlinePlanner:
                 and prediction.is_cut is not False
             if plan.tries <= 1 and not math.isnan(plan.decided_seconds):  # else it took several
                 self.model_of(plan.size_hw).learn(
-                    plan.decided_seconds - plan.started_seconds, prediction.density,
+                    plan.decided_seconds - plan.started_seconds,
+                    plan.budget if self.is_static else prediction.density,
                     now - plan.decided_seconds)
             facts = deadline_facts(now <= plan.due_seconds, is_cut, plan.budget,
                                    plan.slack_seconds)

@@ -83,7 +83,8 @@ class Worker:
 
         self.segmenter, self.slots, self.sinks, self.host = segmenter, slots, sinks, host
         self.threads, self.recovery = Threads(workers=count), Recovery()
-        self.planner = DeadlinePlanner(slots.next_up, host.now, slots.clock, count)
+        self.planner = DeadlinePlanner(slots.next_up, host.now, slots.clock, count,
+                                       segmenter.has_static_shapes)
         self.pictures = PictureHealth(sinks, segmenter.uncertain_limit)
         self.ages = dict.fromkeys(sinks, Age())
         self.losses = dict.fromkeys(sinks, 'none')  # why the last frame lost was not published

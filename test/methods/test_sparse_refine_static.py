@@ -27,10 +27,8 @@ from sparse_seg_ros.methods.sparse_refine.method import SparseRefine
 from sparse_seg_ros.methods.sparse_refine.parts import Parts
 from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.methods.sparse_refine.selection import (
-    STEPS,
     most_covered,
     nearest_rows,
-    step_below,
 )
 from sparse_seg_ros.sparse import convolution
 from sparse_seg_ros.timing import Stopwatch
@@ -176,31 +174,30 @@ def test_a_frame_needs_no_value_and_no_other_device(extractor, size_hw, monkeypa
         run(SparseRefine(static.network, dynamic.refiner), images, alpha=1.0, budget=0.1)
 
 
-def test_a_budget_that_is_decided_for_a_frame_is_rounded_down_to_one_of_few():
+def test_a_budget_may_be_decided_within_the_frame():
     dynamic, static = make('blocks')
     images, asked = random_images(64, 96), []
 
     def decide():
         asked.append(True)
         return 0.1
-    got = run(static, images, alpha=0.0, budget=decide)
-    assert asked == [True]
-    assert torch.equal(got.refined, run(dynamic, images, alpha=0.0, budget=0.08).refined)
-    assert 0.07 < got.refined.float().mean() <= 0.08
+    with Operators() as ran:
+        got = run(static, images, (), alpha=0.0, budget=decide)
+    assert asked == [True] and ran.waiting == []
+    assert torch.equal(got.refined, run(dynamic, images, alpha=0.0, budget=0.1).refined)
     assert run(static, images, alpha=0.0, budget=lambda: 1.0).refined.all()
-    assert len(STEPS) < 20 and STEPS[0] == 0
-    assert all(step_below(step) == step >= step_below(step * 0.99) for step in STEPS)
-    assert step_below(1.0) == 1 and step_below(0.99) == pytest.approx(0.64)
-    assert step_below(0.004) == 0
 
 
 def test_a_gpu_has_static_shapes_and_a_cpu_has_not():
     refiner, truth = tiny_model().refiner, torch.zeros(1, 4, 4)
-    assert not refiner.has_static_shapes(torch.device('cuda'), Request())  # with gradients
+    cuda, limited = torch.device('cuda'), Request(budget=0.1)
+    assert not refiner.has_static_shapes(cuda, limited)  # with gradients
     with torch.no_grad():
-        assert refiner.has_static_shapes(torch.device('cuda'), Request())
-        assert not refiner.has_static_shapes(torch.device('cpu'), Request())
-        assert not refiner.has_static_shapes(torch.device('cuda'), Request(truth=truth))
+        assert refiner.has_static_shapes(cuda, limited)
+        assert not refiner.has_static_shapes(torch.device('cpu'), limited)
+        assert not refiner.has_static_shapes(cuda, Request(budget=0.1, truth=truth))
+        for budget in (None, 1.0):
+            assert not refiner.has_static_shapes(cuda, Request(budget=budget))
 
 
 def test_where_the_truth_or_every_selected_pixel_is_looked_at_shapes_follow_the_selection():

@@ -27,6 +27,10 @@ class Brightness:
     def __init__(self, alpha: float | None = 0.3, milliseconds: float = 0.0):
         self.alpha, self.milliseconds = alpha, milliseconds
 
+    def has_static_shapes(self, device, request):
+        """Return that images decide what they cost."""
+        return False
+
     def limits(self):
         """Return those of the threshold, if there is one, and of the budget."""
         return {} if self.alpha is None else {'alpha': Limit(math.log(2), self.alpha, 'nats'),

@@ -14,6 +14,7 @@ import pytest
 from sparse_seg_ros.data.frame import Frame
 from sparse_seg_ros.messages.status import BUDGET, DEGRADED, ON_TIME, SLACK, read_milliseconds
 from sparse_seg_ros.stream.deadline import SIZES, DeadlinePlanner
+from sparse_seg_ros.stream.deadline import STEPS as GPU_STEPS
 from sparse_seg_ros.stream.deadline_record import LATE, QUIET_SECONDS, DeadlineRecord
 from sparse_seg_ros.stream.schedule import Deadlines
 
@@ -45,9 +46,11 @@ class Toy:
     asked: float | None = 1.0
     now: float = 0.0
     waiting: list = field(default_factory=list)
+    is_static: bool = False
 
     def __post_init__(self):
-        self.planner = DeadlinePlanner(lambda: self.waiting, lambda: (0, False), lambda: self.now)
+        self.planner = DeadlinePlanner(lambda: self.waiting, lambda: (0, False), lambda: self.now,
+                                       is_static=self.is_static)
         self.budgets, self.facts = [], []
 
     def run(self, costs: Costs, camera: str = 'camera') -> tuple[bool, float]:
@@ -58,7 +61,7 @@ class Toy:
         self.now += costs.dense
         budget = 1.0 if plan is None or self.asked is None else plan()
         refined = min(budget, costs.uncertain)
-        self.now += costs.base + costs.slope * refined
+        self.now += costs.base + costs.slope * (budget if self.is_static else refined)
         if plan is not None:
             self.facts.append(self.planner.learn(
                 plan, SimpleNamespace(density=refined, is_cut=refined < costs.uncertain)))
@@ -139,6 +142,19 @@ def test_the_budget_of_the_user_is_never_exceeded():
     for _ in range(30):
         toy.run(Costs(uncertain=0.2))
     assert max(toy.budgets) == 0.03 and toy.facts[-1][DEGRADED] == 'false'
+
+
+def test_where_a_frame_costs_its_budget_that_is_one_of_few_and_what_is_said_is_what_was_used():
+    toy, affordable = Toy(is_static=True), (DEADLINE - DENSE - BASE) / SLOPE
+    for _ in range(400):
+        toy.run(Costs(uncertain=0.02))
+    assert {*toy.budgets} <= {*GPU_STEPS} and len(GPU_STEPS) < 20
+    assert toy.budgets[-1] == max(step for step in GPU_STEPS if step < affordable)
+    assert [facts[BUDGET] for facts in toy.facts] == [round(each, 5) for each in toy.budgets]
+    assert toy.planner.record.late <= 1
+    toy.asked = 0.013  # what the user asks is no step, and is not rounded
+    toy.run(Costs(uncertain=0.02))
+    assert toy.budgets[-1] == 0.013 and toy.facts[-1][DEGRADED] == 'false'
 
 
 def test_a_frame_that_is_less_uncertain_than_its_budget_is_not_degraded():

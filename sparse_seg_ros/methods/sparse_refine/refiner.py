@@ -34,7 +34,6 @@ from sparse_seg_ros.methods.sparse_refine.selection import (
     Selection,
     choose,
     count_affordable,
-    step_below,
     upsample,
 )
 from sparse_seg_ros.methods.sparse_refine.selector import Scene
@@ -182,15 +181,9 @@ class SparseRefiner(nn.Module):
         return scores
 
     def _select(self, scores: Tensor, request: Request, full_hw: tuple[int, int]) -> Selection:
-        """
-        (B, h, w) scores, the request, size of the camera's image -> what is refined.
-
-        On a GPU a budget that is decided for the frame is rounded down to one of a few.
-        """
+        """(B, h, w) scores, the request, size of the camera's image -> what is refined."""
         alpha, budget = self.alpha if request.alpha is None else request.alpha, request.fraction()
-        is_static = self.has_static_shapes(scores.device, request)
-        if is_static and callable(request.budget) and budget is not None:
-            budget = step_below(budget)
+        is_static = self.has_static_shapes(scores.device, replace(request, budget=budget))
         count = None if budget is None or budget == 1 else count_affordable(
             budget, scores.shape[1:], full_hw)
         return choose(scores, alpha, count, is_static)
@@ -202,7 +195,8 @@ class SparseRefiner(nn.Module):
         On a GPU the host then does not wait to learn that. A CPU refines what is selected only.
         """
         return device.type in self.static_on and self.parts.convolves \
-            and request.truth is None and not torch.is_grad_enabled()
+            and request.truth is None and not torch.is_grad_enabled() \
+            and request.budget not in (None, 1)
 
     def _cover(self, selection: Selection, size_hw: tuple[int, int],
                low_hw: tuple[int, int]) -> Pixels | Blocks:

@@ -23,8 +23,6 @@ from torch.nn import functional as F
 from sparse_seg_ros.kernels.switch import kernels_of
 from sparse_seg_ros.sparse.padded_level import Rectangles
 
-STEPS = (0.0, *(0.005 * 2 ** (step / 2) for step in range(15)), 1.0)  # 41 % apart up to 0.64
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -83,11 +81,6 @@ def count_affordable(budget: float, low_hw: tuple[int, ...], full_hw: tuple[int,
     """Fraction of the full-size pixels -> how many low-resolution ones may be refined for it."""
     covered = [math.ceil(full / low) for low, full in zip(low_hw, full_hw)]
     return min(math.floor(budget * math.prod(full_hw)) // math.prod(covered), math.prod(low_hw))
-
-
-def step_below(budget: float) -> float:
-    """Fraction -> the next lower one of STEPS, so that few sets of shapes occur."""
-    return max(step for step in STEPS if step <= budget)
 
 
 @cache
