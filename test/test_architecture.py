@@ -43,7 +43,7 @@ ROS_PACKAGES = {'rclpy', 'rcl_interfaces', 'sensor_msgs', 'std_msgs', 'std_srvs'
 ADAPTERS = {
     'spconv': {'bench/with_spconv.py'},
     'triton': {'sparse/with_triton.py', 'kernels/softmax.py', 'kernels/image.py',
-               'kernels/scores.py', 'kernels/result.py'},
+               'kernels/scores.py', 'kernels/tables.py', 'kernels/result.py'},
     'torchsparse': {'sparse/with_torchsparse.py'},
     'tensorrt': {'engines/with_tensorrt.py'},
     'onnxruntime': {'engines/with_onnxruntime.py'},

@@ -22,7 +22,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from sparse_seg_ros.kernels import image, result, scores
+from sparse_seg_ros.kernels import image, result, scores, tables
 from sparse_seg_ros.kernels.softmax import tile_of
 from sparse_seg_ros.sparse import with_triton
 from sparse_seg_ros.sparse.tuning import Shape, default_launch
@@ -33,9 +33,10 @@ POINTERS = {
                     '*fp16'),
     **dict.fromkeys(('scale', 'bias', 'sums', 'mean', 'std', 'scores', 'threshold', 'uncertainty',
                      'confidence'), '*fp32'),
-    **dict.fromkeys(('table', 'active', 'histogram', 'upper', 'rank'), '*i32'),
-    **dict.fromkeys(('rows', 'positions'), '*i64'),
-    **dict.fromkeys(('images', 'selected', 'labels', 'refined'), '*u8')}
+    **dict.fromkeys(('table', 'active', 'histogram', 'upper', 'rank', 'ranks', 'index_map',
+                     'tables'), '*i32'),
+    **dict.fromkeys(('rows', 'positions', 'flat', 'sites', 'members'), '*i64'),
+    **dict.fromkeys(('images', 'selected', 'labels', 'refined', 'mask', 'parities'), '*u8')}
 REALS = ('log_floor', 'y_ratio', 'x_ratio', 'mask_y_ratio', 'mask_x_ratio', 'sharpness', 'per_nat')
 
 
@@ -62,6 +63,11 @@ def cases():
             'COUNTS': True, 'BINS': scores.BINS, **tile_of(classes)}, {}
         yield f'finish {classes}', result._write, {'logits': '*fp32', 'fine': '*fp32'}, None, {
             'WANTS_CONFIDENCE': True, **tile_of(classes)}, {}
+    whole = {'rows': 'i32'}  # a number of them here
+    yield 'place', tables._place, whole, None, {
+        'LINES': tables.LINES, 'COLUMNS': tables.COLUMNS}, {}
+    yield 'outputs', tables._read_window, {}, None, {'STRIDE': 2, 'BLOCK': tables.BLOCK}, {}
+    yield 'inputs', tables._find_members, whole, None, {'STEPS': 16, 'BLOCK': tables.BLOCK}, {}
     for is_lower in (False, True):
         yield f'count {is_lower}', scores._count, {}, None, {
             'IS_LOWER': is_lower, 'BINS': scores.BINS, 'BLOCK': scores.COUNTED}, {}

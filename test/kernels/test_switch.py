@@ -9,7 +9,7 @@ import torch
 
 from sparse_seg_ros.kernels import switch
 
-STAGES = ('image', 'scores', 'result')
+STAGES = ('image', 'scores', 'tables', 'result')
 
 
 @pytest.mark.parametrize('stage', STAGES)
