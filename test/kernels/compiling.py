@@ -59,8 +59,8 @@ def cases():
     for out in ('*fp16', '*fp32'):
         yield f'normalise {out}', image._normalise, {'out': out}, None, {'BLOCK': image.BLOCK}, {}
     for classes in (19, 150):
-        yield f'entropy {classes}', scores._measure, {'logits': '*fp32'}, None, {
-            'COUNTS': True, 'BINS': scores.BINS, **tile_of(classes)}, {}
+        yield f'entropy {classes}', scores._measure, {'logits': '*fp32'}, None, tile_of(
+            classes), {}
         yield f'finish {classes}', result._write, {'logits': '*fp32', 'fine': '*fp32'}, None, {
             'WANTS_CONFIDENCE': True, **tile_of(classes)}, {}
     whole = {'rows': 'i32'}  # a number of them here
