@@ -1,10 +1,12 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Compile every kernel for a GPU that need not be there: `python compiling.py 87`.
+Compile every kernel for GPUs that need not be there: `python compiling.py 87 89 90`.
 
-Prints, as JSON by name of a case: products on tensor cores and asynchronous copies in the PTX,
-bytes of shared memory, and bytes of a thread's stack, to which registers spill.
+Prints, as JSON by compute capability and name of a case: products on tensor cores and asynchronous
+copies in the PTX, bytes of shared memory, and bytes of a thread's stack, to which registers spill.
+The code of products depends on the GPU. The other kernels are compiled for the first one alone: a
+later one takes the PTX of an earlier one as it is, and has as many registers.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ REALS = ('log_floor', 'y_ratio', 'x_ratio', 'mask_y_ratio', 'mask_x_ratio', 'sha
 def cases():
     """Yield name, kernel, types of pointers that differ, constants and options."""
     half, bfloat = torch.float16, torch.bfloat16
-    for width, dtype in ((16, half), (64, half), (64, bfloat), (1024, half)):
+    for width, dtype in ((16, half), (64, bfloat), (1024, half)):
         how = default_launch(Shape(9, width, width, dtype))
         yield f'multiply {width} {dtype}', with_triton._gather_and_multiply, {
             'out': '*fp16'}, dtype, {
@@ -102,18 +104,22 @@ def spilled(cubin: bytes) -> int | None:
     return int(stack) + int(local)
 
 
-def main(capability: int) -> None:
-    """Print what becomes of every case."""
-    found = {}
-    for name, kernel, pointers, dtype, constants, options in cases():
-        built = compiled(kernel, pointers, dtype, constants, options, capability)
-        ptx = built.asm['ptx']
-        found[name] = {
-            'products': len(re.findall(r'\b(?:mma\.sync|wgmma\.mma_async)', ptx)),
+def describe(case: tuple, capability: int) -> dict[str, int | None]:
+    """Return what becomes of a case on a GPU."""
+    built = compiled(*case, capability)
+    ptx = built.asm['ptx']
+    return {'products': len(re.findall(r'\b(?:mma\.sync|wgmma\.mma_async)', ptx)),
             'copies': len(re.findall(r'cp\.async\.c', ptx)),
             'shared': built.metadata.shared, 'spilled': spilled(built.asm['cubin'])}
-    print(json.dumps(found))
+
+
+def main(first: int, *others: int) -> None:
+    """Print what becomes of every case."""
+    print(json.dumps({capability: {
+        name: describe(case, capability) for name, *case in cases()
+        if capability == first or name.startswith('multiply')}
+        for capability in (first, *others)}))
 
 
 if __name__ == '__main__':
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

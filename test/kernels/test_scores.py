@@ -17,6 +17,12 @@ scores = pytest.importorskip('sparse_seg_ros.kernels.scores')
 EPS = torch.finfo(torch.float32).eps
 
 
+@pytest.fixture(autouse=True)
+def find_in_one_step(monkeypatch):
+    """Let one program add up all bins at once, which the interpreter does five times faster."""
+    monkeypatch.setattr(scores, 'CHUNK', scores.BINS)
+
+
 def random_logits(*shape, dtype=torch.float32, spread=4.0):
     generator = torch.Generator().manual_seed(sum(shape))
     return (spread * torch.randn(shape, generator=generator)).to(dtype)
@@ -69,6 +75,14 @@ def test_the_kth_highest_is_exact(values):
     ordered = values.sort(1, descending=True).values
     count = values.shape[1]
     for rank in sorted({1, -(-count // 3), count}):
+        assert torch.equal(scores.kth_highest(values, rank), ordered[:, rank - 1:rank]), rank
+
+
+def test_the_kth_highest_is_exact_in_steps(monkeypatch):
+    monkeypatch.setattr(scores, 'CHUNK', scores.BINS // 4)
+    values = torch.linspace(-9, 9, 50)[None]
+    ordered = values.sort(1, descending=True).values
+    for rank in (1, 25, 26, 50):
         assert torch.equal(scores.kth_highest(values, rank), ordered[:, rank - 1:rank]), rank
 
 
