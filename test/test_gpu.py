@@ -94,7 +94,7 @@ def test_triton_is_what_convolves_on_a_gpu(with_triton):
     assert backend_of('cuda') is with_triton
 
 
-@pytest.mark.parametrize('stage', ['image', 'scores', 'tables', 'result'])
+@pytest.mark.parametrize('stage', ['image', 'scores', 'tables', 'ensemble', 'result'])
 def test_triton_computes_the_stages_around_the_networks(with_triton, stage):
     assert kernels_of(stage, 'cuda') is checked_kernels(stage, 'cuda')
 

@@ -24,7 +24,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from sparse_seg_ros.kernels import image, result, scores, tables
+from sparse_seg_ros.kernels import ensemble, image, result, scores, tables
 from sparse_seg_ros.kernels.softmax import tile_of
 from sparse_seg_ros.sparse import with_triton
 from sparse_seg_ros.sparse.tuning import Shape, default_launch
@@ -34,7 +34,8 @@ POINTERS = {
     **dict.fromkeys(('features', 'weight', 'shift', 'residual', 'grad', 'logits', 'fine'),
                     '*fp16'),
     **dict.fromkeys(('scale', 'bias', 'sums', 'mean', 'std', 'scores', 'threshold', 'uncertainty',
-                     'confidence'), '*fp32'),
+                     'confidence', 'coarse', 'gate', 'gate_bias', 'weigh', 'weigh_bias', 'fuse',
+                     'fuse_bias', 'again', 'again_bias'), '*fp32'),
     **dict.fromkeys(('table', 'active', 'histogram', 'upper', 'rank', 'ranks', 'index_map',
                      'tables'), '*i32'),
     **dict.fromkeys(('rows', 'positions', 'flat', 'sites', 'members'), '*i64'),
@@ -65,6 +66,10 @@ def cases():
             classes), {}
         yield f'finish {classes}', result._write, {'logits': '*fp32', 'fine': '*fp32'}, None, {
             'WANTS_CONFIDENCE': True, **tile_of(classes)}, {}
+    yield 'ensemble', ensemble._ensemble, {
+        'refined': '*fp32', 'out': '*fp32', 'sites': 'i32'}, None, {
+        'IS_SOFTMAX': True, 'PIXELS': 4, 'CLASSES': 32, 'CLASS_BLOCK': 32, 'HIDDEN': 64,
+        'SITES': ensemble.SITES, 'TYPE': tl.float32}, {}
     whole = {'rows': 'i32'}  # a number of them here
     yield 'place', tables._place, whole, None, {
         'LINES': tables.LINES, 'COLUMNS': tables.COLUMNS}, {}
@@ -87,7 +92,8 @@ def compiled(kernel, pointers, dtype, constants, options, capability):
     source = ASTSource(
         fn=kernel, signature={name: types.get(name, 'i32') for name in place},
         constexprs={place[name]: value for name, value in constants.items()},
-        attrs={place[name]: [['tt.divisibility', 16]] for name in pointers if name in place})
+        attrs={place[name]: [['tt.divisibility', 16]] for name, kind in pointers.items()
+               if name in place and kind.startswith('*')})
     return triton.compile(source, target=GPUTarget('cuda', capability, 32), options=options)
 
 
