@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import torch
+from operators import Operators
 
 from sparse_seg_ros.sparse import padded_level
 from sparse_seg_ros.sparse.convolution import conv, inverse_conv
@@ -76,6 +79,17 @@ def test_the_number_of_rows_is_that_of_the_bound(bound, with_kernels):
     want = parts_of(PaddedLevel(mask, bound, 1).grown(2, 1))
     with_kernels()
     assert_same(parts_of(PaddedLevel(mask, bound, 1).grown(2, 1)), want)
+
+
+def test_torch_only_adds_up_and_the_host_waits_for_nothing(with_kernels):
+    with_kernels()
+    level = PaddedLevel(torch.ones(1, 5, 7, dtype=torch.bool), Rectangles(35), 1)
+    with torch.no_grad(), Operators() as ran:
+        assert level.neighbours.parts and level.down.parts
+    computing = ('cumsum', 'bitwise_or', 'eq', 'arange', 'searchsorted', 'index', 'add', 'mul')
+    counted = Counter(name for name, *_ in ran.shapes if name in computing)
+    assert not ran.waiting
+    assert counted == {'cumsum': 3, 'bitwise_or': 4}  # ranks, and which pixels are coarser
 
 
 def test_convolutions_over_them_equal_those_over_the_tables_of_torch(with_kernels):
