@@ -21,10 +21,10 @@ from sparse_seg_ros.kernels.softmax import ERRORS, check_equal
 __all__ = ['ERRORS', 'Placed', 'check', 'place', 'tables_of_inputs', 'table_of_outputs']
 BLOCK = 256  # entries of one program
 LINES, COLUMNS = 8, 128  # of the index map in one program
-BORDER = 2  # lines, and columns, of an index map around each image
-SPARE = 3  # lines after the last image
 SHARES = (4, 2, 2, 1)  # of the nine kernels, by the parity of an input's row and column
-NAMES = ('batch', 'height', 'width', 'rows', 'inputs', 'outputs', 'most', 'padding', 'lines')
+ALIGNED = 4  # rows: a table that begins at a multiple of 16 bytes suits the same compiled kernel
+NAMES = ('batch', 'height', 'width', 'rows', 'inputs', 'outputs', 'most', 'room', 'padding',
+         'lines', 'steps', 'active')  # which come in many sizes, or places
 
 
 class Placed(NamedTuple):
@@ -45,7 +45,7 @@ def place(mask: Tensor, ranks: Tensor, rows: int, padding: int) -> Placed:
     2 * ((y + padding) % 2) + (x + padding) % 2 is 0, 1, 2 and 3.
     """
     batch, height, width = mask.shape
-    lines, pitch = batch * (height + BORDER) + SPARE, width + BORDER
+    lines, pitch = batch * (height + 2) + 3, width + 2
     flat, sites, index_map, parities = (
         torch.empty(shape, dtype=dtype, device=mask.device) for shape, dtype in (
             (rows, torch.int64), ((rows, 3), torch.int64), (lines * pitch, torch.int32),
@@ -83,15 +83,16 @@ def tables_of_inputs(index_map: Tensor, size_hw: tuple[int, int], sites: Tensor,
     inputs of a parity up to each; most: M, no fewer than of any parity. Returns rows (4, M) int64,
     inputs of each parity, then the last one repeated, and (M, K) int32 rows of outputs each.
     """
-    rows = torch.empty((4, most), dtype=torch.int64, device=sites.device)
-    tables = torch.empty(9 * most, dtype=torch.int32, device=sites.device)
+    room = triton.cdiv(most, ALIGNED) * ALIGNED
+    rows = torch.empty((4, room), dtype=torch.int64, device=sites.device)
+    tables = torch.empty(9 * room, dtype=torch.int32, device=sites.device)
     if most:
         with torch.cuda.device_of(sites):
             _find_members[(triton.cdiv(most, BLOCK), 4)](
-                index_map, sites, ranks, rows, tables, *size_hw, len(sites), most, padding,
-                STEPS=len(sites).bit_length(), BLOCK=BLOCK)
-    parts = tables.split([share * most for share in SHARES])
-    return rows, [part.view(most, share) for part, share in zip(parts, SHARES)]
+                index_map, sites, ranks, rows, tables, *size_hw, len(sites), most, room, padding,
+                len(sites).bit_length(), BLOCK=BLOCK)
+    parts = tables.split([share * room for share in SHARES])
+    return rows[:, :most], [part.view(room, share)[:most] for part, share in zip(parts, SHARES)]
 
 
 def check(device: str) -> None:
@@ -181,23 +182,23 @@ def _read_window(index_map, sites, active, table, height, width, inputs, outputs
 
 
 @triton.jit(do_not_specialize=NAMES)
-def _find_members(index_map, sites, ranks, members, tables, height, width, rows, most, padding,
-                  STEPS: tl.constexpr, BLOCK: tl.constexpr):  # noqa: N803
+def _find_members(index_map, sites, ranks, members, tables, height, width, rows, most, room,
+                  padding, steps, BLOCK: tl.constexpr):  # noqa: N803
     """One block of the inputs of one parity: which row each is, then the outputs it goes to."""
     parity = tl.program_id(1)
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     is_there, row, end = place < most, place * 0, place * 0 + rows
-    for _ in range(STEPS):  # halves what is from the row to the end
+    for _ in range(steps):  # halves what is from the row to the end
         middle = (row + end) // 2
         is_open = is_there & (row < end)
         is_past = tl.load(ranks + parity * rows + middle, is_open, 0) > place
         end = tl.where(is_open & is_past, middle, end)
         row = tl.where(is_open & ~is_past, middle + 1, row)
     row = tl.minimum(row, rows - 1)
-    tl.store(members + parity * most + place, row, is_there)
+    tl.store(members + parity * room + place, row, is_there)
     high, wide = 2 - parity // 2, 2 - parity % 2  # of the window of outputs
     last = _corner(sites, row, is_there, height, width, padding, 2, True)
-    table = tables + tl.where(parity == 0, 0, 2 * parity + 2).to(tl.int64) * most
+    table = tables + tl.where(parity == 0, 0, 2 * parity + 2).to(tl.int64) * room
     for kernel in tl.static_range(4):
         if kernel < high * wide:
             step = kernel // high + kernel % high * (width + 2)

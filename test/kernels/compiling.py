@@ -73,7 +73,7 @@ def cases():
     yield 'place', tables._place, whole, None, {
         'LINES': tables.LINES, 'COLUMNS': tables.COLUMNS}, {}
     yield 'outputs', tables._read_window, {}, None, {'STRIDE': 2, 'BLOCK': tables.BLOCK}, {}
-    yield 'inputs', tables._find_members, whole, None, {'STEPS': 16, 'BLOCK': tables.BLOCK}, {}
+    yield 'inputs', tables._find_members, whole, None, {'BLOCK': tables.BLOCK}, {}
     for is_lower in (False, True):
         yield f'count {is_lower}', scores._count, {}, None, {
             'IS_LOWER': is_lower, 'BINS': scores.BINS, 'BLOCK': scores.COUNTED}, {}

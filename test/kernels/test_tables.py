@@ -81,6 +81,15 @@ def test_the_number_of_rows_is_that_of_the_bound(bound, with_kernels):
     assert_same(parts_of(PaddedLevel(mask, bound, 1).grown(2, 1)), want)
 
 
+def test_every_table_begins_where_a_kernel_can_read_several_values_at_once(with_kernels):
+    with_kernels()
+    level = PaddedLevel(torch.ones(1, 5, 5, dtype=torch.bool), Rectangles(7), 1)
+    for part in level.down.adjoint.parts:
+        assert part.rows is not None and len(part.rows) == 7
+        for values in (part.table, part.rows):
+            assert values.data_ptr() % 16 == 0 and values.is_contiguous()
+
+
 def test_torch_only_adds_up_and_the_host_waits_for_nothing(with_kernels):
     with_kernels()
     level = PaddedLevel(torch.ones(1, 5, 7, dtype=torch.bool), Rectangles(35), 1)
