@@ -15,6 +15,7 @@ from sparse_seg_ros.kernels.switch import checked as checked_kernels
 from sparse_seg_ros.kernels.switch import kernels_of
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.methods.request import Request
+from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler, SigmoidEnsembler
 from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.sparse import reference
 from sparse_seg_ros.sparse.backend import backend_of, checked
@@ -121,6 +122,21 @@ def test_the_tables_of_a_level_are_those_of_the_cpu(with_triton, padding):
             assert torch.equal(got.active.cpu(), want.active)
         assert torch.equal(levels[1].sites.cpu(), levels[0].sites)
         mask = levels[0].coarser.mask
+
+
+@pytest.mark.parametrize('kind', [Ensembler, SigmoidEnsembler])
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float32, 1e-4), (torch.float16, 2e-2)],
+                         ids=str)
+def test_the_ensembler_mixes_like_the_cpu(with_triton, kind, dtype, tolerance):
+    torch.manual_seed(0)
+    module, coarse, refined = kind(19), torch.randn(500, 19), torch.randn(2000, 19)
+    with torch.no_grad():
+        for values in module.parameters():
+            values.normal_(0, 0.2)
+        want = module(coarse, refined)
+        with torch.autocast('cuda', dtype, enabled=dtype != torch.float32):
+            got = module.cuda()(coarse.cuda(), refined.cuda())
+    torch.testing.assert_close(got.float().cpu(), want, rtol=tolerance, atol=tolerance)
 
 
 def test_a_norm_and_a_residual_join_the_convolution(with_triton):
