@@ -42,8 +42,8 @@ ROS_PACKAGES = {'rclpy', 'rcl_interfaces', 'sensor_msgs', 'std_msgs', 'std_srvs'
                 'cv_bridge', 'ament_index_python'}
 ADAPTERS = {
     'spconv': {'bench/with_spconv.py'},
-    'triton': {'sparse/with_triton.py', 'kernels/softmax.py', 'kernels/image.py',
-               'kernels/scores.py', 'kernels/result.py'},
+    'triton': {'sparse/with_triton.py', *(f'kernels/{name}.py' for name in (
+        'softmax', 'image', 'scores', 'tables', 'ensemble', 'result'))},
     'torchsparse': {'sparse/with_torchsparse.py'},
     'tensorrt': {'engines/with_tensorrt.py'},
     'onnxruntime': {'engines/with_onnxruntime.py'},

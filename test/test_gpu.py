@@ -18,11 +18,13 @@ from sparse_seg_ros.kernels.switch import checked as checked_kernels
 from sparse_seg_ros.kernels.switch import kernels_of
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.methods.request import Request
+from sparse_seg_ros.methods.sparse_refine.ensembler import Ensembler, SigmoidEnsembler
 from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.sparse import reference
 from sparse_seg_ros.sparse.backend import backend_of, checked
 from sparse_seg_ros.sparse.convolution import Extras
 from sparse_seg_ros.sparse.level import Level
+from sparse_seg_ros.sparse.padded_level import PaddedLevel, Rectangles
 from sparse_seg_ros.timing import Stopwatch
 
 pytestmark = [pytest.mark.gpu,
@@ -115,7 +117,7 @@ def test_triton_is_what_convolves_on_a_gpu(with_triton):
     assert backend_of('cuda') is with_triton
 
 
-@pytest.mark.parametrize('stage', ['image', 'scores', 'result'])
+@pytest.mark.parametrize('stage', ['image', 'scores', 'tables', 'ensemble', 'result'])
 def test_triton_computes_the_stages_around_the_networks(with_triton, stage):
     assert kernels_of(stage, 'cuda') is checked_kernels(stage, 'cuda')
 
@@ -126,6 +128,37 @@ def test_the_threshold_of_a_large_map_is_exact(with_triton, count):
     values = torch.rand(2, 512 * 1024, generator=torch.Generator().manual_seed(0))
     want = values.sort(1, descending=True).values[:, count - 1:count]
     assert torch.equal(scores.kth_highest(values.cuda(), count).cpu(), want)
+
+
+@pytest.mark.parametrize('padding', [0, 1])
+def test_the_tables_of_a_level_are_those_of_the_cpu(with_triton, padding):
+    mask = torch.rand(2, 257, 300, generator=torch.Generator().manual_seed(0)) < 0.2
+    for _ in range(3):
+        levels = [PaddedLevel(mask.to(device), Rectangles(int(mask.sum()) + 9), padding)
+                  for device in ('cpu', 'cuda')]
+        maps = [(*level.neighbours.parts, *level.down.parts, *level.down.adjoint.parts)
+                for level in levels]
+        for want, got in zip(*maps):
+            assert torch.equal(got.table.cpu(), want.table) and got.kernels == want.kernels
+            assert want.rows is None or torch.equal(got.rows.cpu(), want.rows)
+            assert torch.equal(got.active.cpu(), want.active)
+        assert torch.equal(levels[1].sites.cpu(), levels[0].sites)
+        mask = levels[0].coarser.mask
+
+
+@pytest.mark.parametrize('kind', [Ensembler, SigmoidEnsembler])
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float32, 1e-4), (torch.float16, 2e-2)],
+                         ids=str)
+def test_the_ensembler_mixes_like_the_cpu(with_triton, kind, dtype, tolerance):
+    torch.manual_seed(0)
+    module, coarse, refined = kind(19), torch.randn(500, 19), torch.randn(2000, 19)
+    with torch.no_grad():
+        for values in module.parameters():
+            values.normal_(0, 0.2)
+        want = module(coarse, refined)
+        with torch.autocast('cuda', dtype, enabled=dtype != torch.float32):
+            got = module.cuda()(coarse.cuda(), refined.cuda())
+    torch.testing.assert_close(got.float().cpu(), want, rtol=tolerance, atol=tolerance)
 
 
 def test_a_norm_and_a_residual_join_the_convolution(with_triton):

@@ -34,7 +34,8 @@ from sparse_seg_ros.sparse.level import Level
 
 HALF, FULL, INDEX, POSITION = 2, 4, 4, 8  # bytes of fp16, float32, a row of a table, a position
 RESULT = 1 + 4 + 1  # bytes of a pixel: label, uncertainty, refined
-STAGES = ('upload', 'shrink', 'dense', 'select', 'extract', 'ensemble', 'finish', 'download')
+STAGES = ('upload', 'shrink', 'dense', 'select', 'tables', 'extract', 'ensemble', 'finish',
+          'download')
 
 
 class Step(NamedTuple):
@@ -118,8 +119,9 @@ def count(method: SparseRefine, refined: Tensor) -> dict[str, list[Step]]:
         'shrink': [Step(3 * FULL * (full + low))],
         'dense': [*dense(method.network, 3, *padded_size(method.network, low_hw)),
                   Step(low * classes * (HALF + FULL))],
-        'select': [Step(coarse + low * FULL), Step(low * FULL), Step(low * (FULL + 1)),
+        'select': [Step(coarse + low * FULL), *2 * [Step(low * FULL)], Step(low * (FULL + 1)),
                    Step(chosen * classes * 2 * FULL)],
+        'tables': tables(sites),
         'extract': extract(method.refiner.extractor, sites),
         'ensemble': [Step(said, count_macs(method.refiner, refined)['ensemble'])],
         'finish': [Step(coarse + pixels * (classes * FULL + POSITION) + full * RESULT)],
@@ -147,10 +149,33 @@ def extract(extractor: SparseNetwork, sites: Tensor) -> list[Step]:
     """(1, h, w) bool -> the steps of the layers down to stride 8, those at 16, and the decoder."""
     if not sites.any():
         return [Step(0)]
-    network = extractor.network
-    half = around(Level(sites))
-    levels = (half, half.coarser, half.coarser.coarser)
+    network, levels = extractor.network, levels_of(sites)
     return [*_encode(network, levels), *_deep(network, levels[2]), *_decode(network, levels)]
+
+
+def levels_of(sites: Tensor) -> tuple[Level, ...]:
+    """(1, h, w) bool -> the levels of the layers at strides 2, 4 and 8."""
+    half = around(Level(sites))
+    return half, half.coarser, half.coarser.coarser
+
+
+def tables(sites: Tensor) -> list[Step]:
+    """(1, h, w) bool -> the steps of the tables of all levels, as kernels/tables.py makes them."""
+    if not sites.any():
+        return [Step(0)]
+    levels, steps = levels_of(sites), []
+    for level in levels:
+        pixels, count = level.mask.numel(), len(level)
+        steps += [Step(pixels * (1 + INDEX)),  # ranks
+                  Step(pixels * (1 + INDEX) + count * (INDEX + 4 * POSITION + 4)),
+                  Step(count * (3 * POSITION + (1 + 9) * INDEX))]
+    for level, coarser in zip(levels, levels[1:]):
+        inputs, outputs = len(level), len(coarser)
+        pairs = 9 * inputs // 4  # an input goes to 1, 2, 2 or 4 outputs, by its parity
+        steps += [Step(outputs * (3 * POSITION + 9 * INDEX) + inputs * INDEX),
+                  Step(4 * inputs * (1 + INDEX)),  # ranks
+                  Step(inputs * (4 * INDEX + 4 * POSITION) + (outputs + pairs) * INDEX)]
+    return steps
 
 
 def _encode(network: nn.Module, levels: tuple[Level, ...]) -> Iterator[Step]:

@@ -5,7 +5,6 @@ Entropy of the logits, and the score from which on a budget reaches.
 
 The k-th highest of float32 scores is found exactly, without sorting: their bits, in the order of
 the numbers, are counted by their upper half, then those in the bin of the k-th by their lower one.
-The first count can be made while the entropy is computed.
 """
 
 from __future__ import annotations
@@ -19,24 +18,17 @@ from torch import Tensor
 
 from sparse_seg_ros.kernels.softmax import ERRORS, check_equal, read_tile, tile_of
 
-__all__ = ['ERRORS', 'check', 'empty_histogram', 'entropy_map', 'kth_highest']
+__all__ = ['ERRORS', 'check', 'entropy_map', 'kth_highest']
 BINS = 1 << 16  # of each half of a number
 COUNTED = 1024  # scores that one program counts
 CHUNK = 4096  # bins that one program adds up at a time
 
 
-def empty_histogram(images: int, device: torch.device | str) -> Tensor:
-    """(B, BINS) int32 zeros."""
-    return torch.zeros((images, BINS), dtype=torch.int32, device=device)
-
-
-def entropy_map(logits: Tensor, log_floor: float = -math.inf,
-                histogram: Tensor | None = None) -> Tensor:
+def entropy_map(logits: Tensor, log_floor: float = -math.inf) -> Tensor:
     """
     (B, C, h, w) logits -> (B, h, w) float32 entropy in nats.
 
-    log_floor: no logarithm of a probability counts as less. histogram: an empty one, into which
-    the scores are counted for `kth_highest`.
+    log_floor: no logarithm of a probability counts as less.
     """
     logits = logits.contiguous()
     batch, classes, height, width = logits.shape
@@ -45,17 +37,12 @@ def entropy_map(logits: Tensor, log_floor: float = -math.inf,
     if scores.numel():
         with torch.cuda.device_of(logits):
             _measure[(triton.cdiv(height * width, tile['BLOCK']), batch)](
-                logits, scores, scores if histogram is None else histogram, height * width,
-                log_floor, COUNTS=histogram is not None, BINS=BINS, **tile)
+                logits, scores, height * width, log_floor, **tile)
     return scores
 
 
-def kth_highest(scores: Tensor, count: int, histogram: Tensor | None = None) -> Tensor:
-    """
-    (B, n) float32 scores -> (B, 1) the `count`-th highest of each image, count from 1 to n.
-
-    histogram: as `entropy_map` has filled it for these scores.
-    """
+def kth_highest(scores: Tensor, count: int) -> Tensor:
+    """(B, n) float32 scores -> (B, 1) the `count`-th highest of each image, count from 1 to n."""
     scores = scores.contiguous()
     batch, places = scores.shape
     if not 1 <= count <= places:
@@ -65,10 +52,9 @@ def kth_highest(scores: Tensor, count: int, histogram: Tensor | None = None) -> 
     threshold = torch.empty((batch, 1), dtype=torch.float32, device=scores.device)
     with torch.cuda.device_of(scores):
         for is_lower in (False, True):
-            if is_lower or histogram is None:
-                histogram = empty_histogram(batch, scores.device)
-                _count[(triton.cdiv(places, COUNTED), batch)](
-                    scores, histogram, upper, places, IS_LOWER=is_lower, BINS=BINS, BLOCK=COUNTED)
+            histogram = torch.zeros((batch, BINS), dtype=torch.int32, device=scores.device)
+            _count[(triton.cdiv(places, COUNTED), batch)](
+                scores, histogram, upper, places, IS_LOWER=is_lower, BINS=BINS, BLOCK=COUNTED)
             _find[(batch,)](histogram, rank, upper, threshold, IS_LOWER=is_lower, BINS=BINS,
                             CHUNK=CHUNK)
     return threshold
@@ -78,11 +64,10 @@ def check(device: str) -> None:
     """Score small logits; RuntimeError where torch has another result."""
     logits = torch.linspace(-3, 3, 2 * 5 * 21, device=device).sin().view(2, 5, 3, 7) * 4
     log_p = logits.log_softmax(1)
-    histogram = empty_histogram(2, device)
-    scores = entropy_map(logits, histogram=histogram)
+    scores = entropy_map(logits)
     check_equal(scores, -(log_p.exp() * log_p).sum(1))
     ordered = scores.flatten(1).sort(1, descending=True).values
-    check_equal(kth_highest(scores.flatten(1), 4, histogram), ordered[:, 3:4])
+    check_equal(kth_highest(scores.flatten(1), 4), ordered[:, 3:4])
 
 
 @triton.jit
@@ -98,10 +83,9 @@ def _upper_half(values, BINS: tl.constexpr):  # noqa: N803
 
 
 @triton.jit
-def _measure(logits, scores, histogram, places, log_floor, COUNTS: tl.constexpr,  # noqa: N803
-             BINS: tl.constexpr, CLASSES: tl.constexpr, CLASS_BLOCK: tl.constexpr,  # noqa: N803
-             BLOCK: tl.constexpr):  # noqa: N803
-    """Entropy of one block of pixels, and its count."""
+def _measure(logits, scores, places, log_floor, CLASSES: tl.constexpr,  # noqa: N803
+             CLASS_BLOCK: tl.constexpr, BLOCK: tl.constexpr):  # noqa: N803
+    """Entropy of one block of pixels."""
     image, classes = tl.program_id(1).to(tl.int64), tl.arange(0, CLASS_BLOCK)
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     is_place = place < places
@@ -109,9 +93,6 @@ def _measure(logits, scores, histogram, places, log_floor, COUNTS: tl.constexpr,
                      (classes < CLASSES)[:, None] & is_place[None, :], 0.0)
     _, _, entropy = read_tile(values, classes, log_floor, CLASSES)
     tl.store(scores + image * places + place, entropy, is_place)
-    if COUNTS:
-        tl.atomic_add(histogram + image * BINS + _upper_half(entropy, BINS), 1, is_place,
-                      sem='relaxed')
 
 
 @triton.jit

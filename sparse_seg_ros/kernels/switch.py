@@ -13,7 +13,7 @@ from types import ModuleType
 @cache
 def kernels_of(stage: str, device_type: str) -> ModuleType | None:
     """
-    Return the kernels of a stage, 'image', 'scores' or 'result'; None where torch computes.
+    Return the kernels of a stage, a file beside this one; None where torch computes.
 
     Torch computes on a CPU, and on a GPU on which they do not work. There this warns once.
     """

@@ -21,7 +21,9 @@ from sparse_seg_ros.sparse.kernel_map import KernelMap, KernelMapPart, RowRuns
 from sparse_seg_ros.sparse.winograd import Tiles
 
 ALL_NINE = tuple(range(9))  # kernel index = dy + 3 * dx
-STEPS_BY_PARITY = ((0, 2), (1,))  # dy for which y - dy is even, so twice a coarser row
+KERNELS_BY_PARITY = tuple(  # for which (y - dy, x - dx) is even, so twice a coarser site
+    tuple(dy + 3 * dx for dx in steps_x for dy in steps_y)
+    for steps_y in ((0, 2), (1,)) for steps_x in ((0, 2), (1,)))
 
 
 class Level:
@@ -101,9 +103,7 @@ class Level:
     @cached_property
     def neighbours(self) -> KernelMap:
         """KernelMap of the submanifold 3x3 convolution: this level to itself."""
-        corners = self._positions(*self.sites.unbind(1)) - self._pitch - 1
-        table = self._table(self.fill_padding(corners, self._nowhere))
-        count = len(self)
+        table, count = self._table_of(self, 1, 1), len(self)
         there, back = (KernelMapPart(table, kernels, count, active=self.active)
                        for kernels in (ALL_NINE, ALL_NINE[::-1]))
         grid = (self.mask, self._index_map, count)
@@ -115,26 +115,33 @@ class Level:
     def down(self) -> KernelMap:
         """Kernel map of the strided 3x3 convolution to `coarser`; its adjoint comes back."""
         coarser = self.coarser
-        batch, y, x = coarser.sites.unbind(1)
-        corners = self._positions(batch, 2 * y - self.padding, 2 * x - self.padding)
-        table = self._table(coarser.fill_padding(corners, self._nowhere))
-        there = KernelMapPart(table, ALL_NINE, len(self), active=coarser.active)
+        there = KernelMapPart(self._table_of(coarser, 2, self.padding), ALL_NINE, len(self),
+                              active=coarser.active)
+        return KernelMap((there,), self._parts_back(), len(self), len(coarser), self.is_padded)
+
+    def _table_of(self, outputs: Level, stride: int, padding: int) -> Tensor:
+        """Level of the outputs of a 3x3 convolution -> (its length, 9) int32 rows of this one."""
+        batch, y, x = outputs.sites.unbind(1)
+        corners = self._positions(batch, stride * y - padding, stride * x - padding)
+        corners = outputs.fill_padding(corners, self._nowhere)
+        return look_up(self._index_map, corners, window(3, 3, self._pitch, corners.device))
+
+    def _parts_back(self) -> tuple[KernelMapPart, ...]:
+        """Pair these sites, by the parity of row and column, with those of `coarser`."""
         batch, y, x = self.sites.unbind(1)
         y, x = y + self.padding, x + self.padding
         parity = self.fill_padding(y % 2 * 2 + x % 2, -1)
-        last = coarser._positions(batch, y // 2, x // 2)  # of the window of a site's outputs
-        back = tuple(self._reached(parity == 2 * odd_y + odd_x, last, odd_y, odd_x)
-                     for odd_y in (0, 1) for odd_x in (0, 1))
-        return KernelMap((there,), back, len(self), len(coarser), self.is_padded)
+        last = self.coarser._positions(batch, y // 2, x // 2)  # of the window of a site's outputs
+        return tuple(self._reached(number, last, *self.members(parity == number))
+                     for number in range(len(KERNELS_BY_PARITY)))
 
-    def _reached(self, is_member: Tensor, last: Tensor, odd_y: int, odd_x: int) -> KernelMapPart:
+    def _reached(self, parity: int, last: Tensor, rows: Tensor,
+                 active: Tensor | None) -> KernelMapPart:
         """Pair the sites of one parity with the coarser ones, through the kernels that fit it."""
-        rows, active = self.members(is_member)
-        down, right = STEPS_BY_PARITY[odd_y], STEPS_BY_PARITY[odd_x]
-        steps = -window(len(down), len(right), self.coarser._pitch, last.device)
+        height, width = 2 - parity // 2, 2 - parity % 2
+        steps = -window(height, width, self.coarser._pitch, last.device)
         table = look_up(self.coarser._index_map, last[rows], steps)
-        kernels = tuple(dy + 3 * dx for dx in right for dy in down)
-        return KernelMapPart(table, kernels, len(self.coarser), rows, active)
+        return KernelMapPart(table, KERNELS_BY_PARITY[parity], len(self.coarser), rows, active)
 
     def members(self, is_member: Tensor) -> tuple[Tensor, Tensor | None]:
         """(n,) bool -> (M,) int64 numbers of the members, and M as of `active`."""
@@ -170,7 +177,3 @@ class Level:
     def _positions(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """(n,) each -> (n,) position in the index map, which has a border of one pixel."""
         return (batch * (self.mask.shape[1] + 2) + y + 1) * self._pitch + x + 1
-
-    def _table(self, corners: Tensor) -> Tensor:
-        """(n,) positions of kernel (0, 0) -> (n, 9) int32 rows."""
-        return look_up(self._index_map, corners, window(3, 3, self._pitch, corners.device))

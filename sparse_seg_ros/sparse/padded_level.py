@@ -12,12 +12,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparse_seg_ros.sparse.level import Level
+from sparse_seg_ros.kernels.switch import kernels_of
+from sparse_seg_ros.sparse.kernel_map import KernelMapPart
+from sparse_seg_ros.sparse.level import KERNELS_BY_PARITY, Level
+
+if TYPE_CHECKING:
+    from sparse_seg_ros.kernels.tables import Placed
 
 
 @dataclass(frozen=True)
@@ -76,12 +82,17 @@ class PaddedLevel(Level):
     @cached_property
     def flat(self) -> Tensor:
         """(N,) int64 position of each site in the flattened (B, H, W); padding: one past it."""
-        return first_members(self._ranks, len(self))
+        return self._placed.flat if self._placed else first_members(self._ranks, len(self))
 
     @cached_property
     def places(self) -> Tensor:
         """(N,) int64 position in the flattened (B, H, W) from which each row may read."""
         return self.flat.masked_fill(self.is_padding, 0)
+
+    @cached_property
+    def sites(self) -> Tensor:
+        """(N, 3) int64 places as (b, y, x)."""
+        return self._placed.sites if self._placed else super().sites
 
     @cached_property
     def is_padding(self) -> Tensor:
@@ -107,10 +118,15 @@ class PaddedLevel(Level):
 
         Beyond those that there are, the last row is repeated.
         """
-        batch, height, width = self.mask.shape
-        most = self.bound.halved().most(batch, (height + 1) // 2, (width + 1) // 2)
         ranks = is_member.cumsum(0, dtype=torch.int32)
-        return first_members(ranks, most).clamp_max(len(self) - 1), ranks[-1:]
+        rows = first_members(ranks, self._most_of_a_parity).clamp_max(len(self) - 1)
+        return rows, ranks[-1:]
+
+    @property
+    def _most_of_a_parity(self) -> int:
+        """Number of pixels of one parity of rows and columns at most."""
+        batch, height, width = self.mask.shape
+        return self.bound.halved().most(batch, (height + 1) // 2, (width + 1) // 2)
 
     def fill_padding(self, values: Tensor, value: int) -> Tensor:
         """(..., N) -> the same, with a value for the rows that stand for no pixel."""
@@ -122,11 +138,39 @@ class PaddedLevel(Level):
         return self.mask.flatten().cumsum(0, dtype=torch.int32)
 
     @cached_property
+    def _placed(self) -> Placed | None:
+        """Where the rows stand, by a kernel; None where torch computes."""
+        kernels = kernels_of('tables', self.mask.device.type)
+        return kernels and kernels.place(self.mask, self._ranks, len(self), self.padding)
+
+    @cached_property
     def _index_map(self) -> Tensor:
         """(B * (H + 2) * (W + 2) + 3 * (W + 2),) int32 as of a Level, then rows of no image."""
+        if self._placed:
+            return self._placed.index_map
         rows = (self._ranks.view_as(self.mask) - 1).masked_fill(~self.mask, len(self))
         rows = F.pad(rows, (1, 1, 1, 1), value=len(self))
         return F.pad(rows.flatten(), (0, 3 * self._pitch), value=len(self))
+
+    def _table_of(self, outputs: Level, stride: int, padding: int) -> Tensor:
+        """Level of the outputs of a 3x3 convolution -> (its length, 9) int32 rows of this one."""
+        kernels = kernels_of('tables', self.mask.device.type)
+        if not kernels:
+            return super()._table_of(outputs, stride, padding)
+        return kernels.table_of_outputs(self._index_map, self.mask.shape[1:], len(self),
+                                        outputs.sites, outputs.active, stride, padding)
+
+    def _parts_back(self) -> tuple[KernelMapPart, ...]:
+        """Pair these sites, by the parity of row and column, with those of `coarser`."""
+        kernels, coarser = kernels_of('tables', self.mask.device.type), self.coarser
+        if not (kernels and self._placed):
+            return super()._parts_back()
+        ranks = self._placed.parities.cumsum(1, dtype=torch.int32)
+        rows, tables = kernels.tables_of_inputs(
+            coarser._index_map, coarser.mask.shape[1:], self.sites, ranks,
+            self._most_of_a_parity, self.padding)
+        return tuple(KernelMapPart(table, numbers, len(coarser), *part) for numbers, table, *part
+                     in zip(KERNELS_BY_PARITY, tables, rows, ranks[:, -1:]))
 
     def rows_at(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """(n,) each -> (n,) int64 row of each, the last one where there is no active pixel."""

@@ -152,7 +152,7 @@ def _norm_relu(values, scale, bias, is_channel, is_missing, SUM: tl.constexpr): 
     return tl.where((normed < 0.0) | is_missing, 0.0, normed)
 
 
-@triton.jit(do_not_specialize=['count', 'inputs'])
+@triton.jit(do_not_specialize=['count', 'inputs', 'active'])
 def _gather_and_multiply(
     features, weight, table, rows, scale, bias, shift, residual, out, active, count, inputs,
     HAS_ROWS: tl.constexpr, HAS_ACTIVE: tl.constexpr, HAS_NORM: tl.constexpr,  # noqa: N803

@@ -68,6 +68,22 @@ def test_a_strided_one_reads_the_finer_level():
         36 * len(fine.coarser)
 
 
+def test_the_tables_of_a_level_are_written_once():
+    sites = torch.ones(1, 32, 32, dtype=torch.bool)
+    levels, moved = floors.levels_of(sites), [step.moved for step in floors.tables(sites)]
+    for level, (ranks, places, near) in zip(levels, zip(*[iter(moved)] * 3)):
+        assert ranks == 5 * level.mask.numel()
+        assert places == ranks + (4 + 8 + 24 + 4) * len(level)  # rank, flat, sites, parities
+        assert near == 4 * level.neighbours.parts[0].table.numel() + (24 + 4) * len(level)
+    for level, coarser, (there, ranks, back) in zip(
+            levels, levels[1:], zip(*[iter(moved[3 * len(levels):])] * 3)):
+        assert there == 4 * level.down.parts[0].table.numel() + 24 * len(coarser) + 4 * len(level)
+        entries = sum(part.table.numel() for part in level.down.adjoint.parts)
+        assert ranks == 20 * len(level)
+        assert back == 4 * (entries + len(coarser) + 4 * len(level)) + (8 + 24) * len(level)
+    assert floors.tables(torch.zeros_like(sites)) == [Step(0)]
+
+
 @pytest.mark.parametrize(('step', 'milliseconds'), [
     (Step(1000, 1), 500.0), (Step(1000, 4000), 2000.0), (Step(0, 0, 100), 1000.0), (Step(0), 0)])
 def test_the_longest_of_moving_multiplying_and_sending_counts(step, milliseconds):

@@ -1,10 +1,12 @@
 # Copyright 2026 The sparse_seg_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Compile every kernel for a GPU that need not be there: `python compiling.py 87`.
+Compile every kernel for GPUs that need not be there: `python compiling.py 87 89 90`.
 
-Prints, as JSON by name of a case: products on tensor cores and asynchronous copies in the PTX,
-bytes of shared memory, and bytes of a thread's stack, to which registers spill.
+Prints, as JSON by compute capability and name of a case: products on tensor cores and asynchronous
+copies in the PTX, bytes of shared memory, and bytes of a thread's stack, to which registers spill.
+The code of products depends on the GPU. The other kernels are compiled for the first one alone: a
+later one takes the PTX of an earlier one as it is, and has as many registers.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from sparse_seg_ros.kernels import image, result, scores
+from sparse_seg_ros.kernels import ensemble, image, result, scores, tables
 from sparse_seg_ros.kernels.softmax import tile_of
 from sparse_seg_ros.sparse import with_triton
 from sparse_seg_ros.sparse.tuning import Shape, default_launch
@@ -32,17 +34,19 @@ POINTERS = {
     **dict.fromkeys(('features', 'weight', 'shift', 'residual', 'grad', 'logits', 'fine'),
                     '*fp16'),
     **dict.fromkeys(('scale', 'bias', 'sums', 'mean', 'std', 'scores', 'threshold', 'uncertainty',
-                     'confidence'), '*fp32'),
-    **dict.fromkeys(('table', 'active', 'histogram', 'upper', 'rank'), '*i32'),
-    **dict.fromkeys(('rows', 'positions'), '*i64'),
-    **dict.fromkeys(('images', 'selected', 'labels', 'refined'), '*u8')}
+                     'confidence', 'coarse', 'gate', 'gate_bias', 'weigh', 'weigh_bias', 'fuse',
+                     'fuse_bias', 'again', 'again_bias'), '*fp32'),
+    **dict.fromkeys(('table', 'active', 'histogram', 'upper', 'rank', 'ranks', 'index_map',
+                     'tables'), '*i32'),
+    **dict.fromkeys(('rows', 'positions', 'flat', 'sites', 'members'), '*i64'),
+    **dict.fromkeys(('images', 'selected', 'labels', 'refined', 'mask', 'parities'), '*u8')}
 REALS = ('log_floor', 'y_ratio', 'x_ratio', 'mask_y_ratio', 'mask_x_ratio', 'sharpness', 'per_nat')
 
 
 def cases():
     """Yield name, kernel, types of pointers that differ, constants and options."""
     half, bfloat = torch.float16, torch.bfloat16
-    for width, dtype in ((16, half), (64, half), (64, bfloat), (1024, half)):
+    for width, dtype in ((16, half), (64, bfloat), (1024, half)):
         how = default_launch(Shape(9, width, width, dtype))
         yield f'multiply {width} {dtype}', with_triton._gather_and_multiply, {
             'out': '*fp16'}, dtype, {
@@ -55,13 +59,21 @@ def cases():
         'HAS_ROWS': True, 'KERNELS': 9, 'CIN': 64, 'COUT': 64, 'CHUNK_ROWS': 4096,
         'BLOCK_ROWS': 64, 'BLOCK_CIN': 64, 'BLOCK_COUT': 64, 'SUM': tl.float32
     }, {'num_warps': 4, 'num_stages': 3}
-    for out in ('*fp16', '*fp32'):
-        yield f'normalise {out}', image._normalise, {'out': out}, None, {'BLOCK': image.BLOCK}, {}
+    yield 'normalise', image._normalise, {'out': '*fp32'}, None, {'BLOCK': image.BLOCK}, {}
     for classes in (19, 150):
-        yield f'entropy {classes}', scores._measure, {'logits': '*fp32'}, None, {
-            'COUNTS': True, 'BINS': scores.BINS, **tile_of(classes)}, {}
+        yield f'entropy {classes}', scores._measure, {'logits': '*fp32'}, None, tile_of(
+            classes), {}
         yield f'finish {classes}', result._write, {'logits': '*fp32', 'fine': '*fp32'}, None, {
             'WANTS_CONFIDENCE': True, **tile_of(classes)}, {}
+    yield 'ensemble', ensemble._ensemble, {
+        'refined': '*fp32', 'out': '*fp32', 'sites': 'i32'}, None, {
+        'IS_SOFTMAX': True, 'PIXELS': 4, 'CLASSES': 32, 'CLASS_BLOCK': 32, 'HIDDEN': 64,
+        'SITES': ensemble.SITES, 'TYPE': tl.float32}, {}
+    whole = {'rows': 'i32'}  # a number of them here
+    yield 'place', tables._place, whole, None, {
+        'LINES': tables.LINES, 'COLUMNS': tables.COLUMNS}, {}
+    yield 'outputs', tables._read_window, {}, None, {'STRIDE': 2, 'BLOCK': tables.BLOCK}, {}
+    yield 'inputs', tables._find_members, whole, None, {'BLOCK': tables.BLOCK}, {}
     for is_lower in (False, True):
         yield f'count {is_lower}', scores._count, {}, None, {
             'IS_LOWER': is_lower, 'BINS': scores.BINS, 'BLOCK': scores.COUNTED}, {}
@@ -79,7 +91,8 @@ def compiled(kernel, pointers, dtype, constants, options, capability):
     source = ASTSource(
         fn=kernel, signature={name: types.get(name, 'i32') for name in place},
         constexprs={place[name]: value for name, value in constants.items()},
-        attrs={place[name]: [['tt.divisibility', 16]] for name in pointers if name in place})
+        attrs={place[name]: [['tt.divisibility', 16]] for name, kind in pointers.items()
+               if name in place and kind.startswith('*')})
     return triton.compile(source, target=GPUTarget('cuda', capability, 32), options=options)
 
 
@@ -96,18 +109,22 @@ def spilled(cubin: bytes) -> int | None:
     return int(stack) + int(local)
 
 
-def main(capability: int) -> None:
-    """Print what becomes of every case."""
-    found = {}
-    for name, kernel, pointers, dtype, constants, options in cases():
-        built = compiled(kernel, pointers, dtype, constants, options, capability)
-        ptx = built.asm['ptx']
-        found[name] = {
-            'products': len(re.findall(r'\b(?:mma\.sync|wgmma\.mma_async)', ptx)),
+def describe(case: tuple, capability: int) -> dict[str, int | None]:
+    """Return what becomes of a case on a GPU."""
+    built = compiled(*case, capability)
+    ptx = built.asm['ptx']
+    return {'products': len(re.findall(r'\b(?:mma\.sync|wgmma\.mma_async)', ptx)),
             'copies': len(re.findall(r'cp\.async\.c', ptx)),
             'shared': built.metadata.shared, 'spilled': spilled(built.asm['cubin'])}
-    print(json.dumps(found))
+
+
+def main(first: int, *others: int) -> None:
+    """Print what becomes of every case."""
+    print(json.dumps({capability: {
+        name: describe(case, capability) for name, *case in cases()
+        if capability == first or name.startswith('multiply')}
+        for capability in (first, *others)}))
 
 
 if __name__ == '__main__':
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

@@ -15,18 +15,13 @@ image = pytest.importorskip('sparse_seg_ros.kernels.image')
 MEAN, STD = torch.tensor((73.16, 82.91, 72.39)), torch.tensor((47.67, 48.49, 47.73))
 
 
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize('shape', [(1, 1, 1), (2, 7, 5), (1, 32, 64), (1, 33, 67), (0, 4, 4)])
-def test_it_equals_torch(shape, dtype):
+def test_it_equals_torch(shape):
     images = torch.randint(256, (*shape, 3), dtype=torch.uint8,
                            generator=torch.Generator().manual_seed(0))
-    got = image.normalise(images, MEAN, STD, dtype)
-    assert got.shape == (shape[0], 3, *shape[1:]) and got.dtype == dtype
-    want = (images.float() - MEAN) / STD
-    if dtype == torch.bfloat16:  # which the interpreter cuts off where GPUs round
-        assert ((got.movedim(1, -1).float() - want).abs() <= want.abs() / 128).all()
-    else:
-        assert torch.equal(got.movedim(1, -1), want.to(dtype))
+    got = image.normalise(images, MEAN, STD)
+    assert got.shape == (shape[0], 3, *shape[1:]) and got.dtype == torch.float32
+    assert torch.equal(got.movedim(1, -1), (images.float() - MEAN) / STD)
 
 
 def test_every_level_of_every_channel_is_right():

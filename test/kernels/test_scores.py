@@ -17,6 +17,12 @@ scores = pytest.importorskip('sparse_seg_ros.kernels.scores')
 EPS = torch.finfo(torch.float32).eps
 
 
+@pytest.fixture(autouse=True)
+def find_in_one_step(monkeypatch):
+    """Let one program add up all bins at once, which the interpreter does five times faster."""
+    monkeypatch.setattr(scores, 'CHUNK', scores.BINS)
+
+
 def random_logits(*shape, dtype=torch.float32, spread=4.0):
     generator = torch.Generator().manual_seed(sum(shape))
     return (spread * torch.randn(shape, generator=generator)).to(dtype)
@@ -72,13 +78,19 @@ def test_the_kth_highest_is_exact(values):
         assert torch.equal(scores.kth_highest(values, rank), ordered[:, rank - 1:rank]), rank
 
 
+def test_the_kth_highest_is_exact_in_steps(monkeypatch):
+    monkeypatch.setattr(scores, 'CHUNK', scores.BINS // 4)
+    values = torch.linspace(-9, 9, 50)[None]
+    ordered = values.sort(1, descending=True).values
+    for rank in (1, 25, 26, 50):
+        assert torch.equal(scores.kth_highest(values, rank), ordered[:, rank - 1:rank]), rank
+
+
 @pytest.mark.parametrize('count', [1, 37, 221])
 def test_its_threshold_selects_what_torch_selects(count):
     logits = random_logits(2, 19, 13, 17).round()  # with equal scores
-    histogram = scores.empty_histogram(2, 'cpu')
-    entropy = scores.entropy_map(logits, histogram=histogram)
-    assert histogram.sum(1).tolist() == [221, 221]
-    threshold = scores.kth_highest(entropy.flatten(1), count, histogram)[..., None]
+    entropy = scores.entropy_map(logits)
+    threshold = scores.kth_highest(entropy.flatten(1), count)[..., None]
     chosen = highest(entropy, count)
     assert entropy[chosen].min() >= threshold.min()
     assert ((entropy > threshold) <= chosen).all() and (chosen <= (entropy >= threshold)).all()

@@ -9,7 +9,7 @@ import torch
 
 from sparse_seg_ros.kernels import switch
 
-STAGES = ('image', 'scores', 'result')
+STAGES = ('image', 'scores', 'tables', 'ensemble', 'result')
 
 
 @pytest.mark.parametrize('stage', STAGES)
@@ -24,7 +24,8 @@ def test_kernels_pass_their_check(stage):
 
 
 @pytest.mark.parametrize(('stage', 'name'), [
-    ('image', 'normalise'), ('scores', 'entropy_map'), ('scores', 'kth_highest')])
+    ('image', 'normalise'), ('scores', 'entropy_map'), ('scores', 'kth_highest'),
+    ('ensemble', 'ensemble')])
 def test_kernels_that_compute_something_else_are_refused(stage, name, monkeypatch):
     kernels = pytest.importorskip(f'sparse_seg_ros.kernels.{stage}')
     right = getattr(kernels, name)

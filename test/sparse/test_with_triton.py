@@ -47,11 +47,12 @@ def widen_products(monkeypatch):
                         lambda builder, a, b, *rest: dot(builder, wide(a), wide(b), *rest))
 
 
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize(('cin', 'cout'), [(3, 32), (14, 16), (64, 32), (130, 150)])
+@pytest.mark.parametrize(('cin', 'cout', 'dtype'), [
+    (3, 32, torch.float32), (14, 16, torch.float16), (14, 16, torch.bfloat16),
+    (64, 32, torch.float32), (130, 80, torch.float32), (130, 80, torch.float16)], ids=str)
 def test_every_width_and_kind_of_pairs_equals_the_reference(cin, cout, dtype):
     generator = torch.Generator().manual_seed(cin)
-    level = Level(torch.rand((2, 9, 13), generator=generator) < 0.4)
+    level = Level(torch.rand((2, 7, 13), generator=generator) < 0.4)
     weight = torch.randn((9, cin, cout), generator=generator).to(dtype) / (9 * cin) ** 0.5
     for pairs in (level.neighbours, level.down, level.down.adjoint):
         features = torch.randn((pairs.inputs, cin), generator=generator).to(dtype)
@@ -71,11 +72,10 @@ def test_features_and_weights_may_be_views():
                                            level.neighbours), additions=9 * 24)
 
 
-WIDTHS = [(16, 16), (17, 40), (72, 48), (16, 1024)]
 
-
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float32], ids=str)
-@pytest.mark.parametrize(('cin', 'cout'), WIDTHS)
+@pytest.mark.parametrize(('cin', 'cout', 'dtype'), [
+    (16, 16, torch.float32), (17, 40, torch.float16), (17, 40, torch.bfloat16),
+    (72, 48, torch.float32), (72, 48, torch.float16), (16, 600, torch.float16)], ids=str)
 def test_a_norm_before_and_a_residual_after_join_the_convolution(cin, cout, dtype):
     generator = torch.Generator().manual_seed(cout)
     level = Level(torch.rand((1, 7, 9), generator=generator) < 0.4)

@@ -10,10 +10,13 @@ identity on the coarse logits, see `start_as_identity`; beyond 32 classes that t
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.methods.reading import entropy_of
+from sparse_seg_ros.kernels.switch import kernels_of
+from sparse_seg_ros.methods.reading import LOG_FLOOR, entropy_of
 
 HIDDEN = 64
 CPU_BLOCK = 8192  # pixels at a time, so that they stay in the cache
@@ -43,8 +46,15 @@ class Ensembler(nn.Module):
         """
         sites = len(coarse)
         per_site = max(1, len(refined) // max(1, sites))
-        coarse, refined = coarse.t(), refined.to(coarse.dtype).t()
+        coarse, refined = coarse.t(), refined.t()
         refined = refined.reshape(len(coarse), per_site, sites)  # (C, k, M)
+        if kernels := self.kernels_for(coarse):
+            kind = coarse.device.type
+            dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) \
+                else torch.float32
+            return kernels.ensemble(coarse, refined, layers_of(self.gate), layers_of(self.fuse),
+                                    LOG_FLOOR, dtype).flatten(1).t()
+        refined = refined.to(coarse.dtype)
         if coarse.device.type != 'cpu':
             return self._ensemble(coarse, refined).flatten(1).t()
         count = max(1, CPU_BLOCK // per_site)
@@ -52,6 +62,12 @@ class Ensembler(nn.Module):
             parts = [self._ensemble(*part) for part in zip(
                 coarse.split(count, 1), refined.split(count, 2))]
         return torch.cat(parts, 2).flatten(1).t()
+
+    def kernels_for(self, coarse: Tensor) -> ModuleType | None:
+        """Return the kernels that do for (C, M) logits what torch does, None without."""
+        if torch.is_grad_enabled() or self.skip is not None or coarse.dtype == torch.float64:
+            return None
+        return kernels_of('ensemble', coarse.device.type)
 
     def _ensemble(self, coarse: Tensor, refined: Tensor) -> Tensor:
         """(C, m), (C, k, m) -> (C, k, m); classes come first, which is far faster on a CPU."""
