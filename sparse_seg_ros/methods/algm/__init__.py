@@ -30,7 +30,8 @@ class AlgmConfig(DenseConfig):
     merge_rule: str = setting(
         'adaptive', "adaptive: pairs merge by each image's own threshold; fixed: by "
         'merge_threshold; share: by merge_shares; every: some tokens in every layer; elvit, '
-        'ailurus, pooling: clusters, merge_keep of the tokens', choices=RULES)
+        'ailurus, pooling: clusters, merge_keep of the tokens; dtop, dovit: tokens stop at exits',
+        choices=RULES)
     merge_window: tuple[int, int] = setting(
         (2, 2), 'rows and columns of the patches that merge locally', at_least=1)
     merge_shares: tuple[float, float] = setting(
@@ -46,13 +47,20 @@ class AlgmConfig(DenseConfig):
         choices=VALUES)
     merge_reduces: bool = setting(
         True, 'false: tokens that would merge get the value of the merged one instead')
+    merge_confidence: float = setting(
+        0.95, 'rules dtop and dovit: probability above which a token stops at an exit',
+        at_least=0.0, at_most=1.0)
+    merge_context: int = setting(
+        5, 'rule dtop: number of the most confident tokens of each class that go on',
+        at_least=0)
 
     def merging(self) -> Merging:
         """Return how tokens merge."""
         return Merging(self.merge_layers, self.merge_threshold, self.merge_rule,
                        self.merge_window, self.merge_shares, self.merge_tokens,
                        kinds=self.merge_kinds, keep=self.merge_keep, values=self.merge_values,
-                       reduces=self.merge_reduces)
+                       reduces=self.merge_reduces, confidence=self.merge_confidence,
+                       context=self.merge_context)
 
 
 def build(model: Model, config: AlgmConfig) -> Algm:

@@ -25,6 +25,7 @@ from sparse_seg_ros.networks.vit.tokens import Tokens
 
 PRETRAINING_CLASSES = 1000
 Merge = Callable[[Tokens, Tensor], Tokens]
+Exit = Callable[[Tokens], Tokens]
 
 
 class PatchEmbedding(nn.Module):
@@ -44,7 +45,8 @@ class VisionTransformer(nn.Module):
 
     merges: layer, from 1, -> function that merges tokens between its attention and its
     perceptron. It takes the tokens, and the queries and keys of that attention, (2, B, heads, T,
-    d / heads). restores: every patch has a token again when the decoder gets them.
+    d / heads). exits: layer -> function after it that lets tokens stop. restores: every patch has
+    a token again when the decoder gets them.
     """
 
     def __init__(self, image_size: int, patch_size: int, dim: int, depth: int, heads: int):
@@ -58,6 +60,7 @@ class VisionTransformer(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, PRETRAINING_CLASSES)
         self.merges: dict[int, Merge] = {}
+        self.exits: dict[int, Exit] = {}
         self.restores = False
         self.interpolation = 'bilinear'  # of positions
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
@@ -79,6 +82,8 @@ class VisionTransformer(nn.Module):
             tokens = tokens.map(block.digest)
             if layer in layers:
                 seen.append((tokens.restored() if self.restores else tokens).map(self.norm))
+            if layer in self.exits:
+                tokens = self.exits[layer](tokens)
         return seen, counts
 
     def set_drop_path(self, share: float) -> None:
