@@ -31,7 +31,7 @@ class TrainConfig(Settings):
                             'classifier; a refiner has that of start_from')
     network_options: tuple[str, ...] = setting(
         (), 'options of the network, such as [head=ppm]; LRFormer has those of its ablations, '
-        'vision transformers first_exit and second_exit')
+        'vision transformers first_exit, second_exit and policy')
     labels: str = setting('camvid', 'label set: a name in config/labels, or a YAML of your own')
     start_from: str | None = setting(
         None, 'model to start from: zoo name, model file, run folder or Hugging Face folder; for '
@@ -147,7 +147,8 @@ class TrainConfig(Settings):
     merge_window: tuple[int, int] = setting(
         (2, 2), 'rows and columns of the patches that merge locally', at_least=1)
     merge_shares: tuple[float, float] = setting(
-        (0.5, 0.44), 'rule share: fractions of the windows or pairs that merge in each layer',
+        (0.5, 0.44), 'rule share: fractions of the windows or pairs that merge in each layer; '
+        'rule cts: the first, of windows of 2 x 2 patches that share a token',
         at_least=0.0, at_most=1.0)
     merge_tokens: int = setting(
         44, 'rule every: number of tokens that merge in each layer', at_least=0)

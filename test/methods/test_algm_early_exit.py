@@ -19,7 +19,7 @@ from sparse_seg_ros.methods.dense import DenseObjective
 from sparse_seg_ros.methods.request import Request
 from sparse_seg_ros.model_card import Model, ModelCard
 from sparse_seg_ros.networks import NETWORKS, build_network
-from sparse_seg_ros.networks.vit.exits import ExitOptions
+from sparse_seg_ros.networks.vit.options import ViTOptions
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 from sparse_seg_ros.networks.vit.tokens import Tokens
 from sparse_seg_ros.timing import Stopwatch
@@ -32,7 +32,7 @@ def draw_network(decoder='mask'):
     """Draw a network whose exits, after its blocks 1 and 3, are sure of some tokens."""
     torch.manual_seed(0)
     network = SegmenterViT(128, 16, DIM, DEPTH, 4, CLASSES, decoder)
-    network.add_options(ExitOptions(first_exit=1, second_exit=3))
+    network.add_options(ViTOptions(first_exit=1, second_exit=3))
     with torch.no_grad():
         for head in network.exit_heads.values():
             head.head.weight *= 12
@@ -122,7 +122,7 @@ def test_any_decoder_will_do_and_a_patch_that_left_has_the_label_of_its_exit(rul
     torch.manual_seed(0)
     depth = 4 if decoder == 'mla' else 6
     network, image = SegmenterViT(128, 16, DIM, depth, 4, CLASSES, decoder), draw_images(1)
-    network.add_options(ExitOptions(first_exit=2))
+    network.add_options(ViTOptions(first_exit=2))
     network.double().eval()
     algm.apply(network, algm.Merging(rule=rule, confidence=0.0, context=0))
     streams, counts = network.encoder(image, network.layers)

@@ -60,7 +60,8 @@ def test_every_variant_of_a_plan_is_trained_and_measured(path, folder, monkeypat
     base = rows.pop('no merging')['macs']['dense']
     is_reduced = {name: row['tokens'][-1] < 65 for name, row in rows.items()}
     assert any(is_reduced.values())
-    assert all(is_reduced[name] for name in ('DToP', 'DoViT') if name in rows)
+    assert all(is_reduced[name] for name in ('CTS', 'DToP', 'DoViT') if name in rows)
     for name, row in rows.items():
-        assert (row['macs']['dense'] < base) == is_reduced[name], name
+        if name != 'CTS':  # whose policy costs more than so narrow a network
+            assert (row['macs']['dense'] < base) == is_reduced[name], name
         assert not ('not reduced' in name and is_reduced[name])

@@ -30,12 +30,14 @@ class AlgmConfig(DenseConfig):
     merge_rule: str = setting(
         'adaptive', "adaptive: pairs merge by each image's own threshold; fixed: by "
         'merge_threshold; share: by merge_shares; every: some tokens in every layer; elvit, '
-        'ailurus, pooling: clusters, merge_keep of the tokens; dtop, dovit: tokens stop at exits',
+        'ailurus, pooling: clusters, merge_keep of the tokens; dtop, dovit: tokens stop at exits; '
+        'cts: a policy network lets patches share a token',
         choices=RULES)
     merge_window: tuple[int, int] = setting(
         (2, 2), 'rows and columns of the patches that merge locally', at_least=1)
     merge_shares: tuple[float, float] = setting(
-        (0.5, 0.44), 'rule share: fractions of the windows or pairs that merge in each layer',
+        (0.5, 0.44), 'rule share: fractions of the windows or pairs that merge in each layer; '
+        'rule cts: the first, of windows of 2 x 2 patches that share a token',
         at_least=0.0, at_most=1.0)
     merge_tokens: int = setting(
         44, 'rule every: number of tokens that merge in each layer', at_least=0)

@@ -114,6 +114,7 @@ class Algm(Dense):
         exits = exits_of(self.network, self.merging) if self.merging else {}
         network.encoder.exits = {layer: partial(each.keep_first, count=call.counts[layer])
                                  for layer, each in exits.items()}
+        network.encoder.embedding = self.network.encoder.embedding
         network.encoder.restores = self.network.encoder.restores
         sides = (side * network.encoder.patch_size for side in call.grid_hw)
         return call.images * count_module(network, 1, 3, *sides)

@@ -11,7 +11,8 @@ Its rivals in the same place: rule 'every', Bolya et al., "Token Merging: Your V
 section 3, from its description: in every layer the same number of tokens, by the similarity of
 their keys averaged over heads. Different from there: no attention weighted by size. And 'elvit',
 'ailurus' and 'pooling', each in its own file; the first two give every patch a token again before
-the decoder. And 'dtop' and 'dovit', by which tokens stop after a block.
+the decoder. And 'dtop' and 'dovit', by which tokens stop after a block, and 'cts', by which
+patches share a token before the first.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from sparse_seg_ros.methods.algm.ailurus import merge_to_peaks
 from sparse_seg_ros.methods.algm.choices import Choice, above_mean, at_least, share_of, up_to
+from sparse_seg_ros.methods.algm.cts import SUPERPATCH, SharedEmbedding
 from sparse_seg_ros.methods.algm.early_exit import EarlyExit
 from sparse_seg_ros.methods.algm.elvit import merge_to_clusters
 from sparse_seg_ros.methods.algm.merging import merge_global, merge_local, spread
@@ -45,13 +47,14 @@ def apply(net: nn.Module, merging: Merging | None = None) -> None:
     merging.check_depth(len(segmenter.encoder.blocks))
     segmenter.encoder.merges = plan(merging, len(segmenter.encoder.blocks))
     segmenter.encoder.exits = exits_of(segmenter, merging)
+    segmenter.encoder.embedding = embedding_of(segmenter, merging)
     segmenter.exits_decide = merging.rule == 'dtop'
     segmenter.encoder.restores = merging.rule in ('elvit', 'ailurus', 'dovit') or \
         merging.rule == 'dtop' and not takes_any_tokens(segmenter)
     segmenter.counts_are_shared = merging.batch_rule == 'shared'
     segmenter.counts_are_fixed = merging.counts_are_fixed
     is_local = any(step.kind == 'local' for step in merging.steps)
-    sides = merging.window if is_local else (1, 1)
+    sides = merging.window if is_local else SUPERPATCH if merging.rule == 'cts' else (1, 1)
     segmenter.multiple = segmenter.encoder.patch_size * math.lcm(*sides)
 
 
@@ -59,6 +62,7 @@ def remove(net: nn.Module) -> None:
     """Undo apply: every result is again bit by bit what it was."""
     segmenter = expect_segmenter(net)
     segmenter.encoder.merges, segmenter.encoder.exits = {}, {}
+    segmenter.encoder.embedding = None
     segmenter.encoder.restores = segmenter.exits_decide = False
     segmenter.counts_are_shared = segmenter.counts_are_fixed = False
     segmenter.multiple = segmenter.encoder.patch_size
@@ -120,6 +124,16 @@ def exits_of(segmenter: SegmenterViT, merging: Merging) -> dict[int, EarlyExit]:
     return {int(layer): EarlyExit(nn.Sequential(segmenter.encoder.norm, head), merging.confidence,
                                   context)
             for layer, head in segmenter.exit_heads.items()}
+
+
+def embedding_of(segmenter: SegmenterViT, merging: Merging) -> SharedEmbedding | None:
+    """Return what makes tokens in place of the encoder, by the rule that does."""
+    if merging.rule != 'cts':
+        return None
+    if segmenter.policy is None:
+        raise ValueError("rule 'cts' needs a network with a policy; train one with "
+                         "'network_options: [policy=efficientnet_lite0]'")
+    return SharedEmbedding(segmenter.policy, merging.shares[0])
 
 
 def takes_any_tokens(segmenter: SegmenterViT) -> bool:

@@ -14,7 +14,7 @@ from sparse_seg_ros.texts import cut
 ALGM_RULES = ('adaptive', 'fixed', 'share')
 CLUSTERING_RULES = ('elvit', 'ailurus', 'pooling')
 EXIT_RULES = ('dtop', 'dovit')
-RULES = (*ALGM_RULES, 'every', *CLUSTERING_RULES, *EXIT_RULES)
+RULES = (*ALGM_RULES, 'every', *CLUSTERING_RULES, *EXIT_RULES, 'cts')
 BATCH_RULES = ('single', 'shared')
 KINDS = ('local', 'global')
 VALUES = ('average', 'random')
@@ -42,7 +42,8 @@ class Merging:
     'ailurus' and 'pooling' cluster the tokens and keep the fraction `keep` of them, the first two
     once, in the second layer, and 'pooling' in both; by 'dtop' and 'dovit' tokens stop at the
     exits of a network, wherever these are, from a `confidence` on, a probability; 'dtop' keeps
-    `context` of each class.
+    `context` of each class; by 'cts' the first of the `shares` of windows of 2 x 2 patches share
+    a token from the start.
     window: rows and columns of patches. values: the merged token is the 'average' of its tokens,
     or a 'random' one of them; reduces: False gives it to each of them instead of merging (Table
     6). batch_rule: 'shared' trains as the paper does: all images of a batch keep as many tokens

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sparse_seg_ros.methods.dense.policy_loss import policy_loss
 from sparse_seg_ros.methods.losses import is_imitated, mean_cross_entropy, mean_imitation
 from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.networks import run_padded
@@ -29,7 +30,7 @@ class DenseObjective(nn.Module):
     With a teacher (Hinton et al. 2015, at temperature 1), half of it is the cross entropy with the
     teacher's probabilities; images without labels have that half alone. With a second scale, the
     loss there is added, for which the network at its own scale is the teacher. The loss of each
-    exit of a network is added, too.
+    exit of a network is added, too, and that of a policy network.
     """
 
     class_weights: Tensor
@@ -47,6 +48,10 @@ class DenseObjective(nn.Module):
         logits, *exits = self.predict(images, self.scale)
         expected = self.teacher(images, logits.shape[-2:]) if self.teacher else None
         loss = self.compare_all((logits, *exits), labels, expected)
+        if getattr(self.trained, 'policy', None):
+            small = shrink(images, self.scale)
+            scores = run_padded(self.trained, small, self.trained.policy)
+            loss = loss + policy_loss(scores, labels, small.shape[2:])
         if not self.second_scale:
             return loss
         small = self.predict(images, self.second_scale)

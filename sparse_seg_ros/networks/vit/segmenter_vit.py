@@ -5,8 +5,9 @@ Segmenter: a plain vision transformer and a decoder of its tokens.
 
 Strudel et al., "Segmenter: Transformer for Semantic Segmentation", section 3. Published weights
 load unchanged with `checkpoints.load`. Named variants are as published, for patches of 16. The
-decoders of SETR and of SegViT may take the place of Segmenter's. With options it has exits: heads
-that classify the tokens on their way through the encoder, see exits.py.
+decoders of SETR and of SegViT may take the place of Segmenter's. With options it has exits,
+heads that classify the tokens on their way through the encoder, or a policy network, which tells
+which patches may share a token; see exits.py and policy.py.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from torch.nn import functional as F
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.networks.vit.decoders import LinearDecoder, MaskTransformer
 from sparse_seg_ros.networks.vit.encoder import VisionTransformer
-from sparse_seg_ros.networks.vit.exits import ExitHead, ExitOptions
+from sparse_seg_ros.networks.vit.exits import ExitHead
+from sparse_seg_ros.networks.vit.options import ViTOptions
+from sparse_seg_ros.networks.vit.policy import PolicyNetwork
 from sparse_seg_ros.networks.vit.released import network_tensors
 from sparse_seg_ros.networks.vit.segvit import AttentionToMaskDecoder
 from sparse_seg_ros.networks.vit.setr import AggregatingDecoder, NaiveDecoder, ProgressiveDecoder
@@ -47,7 +50,7 @@ class SegmenterViT(nn.Module):
 
     stride, multiple = 1, 16
     mean = std = (127.5, 127.5, 127.5)  # of RGB in 0..255
-    options_kind = ExitOptions
+    options_kind = ViTOptions
     network_tensors = staticmethod(network_tensors)  # of a file, for checkpoints.load
     where_absent = ('encoder.head.weight', 'encoder.head.bias')  # unused, not in every file
 
@@ -76,6 +79,7 @@ class SegmenterViT(nn.Module):
             self.encoder.norm = nn.Identity()
         self.layers = [round(part * depth) for part in self.decoder.parts]
         self.exit_heads = nn.ModuleDict()  # by the layer, from 1, that they come after
+        self.policy: PolicyNetwork | None = None
         self.exits_decide = False  # a token that stopped has the logits of its exit
         self.counts_are_fixed = False  # all images of a batch merge as many tokens
         self.counts_are_shared = False  # they are made to, in training
@@ -87,12 +91,14 @@ class SegmenterViT(nn.Module):
         if 'encoder.pos_embed' in tensors:
             self.encoder.fit_positions(tensors['encoder.pos_embed'])
 
-    def add_options(self, options: ExitOptions) -> None:
-        """Add the exits of the options."""
+    def add_options(self, options: ViTOptions) -> None:
+        """Add the exits and the policy network of the options, with random weights."""
         depth, dim = len(self.encoder.blocks), self.encoder.cls_token.shape[2]
-        for layer in options.layers(depth):
+        for layer in options.exit_layers(depth):
             self.exit_heads[str(layer)] = ExitHead(dim, self.num_classes)
         self.exit_heads.apply(initialise)
+        if options.policy != 'none':
+            self.policy = PolicyNetwork()
 
     def forward(self, images: Tensor) -> Tensor:
         logits, groups = self.with_groups(images)
