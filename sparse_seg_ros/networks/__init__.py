@@ -148,7 +148,14 @@ def build_network(name: str, num_classes: int, options: Sequence[str] = ()) -> n
         raise ValueError(f'num_classes must be at least 2, got {num_classes}; '
                          'the background counts as one')
     kind = kinds[name]
-    return kind(num_classes, read_options(kind, options, name)) if options else kind(num_classes)
+    if not options:
+        return kind(num_classes)
+    settings = read_options(kind, options, name)
+    if not hasattr(kind, 'add_options'):
+        return kind(num_classes, settings)
+    network = kind(num_classes)
+    network.add_options(settings)
+    return network
 
 
 def read_options(kind: type, options: Sequence[str], name: str) -> Settings:

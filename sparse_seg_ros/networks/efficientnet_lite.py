@@ -11,6 +11,7 @@ alike on both sides, where the release pads even ones by one pixel more at the e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -66,16 +67,16 @@ class Bottleneck(nn.Module):
 
 
 class Encoder(nn.Module):
-    """(B, 3, H, W) -> maps of 16, 24, 40 and 192 channels at strides 2, 4, 8 and 16."""
+    """(B, 3, H, W) -> maps of 16, 24, 40 and 192 channels at strides 2, 4, 8 and 16; of STAGES."""
 
     released_name = staticmethod(released_name)  # of its tensors, for checkpoints.load and save
     network_tensors = staticmethod(network_tensors)  # of a file, for checkpoints.load
 
-    def __init__(self):
+    def __init__(self, stages: Sequence[tuple[int, ...]] = STAGES):
         super().__init__()
         self.stem = nn.Sequential(ConvNorm(3, 32, stride=2, **NORM), nn.ReLU6())
         blocks, a = [], 32
-        for expansion, size, b, count, stride, dilation in STAGES:
+        for expansion, size, b, count, stride, dilation in stages:
             for place in range(count):
                 blocks.append(Bottleneck(a, b, expansion, size, stride if place == 0 else 1,
                                          dilation if place else 1))

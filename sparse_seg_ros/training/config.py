@@ -30,7 +30,8 @@ class TrainConfig(Settings):
     network: str = setting('compact', 'name in NETWORKS, or in CLASSIFIERS for stage '
                             'classifier; a refiner has that of start_from')
     network_options: tuple[str, ...] = setting(
-        (), 'options of the network, such as [head=ppm]; LRFormer has those of its ablations')
+        (), 'options of the network, such as [head=ppm]; LRFormer has those of its ablations, '
+        'vision transformers first_exit, second_exit and policy')
     labels: str = setting('camvid', 'label set: a name in config/labels, or a YAML of your own')
     start_from: str | None = setting(
         None, 'model to start from: zoo name, model file, run folder or Hugging Face folder; for '
@@ -146,7 +147,8 @@ class TrainConfig(Settings):
     merge_window: tuple[int, int] = setting(
         (2, 2), 'rows and columns of the patches that merge locally', at_least=1)
     merge_shares: tuple[float, float] = setting(
-        (0.5, 0.44), 'rule share: fractions of the windows or pairs that merge in each layer',
+        (0.5, 0.44), 'rule share: fractions of the windows or pairs that merge in each layer; '
+        'rule cts: the first, of windows of 2 x 2 patches that share a token',
         at_least=0.0, at_most=1.0)
     merge_tokens: int = setting(
         44, 'rule every: number of tokens that merge in each layer', at_least=0)
@@ -158,6 +160,12 @@ class TrainConfig(Settings):
         choices=VALUES)
     merge_reduces: bool = setting(
         True, 'false: tokens that would merge get the value of the merged one instead')
+    merge_confidence: float = setting(
+        0.95, 'rules dtop and dovit: probability above which a token stops at an exit',
+        at_least=0.0, at_most=1.0)
+    merge_context: int = setting(
+        5, 'rule dtop: number of the most confident tokens of each class that go on',
+        at_least=0)
     weight_decay: float = setting(0.05, 'weight decay; norms and biases have none',
                                   at_least=0.0)
     balance: float = setting(0.5, 'class weight = (median frequency / frequency) ** balance',

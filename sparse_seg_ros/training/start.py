@@ -245,7 +245,8 @@ def merge_tokens(model: Model, config: TrainConfig) -> None:
     apply(model.network, Merging(
         layers, config.merge_threshold, config.merge_rule, config.merge_window,
         config.merge_shares, config.merge_tokens, batch_rule='shared', kinds=config.merge_kinds,
-        keep=config.merge_keep, values=config.merge_values, reduces=config.merge_reduces))
+        keep=config.merge_keep, values=config.merge_values, reduces=config.merge_reduces,
+        confidence=config.merge_confidence, context=config.merge_context))
 
 
 def default_layers(depth: int) -> tuple[int, int]:

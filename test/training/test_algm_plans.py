@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from sparse_seg_ros.commands import main
+from sparse_seg_ros.methods.algm.settings import EXIT_RULES
 from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 from sparse_seg_ros.yaml_files import read_yaml
@@ -24,7 +25,7 @@ class NarrowSegmenter(SegmenterViT):
     """Segmenter with narrow blocks, as many as there are layers in the plans."""
 
     def __init__(self, num_classes: int):
-        super().__init__(64, 16, 64, 8, 1, num_classes, 'linear')
+        super().__init__(64, 16, 64, 9, 1, num_classes, 'linear')
 
 
 @pytest.fixture(name='folder', scope='module')
@@ -34,8 +35,15 @@ def shared_folder(tmp_path_factory):
 
 
 def tiny_plan(path, folder):
-    """Write a plan for few tiny scenes; what merges in it stays."""
+    """
+    Write a plan for few tiny scenes; what merges in it stays.
+
+    An untrained network is sure of nothing, so tokens stop without confidence.
+    """
     plan = read_yaml(path)
+    for variant in plan['variants'].values():
+        if variant.get('merge_rule') in EXIT_RULES:
+            variant['merge_confidence'] = variant['training']['merge_confidence'] = 0.0
     plan |= {'streets': 1, 'size_hw': [128, 128], 'training': {**plan['training'], **TINY}}
     (folder / path.name).write_text(yaml.safe_dump(plan, sort_keys=False))
     return folder / path.name
@@ -52,6 +60,8 @@ def test_every_variant_of_a_plan_is_trained_and_measured(path, folder, monkeypat
     base = rows.pop('no merging')['macs']['dense']
     is_reduced = {name: row['tokens'][-1] < 65 for name, row in rows.items()}
     assert any(is_reduced.values())
+    assert all(is_reduced[name] for name in ('CTS', 'DToP', 'DoViT') if name in rows)
     for name, row in rows.items():
-        assert (row['macs']['dense'] < base) == is_reduced[name], name
+        if name != 'CTS':  # whose policy costs more than so narrow a network
+            assert (row['macs']['dense'] < base) == is_reduced[name], name
         assert not ('not reduced' in name and is_reduced[name])

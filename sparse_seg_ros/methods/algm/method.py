@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sparse_seg_ros.methods.algm.patch import merging_copy
+from sparse_seg_ros.methods.algm.patch import exits_of, merging_copy
 from sparse_seg_ros.methods.algm.settings import Merging
 from sparse_seg_ros.methods.dense.method import Dense
 from sparse_seg_ros.methods.macs import count_module
@@ -115,6 +115,10 @@ class Algm(Dense):
         network = merging_copy(self.network, None)
         network.encoder.merges = {layer: partial(keep_first, count=count)
                                   for layer, count in enumerate(call.counts, start=1)}
+        exits = exits_of(self.network, self.merging) if self.merging else {}
+        network.encoder.exits = {layer: partial(each.keep_first, count=call.counts[layer])
+                                 for layer, each in exits.items()}
+        network.encoder.embedding = self.network.encoder.embedding
         network.encoder.restores = self.network.encoder.restores
         sides = (side * network.encoder.patch_size for side in call.grid_hw)
         return call.images * count_module(network, 1, 3, *sides)

@@ -11,7 +11,8 @@ Its rivals in the same place: rule 'every', Bolya et al., "Token Merging: Your V
 section 3, from its description: in every layer the same number of tokens, by the similarity of
 their keys averaged over heads. Different from there: no attention weighted by size. And 'elvit',
 'ailurus' and 'pooling', each in its own file; the first two give every patch a token again before
-the decoder.
+the decoder. And 'dtop' and 'dovit', by which tokens stop after a block, and 'cts', by which
+patches share a token before the first.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ from torch import Tensor, nn
 
 from sparse_seg_ros.methods.algm.ailurus import merge_to_peaks
 from sparse_seg_ros.methods.algm.choices import Choice, above_mean, at_least, share_of, up_to
+from sparse_seg_ros.methods.algm.cts import SUPERPATCH, SharedEmbedding
+from sparse_seg_ros.methods.algm.early_exit import EarlyExit
 from sparse_seg_ros.methods.algm.elvit import merge_to_clusters
 from sparse_seg_ros.methods.algm.merging import merge_global, merge_local, spread
-from sparse_seg_ros.methods.algm.settings import Merging, Step
+from sparse_seg_ros.methods.algm.settings import EXIT_RULES, Merging, Step
 from sparse_seg_ros.methods.algm.token_pooling import merge_to_medoids
+from sparse_seg_ros.networks.vit.decoders import LinearDecoder, MaskTransformer
 from sparse_seg_ros.networks.vit.encoder import Merge
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 from sparse_seg_ros.networks.vit.tokens import Tokens
@@ -42,18 +46,24 @@ def apply(net: nn.Module, merging: Merging | None = None) -> None:
     segmenter, merging = expect_segmenter(net), merging or Merging()
     merging.check_depth(len(segmenter.encoder.blocks))
     segmenter.encoder.merges = plan(merging, len(segmenter.encoder.blocks))
-    segmenter.encoder.restores = merging.rule in ('elvit', 'ailurus')
+    segmenter.encoder.exits = exits_of(segmenter, merging)
+    segmenter.encoder.embedding = embedding_of(segmenter, merging)
+    segmenter.exits_decide = merging.rule == 'dtop'
+    segmenter.encoder.restores = merging.rule in ('elvit', 'ailurus', 'dovit') or \
+        merging.rule == 'dtop' and not takes_any_tokens(segmenter)
     segmenter.counts_are_shared = merging.batch_rule == 'shared'
     segmenter.counts_are_fixed = merging.counts_are_fixed
     is_local = any(step.kind == 'local' for step in merging.steps)
-    sides = merging.window if is_local else (1, 1)
+    sides = merging.window if is_local else SUPERPATCH if merging.rule == 'cts' else (1, 1)
     segmenter.multiple = segmenter.encoder.patch_size * math.lcm(*sides)
 
 
 def remove(net: nn.Module) -> None:
     """Undo apply: every result is again bit by bit what it was."""
     segmenter = expect_segmenter(net)
-    segmenter.encoder.merges, segmenter.encoder.restores = {}, False
+    segmenter.encoder.merges, segmenter.encoder.exits = {}, {}
+    segmenter.encoder.embedding = None
+    segmenter.encoder.restores = segmenter.exits_decide = False
     segmenter.counts_are_shared = segmenter.counts_are_fixed = False
     segmenter.multiple = segmenter.encoder.patch_size
 
@@ -101,6 +111,34 @@ def plan(merging: Merging, depth: int) -> dict[int, Merge]:
     if merging.reduces:
         return merges
     return {layer: partial(merge_and_spread, merge=merge) for layer, merge in merges.items()}
+
+
+def exits_of(segmenter: SegmenterViT, merging: Merging) -> dict[int, EarlyExit]:
+    """Layer, from 1, -> what lets tokens stop after it, by a rule that does."""
+    if merging.rule not in EXIT_RULES:
+        return {}
+    if not segmenter.exit_heads:
+        raise ValueError(f'rule {merging.rule!r} needs a network with exits; train one with '
+                         "'network_options: [first_exit=6, second_exit=8]'")
+    context = merging.context if merging.rule == 'dtop' else 0
+    return {int(layer): EarlyExit(nn.Sequential(segmenter.encoder.norm, head), merging.confidence,
+                                  context)
+            for layer, head in segmenter.exit_heads.items()}
+
+
+def embedding_of(segmenter: SegmenterViT, merging: Merging) -> SharedEmbedding | None:
+    """Return what makes tokens in place of the encoder, by the rule that does."""
+    if merging.rule != 'cts':
+        return None
+    if segmenter.policy is None:
+        raise ValueError("rule 'cts' needs a network with a policy; train one with "
+                         "'network_options: [policy=efficientnet_lite0]'")
+    return SharedEmbedding(segmenter.policy, merging.shares[0])
+
+
+def takes_any_tokens(segmenter: SegmenterViT) -> bool:
+    """Tell whether a decoder needs no token of those that stopped."""
+    return isinstance(segmenter.decoder, (LinearDecoder, MaskTransformer))
 
 
 def merge_of(merging: Merging, step: Step) -> Merge:

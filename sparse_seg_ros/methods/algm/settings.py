@@ -13,7 +13,8 @@ from sparse_seg_ros.texts import cut
 
 ALGM_RULES = ('adaptive', 'fixed', 'share')
 CLUSTERING_RULES = ('elvit', 'ailurus', 'pooling')
-RULES = (*ALGM_RULES, 'every', *CLUSTERING_RULES)
+EXIT_RULES = ('dtop', 'dovit')
+RULES = (*ALGM_RULES, 'every', *CLUSTERING_RULES, *EXIT_RULES, 'cts')
 BATCH_RULES = ('single', 'shared')
 KINDS = ('local', 'global')
 VALUES = ('average', 'random')
@@ -39,7 +40,10 @@ class Merging:
     the most similar `shares` of windows or pairs, one for each layer. Rivals: 'every' leaves the
     layers aside and merges tokens_per_layer tokens in every layer, as ToMe does; 'elvit',
     'ailurus' and 'pooling' cluster the tokens and keep the fraction `keep` of them, the first two
-    once, in the second layer, and 'pooling' in both.
+    once, in the second layer, and 'pooling' in both; by 'dtop' and 'dovit' tokens stop at the
+    exits of a network, wherever these are, from a `confidence` on, a probability; 'dtop' keeps
+    `context` of each class; by 'cts' the first of the `shares` of windows of 2 x 2 patches share
+    a token from the start.
     window: rows and columns of patches. values: the merged token is the 'average' of its tokens,
     or a 'random' one of them; reduces: False gives it to each of them instead of merging (Table
     6). batch_rule: 'shared' trains as the paper does: all images of a batch keep as many tokens
@@ -57,6 +61,8 @@ class Merging:
     keep: float = 0.5
     values: str = 'average'
     reduces: bool = True
+    confidence: float = 0.95
+    context: int = 5
 
     def __post_init__(self):
         check_choice('rule', self.rule, RULES)
@@ -81,6 +87,10 @@ class Merging:
         if not 0 < self.keep <= 1:
             raise ValueError('keep must be a fraction of the tokens in (0, 1], got '
                              f'{self.keep}; ELViT keeps about 0.5')
+        if not (0 <= self.confidence <= 1 and self.context >= 0):
+            raise ValueError('confidence must be a probability in [0, 1] and context a number of '
+                             f'tokens, got {self.confidence} and {self.context}; DToP takes 0.95 '
+                             'and 5')
         self.check_kinds()
 
     def check_kinds(self) -> None:
@@ -112,7 +122,7 @@ class Merging:
     @property
     def counts_are_fixed(self) -> bool:
         """Whether as many tokens merge in any image of a size."""
-        return self.rule not in ('adaptive', 'fixed')
+        return self.rule not in ('adaptive', 'fixed', *EXIT_RULES)
 
     def check_depth(self, depth: int) -> None:
         """Raise ValueError unless a network of this depth has the layers."""

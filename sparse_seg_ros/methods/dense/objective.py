@@ -9,12 +9,14 @@ comes from.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sparse_seg_ros.methods.dense.policy_loss import policy_loss
 from sparse_seg_ros.methods.losses import is_imitated, mean_cross_entropy, mean_imitation
 from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.networks import run_padded
@@ -27,10 +29,12 @@ class DenseObjective(nn.Module):
 
     With a teacher (Hinton et al. 2015, at temperature 1), half of it is the cross entropy with the
     teacher's probabilities; images without labels have that half alone. With a second scale, the
-    loss there is added, for which the network at its own scale is the teacher.
+    loss there is added, for which the network at its own scale is the teacher. The loss of each
+    exit of a network is added, too, and that of a policy network.
     """
 
     class_weights: Tensor
+    trained: Any  # a network, perhaps with exits
 
     def __init__(self, model: Model, class_weights: Tensor, teacher: Callable | None = None,
                  second_scale: float = 0.0):
@@ -41,18 +45,30 @@ class DenseObjective(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
         """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
-        logits = self.predict(images, self.scale)
+        logits, *exits = self.predict(images, self.scale)
         expected = self.teacher(images, logits.shape[-2:]) if self.teacher else None
-        loss = self.compare(logits, labels, expected)
+        loss = self.compare_all((logits, *exits), labels, expected)
+        if getattr(self.trained, 'policy', None):
+            small = shrink(images, self.scale)
+            scores = run_padded(self.trained, small, self.trained.policy)
+            loss = loss + policy_loss(scores, labels, small.shape[2:])
         if not self.second_scale:
             return loss
         small = self.predict(images, self.second_scale)
-        expected = F.interpolate(logits.detach().softmax(1), small.shape[-2:], mode='area')
-        return loss + self.compare(small, labels, expected)
+        expected = F.interpolate(logits.detach().softmax(1), small[0].shape[-2:], mode='area')
+        return loss + self.compare_all(small, labels, expected)
 
-    def predict(self, images: Tensor, scale: float) -> Tensor:
-        """(B, 3, H, W) -> (B, C, h, w)."""
-        return run_padded(self.trained, shrink(images, scale)).float()
+    def predict(self, images: Tensor, scale: float) -> Sequence[Tensor]:
+        """(B, 3, H, W) -> (B, C, h, w) of the network, and of each of its exits."""
+        images = shrink(images, scale)
+        if getattr(self.trained, 'exit_heads', None):
+            return run_padded(self.trained, images, self.trained.with_exits).float().unbind(1)
+        return (run_padded(self.trained, images).float(),)
+
+    def compare_all(self, logits: Sequence[Tensor], labels: Tensor,
+                    expected: Tensor | None) -> Tensor:
+        """Add the losses of several results."""
+        return torch.stack([self.compare(each, labels, expected) for each in logits]).sum()
 
     def compare(self, logits: Tensor, labels: Tensor, expected: Tensor | None) -> Tensor:
         """(B, C, h, w), (B, H, W) ids, (B, C, h, w) probabilities -> scalar loss."""

@@ -25,6 +25,8 @@ from sparse_seg_ros.networks.vit.tokens import Tokens
 
 PRETRAINING_CLASSES = 1000
 Merge = Callable[[Tokens, Tensor], Tokens]
+Exit = Callable[[Tokens], Tokens]
+Embedding = Callable[['VisionTransformer', Tensor], Tokens]
 
 
 class PatchEmbedding(nn.Module):
@@ -44,7 +46,9 @@ class VisionTransformer(nn.Module):
 
     merges: layer, from 1, -> function that merges tokens between its attention and its
     perceptron. It takes the tokens, and the queries and keys of that attention, (2, B, heads, T,
-    d / heads). restores: every patch has a token again when the decoder gets them.
+    d / heads). exits: layer -> function after it that lets tokens stop. embedding: what makes the
+    tokens of images in place of `embed`. restores: every patch has a token again when the decoder
+    gets them.
     """
 
     def __init__(self, image_size: int, patch_size: int, dim: int, depth: int, heads: int):
@@ -58,6 +62,8 @@ class VisionTransformer(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, PRETRAINING_CLASSES)
         self.merges: dict[int, Merge] = {}
+        self.exits: dict[int, Exit] = {}
+        self.embedding: Embedding | None = None
         self.restores = False
         self.interpolation = 'bilinear'  # of positions
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
@@ -69,7 +75,8 @@ class VisionTransformer(nn.Module):
 
         layers: numbers, from 1, of the layers whose tokens are returned.
         """
-        tokens, seen, counts = self.embed(images), [], []
+        tokens = self.embedding(self, images) if self.embedding else self.embed(images)
+        seen, counts = [], []
         for layer, block in enumerate(self.blocks, start=1):
             values, queries_keys = block.attend(tokens.values)
             tokens = replace(tokens, values=values)
@@ -79,6 +86,8 @@ class VisionTransformer(nn.Module):
             tokens = tokens.map(block.digest)
             if layer in layers:
                 seen.append((tokens.restored() if self.restores else tokens).map(self.norm))
+            if layer in self.exits:
+                tokens = self.exits[layer](tokens)
         return seen, counts
 
     def set_drop_path(self, share: float) -> None:

@@ -6,16 +6,26 @@ Tokens of a vision transformer, and the patches of the image that each of them s
 At first every patch is a token of its own. A method may merge tokens inside the encoder. Then
 there are fewer tokens than patches, and `groups` says where each patch went. Decoders work on the
 tokens, and `to_grid` gives every patch the result of its token. Or `restored` gives every patch a
-token again before the decoder.
+token again before the decoder. Or tokens stop early, with the logits of an exit on their way, and
+are kept aside.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+
+class Stopped(NamedTuple):
+    """Tokens that no later block sees: P of each image."""
+
+    values: Tensor  # (B, P, d)
+    logits: Tensor  # (B, P, C) of the exits where they stopped
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Tokens:
     the N patches in raster order; None while each is its own. mixture: the tokens that a patch is
     restored from, as indices in values (B, N, k), and their shares (B, N, k); None: from its own.
     is_restored: the patches have values of their own again, and groups says which were alike.
+    stopped: tokens kept aside; groups counts them behind those in values.
     """
 
     values: Tensor
@@ -34,6 +45,7 @@ class Tokens:
     groups: Tensor | None = None
     mixture: tuple[Tensor, Tensor] | None = None
     is_restored: bool = False
+    stopped: Stopped | None = None
 
     @property
     def sizes(self) -> Tensor:
@@ -52,7 +64,10 @@ class Tokens:
         if self.groups is None:
             return self
         if self.mixture is None:
-            return replace(self, values=unmerge(self.values, self.groups), is_restored=True)
+            values = self.values
+            if self.stopped is not None:
+                values = torch.cat((values, self.stopped.values), 1)
+            return replace(self, values=unmerge(values, self.groups), is_restored=True)
         places, shares = self.mixture
         weights = self.values.new_zeros(*places.shape[:2], self.values.shape[1])  # (B, N, T)
         weights = weights.scatter(2, places, shares.to(weights.dtype))
@@ -69,10 +84,32 @@ class Tokens:
         return each.unflatten(1, self.grid_hw)
 
     def to_grid(self, results: Tensor) -> Tensor:
-        """(B, T - 1, c), a row for each token but the class token -> (B, c, rows, columns)."""
+        """
+        (B, T - 1, c), a row for each token but the class token -> (B, c, rows, columns).
+
+        0 where a token has stopped.
+        """
         if self.groups is not None and not self.is_restored:
+            if self.stopped is not None:
+                results = F.pad(results, (0, 0, 0, self.stopped.values.shape[1]))
             results = unmerge(results, self.groups[:, 1:] - 1)  # (B, N, c)
         return results.mT.unflatten(2, self.grid_hw)
+
+    def with_exits(self, logits: Tensor) -> Tensor:
+        """
+        (B, C, h, w) logits of the grid -> the same, but those of the exits where tokens stopped.
+
+        h and w may be a multiple of the grid's.
+        """
+        if self.stopped is None or not self.stopped.logits.shape[1]:
+            return logits
+        places = self.groups[:, 1:] - (self.groups.shape[1] - self.stopped.logits.shape[1])
+        own = unmerge(self.stopped.logits, places.clamp_min(0)).mT  # (B, C, N)
+        has_stopped = (places >= 0).unflatten(1, self.grid_hw)[:, None]
+        own, has_stopped = (
+            F.interpolate(part.to(logits.dtype), logits.shape[2:], mode='nearest')
+            for part in (own.unflatten(2, self.grid_hw), has_stopped))
+        return torch.where(has_stopped > 0, own, logits)
 
 
 def unmerge(results: Tensor, groups: Tensor) -> Tensor:
