@@ -57,8 +57,8 @@ COMMANDS = {  # of sparse_seg; --json is added, {alpha} is the threshold of the 
     'sparse_gpu': 'bench sparse --device cuda',
     'node_cpu': 'bench node',
     'floors': 'bench floors',
-    'networks_cpu': 'bench networks --repeats 3',
-    'attention_cpu': 'bench attention --repeats 3 --plot doc/attention.png',
+    'networks_cpu': 'bench networks --device cpu --repeats 3',
+    'attention_cpu': 'bench attention --device cpu --repeats 3 --plot doc/attention.png',
     'merging_cpu': 'bench merging --repeats 5',
     'engines_cpu': 'bench engines --repeats 2',
     'lrformer_camvid': 'evaluate --frames ../shared/data/camvid/test --model '

@@ -41,7 +41,7 @@ def test_a_setting_unlike_any_other_is_answered_with_the_known_ones():
     ({'scale': 'half'}, "setting 'scale' must be a number or null, got 'half'"),
     ({'scale': True}, "setting 'scale' must be a number or null, got True"),
     ({'method': 'magic'}, "'method' must be one of dense, sparse_refine, point_rend, "
-                          "patch_refine, algm, auto; got 'magic'"),
+                          "patch_refine, algm, sparse_vit, auto; got 'magic'"),
     ({'method': 'algm', 'merge_threshold': 1.5}, "'merge_threshold' must be at most 1.0, got 1"),
     ({'window': [512, 512]}, "setting 'window' is for method dense or algm, not 'sparse_refine'; "
                              'leave it out'),

@@ -88,6 +88,11 @@ def test_commands_above_a_recipe_parse(parse):
         parse(line)
 
 
+def test_commands_of_tables_without_a_plan_parse(parse):
+    for command in commands.ablate.ELSEWHERE.values():
+        parse(command.removeprefix('sparse_seg '))
+
+
 @pytest.mark.parametrize('verb', VERBS)
 def test_examples_in_help_parse(verb, parse):
     for line in commands_in(help_of(verb)[0].partition('example')[2].partition('options:')[0]):

@@ -41,13 +41,14 @@ CLASSES = 19
 
 @dataclass(frozen=True)
 class Setting:
-    """What is timed, how often, and on what."""
+    """What is timed, how often, and on what; warm_up: rounds before the timed ones."""
 
     size_hw: tuple[int, int] = (1024, 2048)
     batch: int = 1
     repeats: int = 3
     precision: str = 'fp32'
     device: str = 'cpu'
+    warm_up: int = 1
 
 
 class Guided(nn.Module):
@@ -85,7 +86,8 @@ def run(names: list[str] | None = None, setting: Setting = Setting()) -> dict:
     rows = {name: measure(name, setting)
             for name in tqdm(names or PUBLISHED, 'networks', leave=False)}
     return {'size_hw': list(setting.size_hw), 'batch': setting.batch,
-            'repeats': setting.repeats, 'precision': setting.precision,
+            'warm_up': setting.warm_up, 'repeats': setting.repeats,
+            'precision': setting.precision,
             'torch_device': setting.device, 'threads': torch.get_num_threads(), 'rows': rows}
 
 
@@ -115,7 +117,7 @@ def measure(name: str, setting: Setting) -> dict:
     with torch.inference_mode(), autocast(images.device.type, setting.precision):
         request = Request(alpha_of_density(refined.coarse_logits(images), published.density))
         rounds = [(clocked(refined, images, request), clocked(full, images, request)['total'])
-                  for _ in range(setting.repeats + 1)][1:]  # the first warms up
+                  for _ in range(setting.warm_up + setting.repeats)][setting.warm_up:]
         selected = refined(images, request, Stopwatch()).refined.cpu()
     times, full_times = zip(*rounds)
     milliseconds = {stage: float(np.median([time[stage] for time in times]))

@@ -119,7 +119,7 @@ def at_least_one(args: argparse.Namespace, name: str) -> int:
     """Return the count of an option by its name; ValueError where it is below 1."""
     count = getattr(args, name)
     if count < 1:
-        raise ValueError(f'--{name} must be at least 1, got {count}')
+        raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got {count}")
     return count
 
 
@@ -192,3 +192,10 @@ def write_json(args: argparse.Namespace, figures: Mapping[str, object]) -> None:
     if args.json:
         from sparse_seg_ros.machine import write_figures
         write_figures(args.json, figures)
+
+
+def show(args: argparse.Namespace, figures: dict, describe: Callable[[dict], str]) -> int:
+    """Print the figures of a benchmark, and write them where --json says."""
+    print(describe(figures))
+    write_json(args, figures)
+    return 0

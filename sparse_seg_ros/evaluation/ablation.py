@@ -36,7 +36,7 @@ from sparse_seg_ros.segmenter import Segmenter
 from sparse_seg_ros.texts import cut
 from sparse_seg_ros.yaml_files import read_yaml
 
-OWN_SETTINGS = ('model', 'train', 'training', 'seeds')
+OWN_SETTINGS = ('model', 'train', 'training', 'seeds', 'paper')
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Variant:
 
     model: zoo name, weights file, method YAML or the name of a variant that is trained before;
     train: a training YAML, training: what is different from it; method: what is different from
-    the model's own settings; group: name in the plan, of variants that differ by their seed only.
+    the model's own settings; group: name in the plan, of variants that differ by their seed only;
+    paper: what the paper measured, in words, for the table.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Variant:
     training: Mapping[str, Any] = field(default_factory=dict)
     method: Mapping[str, Any] = field(default_factory=dict)
     group: str = ''
+    paper: str = ''
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,8 @@ def read_variant(name: str, values: Any, training: Mapping[str, Any],
                                        if key not in OWN_SETTINGS}, where)
     check_method(method, where)
     return Variant(name, str(values.get('model', '')), str(values.get('train', '')),
-                   {**training, **(values.get('training') or {})}, method)
+                   {**training, **(values.get('training') or {})}, method,
+                   paper=str(values.get('paper', '')))
 
 
 def check_method(method: Mapping[str, Any], where: str) -> None:

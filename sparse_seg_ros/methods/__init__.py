@@ -16,6 +16,7 @@ METHODS = {
     'point_rend': 'sparse_seg_ros.methods.point_rend',
     'patch_refine': 'sparse_seg_ros.methods.patch_refine',
     'algm': 'sparse_seg_ros.methods.algm',
+    'sparse_vit': 'sparse_seg_ros.methods.sparse_vit',
 }
 
 

@@ -17,7 +17,7 @@ STAGES = ('dense', 'select', 'extract', 'ensemble', 'label', 'total')
 def to_markdown(plan: Plan, outcomes: Outcomes) -> str:
     """Draw all tables that the outcomes allow."""
     rows = successes(outcomes)
-    parts = [f'{plan.data.about or "Variants"} ({describe_data(plan)})', overview(outcomes)]
+    parts = [f'{plan.data.about or "Variants"} ({describe_data(plan)})', overview(plan, outcomes)]
     if rows:
         parts.append(markdown({name: row.report for name, row in rows.items()}))
     if groups := by_seed(plan, rows):
@@ -41,15 +41,18 @@ def successes(outcomes: Outcomes) -> dict[str, Outcome]:
     return {name: row for name, row in outcomes.items() if isinstance(row, Outcome)}
 
 
-def overview(outcomes: Outcomes) -> str:
-    """Draw density, recall, costs, tokens and scores of each row; or why it failed."""
+def overview(plan: Plan, outcomes: Outcomes) -> str:
+    """Draw density, recall, costs, scores and the paper's figures of each row, or its failure."""
     stages = [stage for stage in STAGES if any(
         stage in row.report.milliseconds for row in successes(outcomes).values())]
     merges = any(row.tokens for row in successes(outcomes).values())
+    papers = {name: [variant.paper or '-'] for name, variant in plan.variants.items()} \
+        if any(variant.paper for variant in plan.variants.values()) else {}
     head = ['variant', 'density %', 'recall %', 'GMACs dense', 'GMACs refining',
             *['tokens, first and last block'] * merges, *(f'{stage} ms' for stage in stages),
-            'mIoU %', 'small mIoU %']
-    return grid(head, [[name, *cells(row, stages, merges)] if isinstance(row, Outcome) else
+            'mIoU %', 'small mIoU %', *['paper'] * bool(papers)]
+    return grid(head, [[name, *cells(row, stages, merges), *papers.get(name, [])]
+                       if isinstance(row, Outcome) else
                        [name, f'failed: {row}', *[''] * (len(head) - 2)]
                        for name, row in outcomes.items()])
 

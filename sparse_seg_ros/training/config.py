@@ -166,6 +166,10 @@ class TrainConfig(Settings):
     merge_context: int = setting(
         5, 'rule dtop: number of the most confident tokens of each class that go on',
         at_least=0)
+    window_sparsity_range: tuple[float, float] | None = setting(
+        None, 'lowest and highest fraction of the windows that each stage of a Swin transformer '
+        'leaves out while it learns, drawn anew for each batch, for method sparse_vit; null: none '
+        'is left out', at_least=0.0, at_most=0.95, example='[0.0, 0.6]')
     weight_decay: float = setting(0.05, 'weight decay; norms and biases have none',
                                   at_least=0.0)
     balance: float = setting(0.5, 'class weight = (median frequency / frequency) ** balance',
@@ -193,6 +197,10 @@ class TrainConfig(Settings):
             if not 0 < low <= high < math.inf:
                 raise ValueError(f'setting {name!r} must be the smallest and the largest factor, '
                                  f'such as [0.5, 1.5], got {[low, high]}')
+        low, high = self.window_sparsity_range or (0.0, 0.0)
+        if low > high:
+            raise ValueError("setting 'window_sparsity_range' must be the lowest and the highest "
+                             f'fraction, such as [0.0, 0.6], got {[low, high]}')
         if not self.planes:
             raise ValueError("setting 'planes' must be a list of whole numbers, got []")
         if self.loss == 'masks' and (self.stage != 'dense' or self.teacher or self.second_scale):

@@ -18,6 +18,7 @@ from sparse_seg_ros.loading.backbones import backbone_of, load_backbone
 from sparse_seg_ros.loading.checkpoints import build_model, load_model, load_strictly
 from sparse_seg_ros.loading.zoo import find_weights
 from sparse_seg_ros.methods.algm import Merging, apply
+from sparse_seg_ros.methods.sparse_vit.windows import prune, swin_stages
 from sparse_seg_ros.model_card import Model, ModelCard
 from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
 from sparse_seg_ros.texts import cut
@@ -45,6 +46,8 @@ def start_model(config: TrainConfig) -> Model:
         set_drop_path(model, config.drop_path)
     if config.merge_rule is not None:
         merge_tokens(model, config)
+    if config.window_sparsity_range is not None:
+        prune_windows(model, config)
     if config.backbone:
         fill_backbone(model, config.backbone)
     elif gives_backbone:
@@ -247,6 +250,15 @@ def merge_tokens(model: Model, config: TrainConfig) -> None:
         config.merge_shares, config.merge_tokens, batch_rule='shared', kinds=config.merge_kinds,
         keep=config.merge_keep, values=config.merge_values, reduces=config.merge_reduces,
         confidence=config.merge_confidence, context=config.merge_context))
+
+
+def prune_windows(model: Model, config: TrainConfig) -> None:
+    """Let a network leave out windows while it learns: SparseViT's sparsity-aware adaptation."""
+    if config.stage != 'dense':
+        raise ValueError(f'stage {config.stage!r} trains no network whose windows are left out; '
+                         "remove 'window_sparsity_range'")
+    stages = len(swin_stages(model.network))
+    prune(model.network, (config.window_sparsity_range,) * stages)
 
 
 def default_layers(depth: int) -> tuple[int, int]:

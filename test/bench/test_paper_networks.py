@@ -9,7 +9,7 @@ import torch
 
 from sparse_seg_ros.bench import paper_networks
 from sparse_seg_ros.commands import main
-from sparse_seg_ros.evaluation.published import BOARDS, PUBLISHED, latency
+from sparse_seg_ros.evaluation.published import BOARDS, PUBLISHED, Published, latency
 
 
 def test_entropy_falls_with_the_distance_to_an_edge():
@@ -77,6 +77,20 @@ def test_a_network_outside_the_table_is_refused(capsys):
     assert 'is not in the table' in capsys.readouterr().err
 
 
-def test_a_batch_of_nothing_is_refused(capsys):
-    assert main(['bench', 'refined', '--batch', '0']) != 0
-    assert '--batch must be at least 1' in capsys.readouterr().err
+@pytest.mark.parametrize('option', ['--batch', '--warm-up', '--repeats'])
+def test_a_batch_or_rounds_of_nothing_are_refused(option, capsys):
+    assert main(['bench', 'refined', option, '0']) != 0
+    assert f'{option} must be at least 1' in capsys.readouterr().err
+
+
+def test_rounds_that_warm_up_are_not_timed(monkeypatch):
+    rounds = iter(range(1, 9))  # each calls both methods
+
+    def clocked(method, images, request):
+        spent = float(next(rounds))
+        return {'dense': spent, 'total': spent}
+    monkeypatch.setattr(paper_networks, 'clocked', clocked)
+    monkeypatch.setitem(PUBLISHED, 'compact', Published(0.5, 0.1, 1.0, (4, 8)))
+    row = paper_networks.measure('compact', paper_networks.Setting(
+        (64, 128), repeats=1, warm_up=3))
+    assert (row['milliseconds']['total'], row['full']) == (7, 8)

@@ -10,7 +10,9 @@ from dataclasses import replace
 import pytest
 from tiny import tiny_model
 
+from sparse_seg_ros.commands import ablate as ablate_command
 from sparse_seg_ros.commands import main
+from sparse_seg_ros.files import find_file
 from sparse_seg_ros.loading.checkpoints import load_model, save_model
 from sparse_seg_ros.training import cost
 from sparse_seg_ros.training.config import read_config
@@ -124,6 +126,15 @@ def test_a_training_with_other_settings_is_not_taken_for_the_same(folder, tmp_pa
                  '--json', str(tmp_path / 'other.json')]) == 1
     rows = json.loads((tmp_path / 'other.json').read_text())['rows']
     assert 'was trained with epochs 1, now 2: keep its settings, del' in rows['points']['error']
+
+
+@pytest.mark.parametrize('table', ablate_command.ELSEWHERE)
+def test_a_table_without_a_plan_names_the_command_that_draws_it(table, tmp_path, capsys):
+    assert not find_file(f'config/ablate/{table}.yaml').exists()
+    assert main(['ablate', table, '-o', str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said.count('\n') == 1 and f'{table} has no plan; draw it with' in said
+    assert said.strip().endswith(ablate_command.ELSEWHERE[table]) and not [*tmp_path.iterdir()]
 
 
 def test_plans_that_are_missing_or_empty_are_refused(tmp_path, capsys):

@@ -110,7 +110,7 @@ def test_other_scenes_to_check_have_the_size_of_the_first():
 
 
 @pytest.mark.parametrize('words', [
-    ('bench', 'node', '--repeats', '3'), ('bench', 'networks', '--device', 'cpu'),
+    ('bench', 'node', '--repeats', '3'), ('bench', 'engines', '--device', 'cpu'),
     ('bench', 'sparse', '--precision', 'fp32'), ('bench',), ('export',),
     ('export', 'weights', '--model', 'run', '-o', 'x', '--batch', '2'),
     ('export', 'weights', '--model', 'run'), ('export', 'engine', '--size', '64x96'),

@@ -51,8 +51,8 @@ def test_the_plans_that_ship_can_be_read(tmp_path, path):
     for name, config in trainings.configs.items():
         assert config.street_frames <= 400 and not config.validation, name
         assert config.splits == () or path.stem == 'seeds', name  # all others need no frames
-        from_scratch = path.stem.startswith(('algm', 'lrformer'))
-        assert config.start_from == (None if from_scratch else 'demo')
+        from_scratch = path.stem.startswith(('algm', 'lrformer', 'table_3a'))
+        assert config.start_from in ((None, *plan.variants) if from_scratch else ('demo',))
 
 
 def test_variants_of_one_name_are_trained_alike_in_all_plans(tmp_path):
@@ -233,6 +233,14 @@ def test_a_table_shows_tokens_where_they_merge():
     text = to_markdown(plan, outcomes)
     assert '| tokens, first and last block |' in text and '| 0.50 | 641, 500 | 5.0 |' in text
     assert '| 0.50 | - | 5.0 |' in text
+
+
+def test_a_table_shows_what_the_paper_measured_where_a_plan_says_it():
+    plan, outcomes = two_rows()
+    plan.variants['better'] = Variant('better', 'demo', paper='9.9 ms')
+    text = to_markdown(plan, outcomes)
+    assert '| small mIoU % | paper |' in text and '| 25.0 | 9.9 ms |' in text
+    assert '| paper |' not in to_markdown(*two_rows())
 
 
 def test_a_table_of_failures_alone_can_be_drawn():

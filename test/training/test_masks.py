@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hugging_face import tiny_mask2former
+from hugging_face import TinyMask2Former
 from tiny import TinySegmenter
 
 from sparse_seg_ros.labels import VOID
@@ -16,7 +16,6 @@ from sparse_seg_ros.loading.checkpoints import load_model
 from sparse_seg_ros.methods.dense.masks import MaskObjective, masks_of
 from sparse_seg_ros.model_card import Model, ModelCard
 from sparse_seg_ros.networks import NETWORKS
-from sparse_seg_ros.networks.mask2former import Mask2Former
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.loop import train
 
@@ -24,13 +23,6 @@ CLASSES = 3
 MASKS = TrainConfig(network='mask2former_swin_t', loss='masks', scale=1.0, street_frames=2,
                     street_size_hw=(64, 96), street_scales=(1.0, 1.0), crop_hw=(64, 64),
                     batch_size=2, epochs=1, precision='fp32')
-
-
-class TinyMask2Former(Mask2Former):
-    """Mask2Former of 200 000 weights."""
-
-    def __init__(self, num_classes: int):
-        super().__init__(tiny_mask2former(num_classes))
 
 
 @pytest.fixture(name='objective')
