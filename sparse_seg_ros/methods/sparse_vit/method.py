@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from threading import get_ident
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sparse_seg_ros.methods.dense.method import Dense
@@ -38,6 +39,10 @@ class SparseViT(Dense):
                  temperature: float = 1.0):
         super().__init__(pruned_copy(network, sparsities), scale, temperature)
         self.plain = network
+
+    def has_static_shapes(self, device: torch.device, request: Request) -> bool:
+        """Return False: the host asks which windows are kept."""
+        return False
 
     def segment(self, images: Tensor) -> tuple[Tensor, Counts]:
         """(B, 3, H, W) normalised -> (B, C, h, w) logits, and how much was computed for them."""
