@@ -244,5 +244,7 @@ def test_a_policy_is_an_option_of_a_network_and_is_kept_in_its_file(tmp_path, mo
     assert all(torch.equal(again[key], value) for key, value in model.network.state_dict().items())
     with pytest.raises(ValueError, match='needs a network with a policy; train one with'):
         algm.apply(plain.network, algm.Merging(rule='cts'))
+    with pytest.raises(ValueError, match='a policy is for patches of 16 pixels, got 8'):
+        SegmenterViT(64, 8, DIM, DEPTH, 4, 3).add_options(ViTOptions(policy='efficientnet_lite0'))
     with pytest.raises(ValueError, match='policy'):
         build_network('segmenter_t', 3, ['policy=resnet'])

@@ -181,6 +181,14 @@ def test_without_a_rule_exits_learn_beside_the_network_and_change_nothing_in_it(
     grid = network.exit_heads['1'](tokens.values[:, 1:]).mT.unflatten(2, (6, 4))
     want = F.interpolate(grid, (96, 64), mode='bilinear', align_corners=False)
     torch.testing.assert_close(maps[:, 1], want, atol=1e-9, rtol=0)
+    algm.apply(network, algm.Merging((1, 3), rule='share'))  # exits learn from merged tokens, too
+    with torch.inference_mode():
+        maps, plain = network.with_exits(images), network(images)
+        merged = network.encoder(images, [1])[0][0]
+        grid = merged.to_grid(network.exit_heads['1'](merged.values[:, 1:]))
+    assert torch.equal(maps[:, 0], plain) and grid.shape == (2, CLASSES, 6, 4)
+    want = F.interpolate(grid, (96, 64), mode='bilinear', align_corners=False)
+    torch.testing.assert_close(maps[:, 1], want, atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize(('rule', 'decoder'), [('dtop', 'mask'), ('dtop', 'naive'),

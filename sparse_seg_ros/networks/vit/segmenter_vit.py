@@ -24,7 +24,7 @@ from sparse_seg_ros.networks.vit.decoders import LinearDecoder, MaskTransformer
 from sparse_seg_ros.networks.vit.encoder import VisionTransformer
 from sparse_seg_ros.networks.vit.exits import ExitHead
 from sparse_seg_ros.networks.vit.options import ViTOptions
-from sparse_seg_ros.networks.vit.policy import PolicyNetwork
+from sparse_seg_ros.networks.vit.policy import SIDE, PolicyNetwork
 from sparse_seg_ros.networks.vit.released import network_tensors
 from sparse_seg_ros.networks.vit.segvit import AttentionToMaskDecoder
 from sparse_seg_ros.networks.vit.setr import AggregatingDecoder, NaiveDecoder, ProgressiveDecoder
@@ -98,6 +98,9 @@ class SegmenterViT(nn.Module):
             self.exit_heads[str(layer)] = ExitHead(dim, self.num_classes)
         self.exit_heads.apply(initialise)
         if options.policy != 'none':
+            if 2 * self.encoder.patch_size != SIDE:
+                raise ValueError(f'a policy is for patches of {SIDE // 2} pixels, got '
+                                 f"{self.encoder.patch_size}; remove option 'policy'")
             self.policy = PolicyNetwork()
 
     def forward(self, images: Tensor) -> Tensor:
