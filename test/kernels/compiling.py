@@ -60,9 +60,8 @@ def cases():
         'BLOCK_ROWS': 64, 'BLOCK_CIN': 64, 'BLOCK_COUT': 64, 'SUM': tl.float32
     }, {'num_warps': 4, 'num_stages': 3}
     yield 'normalise', image._normalise, {'out': '*fp32'}, None, {'BLOCK': image.BLOCK}, {}
+    yield 'entropy', scores._measure, {'logits': '*fp32'}, None, tile_of(150), {}
     for classes in (19, 150):
-        yield f'entropy {classes}', scores._measure, {'logits': '*fp32'}, None, tile_of(
-            classes), {}
         yield f'finish {classes}', result._write, {'logits': '*fp32', 'fine': '*fp32'}, None, {
             'WANTS_CONFIDENCE': True, **tile_of(classes)}, {}
     yield 'ensemble', ensemble._ensemble, {
@@ -74,11 +73,9 @@ def cases():
         'LINES': tables.LINES, 'COLUMNS': tables.COLUMNS}, {}
     yield 'outputs', tables._read_window, {}, None, {'STRIDE': 2, 'BLOCK': tables.BLOCK}, {}
     yield 'inputs', tables._find_members, whole, None, {'BLOCK': tables.BLOCK}, {}
-    for is_lower in (False, True):
-        yield f'count {is_lower}', scores._count, {}, None, {
-            'IS_LOWER': is_lower, 'BINS': scores.BINS, 'BLOCK': scores.COUNTED}, {}
-        yield f'find {is_lower}', scores._find, {}, None, {
-            'IS_LOWER': is_lower, 'BINS': scores.BINS, 'CHUNK': scores.CHUNK}, {}
+    lower = {'IS_LOWER': True, 'BINS': scores.BINS}
+    yield 'count', scores._count, {}, None, {**lower, 'BLOCK': scores.COUNTED}, {}
+    yield 'find', scores._find, {}, None, {**lower, 'CHUNK': scores.CHUNK}, {}
 
 
 def compiled(kernel, pointers, dtype, constants, options, capability):

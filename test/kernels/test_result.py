@@ -46,10 +46,10 @@ def exact(logits, fine, positions, selected, temperature):
 
 
 @pytest.mark.parametrize(('batch', 'classes', 'low_hw', 'size_hw'), [
-    (1, 19, (8, 16), (16, 32)), (2, 11, (7, 9), (15, 17)), (1, 3, (1, 1), (1, 1)),
+    (1, 19, (6, 8), (12, 16)), (2, 11, (7, 9), (15, 17)), (1, 3, (1, 1), (1, 1)),
     (1, 150, (5, 6), (5, 6)), (1, 2, (3, 5), (13, 11))])
 @pytest.mark.parametrize(('temperature', 'dtype'), [
-    (1.0, torch.float32), (2.5, torch.float32), (1.0, torch.float16), (0.7, torch.bfloat16)],
+    (2.5, torch.float32), (1.0, torch.float16), (0.7, torch.bfloat16)],
     ids=str)
 def test_it_writes_what_each_pixel_says(batch, classes, low_hw, size_hw, temperature, dtype):
     logits, fine, positions, selected, chosen = make_frame(batch, classes, low_hw, size_hw, dtype)

@@ -17,7 +17,7 @@ from sparse_seg_ros.sparse.level import Level
 from sparse_seg_ros.sparse.tensor import SparseTensor
 
 BACKENDS = ('reference', 'with_triton')
-SIZES = [(1, 3, 3), (1, 8, 8), (2, 9, 12), (3, 16, 7), (1, 19, 14)]
+SIZES = [(1, 3, 3), (2, 8, 6), (2, 5, 8), (3, 6, 7), (1, 15, 11)]
 DENSITIES = [0.0, 0.1, 0.5, 1.0]
 CIN, COUT = 5, 7
 

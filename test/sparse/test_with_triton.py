@@ -49,7 +49,7 @@ def widen_products(monkeypatch):
 
 @pytest.mark.parametrize(('cin', 'cout', 'dtype'), [
     (3, 32, torch.float32), (14, 16, torch.float16), (14, 16, torch.bfloat16),
-    (64, 32, torch.float32), (130, 80, torch.float32), (130, 80, torch.float16)], ids=str)
+    (64, 32, torch.float16), (130, 80, torch.float32)], ids=str)
 def test_every_width_and_kind_of_pairs_equals_the_reference(cin, cout, dtype):
     generator = torch.Generator().manual_seed(cin)
     level = Level(torch.rand((2, 7, 13), generator=generator) < 0.4)
