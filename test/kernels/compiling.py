@@ -5,8 +5,6 @@ Compile every kernel for GPUs that need not be there: `python compiling.py 87 89
 
 Prints, as JSON by compute capability and name of a case: products on tensor cores and asynchronous
 copies in the PTX, bytes of shared memory, and bytes of a thread's stack, to which registers spill.
-The code of products depends on the GPU. The other kernels are compiled for the first one alone: a
-later one takes the PTX of an earlier one as it is, and has as many registers.
 """
 
 from __future__ import annotations
@@ -115,12 +113,10 @@ def describe(case: tuple, capability: int) -> dict[str, int | None]:
             'shared': built.metadata.shared, 'spilled': spilled(built.asm['cubin'])}
 
 
-def main(first: int, *others: int) -> None:
+def main(*capabilities: int) -> None:
     """Print what becomes of every case."""
-    print(json.dumps({capability: {
-        name: describe(case, capability) for name, *case in cases()
-        if capability == first or name.startswith('multiply')}
-        for capability in (first, *others)}))
+    print(json.dumps({capability: {name: describe(case, capability) for name, *case in cases()}
+                      for capability in capabilities}))
 
 
 if __name__ == '__main__':
