@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparse_seg_ros.config import Settings, from_mapping, renamed, setting
+from sparse_seg_ros.config import from_mapping, renamed, setting
 from sparse_seg_ros.data.datasets import kind_of
-from sparse_seg_ros.methods.algm.settings import KINDS, RULES, VALUES
+from sparse_seg_ros.methods.algm.settings import RULES, MergeSettings
 from sparse_seg_ros.methods.sparse_refine.parts import ENSEMBLERS, EXTRACTORS, SELECTORS
 from sparse_seg_ros.model_card import LARGEST_SCALE
 from sparse_seg_ros.training.objectives import stages
@@ -23,7 +23,7 @@ PATHS = ('labels', 'start_from', 'teacher', 'backbone', 'splits', 'out_of_fold_n
 
 
 @dataclass(frozen=True)
-class TrainConfig(Settings):
+class TrainConfig(MergeSettings):
     """Settings of one run: it trains a network, a refiner of a frozen network, or a classifier."""
 
     stage: str = setting('dense', 'what is trained', choices=stages)
@@ -133,39 +133,12 @@ class TrainConfig(Settings):
     merge_rule: str | None = setting(
         None, 'how tokens of a vision transformer merge while it learns, as in method algm; null: '
         'they do not merge', choices=RULES)
-    merge_threshold: float = setting(
-        0.88, 'tokens merge from this cosine similarity on', at_least=-1.0, at_most=1.0)
     loss: str = setting('pixels', 'what a dense network learns; pixels: the class of each; masks: '
                         'the masks and classes of queries, of mask2former and lrformer_plus',
                         choices=('pixels', 'masks'))
     merge_layers: tuple[int, int] | None = setting(
         None, 'layers of the first and the second merging, from 1; 0: no such merging; null: 1 '
         'and 5, of 24 layers 1 and 7', at_least=0, example='[1, 5]')
-    merge_kinds: tuple[str, str] = setting(
-        ('local', 'global'), 'what merges in each: windows (local) or pairs anywhere (global)',
-        choices=KINDS)
-    merge_window: tuple[int, int] = setting(
-        (2, 2), 'rows and columns of the patches that merge locally', at_least=1)
-    merge_shares: tuple[float, float] = setting(
-        (0.5, 0.44), 'rule share: fractions of the windows or pairs that merge in each layer; '
-        'rule cts: the first, of windows of 2 x 2 patches that share a token',
-        at_least=0.0, at_most=1.0)
-    merge_tokens: int = setting(
-        44, 'rule every: number of tokens that merge in each layer', at_least=0)
-    merge_keep: float = setting(
-        0.5, 'rules elvit, ailurus and pooling: fraction of the tokens that is kept',
-        at_least=0.01, at_most=1.0)
-    merge_values: str = setting(
-        'average', 'a merged token is the average of its tokens, or a random one of them',
-        choices=VALUES)
-    merge_reduces: bool = setting(
-        True, 'false: tokens that would merge get the value of the merged one instead')
-    merge_confidence: float = setting(
-        0.95, 'rules dtop and dovit: probability above which a token stops at an exit',
-        at_least=0.0, at_most=1.0)
-    merge_context: int = setting(
-        5, 'rule dtop: number of the most confident tokens of each class that go on',
-        at_least=0)
     window_sparsity_range: tuple[float, float] | None = setting(
         None, 'lowest and highest fraction of the windows that each stage of a Swin transformer '
         'leaves out while it learns, drawn anew for each batch, for method sparse_vit; null: none '

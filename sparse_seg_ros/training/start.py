@@ -17,7 +17,7 @@ from sparse_seg_ros.loading import checkpoints
 from sparse_seg_ros.loading.backbones import backbone_of, load_backbone
 from sparse_seg_ros.loading.checkpoints import build_model, load_model, load_strictly
 from sparse_seg_ros.loading.zoo import find_weights
-from sparse_seg_ros.methods.algm import Merging, apply
+from sparse_seg_ros.methods.algm import apply
 from sparse_seg_ros.methods.sparse_vit.windows import prune, swin_stages
 from sparse_seg_ros.model_card import Model, ModelCard
 from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
@@ -45,7 +45,7 @@ def start_model(config: TrainConfig) -> Model:
     if config.drop_path is not None:
         set_drop_path(model, config.drop_path)
     if config.merge_rule is not None:
-        merge_tokens(model, config)
+        merge_tokens(model, config, config.merge_rule)
     if config.window_sparsity_range is not None:
         prune_windows(model, config)
     if config.backbone:
@@ -238,18 +238,14 @@ def set_drop_path(model: Model, rate: float) -> None:
     backbone.set_drop_path(rate)
 
 
-def merge_tokens(model: Model, config: TrainConfig) -> None:
+def merge_tokens(model: Model, config: TrainConfig, rule: str) -> None:
     """Let tokens of a network merge while it learns, as many in all images of a batch."""
     if config.stage != 'dense':
         raise ValueError(f'stage {config.stage!r} trains no network whose tokens merge; '
                          "remove 'merge_rule'")
     encoder = backbone_of(model.network)
     layers = config.merge_layers or default_layers(len(getattr(encoder, 'blocks', ())))
-    apply(model.network, Merging(
-        layers, config.merge_threshold, config.merge_rule, config.merge_window,
-        config.merge_shares, config.merge_tokens, batch_rule='shared', kinds=config.merge_kinds,
-        keep=config.merge_keep, values=config.merge_values, reduces=config.merge_reduces,
-        confidence=config.merge_confidence, context=config.merge_context))
+    apply(model.network, config.merging_of(layers, rule, 'shared'))
 
 
 def prune_windows(model: Model, config: TrainConfig) -> None:

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sparse_seg_ros.config import nearest
+from sparse_seg_ros.config import Settings, nearest, setting
 from sparse_seg_ros.texts import cut
 
 ALGM_RULES = ('adaptive', 'fixed', 'share')
@@ -131,6 +131,47 @@ class Merging:
             raise ValueError(f'layers must be (first, second) with 1 <= first < second <= {depth}'
                              ', the blocks of this network, or 0 for none, got '
                              f'{self.layers}; the paper takes (1, 5)')
+
+
+@dataclass(frozen=True)
+class MergeSettings(Settings):
+    """Settings of merging that use and training have in common, beside layers and rule."""
+
+    merge_kinds: tuple[str, str] = setting(
+        ('local', 'global'), 'what merges in each: windows (local) or pairs anywhere (global)',
+        choices=KINDS)
+    merge_threshold: float = setting(
+        0.88, 'tokens merge from this cosine similarity on', at_least=-1.0, at_most=1.0)
+    merge_window: tuple[int, int] = setting(
+        (2, 2), 'rows and columns of the patches that merge locally', at_least=1)
+    merge_shares: tuple[float, float] = setting(
+        (0.5, 0.44), 'rule share: fractions of the windows or pairs that merge in each layer; '
+        'rule cts: the first, of windows of 2 x 2 patches that share a token',
+        at_least=0.0, at_most=1.0)
+    merge_tokens: int = setting(
+        44, 'rule every: number of tokens that merge in each layer', at_least=0)
+    merge_keep: float = setting(
+        0.5, 'rules elvit and ailurus, in the second layer, and pooling, in both: fraction of the '
+        'tokens that is kept', at_least=0.01, at_most=1.0)
+    merge_values: str = setting(
+        'average', 'a merged token is the average of its tokens, or a random one of them',
+        choices=VALUES)
+    merge_reduces: bool = setting(
+        True, 'false: tokens that would merge get the value of the merged one instead')
+    merge_confidence: float = setting(
+        0.95, 'rules dtop and dovit: probability above which a token stops at an exit',
+        at_least=0.0, at_most=1.0)
+    merge_context: int = setting(
+        5, 'rule dtop: number of the most confident tokens of each class that go on',
+        at_least=0)
+
+    def merging_of(self, layers: tuple[int, int], rule: str, batch_rule: str = 'single'
+                   ) -> Merging:
+        """Return how tokens merge in these layers by this rule."""
+        return Merging(layers, self.merge_threshold, rule, self.merge_window, self.merge_shares,
+                       self.merge_tokens, batch_rule, self.merge_kinds, self.merge_keep,
+                       self.merge_values, self.merge_reduces, self.merge_confidence,
+                       self.merge_context)
 
 
 def is_pair(value: object, kind: type) -> bool:
