@@ -196,6 +196,25 @@ def test_an_operator_that_tensorrt_does_not_take_is_named():
         check_operators([SimpleNamespace(domain='pkg.torch', op_type='Conv', name='x')])
 
 
+def test_on_a_gpu_the_streams_of_session_and_thread_wait_for_one_another(monkeypatch):
+    log = []
+
+    class Stream(str):
+        def wait_stream(self, other):
+            log.append(f'{self} waits for {other}')
+
+    binding = SimpleNamespace(bind_input=lambda *_: None, bind_output=lambda *_: None)
+    session = SimpleNamespace(
+        get_inputs=lambda: [SimpleNamespace(name='images')],
+        get_outputs=lambda: [SimpleNamespace(name='logits', shape=(1, 5, 4, 4))],
+        io_binding=lambda: binding, run_with_iobinding=lambda _: log.append('run'))
+    streams = iter(map(Stream, ('first', 'own')))
+    monkeypatch.setattr(torch.cuda, 'current_stream', lambda _: next(streams))
+    engine = with_onnxruntime.OnnxRuntimeEngine(session, 'cuda', (1, 3, 16, 16), 'toy')
+    engine(torch.zeros(1, 3, 16, 16))
+    assert log == ['first waits for own', 'run', 'own waits for first']
+
+
 @pytest.mark.parametrize('rule', ['adaptive', 'dtop', 'cts', None])
 def test_a_network_that_chooses_what_it_computes_cannot_be_exported(rule, tmp_path):
     if rule:
