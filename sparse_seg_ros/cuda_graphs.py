@@ -81,6 +81,7 @@ class FrameGraphs:
         self.idle: OrderedDict[Any, list[Recording]] = OrderedDict()
         self.idle_lock, self.record_lock = threading.Lock(), threading.Lock()
         self.failure = ''  # why none can be made
+        self.is_told = False  # that a frame was not replayed for want of a budget
 
     @contextmanager
     def borrowed(self, method: Method, size_hw: tuple[int, ...], request: Request
@@ -90,8 +91,7 @@ class FrameGraphs:
 
         One that fails is not used again.
         """
-        if self.failure or request.truth is not None or callable(request.budget) \
-                or not method.has_static_shapes(self.device, request):
+        if not self.can_replay(method, request):
             yield None
             return
         key = method, size_hw, request
@@ -102,6 +102,17 @@ class FrameGraphs:
         yield recording
         if recording is not None:
             self.keep(key, recording)
+
+    def can_replay(self, method: Method, request: Request) -> bool:
+        """Tell whether such a frame may be recorded; a warning says once that a budget is due."""
+        if self.failure or request.truth is not None or callable(request.budget):
+            return False
+        is_static = method.has_static_shapes(self.device, request)
+        if not is_static and not self.is_told:
+            self.is_told = True
+            LOG.warning("frames without a 'budget' below 1 are not replayed, in spite of "
+                        "cuda_graph: true; set 'budget'")
+        return is_static
 
     def make(self, method: Method, size_hw: tuple[int, ...], request: Request
              ) -> Recording | None:
@@ -115,8 +126,9 @@ class FrameGraphs:
             try:
                 return None if self.failure else self.record(compute, size_hw, self.device)
             except (RuntimeError, TypeError) as error:  # no memory, or torch is older than 2.7
-                self.failure = str(error).strip().partition('\n')[0]
-                self.idle.clear()
+                with self.idle_lock:
+                    self.failure = str(error).strip().partition('\n')[0]
+                    self.idle.clear()
                 LOG.warning('no CUDA graph could be recorded (%s); frames run without, as with '
                             'cuda_graph: false', self.failure)
                 return None
@@ -124,6 +136,8 @@ class FrameGraphs:
     def keep(self, key: Any, recording: Recording) -> None:
         """Keep a recording for the next frame, and drop those that were used longest ago."""
         with self.idle_lock:
+            if self.failure:
+                return  # others need its memory
             self.idle.setdefault(key, []).append(recording)
             self.idle.move_to_end(key)
             while len(self.idle) > MOST:

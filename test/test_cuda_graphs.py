@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,8 @@ from tiny import street_image, tiny_model
 
 import sparse_seg_ros as ss
 from sparse_seg_ros.cuda_graphs import MOST, FrameGraphs
-from sparse_seg_ros.loading.assemble import assemble
+from sparse_seg_ros.engines.network import EngineNetwork
+from sparse_seg_ros.loading.assemble import assemble, make_graphs
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.methods.dense import DenseConfig
 from sparse_seg_ros.methods.sparse_refine import SparseRefineConfig
@@ -156,6 +158,28 @@ def test_where_one_cannot_be_recorded_frames_run_without_and_one_warning_says_so
     assert [each.calls for each in Replayed.made] == [1] and not other.graphs.idle
 
 
+@torch.inference_mode()
+def test_a_recording_in_use_when_the_memory_ends_is_not_kept(segment):
+    graphs = FrameGraphs(segment.normalisation, refuse)
+    with graphs.borrowed(segment.method, (64, 64), segment.request) as recording:
+        assert recording is not None
+        with graphs.borrowed(segment.method, (64, 96), segment.request) as other:
+            assert other is None
+    assert not graphs.idle
+
+
+def test_frames_that_want_a_budget_are_not_replayed_and_one_warning_says_so(segment, caplog):
+    image, refines = street_image(64, 96, 0), segment.budget is not None
+    limits = {'budget': 1.0} if refines else {}
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert_same(segment(image, **limits), eager(segment)(image, **limits))
+    assert [record.getMessage() for record in caplog.records] == [
+        "frames without a 'budget' below 1 are not replayed, in spite of cuda_graph: true; set "
+        "'budget'"] * refines
+    assert len(Replayed.made) == (not refines)
+
+
 def test_a_recording_that_fails_is_not_used_again(segment, monkeypatch):
     image = street_image(64, 96, 0)
     segment(image)
@@ -176,6 +200,14 @@ def test_nothing_within_a_recording_makes_the_host_wait(segment):
     with torch.no_grad(), Operators() as ran:
         recording.compute(recording.pixels, Stopwatch())
     assert ran.waiting == [] and len(ran.shapes) > 10
+
+
+def test_what_an_engine_does_is_not_recorded():
+    segment = assemble(tiny_model(refines=False), DenseConfig('dense'), 'cpu', 'fp32', {})
+    engine = SimpleNamespace(shape=(1, 3, 64, 96), about='toy 1.0')
+    segment.method.network = EngineNetwork(segment.method.network, [engine], ['64x96'])
+    with pytest.raises(ValueError, match='needs a network on torch, got engine toy 1.0; leave'):
+        make_graphs(segment)
 
 
 @pytest.mark.parametrize(('text', 'message'), [

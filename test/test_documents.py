@@ -81,6 +81,12 @@ def test_commands_of_a_document_parse(document, parse):
         parse(line)
 
 
+@pytest.mark.parametrize('document', DOCUMENTS, ids=lambda path: path.name)
+def test_text_after_a_table_is_no_row_of_it(document):
+    torn = re.findall(r'^\|.*\n([^|<\n].*)', document.read_text(), re.MULTILINE)
+    assert not torn
+
+
 def test_commands_above_a_recipe_parse(parse):
     lines = [line for path in RECIPES for line in commands_in(recipe_in(path))]
     assert len(lines) >= 5

@@ -108,9 +108,11 @@ def fit_merging(args: argparse.Namespace, segment, frames):
 
     Segmenter -> the same with that threshold, and its Fit; None for any other model.
     """
-    if not hasattr(segment.method, 'merging'):
+    merging = getattr(segment.method, 'merging', None)
+    if merging is None or not merging.has_threshold:
         if args.keep_miou:
-            raise ValueError(f"--keep-miou needs a model that merges tokens, 'method: algm'; "
+            raise ValueError("--keep-miou needs a model that merges tokens by a threshold, "
+                             "'method: algm' with 'merge_rule: adaptive' or 'fixed'; "
                              f'{args.model} is none')
         return segment, None
     from sparse_seg_ros.evaluation import similarity

@@ -79,9 +79,9 @@ def export(network: nn.Module, path: Path, shape: Shape, precision: str,
 
 def write(network: nn.Module, path: Path, shape: Shape, precision: str) -> None:
     """Trace a network for one shape -> ONNX file with nodes that TensorRT takes."""
-    if any(getattr(module, 'merges', None) for module in network.modules()):
+    if any(getattr(module, 'looks_at_image', False) for module in network.modules()):
         raise ValueError('a network whose steps depend on the image has no engine, and this one '
-                         'has merged tokens; remove the merging, or use engine: torch')
+                         'merges or leaves out a part of it; export it with method dense')
     names = [LOGITS, *(MAP.format(index) for index in range(getattr(network, 'map_count', 0)))]
     typed = Typed(network, PRECISIONS[precision])
     model = trace(typed, shape, OPSETS[precision], names).model_proto

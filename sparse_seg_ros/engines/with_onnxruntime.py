@@ -4,7 +4,8 @@
 ONNX Runtime: the artefact is the .onnx file itself, run by the best provider there is.
 
 On a CPU images and logits are shared with torch, not copied. On CUDA they are bound to torch's
-memory and run on torch's stream; that path is untested, because there was no GPU.
+memory, and the stream that was torch's at the start and the thread's own wait for one another;
+that path is untested, because there was no GPU.
 """
 
 from __future__ import annotations
@@ -111,6 +112,7 @@ class OnnxRuntimeEngine:
 
     def __init__(self, session: Any, device: str, shape: Shape, about: str):
         self.session, self.device, self.shape, self.about = session, device, shape, about
+        self.stream = torch.cuda.current_stream(device) if device.startswith('cuda') else None
         self.input, self.outputs = session.get_inputs()[0], session.get_outputs()
 
     def __call__(self, images: Tensor) -> Outputs:
@@ -124,7 +126,7 @@ class OnnxRuntimeEngine:
         return as_outputs([torch.from_numpy(result) for result in results])
 
     def run_on_cuda(self, images: Tensor) -> Outputs:
-        """Run on torch's memory and stream."""
+        """Run on torch's memory, and on the session's stream."""
         results = [torch.empty(item.shape, dtype=torch.float32, device=images.device)
                    for item in self.outputs]
         binding = self.session.io_binding()
@@ -133,5 +135,8 @@ class OnnxRuntimeEngine:
                                      for item, result in zip(self.outputs, results))):
             bind(item.name, 'cuda', images.device.index or 0, np.float32, tuple(tensor.shape),
                  tensor.data_ptr())
+        own = torch.cuda.current_stream(images.device)
+        self.stream.wait_stream(own)
         self.session.run_with_iobinding(binding)
+        own.wait_stream(self.stream)
         return as_outputs(results)

@@ -135,6 +135,7 @@ class TensorRTEngine:
     def __init__(self, trt: Any, runtime: Any, plan: Any, shape: Shape, about: str):
         self.runtime, self.plan = runtime, plan  # the plan needs its runtime alive
         self.context, self.lock = plan.create_execution_context(), Lock()  # one frame at a time
+        self.done = torch.cuda.Event()  # with the frame before, perhaps on another thread's stream
         self.shape, self.about = shape, about
         names = [plan.get_tensor_name(index) for index in range(plan.num_io_tensors)]
         is_input = [plan.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names]
@@ -156,7 +157,9 @@ class TensorRTEngine:
                                device=images.device) for name in self.outputs]
         for name, tensor in zip((self.input, *self.outputs), (images, *results)):
             self.context.set_tensor_address(name, tensor.data_ptr())
-        stream = torch.cuda.current_stream(images.device).cuda_stream
-        if not self.context.execute_async_v3(stream):
+        stream = torch.cuda.current_stream(images.device)
+        stream.wait_event(self.done)
+        if not self.context.execute_async_v3(stream.cuda_stream):
             raise RuntimeError(f'{self.about} failed to run; its own messages are above')
+        self.done.record(stream)
         return as_outputs(results)

@@ -165,6 +165,9 @@ def read_options(kind: type, options: Sequence[str], name: str) -> Settings:
     pairs = [option.partition('=') for option in options]
     if wrong := [option for option, (_, sign, _) in zip(options, pairs) if not sign]:
         raise ValueError(f"'network_options' must be such as 'head=ppm', got {wrong[0]!r}")
+    names = [name for name, _, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"'network_options' name {twice[0]!r} twice; remove one of them")
     return from_mapping(kind.options_kind, {key: int(value) if value.isdecimal() else value
                                             for key, _, value in pairs},
                         f"'network_options' of {name}")

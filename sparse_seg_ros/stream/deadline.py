@@ -73,7 +73,8 @@ class DeadlinePlanner:
 
     waiting: returns the frames that will be served next, by `workers` threads. now: as of
     Deadlines. clock: monotonic seconds. is_static: whether a frame costs what its budget allows,
-    however much of it is used; then budgets are of STEPS, so that few sets of shapes occur.
+    however much of it is used, unless that is all of it; then budgets are of STEPS, so that few
+    sets of shapes occur.
     """
 
     def __init__(self, waiting: Callable[[], Iterable[Frame]],
@@ -141,7 +142,7 @@ class DeadlinePlanner:
             if plan.tries <= 1 and not math.isnan(plan.decided_seconds):  # else it took several
                 self.model_of(plan.size_hw).learn(
                     plan.decided_seconds - plan.started_seconds,
-                    plan.budget if self.is_static else prediction.density,
+                    plan.budget if self.is_static and plan.budget < 1 else prediction.density,
                     now - plan.decided_seconds)
             facts = deadline_facts(now <= plan.due_seconds, is_cut, plan.budget,
                                    plan.slack_seconds)

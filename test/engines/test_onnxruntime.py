@@ -21,9 +21,11 @@ from sparse_seg_ros.engines.network import EngineNetwork
 from sparse_seg_ros.engines.operators import check_operators
 from sparse_seg_ros.engines.self_check import make_images, make_reference
 from sparse_seg_ros.methods.algm import Merging, apply
+from sparse_seg_ros.methods.sparse_vit.windows import pruned_copy
 from sparse_seg_ros.networks import padded_size, run_padded
 from sparse_seg_ros.networks.compact import Compact
 from sparse_seg_ros.networks.efficientnet_lite import EfficientNetLite0
+from sparse_seg_ros.networks.vit.options import ViTOptions
 
 pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
@@ -194,10 +196,35 @@ def test_an_operator_that_tensorrt_does_not_take_is_named():
         check_operators([SimpleNamespace(domain='pkg.torch', op_type='Conv', name='x')])
 
 
-def test_a_network_that_merges_tokens_cannot_be_exported(tmp_path):
-    network = TinySegmenter(11).eval()
-    apply(network, Merging((1, 2)))
-    with pytest.raises(ValueError, match='merged tokens; remove the merging'):
+def test_on_a_gpu_the_streams_of_session_and_thread_wait_for_one_another(monkeypatch):
+    log = []
+
+    class Stream(str):
+        def wait_stream(self, other):
+            log.append(f'{self} waits for {other}')
+
+    binding = SimpleNamespace(bind_input=lambda *_: None, bind_output=lambda *_: None)
+    session = SimpleNamespace(
+        get_inputs=lambda: [SimpleNamespace(name='images')],
+        get_outputs=lambda: [SimpleNamespace(name='logits', shape=(1, 5, 4, 4))],
+        io_binding=lambda: binding, run_with_iobinding=lambda _: log.append('run'))
+    streams = iter(map(Stream, ('first', 'own')))
+    monkeypatch.setattr(torch.cuda, 'current_stream', lambda _: next(streams))
+    engine = with_onnxruntime.OnnxRuntimeEngine(session, 'cuda', (1, 3, 16, 16), 'toy')
+    engine(torch.zeros(1, 3, 16, 16))
+    assert log == ['first waits for own', 'run', 'own waits for first']
+
+
+@pytest.mark.parametrize('rule', ['adaptive', 'dtop', 'cts', None])
+def test_a_network_that_chooses_what_it_computes_cannot_be_exported(rule, tmp_path):
+    if rule:
+        network = TinySegmenter(11).eval()
+        network.add_options(ViTOptions(first_exit=1, policy='efficientnet_lite0'))
+        apply(network, Merging((1, 2), rule=rule))
+    else:
+        from hugging_face import TinyMask2Former
+        network = pruned_copy(TinyMask2Former(11).eval(), (0.5,) * 4)
+    with pytest.raises(ValueError, match='merges or leaves out a part of it; export it with meth'):
         activate(job_for(network, tmp_path))
     assert list(tmp_path.iterdir()) == []
 

@@ -13,8 +13,10 @@ import ast
 import importlib.util
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from tiny import TinyPooling
 
 from sparse_seg_ros.engines import with_tensorrt
@@ -56,6 +58,38 @@ def test_every_name_exists_in_the_bindings():
     content = libraries[0].read_bytes()  # its strings may share their ends: ILogger, Logger
     assert [name for name in names_used() if name.encode() + b'\0' not in content] == []
     assert b'set_tensor_adress\0' not in content
+
+
+def test_frames_of_several_streams_take_turns_in_the_memory_of_one_context(monkeypatch):
+    log = []
+
+    class Stream:
+        def __init__(self, cuda_stream):
+            self.cuda_stream = cuda_stream
+
+        def wait_event(self, event):
+            log.append(f'{self.cuda_stream} waits for {event.of}')
+
+    class Event:
+        of = None
+
+        def record(self, stream):
+            self.of = stream.cuda_stream
+
+    context = SimpleNamespace(
+        set_input_shape=lambda *_: None, get_tensor_shape=lambda _: (1, 5, 4, 4),
+        set_tensor_address=lambda *_: None,
+        execute_async_v3=lambda stream: log.append(f'{stream} runs') or True)
+    plan = SimpleNamespace(
+        create_execution_context=lambda: context, num_io_tensors=2,
+        get_tensor_name=('images', 'logits').__getitem__, get_tensor_mode=lambda name: name)
+    monkeypatch.setattr(torch.cuda, 'Event', Event)
+    trt = SimpleNamespace(TensorIOMode=SimpleNamespace(INPUT='images'))
+    engine = with_tensorrt.TensorRTEngine(trt, None, plan, (1, 3, 16, 16), 'toy')
+    for stream in ('a', 'b'):
+        monkeypatch.setattr(torch.cuda, 'current_stream', lambda _, own=stream: Stream(own))
+        engine(torch.zeros(1, 3, 16, 16))
+    assert log == ['a waits for None', 'a runs', 'b waits for a', 'b runs']
 
 
 def test_without_the_package_the_cure_is_named(monkeypatch):

@@ -139,3 +139,13 @@ def test_keeping_the_accuracy_needs_tokens_that_merge(command, capsys, tmp_path)
     save_model(tiny_model(refines=False), tmp_path / 'cnn.safetensors')
     assert command('--keep-miou', model='cnn.safetensors')[0] == 1
     assert '--keep-miou needs a model that merges tokens' in capsys.readouterr().err
+
+
+def test_a_rule_without_a_threshold_gets_none(command, capsys, tmp_path):
+    method = tmp_path / 'algm.yaml'
+    method.write_text(method.read_text().replace('fixed', 'share'))
+    assert command('--keep-miou')[0] == 1
+    assert "'method: algm' with 'merge_rule: adaptive' or 'fixed'" in capsys.readouterr().err
+    code, folder = command()
+    assert code == 0 and 'merge threshold' not in capsys.readouterr().out
+    assert 'merge_threshold: 0.88' in (folder / 'my.yaml').read_text()

@@ -154,6 +154,22 @@ def test_a_copy_shares_the_weights_and_their_names_and_leaves_the_network_alone(
 
 
 @torch.inference_mode()
+def test_what_is_not_a_number_shows_and_no_fewer_windows_are_computed(network):
+    layers, channels = two_layers(network)
+    images = random(2, 8, 16, channels)
+    images[0] = math.nan
+    images[1, 0, 0] = math.nan
+    tokens, counts = windows.PrunedBlocks(layers, (0.8, 0.8)).eval()(images.flatten(1, 2), (8, 16))
+    assert counts[0] == 4  # 2 of 8 of each image
+    assert tokens[0].isnan().all() and tokens[1].isnan().any() and not tokens[1].isnan().all()
+
+
+def test_it_can_be_printed(network):
+    shown = repr(windows.pruned_copy(network, (0.5,) * 4))
+    assert shown.count('PrunedBlocks') == 4 and shown.count('SwinLayer') == 5
+
+
+@torch.inference_mode()
 def test_weak_windows_are_left_out_and_keep_their_values(network):
     layers, channels = two_layers(network)
     images = 0.1 * random(1, 8, 16, channels)

@@ -107,6 +107,8 @@ def test_wrong_options_are_named(options, words):
 def test_options_of_a_network_without_any_are_refused():
     with pytest.raises(ValueError, match="network 'compact' has no options"):
         build_network('compact', 5, ('head=ppm',))
+    with pytest.raises(ValueError, match="'network_options' name 'first_exit' twice; remove one"):
+        build_network('segmenter_t', 5, ('first_exit=6', 'first_exit=8'))
 
 
 def features(batch=1, height=4, width=5) -> torch.Tensor:

@@ -61,7 +61,8 @@ class Toy:
         self.now += costs.dense
         budget = 1.0 if plan is None or self.asked is None else plan()
         refined = min(budget, costs.uncertain)
-        self.now += costs.base + costs.slope * (budget if self.is_static else refined)
+        is_bound = self.is_static and budget < 1
+        self.now += costs.base + costs.slope * (budget if is_bound else refined)
         if plan is not None:
             self.facts.append(self.planner.learn(
                 plan, SimpleNamespace(density=refined, is_cut=refined < costs.uncertain)))
@@ -155,6 +156,16 @@ def test_where_a_frame_costs_its_budget_that_is_one_of_few_and_what_is_said_is_w
     toy.asked = 0.013  # what the user asks is no step, and is not rounded
     toy.run(Costs(uncertain=0.02))
     assert toy.budgets[-1] == 0.013 and toy.facts[-1][DEGRADED] == 'false'
+
+
+def test_a_frame_that_may_refine_all_costs_what_it_refines_on_a_gpu_too():
+    toy = Toy(deadline=10.0, is_static=True)
+    for _ in range(100):
+        toy.run(Costs(uncertain=0.02))
+    assert toy.budgets[-1] == 1.0
+    assert toy.planner.models[SIZE_HW].line.slope == pytest.approx(SLOPE, rel=0.05)
+    toy.deadline = DEADLINE
+    assert toy.run(Costs(uncertain=0.9))[0]
 
 
 def test_a_frame_that_is_less_uncertain_than_its_budget_is_not_degraded():

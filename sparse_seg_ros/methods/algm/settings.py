@@ -120,9 +120,14 @@ class Merging:
         return [layer for layer in self.layers[self.rule != 'pooling':] if layer]
 
     @property
+    def has_threshold(self) -> bool:
+        """Whether the rule compares similarities with the threshold."""
+        return self.rule in ('adaptive', 'fixed')
+
+    @property
     def counts_are_fixed(self) -> bool:
         """Whether as many tokens merge in any image of a size."""
-        return self.rule not in ('adaptive', 'fixed', *EXIT_RULES)
+        return not (self.has_threshold or self.rule in EXIT_RULES)
 
     def check_depth(self, depth: int) -> None:
         """Raise ValueError unless a network of this depth has the layers."""

@@ -26,17 +26,21 @@ Range = tuple[float, float]  # lowest and highest fraction of the windows to lea
 APART = -100.0  # added to scores of attention between places that are no neighbours in the image
 
 
-class PrunedBlocks(nn.ModuleList):
+class PrunedBlocks(nn.Module):
     """
     The layers of a Swin stage in the place of their list, under the same names.
 
-    The stage goes through its list and calls each item; here the one item is the list itself.
+    The stage goes through its list and calls each item; here the one item is this module itself.
     sparsity: what part of the windows is left out, drawn anew for each call; two equal numbers
     are a fixed part.
     """
 
+    looks_at_image = True  # to choose what it computes
+
     def __init__(self, layers: nn.ModuleList, sparsity: Range):
-        super().__init__(layers.children())
+        super().__init__()
+        for name, layer in layers.named_children():
+            self.add_module(name, layer)
         self.sparsity = sparsity
         self.counts: tuple[int, ...] = ()  # windows of each layer, to count operations only
 
@@ -64,9 +68,14 @@ class PrunedBlocks(nn.ModuleList):
 
 
 def strongest(maps: Tensor, side: int, sparsity: float) -> Tensor:
-    """(B, H, W, C) -> (B, rows, columns) bool: the windows of each image that are kept."""
+    """
+    (B, H, W, C) -> (B, rows, columns) bool: the windows of each image that are kept.
+
+    First those that hold what is not a number, so that it shows in the result.
+    """
     squares = padded(maps.detach().float().square().sum(3, keepdim=True), side)
     energy = squares.unflatten(2, (-1, side)).unflatten(1, (-1, side)).sum((2, 4, 5))
+    energy = energy.nan_to_num(torch.inf, torch.inf)
     count = energy[0].numel()
     return highest(energy, count - int(sparsity * count))
 

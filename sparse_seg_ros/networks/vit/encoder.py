@@ -90,6 +90,11 @@ class VisionTransformer(nn.Module):
                 tokens = self.exits[layer](tokens)
         return seen, counts
 
+    @property
+    def looks_at_image(self) -> bool:
+        """Whether what it computes is chosen by what an image shows."""
+        return bool(self.merges or self.exits or self.embedding)
+
     def set_drop_path(self, share: float) -> None:
         """Let the last block leave out a share of the images in training, those before fewer."""
         for block, own in zip(self.blocks, growing_shares((len(self.blocks),), 0, share)):
