@@ -70,18 +70,22 @@ class FrameGraphs:
     """
     The recordings of a segmenter, by method, size of image and request; the last used are kept.
 
-    Threads may share it: a recording serves one frame at a time, and there are as many of a kind
-    as threads have needed at once. record: as RecordedFrame.
+    Threads may share it: each has recordings of its own, as a recording serves one frame at a
+    time, and holds the memory of an engine's context of that thread. record: as RecordedFrame.
     """
 
     def __init__(self, normalisation: Normalisation,
                  record: Callable[[Compute, tuple[int, ...], torch.device], Recording]
                  = RecordedFrame):
         self.normalisation, self.record, self.device = normalisation, record, normalisation.device
-        self.idle: OrderedDict[Any, list[Recording]] = OrderedDict()
-        self.idle_lock, self.record_lock = threading.Lock(), threading.Lock()
+        self.own, self.lock = threading.local(), threading.Lock()
         self.failure = ''  # why none can be made
         self.is_told = False  # that a frame was not replayed for want of a budget
+
+    @property
+    def idle(self) -> OrderedDict[Any, Recording]:
+        """The calling thread's recordings, the last used one at the end."""
+        return self.own.__dict__.setdefault('idle', OrderedDict())
 
     @contextmanager
     def borrowed(self, method: Method, size_hw: tuple[int, ...], request: Request
@@ -95,16 +99,17 @@ class FrameGraphs:
             yield None
             return
         key = method, size_hw, request
-        with self.idle_lock:
-            known = self.idle.get(key)
-            recording = known.pop() if known else None
-        recording = recording or self.make(*key)
+        recording = self.idle.pop(key, None) or self.make(*key)
         yield recording
-        if recording is not None:
-            self.keep(key, recording)
+        if recording is not None and not self.failure:  # else others need its memory
+            self.idle[key] = recording
+            if len(self.idle) > MOST:
+                self.idle.popitem(last=False)
 
     def can_replay(self, method: Method, request: Request) -> bool:
         """Tell whether such a frame may be recorded; a warning says once that a budget is due."""
+        if self.failure:
+            self.idle.clear()
         if self.failure or request.truth is not None or callable(request.budget):
             return False
         is_static = method.has_static_shapes(self.device, request)
@@ -122,23 +127,12 @@ class FrameGraphs:
                 images = self.normalisation.scaled(pixels)
             return method(images, request, clock)
 
-        with self.record_lock:
+        with self.lock:  # one at a time
             try:
                 return None if self.failure else self.record(compute, size_hw, self.device)
             except (RuntimeError, TypeError) as error:  # no memory, or torch is older than 2.7
-                with self.idle_lock:
-                    self.failure = str(error).strip().partition('\n')[0]
-                    self.idle.clear()
+                self.failure = str(error).strip().partition('\n')[0] or type(error).__name__
+                self.idle.clear()
                 LOG.warning('no CUDA graph could be recorded (%s); frames run without, as with '
                             'cuda_graph: false', self.failure)
                 return None
-
-    def keep(self, key: Any, recording: Recording) -> None:
-        """Keep a recording for the next frame, and drop those that were used longest ago."""
-        with self.idle_lock:
-            if self.failure:
-                return  # others need its memory
-            self.idle.setdefault(key, []).append(recording)
-            self.idle.move_to_end(key)
-            while len(self.idle) > MOST:
-                self.idle.popitem(last=False)

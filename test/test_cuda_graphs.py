@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,8 +20,7 @@ from tiny import street_image, tiny_model
 
 import sparse_seg_ros as ss
 from sparse_seg_ros.cuda_graphs import MOST, FrameGraphs
-from sparse_seg_ros.engines.network import EngineNetwork
-from sparse_seg_ros.loading.assemble import assemble, make_graphs
+from sparse_seg_ros.loading.assemble import assemble
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.methods.dense import DenseConfig
 from sparse_seg_ros.methods.sparse_refine import SparseRefineConfig
@@ -143,7 +141,7 @@ def test_threads_have_recordings_of_their_own_and_give_them_back(segment):
         for got in each:
             assert_same(got, expected)
     assert 1 <= len(Replayed.made) <= 2
-    assert sum(map(len, segment.graphs.idle.values())) == len(Replayed.made)
+    assert sum(each.calls for each in Replayed.made) == 20
 
 
 def test_where_one_cannot_be_recorded_frames_run_without_and_one_warning_says_so(segment, caplog):
@@ -202,12 +200,13 @@ def test_nothing_within_a_recording_makes_the_host_wait(segment):
     assert ran.waiting == [] and len(ran.shapes) > 10
 
 
-def test_what_an_engine_does_is_not_recorded():
-    segment = assemble(tiny_model(refines=False), DenseConfig('dense'), 'cpu', 'fp32', {})
-    engine = SimpleNamespace(shape=(1, 3, 64, 96), about='toy 1.0')
-    segment.method.network = EngineNetwork(segment.method.network, [engine], ['64x96'])
-    with pytest.raises(ValueError, match='needs a network on torch, got engine toy 1.0; leave'):
-        make_graphs(segment)
+def test_an_engine_with_a_stream_of_its_own_is_not_recorded(tmp_path):
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    with pytest.raises(ValueError, match="torch_compile or tensorrt, got 'onnxruntime'"):
+        assemble(tiny_model(refines=False), DenseConfig(
+            'dense', engine='onnxruntime', engine_sizes=('64x96',), engine_folder=str(tmp_path),
+            cuda_graph=True), 'cpu', 'fp32', {})
 
 
 @pytest.mark.parametrize(('text', 'message'), [

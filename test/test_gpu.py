@@ -98,8 +98,7 @@ def test_a_cuda_graph_replays_what_was_computed(path, workers):
     segment.graphs = FrameGraphs(segment.normalisation)
     with ThreadPoolExecutor(workers) as threads:
         seen = list(threads.map(lambda image: segment(image, **limits), 3 * images))
-    recorded = sum(map(len, segment.graphs.idle.values()))
-    assert 1 <= recorded <= workers and not segment.graphs.failure
+    assert not segment.graphs.failure
     for got, expected in zip(seen, 3 * want):  # all now: no frame overwrote another's arrays
         assert np.array_equal(got.labels, expected.labels)
         assert np.array_equal(got.uncertainty, expected.uncertainty)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
 import torch
@@ -134,8 +134,7 @@ class TensorRTEngine:
 
     def __init__(self, trt: Any, runtime: Any, plan: Any, shape: Shape, about: str):
         self.runtime, self.plan = runtime, plan  # the plan needs its runtime alive
-        self.context, self.lock = plan.create_execution_context(), Lock()  # one frame at a time
-        self.done = torch.cuda.Event()  # with the frame before, perhaps on another thread's stream
+        self.own, self.lock = local(), Lock()
         self.shape, self.about = shape, about
         names = [plan.get_tensor_name(index) for index in range(plan.num_io_tensors)]
         is_input = [plan.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names]
@@ -143,23 +142,24 @@ class TensorRTEngine:
         self.outputs = sorted((name for name, is_in in zip(names, is_input) if not is_in),
                               key=lambda name: (name != LOGITS, len(name), name))
 
+    @property
+    def context(self) -> Any:
+        """The calling thread's context, whose memory serves the thread's stream alone."""
+        if not hasattr(self.own, 'context'):
+            with self.lock:
+                self.own.context = self.plan.create_execution_context()
+        return self.own.context
+
     def __call__(self, images: Tensor) -> Outputs:
         """(B, 3, h, w) -> (B, C, h', w'), and maps, on torch's current stream, without a copy."""
         check_shape(self.about, self.shape, images)
         images = images.float().contiguous()
-        with self.lock:
-            return self.execute(images)
-
-    def execute(self, images: Tensor) -> Outputs:
-        """Point the context at the images and at new results, and run it."""
         self.context.set_input_shape(self.input, tuple(images.shape))
         results = [torch.empty(tuple(self.context.get_tensor_shape(name)), dtype=torch.float32,
                                device=images.device) for name in self.outputs]
         for name, tensor in zip((self.input, *self.outputs), (images, *results)):
             self.context.set_tensor_address(name, tensor.data_ptr())
-        stream = torch.cuda.current_stream(images.device)
-        stream.wait_event(self.done)
-        if not self.context.execute_async_v3(stream.cuda_stream):
+        stream = torch.cuda.current_stream(images.device).cuda_stream
+        if not self.context.execute_async_v3(stream):
             raise RuntimeError(f'{self.about} failed to run; its own messages are above')
-        self.done.record(stream)
         return as_outputs(results)

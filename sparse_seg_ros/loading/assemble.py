@@ -13,7 +13,6 @@ import torch
 from sparse_seg_ros.cuda_graphs import FrameGraphs
 from sparse_seg_ros.device import choose_device, choose_precision
 from sparse_seg_ros.engines.activation import ADAPTERS
-from sparse_seg_ros.engines.network import EngineNetwork
 from sparse_seg_ros.labels import LabelSet, find_labels, load_labels
 from sparse_seg_ros.loading.dense_stage import dense_stage
 from sparse_seg_ros.methods import AUTO
@@ -59,9 +58,9 @@ def assemble(model: Model, config: MethodConfig, device: str, precision: str,
 
 def make_graphs(segment: Segmenter) -> FrameGraphs:
     """Return what records the frames of a segmenter; ValueError where none can be recorded."""
-    if isinstance(segment.method.network, EngineNetwork):
-        raise ValueError("'cuda_graph' needs a network on torch, got engine "
-                         f'{segment.method.network.about}; leave one of them out')
+    if segment.description['engine'].startswith('onnxruntime'):
+        raise ValueError("'cuda_graph' needs engine torch, torch_compile or tensorrt, got "
+                         "'onnxruntime'; leave one of them out")
     if segment.device.type != 'cuda':
         raise ValueError(f"'cuda_graph' needs a CUDA device, got {segment.device}; leave it out")
     if not segment.has_static_shapes:

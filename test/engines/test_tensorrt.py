@@ -12,6 +12,8 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -60,36 +62,41 @@ def test_every_name_exists_in_the_bindings():
     assert b'set_tensor_adress\0' not in content
 
 
-def test_frames_of_several_streams_take_turns_in_the_memory_of_one_context(monkeypatch):
+def test_each_thread_has_a_context_whose_memory_no_other_stream_uses(monkeypatch):
     log = []
 
-    class Stream:
-        def __init__(self, cuda_stream):
-            self.cuda_stream = cuda_stream
+    class Context:
+        def __init__(self):
+            self.streams = set()
+            log.append(self)
 
-        def wait_event(self, event):
-            log.append(f'{self.cuda_stream} waits for {event.of}')
+        def set_input_shape(self, *_):
+            pass
 
-    class Event:
-        of = None
+        def get_tensor_shape(self, _):
+            return 1, 5, 4, 4
 
-        def record(self, stream):
-            self.of = stream.cuda_stream
+        def set_tensor_address(self, *_):
+            pass
 
-    context = SimpleNamespace(
-        set_input_shape=lambda *_: None, get_tensor_shape=lambda _: (1, 5, 4, 4),
-        set_tensor_address=lambda *_: None,
-        execute_async_v3=lambda stream: log.append(f'{stream} runs') or True)
+        def execute_async_v3(self, stream):
+            self.streams.add(stream)
+            return True
+
     plan = SimpleNamespace(
-        create_execution_context=lambda: context, num_io_tensors=2,
+        create_execution_context=Context, num_io_tensors=2,
         get_tensor_name=('images', 'logits').__getitem__, get_tensor_mode=lambda name: name)
-    monkeypatch.setattr(torch.cuda, 'Event', Event)
+    monkeypatch.setattr(torch.cuda, 'current_stream',
+                        lambda _: SimpleNamespace(cuda_stream=threading.get_ident()))
     trt = SimpleNamespace(TensorIOMode=SimpleNamespace(INPUT='images'))
     engine = with_tensorrt.TensorRTEngine(trt, None, plan, (1, 3, 16, 16), 'toy')
-    for stream in ('a', 'b'):
-        monkeypatch.setattr(torch.cuda, 'current_stream', lambda _, own=stream: Stream(own))
-        engine(torch.zeros(1, 3, 16, 16))
-    assert log == ['a waits for None', 'a runs', 'b waits for a', 'b runs']
+    with ThreadPoolExecutor(2) as threads:
+        barrier = threading.Barrier(2)
+        for _ in range(2):
+            list(threads.map(lambda _: barrier.wait() and engine(torch.zeros(1, 3, 16, 16)),
+                             range(2)))
+            list(threads.map(lambda _: engine(torch.zeros(1, 3, 16, 16)), range(4)))
+    assert len(log) <= 2 and all(len(each.streams) == 1 for each in log)
 
 
 def test_without_the_package_the_cure_is_named(monkeypatch):
