@@ -40,10 +40,11 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ('README.md', 'doc/measured.md', 'doc/jetson.md', 'doc/gpu.md')
 MARKED = re.compile(r'(<!-- figures: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
 MODELS = 'half=config/dense.yaml refined=demo full=demo_full'
+SCORES = f'evaluate --precision fp32 --model {MODELS}'  # the same scores on every processor
 COMMANDS = {  # of sparse_seg; --json is added, {alpha} is the threshold of the demo weights
-    'camvid_test': f'evaluate --model {MODELS} --frames ../shared/data/camvid/test',
-    'camvid960_test': f'evaluate --model {MODELS} --frames ../shared/data/camvid960/test',
-    'street_test': f'evaluate --model {MODELS} --street 100',
+    'camvid_test': f'{SCORES} --frames ../shared/data/camvid/test',
+    'camvid960_test': f'{SCORES} --frames ../shared/data/camvid960/test',
+    'street_test': f'{SCORES} --street 100',
     'model_cpu': f'bench model --model {MODELS} --repeats 20',
     'model_gpu': f'bench model --model {MODELS} --repeats 30 --device cuda',
     'thresholds': 'ablate config/ablate/table_5b.yaml',
