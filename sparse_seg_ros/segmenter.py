@@ -53,7 +53,7 @@ class Segmenter:
         self.num_classes = len(labels)  # of the method
         self.remap: LabelRemap | None = None
         self.request = DEFAULTS  # for calls that name nothing else
-        self.normalisation = Normalisation(mean, std, exposure, device)
+        self.normalisation = Normalisation(mean, std, exposure, device, precision)
         self.device, self.precision = torch.device(device), precision
         self.description = {**(description or {}), 'device': str(self.device),
                             'precision': precision}

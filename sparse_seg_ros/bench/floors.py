@@ -115,8 +115,8 @@ def count(method: SparseRefine, refined: Tensor) -> dict[str, list[Step]]:
     is_direct = method.refiner.parts.ensembler == 'direct'  # takes what is refined as it is
     said = 0 if is_direct else (chosen + 2 * pixels) * classes * FULL
     return {
-        'upload': [Step(0, linked=3 * full), Step(3 * full * (1 + FULL))],
-        'shrink': [Step(3 * FULL * (full + low))],
+        'upload': [Step(0, linked=3 * full), Step(3 * full * (1 + HALF))],
+        'shrink': [Step(3 * HALF * (full + low))],
         'dense': [*dense(method.network, 3, *padded_size(method.network, low_hw)),
                   Step(low * classes * (HALF + FULL))],
         'select': [Step(coarse + low * FULL), *2 * [Step(low * FULL)], Step(low * (FULL + 1)),
@@ -181,7 +181,7 @@ def tables(sites: Tensor) -> list[Step]:
 def _encode(network: nn.Module, levels: tuple[Level, ...]) -> Iterator[Step]:
     encoder, first = network.backbone, len(levels[0])
     stem, narrow = convolutions_of(encoder.stem)
-    pixels = first * 4 * 3 * FULL  # of the image, each read once
+    pixels = first * 4 * 3 * HALF  # of the image, each read once
     yield Step(pixels + HALF * (stem.weight.numel() + first * stem.out_channels),
                first * stem.weight.numel())
     yield pointwise(narrow, first)

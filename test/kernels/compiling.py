@@ -57,7 +57,7 @@ def cases():
         'HAS_ROWS': True, 'KERNELS': 9, 'CIN': 64, 'COUT': 64, 'CHUNK_ROWS': 4096,
         'BLOCK_ROWS': 64, 'BLOCK_CIN': 64, 'BLOCK_COUT': 64, 'SUM': tl.float32
     }, {'num_warps': 4, 'num_stages': 3}
-    yield 'normalise', image._normalise, {'out': '*fp32'}, None, {'BLOCK': image.BLOCK}, {}
+    yield 'normalise', image._normalise, {'out': '*fp16'}, None, {'BLOCK': image.BLOCK}, {}
     yield 'entropy', scores._measure, {'logits': '*fp32'}, None, tile_of(150), {}
     for classes in (19, 150):
         yield f'finish {classes}', result._write, {'logits': '*fp32', 'fine': '*fp32'}, None, {
