@@ -41,6 +41,10 @@ class FixedTime:
             time.sleep(self.milliseconds / 1e3)
         return MethodOutput(labels, labels.float())
 
+    def has_static_shapes(self, *_: Any) -> bool:
+        """Return that no budget decides what a frame costs."""
+        return False
+
     def limits(self) -> dict:
         """Return none: nothing is refined."""
         return {}
