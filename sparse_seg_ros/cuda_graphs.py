@@ -70,8 +70,8 @@ class FrameGraphs:
     """
     The recordings of a segmenter, by method, size of image and request; the last used are kept.
 
-    Threads may share it: each has recordings of its own, as a recording serves one frame at a
-    time, and holds the memory of an engine's context of that thread. record: as RecordedFrame.
+    Threads may share it. Each has recordings of its own, because a recording serves one frame at a
+    time and uses the thread's context of a TensorRT engine. record: as RecordedFrame.
     """
 
     def __init__(self, normalisation: Normalisation,
