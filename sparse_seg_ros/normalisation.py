@@ -28,7 +28,7 @@ class Normalisation:
 
     mean, std: of RGB in 0..255. exposure: 'as_is', or 'lifted', which brightens images that are
     darker than the mean. precision: of the network; on a GPU images for fp16 are float16, which
-    is within a twentieth of a grey level, and all others are float32.
+    is within a fifteenth of a grey level, and all others are float32.
     """
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], exposure: str = 'as_is',
