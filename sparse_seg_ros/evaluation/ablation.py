@@ -47,7 +47,7 @@ class Variant:
     model: zoo name, weights file, method YAML or the name of a variant that is trained before;
     train: a training YAML, training: what is different from it; method: what is different from
     the model's own settings; group: name in the plan, of variants that differ by their seed only;
-    paper: what the paper measured, in words, for the table.
+    seed: which of them it is; paper: what the paper measured, in words, for the table.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Variant:
     training: Mapping[str, Any] = field(default_factory=dict)
     method: Mapping[str, Any] = field(default_factory=dict)
     group: str = ''
+    seed: int | None = None
     paper: str = ''
 
 
@@ -82,8 +83,14 @@ class Plan:
 
     @property
     def baseline(self) -> str:
-        """Name of the variant that gains are counted from."""
-        return self.data.baseline or next(iter(self.variants))
+        """Name of the variant that gains are counted from, or of a group of them."""
+        first = next(iter(self.variants.values()))
+        return self.data.baseline or first.group or first.name
+
+    def baseline_of(self, name: str) -> str:
+        """Return the variant that gains of another are counted from: that of its seed, if any."""
+        own = seeded(self.baseline, self.variants[name].seed)
+        return own if own in self.variants else self.baseline
 
 
 @dataclass(frozen=True)
@@ -115,24 +122,40 @@ def read_plan(path: str | Path) -> Plan:
     data = from_mapping(Data, {key: value for key, value in content.items()
                                if key not in ('variants', 'training')}, str(path))
     training = content.get('training') or {}
-    variants = {variant.name: variant for name, values in content['variants'].items()
-                for variant in read_variants(str(name), values, training, path)}
-    if data.baseline and data.baseline not in variants:
+    variants: dict[str, Variant] = {}
+    for name, values in content['variants'].items():
+        for variant in read_variants(str(name), values, training, variants, path):
+            variants[variant.name] = variant
+    known = {variant.group or variant.name: variant for variant in variants.values()} | variants
+    if data.baseline and data.baseline not in known:
         raise ValueError(f'{path}: baseline {data.baseline!r} is no variant; '
-                         f'{nearest(data.baseline, variants)}')
+                         f'{nearest(data.baseline, known)}')
     return Plan(data, variants)
 
 
 def read_variants(name: str, values: Any, training: Mapping[str, Any],
-                  source: str | Path) -> list[Variant]:
-    """Read one variant, or one for each of its seeds; training: what all of the plan share."""
+                  before: Mapping[str, Variant], source: str | Path) -> list[Variant]:
+    """
+    Read one variant, or one for each of its seeds, or of the seeds of the model that it names.
+
+    training: what all of the plan share; before: the variants above it.
+    """
     variant = read_variant(name, values, training, source)
     seeds = values.get('seeds', ())
     if not isinstance(seeds, (list, tuple)) or (seeds and not variant.train):
         raise ValueError(f"{source}: variant {name!r}: 'seeds' must be a list such as [0, 1, 2], "
                          "beside 'train'")
-    return [replace(variant, name=f'{name}, seed {seed}', group=name,
+    if variant.model:
+        return [replace(variant, name=seeded(name, other.seed), model=other.name, group=name,
+                        seed=other.seed)
+                for other in before.values() if other.group == variant.model] or [variant]
+    return [replace(variant, name=seeded(name, seed), group=name, seed=seed,
                     training={**variant.training, 'seed': seed}) for seed in seeds] or [variant]
+
+
+def seeded(name: str, seed: int | None) -> str:
+    """Name of a group, seed -> name of the variant."""
+    return f'{name}, seed {seed}'
 
 
 def read_variant(name: str, values: Any, training: Mapping[str, Any],

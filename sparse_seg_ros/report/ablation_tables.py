@@ -21,10 +21,11 @@ def to_markdown(plan: Plan, outcomes: Outcomes) -> str:
     if rows:
         parts.append(markdown({name: row.report for name, row in rows.items()}))
     if groups := by_seed(plan, rows):
-        parts.append('Over the seeds, mean and standard deviation\n\n' + seed_table(groups))
-    if plan.baseline in rows and len(rows) > 1:
+        parts.append('Over the seeds, mean and standard deviation\n\n'
+                     + seed_table(plan, groups, rows))
+    if gains := gains_of(plan, rows):
         parts.append(f'Gains in IoU over {plan.baseline}, points: small objects / large objects '
-                     '= factor, where both gain\n\n' + gain_table(plan, rows))
+                     '= factor, where both gain\n\n' + gain_table(gains))
     return '\n\n'.join(parts) + '\n'
 
 
@@ -69,34 +70,50 @@ def cells(row: Outcome, stages: list[str], merges: bool) -> list[str]:
             percent(row.report.mean_iou), percent(row.report.small_mean_iou)]
 
 
-def by_seed(plan: Plan, rows: dict[str, Outcome]) -> dict[str, list[Outcome]]:
-    """Name in the plan -> outcomes of its seeds, where there are several."""
-    groups: dict[str, list[Outcome]] = {}
+def by_seed(plan: Plan, rows: dict[str, Outcome]) -> dict[str, dict[str, Outcome]]:
+    """Name in the plan -> outcomes of its seeds by their names, where there are several."""
+    groups: dict[str, dict[str, Outcome]] = {}
     for name, row in rows.items():
-        groups.setdefault(plan.variants[name].group, []).append(row)
+        groups.setdefault(plan.variants[name].group, {})[name] = row
     return {group: found for group, found in groups.items() if group and len(found) > 1}
 
 
-def seed_table(groups: dict[str, list[Outcome]]) -> str:
-    """Draw how scores vary with the seed."""
+def seed_table(plan: Plan, groups: dict[str, dict[str, Outcome]],
+               rows: dict[str, Outcome]) -> str:
+    """Draw how scores, and their gains over the baseline of the same seed, vary with the seed."""
     def spread(values: list[float]) -> str:
         return f'{100 * fmean(values):.2f} ± {100 * stdev(values):.2f}'
-    return grid(['variant', 'seeds', 'mIoU %', 'small mIoU %'], [
-        [group, str(len(rows)), spread([row.report.mean_iou for row in rows]),
-         spread([row.report.small_mean_iou for row in rows])] for group, rows in groups.items()])
+    lines = []
+    for group, found in groups.items():
+        gains = [row.report.mean_iou - rows[plan.baseline_of(name)].report.mean_iou
+                 for name, row in found.items() if plan.baseline_of(name) in rows]
+        lines.append([group, str(len(found)),
+                      f'{fmean(sum(row.macs.values()) for row in found.values()) / 1e9:.2f}',
+                      spread([row.report.mean_iou for row in found.values()]),
+                      spread([row.report.small_mean_iou for row in found.values()]),
+                      spread(gains) if group != plan.baseline and len(gains) > 1 else '-'])
+    return grid(['variant', 'seeds', 'GMACs', 'mIoU %', 'small mIoU %',
+                 f'mIoU over {plan.baseline}'], lines)
 
 
-def gain_table(plan: Plan, rows: dict[str, Outcome]) -> str:
+Gains = dict[str, dict[str, float | None]]  # class -> what objects gain
+
+
+def gains_of(plan: Plan, rows: dict[str, Outcome]) -> dict[str, Gains]:
+    """Name of a variant -> its gains over its baseline, where there is one."""
+    return {name: gains_by_size(row, rows[baseline]) for name, row in rows.items()
+            if (baseline := plan.baseline_of(name)) in rows and baseline != name}
+
+
+def gain_table(gains: dict[str, Gains]) -> str:
     """Draw how much more small objects gain than large ones, per class."""
-    gains = {name: gains_by_size(row, rows[plan.baseline]) for name, row in rows.items()
-             if name != plan.baseline}
     classes = list(next(iter(gains.values())))
     return grid(['variant', *classes], [
         [name, *(describe_gain(by_class.get(kind)) for kind in classes)]
         for name, by_class in gains.items()])
 
 
-def gains_by_size(row: Outcome, baseline: Outcome) -> dict[str, dict[str, float | None]]:
+def gains_by_size(row: Outcome, baseline: Outcome) -> Gains:
     """Class, and 'mean' of them -> gain in IoU of small and of large objects, and their ratio."""
     small, large = ((row.report.small_iou, baseline.report.small_iou),
                     (row.large_iou, baseline.large_iou))
@@ -120,12 +137,12 @@ def describe_gain(gain: dict[str, float | None] | None) -> str:
 def to_record(plan: Plan, outcomes: Outcomes) -> dict:
     """Return all figures for a JSON file; a row that failed says why."""
     rows = successes(outcomes)
-    reference = rows.get(plan.baseline)
+    gains = gains_of(plan, rows)
     figures = {}
     for name, row in outcomes.items():
         figures[name] = asdict(row) if isinstance(row, Outcome) else {'error': str(row)}
-        if reference is not None and isinstance(row, Outcome):
-            figures[name]['gains'] = gains_by_size(row, reference)
+        if name in gains:
+            figures[name]['gains'] = gains[name]
     return {**asdict(plan.data), 'baseline': plan.baseline,
             'weights': {name: figures[name].pop('weights') for name in rows},
             'variants': {name: asdict(variant) for name, variant in plan.variants.items()},

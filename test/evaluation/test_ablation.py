@@ -47,7 +47,8 @@ def plan_of(tmp_path, text):
 def test_the_plans_that_ship_can_be_read(tmp_path, path):
     plan = read_plan(path)
     trainings = Trainings(plan.variants, tmp_path, 'cpu')
-    assert plan.baseline in plan.variants and len(plan.variants) > 1
+    assert all(plan.baseline_of(name) in plan.variants for name in plan.variants)
+    assert len(plan.variants) > 1
     for name, config in trainings.configs.items():
         assert config.street_frames <= 400 and not config.validation, name
         assert config.splits == () or path.stem == 'seeds', name  # all others need no frames
@@ -79,6 +80,34 @@ def test_a_training_is_repeated_with_every_seed(tmp_path):
     assert list(plan.variants) == ['base', 'a, seed 0', 'a, seed 4']
     configs = Trainings(plan.variants, tmp_path, 'cpu').configs
     assert [(config.seed, config.epochs) for config in configs.values()] == [(0, 2), (4, 2)]
+
+
+def test_a_row_of_a_model_that_has_seeds_is_measured_with_each(tmp_path):
+    plan = plan_of(tmp_path, 'variants:\n'
+                   '  a: {train: config/train/refiner.yaml, seeds: [0, 4]}\n'
+                   '  b: {model: a, ensembler: direct}\n  c: {model: demo}\n')
+    assert list(plan.variants) == ['a, seed 0', 'a, seed 4', 'b, seed 0', 'b, seed 4', 'c']
+    twin = plan.variants['b, seed 4']
+    assert (twin.model, twin.group, twin.method) == ('a, seed 4', 'b', {'ensembler': 'direct'})
+    assert plan.baseline == 'a' and plan.baseline_of('b, seed 4') == 'a, seed 4'
+    named = plan_of(tmp_path, 'baseline: c\nvariants:\n  c: {model: demo}\n'
+                    '  a: {train: config/train/refiner.yaml, seeds: [0, 4]}\n')
+    assert named.baseline_of('a, seed 4') == 'c'
+
+
+def test_gains_are_counted_from_the_baseline_of_the_same_seed():
+    variants, outcomes = {}, {}
+    for seed, score in enumerate((0.3, 0.5)):
+        for group, row, change in (('a', BASE, 0.0), ('b', BETTER, 0.02 * (1 + seed))):
+            name = f'{group}, seed {seed}'
+            variants[name] = Variant(name, 'demo', group=group, seed=seed)
+            outcomes[name] = replace(row, report=replace(row.report, mean_iou=score + change))
+    plan = Plan(Data(baseline='a'), variants)
+    text = to_markdown(plan, outcomes)
+    assert '| a | 2 | 2.50 | 40.00 ± 14.14 | 25.00 ± 0.00 | - |' in text
+    assert '| b | 2 | 2.50 | 43.00 ± 15.56 | 25.00 ± 0.00 | 3.00 ± 1.41 |' in text
+    assert {name for name, row in to_record(plan, outcomes)['rows'].items() if 'gains' in row} \
+        == {'b, seed 0', 'b, seed 1'}
 
 
 @pytest.mark.parametrize(('text', 'message'), [
@@ -220,10 +249,10 @@ def test_seeds_are_told_as_mean_and_deviation():
     outcomes = {'base': BASE}
     for seed, score in enumerate((0.5, 0.52, 0.54)):
         name = f'a, seed {seed}'
-        variants[name] = Variant(name, train='x.yaml', group='a')
+        variants[name] = Variant(name, train='x.yaml', group='a', seed=seed)
         outcomes[name] = replace(BETTER, report=replace(BETTER.report, mean_iou=score))
     text = to_markdown(Plan(Data(), variants), outcomes)
-    assert '| a | 3 | 52.00 ± 2.00 | 25.00 ± 0.00 |' in text
+    assert '| a | 3 | 2.50 | 52.00 ± 2.00 | 25.00 ± 0.00 | 2.00 ± 2.00 |' in text
     assert 'Over the seeds' not in to_markdown(*two_rows())
 
 
