@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 
+from sparse_seg_ros.bench import counts as counts_of
 from sparse_seg_ros.bench import floors as floors_of
 from sparse_seg_ros.bench import paper_networks
 from sparse_seg_ros.evaluation.published import PUBLISHED, latency
@@ -97,16 +98,17 @@ def short_scores(figures: dict) -> str:
          density(report), total(report)] for row, report in figures['rows'].items()])
 
 
-def variants(figures: dict) -> str:
+def variants(figures: dict, is_timed: bool = True) -> str:
     """Draw where the variants of an ablation look, what they cost, and their scores."""
-    head = ['variant', 'refined %', 'errors found %', 'GMACs dense', 'GMACs refining', 'ms',
-            'mIoU', 'small']
+    head = ['variant', 'refined %', 'errors found %', 'GMACs dense', 'GMACs refining',
+            *['ms'] * is_timed, 'mIoU', 'small']
     rows = []
     for name, row in figures['rows'].items():
         report, macs = row['report'], row['macs']
         rows.append([name_of(name), density(report), points(row['recall']),
                      f"{macs['dense'] / 1e9:.0f}",
-                     f"{(sum(macs.values()) - macs['dense']) / 1e9:.0f}", total(report),
+                     f"{(sum(macs.values()) - macs['dense']) / 1e9:.0f}",
+                     *[total(report)] * is_timed,
                      points(report['mean_iou']), points(report['small_mean_iou'])])
     return grid(head, rows)
 
@@ -249,6 +251,12 @@ def engines(figures: dict) -> str:
     spread = f'{ratios[0]:.2f}, {ratios[len(ratios) // 2]:.2f}, {ratios[-1]:.2f}' if done else '-'
     return grid(head, [[str(len({row['network'] for row in rows})), str(len(rows)),
                         str(len(rows) - len(done)), equal, spread]])
+
+
+def counts(tables: tuple[str, ...], figures: dict) -> str:
+    """Draw some tables of parameters and multiply-adds beside the papers'."""
+    return counts_of.describe({'rows': [row for row in figures['rows']
+                                        if row['table'] in tables]})
 
 
 def tokens(figures: dict) -> str:

@@ -37,7 +37,8 @@ from sparse_seg_ros.files import file_hash
 from sparse_seg_ros.loading.zoo import find_model
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ('README.md', 'doc/measured.md', 'doc/jetson.md', 'doc/gpu.md')
+DOCUMENTS = ('README.md', 'doc/measured.md', 'doc/jetson.md', 'doc/gpu.md', 'doc/lrformer.md',
+             'doc/algm.md')
 MARKED = re.compile(r'(<!-- figures: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
 MODELS = 'half=config/dense.yaml refined=demo full=demo_full'
 SCORES = f'evaluate --precision fp32 --model {MODELS}'  # the same scores on every processor
@@ -52,12 +53,13 @@ COMMANDS = {  # of sparse_seg; --json is added, {alpha} is the threshold of the 
                           '--check ../shared/data/camvid/test',
     'calibration_street': 'calibrate --street 20 --alpha {alpha:.4f}',
     'rivals': 'ablate config/ablate/table_3b.yaml',
-    'selectors': 'ablate config/ablate/table_5a.yaml',
+    'selectors': 'ablate config/ablate/parts.yaml --precision fp32',
     'refined_cpu': 'bench refined --repeats 3',
     'sparse_cpu': 'bench sparse',
     'sparse_gpu': 'bench sparse --device cuda',
     'node_cpu': 'bench node',
     'floors': 'bench floors',
+    'counts': 'bench counts',
     'networks_cpu': 'bench networks --device cpu --repeats 3',
     'attention_cpu': 'bench attention --device cpu --repeats 3 --plot doc/attention.png',
     'merging_cpu': 'bench merging --repeats 5',
@@ -69,6 +71,7 @@ COMMANDS = {  # of sparse_seg; --json is added, {alpha} is the threshold of the 
 }
 
 
+LRFORMER_TABLES = tuple(f'lrformer_table_{number}' for number in (3, 4, 5, 6, 7, 10, 11, 13))
 SUMMARY = {'street_test': '100 rendered streets, 1024x2048',
            'camvid960_test': "161 of CamVid's 233 test frames, 960x720",
            'camvid_test': 'CamVid test, 480x360'}
@@ -99,7 +102,7 @@ TABLES = {
     'stages_gpu': Table(drawings.stages, ('model_gpu',), is_study=True),
     'paper': Table(drawings.refined_summary, ('refined_cpu',)),
     'rivals': Table(drawings.variants, ('rivals',), is_study=True),
-    'selectors': Table(drawings.variants, ('selectors',), is_study=True),
+    'selectors': Table(partial(drawings.variants, is_timed=False), ('selectors',)),
     'refined': Table(drawings.refined, ('refined_cpu',)),
     'sparse_cpu': Table(drawings.convolutions, ('sparse_cpu',)),
     'sparse_gpu': Table(drawings.convolutions, ('sparse_gpu',)),
@@ -111,6 +114,8 @@ TABLES = {
     'engines': Table(drawings.engines, ('engines_cpu',)),
     'lrformer': Table(drawings.short_scores, ('lrformer_camvid',), is_study=True),
     'algm': Table(drawings.tokens, ('algm_camvid',), is_study=True),
+    'lrformer_counts': Table(partial(drawings.counts, LRFORMER_TABLES), ('counts',)),
+    'algm_counts': Table(partial(drawings.counts, ('algm_table_1',)), ('counts',)),
     'orin': Table(drawings.orin, ()),
     'gpu': Table(drawings.gpu, ('gpu_evidence',), is_study=True,
                  not_yet='Not measured yet; `make gpu-evidence` measures it.'),

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from sparse_seg_ros.networks.with_transformers import build
 
-SIZES = {'segformer_b1': ((2, 2, 2, 2), 256), 'segformer_b2': ((3, 4, 6, 3), 768)}
+SIZES = {'segformer_b1': ((2, 2, 2, 2), 256), 'segformer_b2': ((3, 4, 6, 3), 768),
+         'segformer_b3': ((3, 4, 18, 3), 768), 'segformer_b5': ((3, 6, 40, 3), 768)}
 
 
 class SegFormer(nn.Module):

@@ -31,6 +31,10 @@ ELSEWHERE = {  # tables without a plan: the commands that draw them
     'table_a2': PAPERS_PROTOCOL,
     'table_a3': PAPERS_PROTOCOL,
     'lrformer_table_1': 'sparse_seg bench attention',
+    'lrformer_table_3': 'sparse_seg bench counts lrformer_table_3',
+    'lrformer_table_4': 'sparse_seg bench counts lrformer_table_4',
+    'lrformer_table_6': 'sparse_seg bench counts lrformer_table_6',
+    'lrformer_table_13': 'sparse_seg bench counts lrformer_table_13',
     'lrformer_table_5': 'sparse_seg bench networks --size 1024x2048',
     'lrformer_table_12': 'sparse_seg bench attention --sides 512 1024 1536',
 }

@@ -150,6 +150,25 @@ def bench_engines(args: argparse.Namespace) -> int:
         options.at_least_one(args, 'repeats')), onnxruntime_against_torch.describe)
 
 
+def add_counts(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the counts."""
+    parser.add_argument('tables', nargs='*', metavar='TABLE', help='such as lrformer_table_3 '
+                        '(default: all)')
+    options.add_json(parser)
+
+
+def bench_counts(args: argparse.Namespace) -> int:
+    """
+    Count parameters and multiply-adds of networks beside those that the papers print.
+
+    example:
+      sparse_seg bench counts lrformer_table_3 lrformer_table_13
+    """
+    from sparse_seg_ros.bench import counts
+    return options.show(args, counts.run(args.tables), counts.describe)
+
+
 BENCHES = {'refined': (add_refined, bench_refined), 'merging': (add_merging, bench_merging),
            'attention': (add_attention, bench_attention),
-           'networks': (add_networks, bench_networks), 'engines': (add_engines, bench_engines)}
+           'networks': (add_networks, bench_networks), 'engines': (add_engines, bench_engines),
+           'counts': (add_counts, bench_counts)}
