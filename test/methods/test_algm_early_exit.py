@@ -25,7 +25,8 @@ from sparse_seg_ros.networks.vit.tokens import Tokens
 from sparse_seg_ros.timing import Stopwatch
 
 CLASSES, DIM, DEPTH = 5, 64, 4
-RULES = [('dtop', 2), ('dtop', 0), ('dovit', 2)]
+RULES = [('dtop', 2), ('dtop', 0), ('dovit', 2), ('paumer', 0)]
+SHARES = (0.3, 0.5)  # of rule paumer
 
 
 def draw_network(decoder='mask'):
@@ -68,6 +69,12 @@ def stopping(logits, confidence, context):
     return stops
 
 
+def least(logits, share):
+    """Return the places of a share of the rows, those of the lowest entropy first."""
+    entropies = [-sum(p * math.log(p) for p in softmax(row)) for row in logits]
+    return sorted(range(len(logits)), key=lambda i: (entropies[i], i))[:round(share * len(logits))]
+
+
 def by_loops(network, image, rule, confidence, context):
     """One image -> logits of its patches by the place, before they are enlarged, and counts."""
     values = list(network.encoder.embed(image[None]).values[0])  # class token, then patches
@@ -80,8 +87,9 @@ def by_loops(network, image, rule, confidence, context):
         if str(layer) in network.exit_heads:
             head = network.exit_heads[str(layer)]
             logits = [head(network.encoder.norm(values[i])) for i in alive]
-            stops = stopping([row.tolist() for row in logits], confidence,
-                             context if rule == 'dtop' else 0)
+            rows = [row.tolist() for row in logits]
+            stops = least(rows, SHARES[len(counts) > 1]) if rule == 'paumer' else \
+                stopping(rows, confidence, context if rule == 'dtop' else 0)
             said |= {alive[place]: logits[place] for place in stops}
             halted |= {alive[place]: values[alive[place]] for place in stops}
             alive = [i for i in alive if i not in said]
@@ -93,14 +101,14 @@ def by_loops(network, image, rule, confidence, context):
 @pytest.mark.parametrize('decoder', ['linear', 'mask', 'naive'])
 def test_a_network_gives_what_loops_over_the_patches_give(rule, context, decoder):
     network, images = draw_network(decoder), draw_images()
-    algm.apply(network, algm.Merging(rule=rule, confidence=0.5, context=context))
+    algm.apply(network, algm.Merging(rule=rule, confidence=0.5, context=context, shares=SHARES))
     got, counts = network(images), network.token_counts
     some_stopped = []
     for image, logits, count in zip(images, got, counts):
         values, alive, halted, said, want_counts = by_loops(network, image, rule, 0.5, context)
         assert count == want_counts
         some_stopped.append(count[0] > count[1] > count[3])
-        takes_all = rule == 'dovit' or decoder == 'naive'
+        takes_all = rule != 'dtop' or decoder == 'naive'
         places = range(1, len(values)) if takes_all else alive
         tokens = network.encoder.norm(torch.stack([values[i] for i in (0, *places)]))[None]
         results = network.decoder(Tokens(tokens, (1, len(places))))[0, :, 0].mT  # (n, C)
@@ -117,14 +125,14 @@ def test_a_network_gives_what_loops_over_the_patches_give(rule, context, decoder
 
 @torch.inference_mode()
 @pytest.mark.parametrize('decoder', ['pup', 'mla', 'atm'])
-@pytest.mark.parametrize('rule', ['dtop', 'dovit'])
+@pytest.mark.parametrize('rule', ['dtop', 'dovit', 'paumer'])
 def test_any_decoder_will_do_and_a_patch_that_left_has_the_label_of_its_exit(rule, decoder):
     torch.manual_seed(0)
     depth = 4 if decoder == 'mla' else 6
     network, image = SegmenterViT(128, 16, DIM, depth, 4, CLASSES, decoder), draw_images(1)
     network.add_options(ViTOptions(first_exit=2))
     network.double().eval()
-    algm.apply(network, algm.Merging(rule=rule, confidence=0.0, context=0))
+    algm.apply(network, algm.Merging(rule=rule, confidence=0.0, context=0, shares=(1.0, 1.0)))
     streams, counts = network.encoder(image, network.layers)
     assert counts[-1] == 1  # all have left but the class token
     logits = network.decode(streams)
@@ -192,10 +200,10 @@ def test_without_a_rule_exits_learn_beside_the_network_and_change_nothing_in_it(
 
 
 @pytest.mark.parametrize(('rule', 'decoder'), [('dtop', 'mask'), ('dtop', 'naive'),
-                                               ('dovit', 'mask')])
+                                               ('dovit', 'mask'), ('paumer', 'mask')])
 @torch.inference_mode()
 def test_multiply_accumulates_are_those_of_the_tokens_that_go_on(rule, decoder):
-    merging = algm.Merging(rule=rule, confidence=0.5, context=1)
+    merging = algm.Merging(rule=rule, confidence=0.5, context=1, shares=SHARES)
     method = Algm(draw_network(decoder).float(), merging)
     output = method(draw_images(1).float(), Request(wants=frozenset(['merged'])), Stopwatch())
     assert not output.merged.any()  # no two patches share a token

@@ -12,7 +12,7 @@ import yaml
 
 from sparse_seg_ros.commands import main
 from sparse_seg_ros.evaluation.ablation import read_plan
-from sparse_seg_ros.methods.algm.settings import EXIT_RULES
+from sparse_seg_ros.methods.algm.settings import CONFIDENT_RULES
 from sparse_seg_ros.networks import NETWORKS
 from sparse_seg_ros.networks.vit.segmenter_vit import SegmenterViT
 from sparse_seg_ros.yaml_files import read_yaml
@@ -43,7 +43,7 @@ def tiny_plan(path, folder):
     """
     plan = read_yaml(path)
     for variant in plan['variants'].values():
-        if variant.get('merge_rule') in EXIT_RULES:
+        if variant.get('merge_rule') in CONFIDENT_RULES:
             variant['merge_confidence'] = variant['training']['merge_confidence'] = 0.0
         if 'seeds' in variant:
             variant['seeds'] = variant['seeds'][:2]
@@ -64,7 +64,7 @@ def test_every_variant_of_a_plan_is_trained_and_measured(path, folder, monkeypat
     is_reduced = {name: rows[name]['tokens'][-1] < 65
                   for name, base in bases.items() if name != base}
     assert any(is_reduced.values())
-    assert all(is_reduced[name] for name in ('CTS', 'DToP', 'DoViT') if name in rows)
+    assert all(is_reduced[name] for name in ('CTS', 'DToP', 'DoViT', 'PAUMER') if name in rows)
     for name, is_cheaper in is_reduced.items():
         if name != 'CTS':  # whose policy costs more than so narrow a network
             cost, base = (rows[one]['macs']['dense'] for one in (name, bases[name]))

@@ -11,8 +11,8 @@ Its rivals in the same place: rule 'every', Bolya et al., "Token Merging: Your V
 section 3, from its description: in every layer the same number of tokens, by the similarity of
 their keys averaged over heads. Different from there: no attention weighted by size. And 'elvit',
 'ailurus' and 'pooling', each in its own file; the first two give every patch a token again before
-the decoder. And 'dtop' and 'dovit', by which tokens stop after a block, and 'cts', by which
-patches share a token before the first.
+the decoder. And 'dtop', 'dovit' and 'paumer', by which tokens stop after a block, and 'cts', by
+which patches share a token before the first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from sparse_seg_ros.methods.algm.ailurus import merge_to_peaks
 from sparse_seg_ros.methods.algm.choices import Choice, above_mean, at_least, share_of, up_to
 from sparse_seg_ros.methods.algm.cts import SUPERPATCH, SharedEmbedding
-from sparse_seg_ros.methods.algm.early_exit import EarlyExit
+from sparse_seg_ros.methods.algm.early_exit import EarlyExit, least_entropy, order_to_stop
 from sparse_seg_ros.methods.algm.elvit import merge_to_clusters
 from sparse_seg_ros.methods.algm.merging import merge_global, merge_local, spread
 from sparse_seg_ros.methods.algm.settings import EXIT_RULES, Merging, Step
@@ -49,7 +49,7 @@ def apply(net: nn.Module, merging: Merging | None = None) -> None:
     segmenter.encoder.exits = exits_of(segmenter, merging)
     segmenter.encoder.embedding = embedding_of(segmenter, merging)
     segmenter.exits_decide = merging.rule == 'dtop'
-    segmenter.encoder.restores = merging.rule in ('elvit', 'ailurus', 'dovit') or \
+    segmenter.encoder.restores = merging.rule in ('elvit', 'ailurus', 'dovit', 'paumer') or \
         merging.rule == 'dtop' and not takes_any_tokens(segmenter)
     segmenter.counts_are_shared = merging.batch_rule == 'shared'
     segmenter.counts_are_fixed = merging.counts_are_fixed
@@ -120,10 +120,12 @@ def exits_of(segmenter: SegmenterViT, merging: Merging) -> dict[int, EarlyExit]:
     if not segmenter.exit_heads:
         raise ValueError(f'rule {merging.rule!r} needs a network with exits; train one with '
                          "'network_options: [first_exit=6, second_exit=8]'")
-    context = merging.context if merging.rule == 'dtop' else 0
-    return {int(layer): EarlyExit(nn.Sequential(segmenter.encoder.norm, head), merging.confidence,
-                                  context)
-            for layer, head in segmenter.exit_heads.items()}
+    chooses = [partial(least_entropy, share=share) for share in merging.shares] \
+        if merging.rule == 'paumer' else \
+        [partial(order_to_stop, confidence=merging.confidence,
+                 context=merging.context if merging.rule == 'dtop' else 0)] * 2
+    return {int(layer): EarlyExit(nn.Sequential(segmenter.encoder.norm, head), choose)
+            for (layer, head), choose in zip(segmenter.exit_heads.items(), chooses)}
 
 
 def embedding_of(segmenter: SegmenterViT, merging: Merging) -> SharedEmbedding | None:

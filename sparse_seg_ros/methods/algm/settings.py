@@ -13,7 +13,8 @@ from sparse_seg_ros.texts import cut
 
 ALGM_RULES = ('adaptive', 'fixed', 'share')
 CLUSTERING_RULES = ('elvit', 'ailurus', 'pooling')
-EXIT_RULES = ('dtop', 'dovit')
+CONFIDENT_RULES = ('dtop', 'dovit')
+EXIT_RULES = (*CONFIDENT_RULES, 'paumer')
 RULES = (*ALGM_RULES, 'every', *CLUSTERING_RULES, *EXIT_RULES, 'cts')
 BATCH_RULES = ('single', 'shared')
 KINDS = ('local', 'global')
@@ -42,8 +43,8 @@ class Merging:
     'ailurus' and 'pooling' cluster the tokens and keep the fraction `keep` of them, the first two
     once, in the second layer, and 'pooling' in both; by 'dtop' and 'dovit' tokens stop at the
     exits of a network, wherever these are, from a `confidence` on, a probability; 'dtop' keeps
-    `context` of each class; by 'cts' the first of the `shares` of windows of 2 x 2 patches share
-    a token from the start.
+    `context` of each class; by 'paumer' `shares` of the tokens stop at the exits, one for each; by
+    'cts' the first of the `shares` of windows of 2 x 2 patches share a token from the start.
     window: rows and columns of patches. values: the merged token is the 'average' of its tokens,
     or a 'random' one of them; reduces: False gives it to each of them instead of merging (Table
     6). batch_rule: 'shared' trains as the paper does: all images of a batch keep as many tokens
@@ -127,7 +128,7 @@ class Merging:
     @property
     def counts_are_fixed(self) -> bool:
         """Whether as many tokens merge in any image of a size."""
-        return not (self.has_threshold or self.rule in EXIT_RULES)
+        return not (self.has_threshold or self.rule in CONFIDENT_RULES)
 
     def check_depth(self, depth: int) -> None:
         """Raise ValueError unless a network of this depth has the layers."""
@@ -151,6 +152,7 @@ class MergeSettings(Settings):
         (2, 2), 'rows and columns of the patches that merge locally', at_least=1)
     merge_shares: tuple[float, float] = setting(
         (0.5, 0.44), 'rule share: fractions of the windows or pairs that merge in each layer; '
+        'rule paumer: of the tokens that stop at each exit; '
         'rule cts: the first, of windows of 2 x 2 patches that share a token',
         at_least=0.0, at_most=1.0)
     merge_tokens: int = setting(
