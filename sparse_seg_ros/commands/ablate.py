@@ -30,6 +30,7 @@ ELSEWHERE = {  # tables without a plan: the commands that draw them
                 '--frames cityscapes:data/cityscapes/val',
     'table_a2': PAPERS_PROTOCOL,
     'table_a3': PAPERS_PROTOCOL,
+    'algm_table_2': 'sparse_seg ablate algm_table_1 --frames cityscapes:data/cityscapes/val',
     'lrformer_table_1': 'sparse_seg bench attention',
     'lrformer_table_3': 'sparse_seg bench counts lrformer_table_3',
     'lrformer_table_4': 'sparse_seg bench counts lrformer_table_4',

@@ -25,8 +25,8 @@ class AlgmConfig(MergeSettings, DenseConfig):
     merge_rule: str = setting(
         'adaptive', "adaptive: pairs merge by each image's own threshold; fixed: by "
         'merge_threshold; share: by merge_shares; every: some tokens in every layer; elvit, '
-        'ailurus, pooling: clusters, merge_keep of the tokens; dtop, dovit: tokens stop at exits; '
-        'cts: a policy network lets patches share a token',
+        'ailurus, pooling: clusters, merge_keep of the tokens; dtop, dovit, paumer: tokens stop '
+        'at exits; cts: a policy network lets patches share a token',
         choices=RULES)
     def merging(self) -> Merging:
         """Return how tokens merge."""
