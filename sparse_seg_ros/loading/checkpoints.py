@@ -102,7 +102,7 @@ def load_model(path: str | Path) -> Model:
     card = read_card(metadata['card'], path)
     if card.base:
         tensors |= base_tensors(card.base, path, load_model)
-    if card.network_config or card.network_options:
+    if card.network_config:  # whose sizes nothing else bounds
         refuse_oversize(partial(build_model, replace(card, base={}, planes=())), tensors, path)
     model = build_model(replace(card, base={}))
     for name, part in model.parts().items():
