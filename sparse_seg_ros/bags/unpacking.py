@@ -26,9 +26,9 @@ def unpack(compression: str, raw: bytes, size: int = MOST_BYTES, is_strict: bool
     """
     Name of a compression, bytes -> what they hold, of all frames one behind the other.
 
-    size: the most that they may hold. is_strict: bytes that were cut short raise EOFError, else
-    what they begin with comes back. Raises ValueError for more than size and for unknown names,
-    and what the compressions raise for damage.
+    size: the most that they may hold. Raises ValueError for more and for unknown names, EOFError
+    for bytes that were cut short, and what the compressions raise for damage. is_strict: False
+    takes the first frame as far as it can be read, and ends one byte beyond size.
     """
     if compression in ('', 'none'):
         return raw
@@ -41,12 +41,12 @@ def unpack(compression: str, raw: bytes, size: int = MOST_BYTES, is_strict: bool
     while raw:
         unpacker = UNPACKERS[compression]()
         parts.append(unpacker.decompress(raw, max_length=left + 1))
+        if not is_strict:
+            break
         left -= len(parts[-1])
         if left < 0:
             raise ValueError(f'it unpacks to more than {size} bytes; record it again')
         if not unpacker.eof:
-            if is_strict:
-                raise EOFError('it was cut short')
-            break
+            raise EOFError('it was cut short')
         raw = unpacker.unused_data or b''
     return b''.join(parts)

@@ -53,6 +53,8 @@ def test_what_was_cut_short_is_an_error_or_a_beginning(kind):
     with pytest.raises((EOFError, RuntimeError)):
         unpack(kind, packed[:-3], 1000)
     assert content.startswith(unpack(kind, packed[:-3], 1000, is_strict=False))
+    assert unpack(kind, packed + b'more', 1000, is_strict=False) == content
+    assert unpack(kind, packed, 99, is_strict=False) == content[:100]
 
 
 @KINDS
