@@ -18,6 +18,7 @@ from sparse_seg_ros.config import nearest
 from sparse_seg_ros.labels import is_color
 from sparse_seg_ros.normalisation import EXPOSURES, Normalisation
 from sparse_seg_ros.texts import cut
+from sparse_seg_ros.yaml_files import MOST_BYTES
 
 Part = TypeVar('Part', bound=nn.Module)
 
@@ -167,6 +168,9 @@ class Model:
 
 def read_card(text: str, source: str | Path) -> ModelCard:
     """JSON of a card -> ModelCard, its lists as tuples again; source: for the errors."""
+    if len(text) > MOST_BYTES:
+        raise ValueError(f'{source}: its model card must be at most {MOST_BYTES >> 20} MiB, got '
+                         f'{len(text)} bytes; export the model again')
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):

@@ -22,6 +22,11 @@ def read(**changes):
     return read_card(json.dumps({**CARD, **changes}), 'my.safetensors')
 
 
+def test_a_card_of_megabytes_is_refused_before_it_is_parsed():
+    with pytest.raises(ValueError, match=r'x: its model card must be at most 1 MiB, got \d+ byt'):
+        read_card('[' * (1 << 21), 'x')
+
+
 def test_a_card_comes_back_as_it_was_written():
     assert read() == ModelCard(**CARD)
     refining = tiny_model().card

@@ -28,6 +28,7 @@ PART = '.part'  # added to the name of a bag while it is written
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 VIDEOS = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v')
 METADATA_BYTES = 16 * 2 ** 20
+BLOCK_BYTES = 2 ** 20
 BagFile = mcap_file.McapFile | sqlite_file.SqliteFile | ros1_file.Ros1File
 
 
@@ -160,8 +161,11 @@ def unpack(path: Path, folder: Path) -> tuple[Path, list[str]]:
     copy, unpacker = folder / path.name.removesuffix('.zstd'), zstd.ZstdDecompressor()
     with path.open('rb') as source, copy.open('wb') as target:
         try:
-            while not unpacker.eof and (block := source.read(2 ** 20)):
-                target.write(unpacker.decompress(block))
+            while not unpacker.eof:
+                block = source.read(BLOCK_BYTES) if unpacker.needs_input else b''
+                if unpacker.needs_input and not block:
+                    break
+                target.write(unpacker.decompress(block, BLOCK_BYTES))
         except zstd.ZstdError as error:
             return copy, [f'is damaged ({one_line(error)})']
     return copy, [] if unpacker.eof else ['was cut short']

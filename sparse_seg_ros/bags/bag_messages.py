@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import struct
-import sys
 from typing import Any
 
 from rosbags.interfaces import (
@@ -35,12 +34,8 @@ from rosbags.typesys import (
     get_typestore,
 )
 
+from sparse_seg_ros.bags.unpacking import MOST_BYTES, unpack, zstd
 from sparse_seg_ros.texts import one_line
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 FOXGLOVE_IMAGE = 'foxglove_msgs/msg/CompressedImage'
@@ -122,12 +117,12 @@ def read_qos(text: Any) -> list[Qos]:
 
 
 def decompressed(raw: bytes) -> bytes:
-    """Return the bytes of a message; those that zstd cannot read come back as they are."""
+    """Return the bytes of a message; those that cannot be unpacked come back."""
     if raw[:4] != ZSTD_MAGIC:
         return raw
     try:
-        return zstd.decompress(raw)
-    except (zstd.ZstdError, MemoryError):
+        return unpack('zstd', raw, MOST_BYTES)
+    except (zstd.ZstdError, ValueError, EOFError, MemoryError):
         return raw
 
 
@@ -136,6 +131,9 @@ def parse(raw: bytes, message_type: str) -> Any:
     try:
         return TYPES.deserialize_cdr(raw, message_type)
     except DAMAGE as error:
+        if raw[:4] == ZSTD_MAGIC:
+            raise MessageError(f'{len(raw)} bytes compressed by zstd are damaged or unpack to '
+                               f'more than {MOST_BYTES} bytes; record the topic again') from None
         raise MessageError(f'{len(raw)} bytes are not a {message_type} ({one_line(error)}); the '
                            'message was cut short or damaged') from None
 

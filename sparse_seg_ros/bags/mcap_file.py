@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lz4.frame import decompress as decompress_lz4
 from rosbags.interfaces import (
     Connection,
     ConnectionExtRosbag2,
@@ -28,8 +27,9 @@ from rosbags.interfaces import (
     MessageDefinitionFormat,
 )
 
-from sparse_seg_ros.bags.bag_messages import DAMAGE, BagError, full_type_name, read_qos, zstd
+from sparse_seg_ros.bags.bag_messages import DAMAGE, BagError, full_type_name, read_qos
 from sparse_seg_ros.bags.ros1_types import Ros1Types, converted, ros_2_connection
+from sparse_seg_ros.bags.unpacking import unpack
 from sparse_seg_ros.texts import one_line
 
 MAGIC = b'\x89MCAP0\r\n'
@@ -39,7 +39,6 @@ HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, CHUNK_INDEX = 1, 2, 3, 4, 5, 6,
 STATISTICS, DATA_END = 0x0B, 0x0F
 FORMATS = {**dict.fromkeys(('ros1msg', 'ros2msg'), MessageDefinitionFormat.MSG),
            **dict.fromkeys(('ros2idl', 'omgidl'), MessageDefinitionFormat.IDL)}
-DECOMPRESS = {'': bytes, 'zstd': zstd.decompress, 'lz4': decompress_lz4}
 
 
 class Fields:
@@ -239,9 +238,7 @@ class McapFile:
         fields = Fields(self.content(chunk.offset, chunk.length))
         _, _, size, checksum = fields.numbers('QQQI')
         compression = fields.text()
-        if compression not in DECOMPRESS:
-            raise ValueError(f'compression {compression!r} is not known')
-        content = DECOMPRESS[compression](fields.block('Q'))
+        content = unpack(compression, fields.block('Q'), size)
         if len(content) != size or checksum and crc32(content) != checksum:
             raise ValueError('its checksum or size is wrong')
         return content

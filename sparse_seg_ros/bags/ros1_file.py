@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import heapq
 import struct
-from bz2 import BZ2Decompressor
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -22,12 +21,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from lz4.frame import LZ4FrameDecompressor
 from rosbags.interfaces import Connection, MessageDefinition, MessageDefinitionFormat
 from rosbags.rosbag1.reader import Header, RecordType, normalize
 
 from sparse_seg_ros.bags.bag_messages import DAMAGE, BagError, full_type_name
 from sparse_seg_ros.bags.ros1_types import Ros1Types, converted, ros_2_connection
+from sparse_seg_ros.bags.unpacking import unpack
 from sparse_seg_ros.texts import one_line
 
 MAGIC, NAME = b'#ROSBAG V2.0\n', b'#ROSBAG'
@@ -37,9 +36,6 @@ MESSAGE, BAG, CHUNK, CHUNK_INFO, CONNECTION = (
 HEADER_BYTES = 2 ** 20  # one that is longer is none
 WORD = struct.Struct('<I')
 BEGIN = -1  # in place of a connection: a chunk begins at this time
-DECOMPRESS: dict[str, Callable] = {
-    'none': lambda: bytes, 'bz2': lambda: BZ2Decompressor().decompress,
-    'lz4': lambda: LZ4FrameDecompressor().decompress}
 
 
 @dataclass(frozen=True)
@@ -147,11 +143,9 @@ class Ros1File:
     def open_chunk(self, record: Record) -> tuple[bytes, str]:
         """Return the records of a chunk, as far as they can be read, and what is wrong, if so."""
         try:
-            compression = record.header.get_string('compression')
-            if compression not in DECOMPRESS:
-                return b'', f'compression {compression!r} is not known'
-            content = DECOMPRESS[compression]()(read_data(self.file, record))
             size = record.header.get_uint32('size')
+            content = unpack(record.header.get_string('compression'),
+                             read_data(self.file, record), size, is_strict=False)
         except DAMAGE as error:
             return b'', one_line(error)
         is_short = record.is_whole and len(content) != size

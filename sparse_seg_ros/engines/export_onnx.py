@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import logging
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ from sparse_seg_ros.engines.self_check import Agreement, Reference, SelfCheckErr
 INSTALL = "pip install -e '.[engines]'"
 OPSETS = {'fp32': 18, 'fp16': 18, 'bf16': 22}  # convolutions in bf16 came with 22
 LEAST_AGREEMENT = 0.999  # of the labels of an accepted file with torch's
+SILENCING = threading.Lock()  # levels and warnings are those of the whole process
 
 
 class Typed(nn.Module):
@@ -106,8 +108,7 @@ def trace(network: nn.Module, shape: Shape, opset: int, names: Sequence[str]) ->
     """Network, (B, 3, h, w) -> torch.onnx.ONNXProgram, constants folded."""
     onnxscript_opset()
     try:
-        with warnings.catch_warnings(), only_errors('torch.onnx', 'onnxscript'):
-            warnings.simplefilter('ignore')
+        with only_errors('torch.onnx', 'onnxscript'):
             return torch.onnx.export(
                 network, (torch.zeros(shape),), dynamo=True, verbose=False, optimize=True,
                 opset_version=opset, input_names=['images'], output_names=names,
@@ -122,16 +123,22 @@ def trace(network: nn.Module, shape: Shape, opset: int, names: Sequence[str]) ->
 
 @contextmanager
 def only_errors(*names: str) -> Iterator[None]:
-    """Silence the warnings of loggers: of packages and foldings that are not needed here."""
+    """
+    Silence warnings of Python and of loggers: of packages and foldings that are not needed here.
+
+    One thread at a time, or the second would take what the first has set for what was there.
+    """
     logs = [logging.getLogger(name) for name in names]
-    levels = [log.level for log in logs]
-    for log in logs:
-        log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for log, level in zip(logs, levels):
-            log.setLevel(level)
+    with SILENCING, warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        levels = [log.level for log in logs]
+        try:
+            for log in logs:
+                log.setLevel(logging.ERROR)
+            yield
+        finally:
+            for log, level in zip(logs, levels):
+                log.setLevel(level)
 
 
 def onnxscript_opset() -> Any:

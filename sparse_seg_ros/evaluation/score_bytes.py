@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 HEAD = 'head'
+MOST_BYTES = 2 ** 30  # of them unpacked; millions of frames have a tenth of it
 LISTS = ('names', 'counts_small', 'labelled', 'densities', 'milliseconds', 'has_uncertainty')
 
 
@@ -37,12 +38,18 @@ def pack(scores: Any) -> bytes:
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Bytes -> head and arrays; ValueError for other bytes."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = dict(file)
-        return json.loads(bytes(arrays.pop(HEAD))), arrays
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            claimed = sum(part.file_size for part in archive.infolist())
+        if claimed <= MOST_BYTES:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                arrays = dict(file)
+            return json.loads(bytes(arrays.pop(HEAD))), arrays
+    except (ValueError, KeyError, EOFError, OSError, OverflowError, MemoryError,
+            zipfile.BadZipFile) as error:
         raise ValueError(f'scores must be the bytes of Scores.to_bytes, got {len(data)} other '
                          'bytes; evaluate these frames again') from error
+    raise ValueError(f'scores must unpack to at most {MOST_BYTES} bytes, got {len(data)} bytes '
+                     f'that unpack to {claimed}; evaluate fewer frames at once')
 
 
 def fill(scores: Any, head: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:

@@ -13,6 +13,7 @@ import json
 import logging
 import pickle
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,11 @@ from torch import Tensor, nn
 from sparse_seg_ros.config import nearest
 from sparse_seg_ros.files import refuse_pointer
 from sparse_seg_ros.loading.bases import base_tensors
-from sparse_seg_ros.loading.file_bounds import refuse_compressed, refuse_repeated
+from sparse_seg_ros.loading.file_bounds import (
+    refuse_compressed,
+    refuse_oversize,
+    refuse_repeated,
+)
 from sparse_seg_ros.methods.kind import find_kind
 from sparse_seg_ros.model_card import Model, ModelCard, read_card
 from sparse_seg_ros.networks import build_network, pretrained
@@ -97,6 +102,8 @@ def load_model(path: str | Path) -> Model:
     card = read_card(metadata['card'], path)
     if card.base:
         tensors |= base_tensors(card.base, path, load_model)
+    if card.network_config:  # whose sizes nothing else bounds
+        refuse_oversize(partial(build_model, replace(card, base={}, planes=())), tensors, path)
     model = build_model(replace(card, base={}))
     for name, part in model.parts().items():
         own = {key.removeprefix(f'{name}.'): value for key, value in tensors.items()

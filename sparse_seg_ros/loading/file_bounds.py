@@ -4,17 +4,21 @@
 Files of weights that would become far larger in memory than they are.
 
 torch.save stores tensors as they are. A file whose parts are compressed, or whose tensors repeat a
-few numbers without end, can claim terabytes in some hundred bytes.
+few numbers without end, can claim terabytes in some hundred bytes. The sizes that a model card
+names can, too.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+SPARE = 2 ** 20  # numbers that a network may compute beside those in its file
 
 
 def refuse_compressed(path: Path) -> None:
@@ -37,3 +41,36 @@ def refuse_repeated(tensors: Mapping[Any, Any], path: Path) -> None:
             raise ValueError(f'{path}: {name!r} must have its own numbers, got '
                              f'{tuple(tensor.shape)} in a file of {size} bytes; save the '
                              'state_dict again, without expanded tensors')
+
+
+class Counted(TorchDispatchMode):
+    """Inside, OversizeError is raised once more numbers are made than there may be."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        self.left = most
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+                           ) -> Any:
+        made = function(*args, **(kwargs or {}))
+        if torch.is_tensor(made) and not any(map(torch.is_tensor, args)):
+            self.left -= made.numel()
+            if self.left < 0:
+                raise OversizeError
+        return made
+
+
+class OversizeError(Exception):
+    """More numbers than there may be; no ValueError, which a network may catch itself."""
+
+
+def refuse_oversize(build: Callable[[], Any], tensors: Mapping[str, torch.Tensor], path: Path
+                    ) -> None:
+    """Build a network without memory; ValueError if it has far more numbers than its tensors."""
+    held = sum(tensor.numel() for tensor in tensors.values())
+    try:
+        with torch.device('meta'), Counted(2 * held + SPARE):
+            build()
+    except OversizeError:
+        raise ValueError(f'{path}: its model card must describe a network of the {held} numbers '
+                         'in the file, got a far larger one; export the model again') from None

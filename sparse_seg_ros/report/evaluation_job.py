@@ -110,8 +110,10 @@ class EvaluationJob:
         result = ModelResult(name, recorder, known,
                              list(getattr(frames, 'notes', ())), getattr(frames, 'damage', None))
         if not recorder.scores.labelled:
+            is_unusable = recorder.invalid and not recorder.scores.frames
+            what = 'could be used' if is_unusable else 'has a label to score against'
             raise ValueError('; '.join(filter(None, [
-                'none of the frames has a label to score against', recorder.unusable(),
+                f'none of the frames {what}', recorder.unusable(),
                 *result.notes])))
         recorder.scores.warn_of_other_order()
         if folder is not None:

@@ -125,7 +125,8 @@ class Diagnostics:
         if worker is None:
             return health.node_status([], self.errors.describe(), rivals)
         return health.node_status(list(worker.deaths), self.errors.describe(), rivals,
-                                  worker.recovery.state)
+                                  worker.recovery.state, len(worker.dead()),
+                                  worker.recovery.why_stopped)
 
     def collect_camera(self, camera: Camera) -> list[health.Status]:
         """Return input and frame counters of one camera."""

@@ -162,13 +162,15 @@ def describe_overruns(overruns: int, running_seconds: float, budget_milliseconds
 
 
 def node_status(deaths: Sequence[str], errors: Mapping[str, Any], rivals: str,
-                recovered: Recovered = NOTHING_FAILED) -> Status:
+                recovered: Recovered = NOTHING_FAILED, dead: int = 0, why_stopped: str = ''
+                ) -> Status:
     """
     Say what goes wrong in the node beside the frames.
 
-    deaths: errors that ended the thread that segments, which was started again; errors: 'callback
-    errors' so far, 'recent' ones and the 'last error'; rivals: other nodes that are taken for this
-    one, in words; recovered: how the last frames were segmented.
+    deaths: errors that ended the thread that segments; errors: 'callback errors' so far, 'recent'
+    ones and the 'last error'; rivals: other nodes that are taken for this one, in words;
+    recovered: how the last frames were segmented. dead: the number of threads that have ended and
+    are not started again yet, or never where there is a why_stopped.
     """
     problems = []
     if recovered.step != ASKED:
@@ -177,8 +179,11 @@ def node_status(deaths: Sequence[str], errors: Mapping[str, Any], rivals: str,
                          f'{recovered.error}'))
     if deaths:
         often = f'{len(deaths)} times, ' if len(deaths) > 1 else ''
-        problems.append(('WARN', f'the thread that segments ended {often}and was started again '
-                         f'({deaths[-1]})'))
+        is_over = dead > 0 and bool(why_stopped)
+        now = ('stays ended until the node is activated again' if is_over else
+               'is about to be started again' if dead else 'was started again')
+        problems.append(('ERROR' if is_over else 'WARN',
+                         f'the thread that segments ended {often}and {now} ({deaths[-1]})'))
     if errors['recent']:
         problems.append(('WARN', f"{errors['recent']} callbacks failed in the last "
                          f"{RECENT_SECONDS:.0f} s, see the log: {errors[LAST_ERROR]}"))

@@ -106,6 +106,13 @@ def test_of_many_unusable_messages_ten_are_named(tmp_path, capsys):
     assert said.count('/image, message at') == 10 and '20 more messages were invalid' in said
 
 
+def test_a_bag_without_any_image_that_can_be_used_ends_with_1_and_says_so(tmp_path, capsys):
+    write_raw(tmp_path / 'bag', [('/image', IMAGE, b'')] * 3)
+    assert main(['replay', '--bag', str(tmp_path / 'bag'), '-o', str(tmp_path / 'out'),
+                 '--device', 'cpu']) == 1
+    assert '0 frames of /image' in (said := capsys.readouterr().out) and '; 3 invalid' in said
+
+
 def test_topics_of_other_nodes_under_segmentation_are_kept(tmp_path, capsys):
     topics = {'/front/image': image, '/front/segmentation/lanes': labels,
               '/front/segmentation/overlay': image, '/front/segmentation/mask': labels}

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import threading
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -235,3 +238,23 @@ def test_an_export_that_says_something_else_is_not_kept(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match='exported ONNX file was removed: .* of the labels equal'):
         activate(job_for(lively(TinyPooling), tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_exports_at_the_same_time_leave_loggers_and_warnings_as_they_were():
+    log, inside, leave = logging.getLogger('of_others'), threading.Event(), threading.Event()
+    before = list(warnings.filters)
+
+    def export_another():
+        with export_onnx.only_errors(log.name):
+            inside.set()
+            leave.wait(30)
+    other = threading.Thread(target=export_another)
+    with pytest.raises(KeyError), export_onnx.only_errors(log.name):
+        assert log.level == logging.ERROR
+        other.start()
+        inside.wait(0.2)  # or it waits for the first
+        raise KeyError
+    assert inside.wait(30)
+    leave.set()
+    other.join(30)
+    assert (log.level, warnings.filters) == (logging.NOTSET, before)

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from dataclasses import asdict
 
 import numpy as np
@@ -13,6 +15,7 @@ from ros_fakes import LABELS, make_image, make_segmenter
 from tiny import tiny_model
 
 from sparse_seg_ros.data.frame import Frame, as_frames
+from sparse_seg_ros.evaluation import score_bytes
 from sparse_seg_ros.evaluation.evaluate import evaluate
 from sparse_seg_ros.evaluation.loop import segment_frames
 from sparse_seg_ros.evaluation.scores import METRIC_INPUTS, Scores
@@ -130,6 +133,25 @@ def test_scores_are_the_same_bytes_in_any_order_and_come_back_from_them():
     for data in (b'', b'PK', whole.to_bytes()[:-30]):
         with pytest.raises(ValueError, match='scores must be the bytes of Scores.to_bytes'):
             Scores.from_bytes(data)
+
+
+@pytest.mark.parametrize('shape', [(2 ** 20, 2 ** 20), (2 ** 40, 2 ** 30), (2 ** 70,)])
+def test_scores_that_claim_terabytes_are_refused(shape):
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {'descr': '<i8', 'fortran_order': False,
+                                                'shape': shape})
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('head.npy', head.getvalue())
+    with pytest.raises(ValueError, match='scores must be the bytes of Scores.to_bytes'):
+        Scores.from_bytes(data.getvalue())
+
+
+def test_scores_that_unpack_to_more_than_the_bound_are_refused(monkeypatch):
+    data = score(pairs(1)).to_bytes()
+    monkeypatch.setattr(score_bytes, 'MOST_BYTES', 1000)
+    with pytest.raises(ValueError, match=r'got \d+ bytes that unpack to \d+; evaluate fewer'):
+        Scores.from_bytes(data)
 
 
 def test_intervals_hold_the_score():

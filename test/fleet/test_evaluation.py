@@ -175,6 +175,22 @@ def test_a_frame_that_cannot_be_used_is_named_with_its_bag(drives, tmp_path, cap
             in capsys.readouterr().err)
 
 
+def test_a_bag_without_any_frame_that_can_be_used_fails_and_is_named(drives, tmp_path, capsys):
+    def broken(number):
+        message = image(number)
+        message.encoding = 'unknown'
+        return message
+    for name, make in (('one', broken), ('two', image)):
+        write_bag(tmp_path / 'bags' / name, {'/camera/image_raw': make, '/camera/label': labels})
+    assert main(['evaluate', '--model', f'{drives}/model.safetensors', '--bags',
+                 f'{tmp_path}/bags/*', '--labels', '/camera/label', '--out', f'{tmp_path}/out',
+                 '--topic', '/camera/image_raw', '--device', 'cpu', '--workers', '1']) == 1
+    said = capsys.readouterr().err
+    assert ('one: ValueError: none of the frames could be used; 3 frames could not be used; '
+            'the first: /camera/image_raw, message at') in said
+    assert summary_of(tmp_path / 'out')['segments']['done'] == 1
+
+
 def test_two_models_have_a_folder_each_and_one_report(drives, tmp_path):
     model = f'{drives}/model.safetensors'
     assert main(['evaluate', '--model', f'a={model}', f'b={model}', '--device', 'cpu', '--bags',

@@ -66,6 +66,19 @@ def test_a_segformer_folder_gives_the_logits_of_transformers(tmp_path, make):
     torch.testing.assert_close(logits, model.double()(images.double()).logits)
 
 
+@pytest.mark.parametrize('sizes', [{'hidden_sizes': [8, 16, 40, 1 << 20]},
+                                   {'depths': [1, 1, 1, 1 << 20]},
+                                   {'decoder_hidden_size': 1 << 40}], ids=list)
+def test_a_card_that_asks_for_far_more_than_its_file_holds_is_refused(folder, tmp_path, sizes):
+    model, path = load_model(folder), tmp_path / 'my.safetensors'
+    save_model(model, path)
+    assert load_model(path).card == model.card
+    config = {**model.card.network_config, **sizes}
+    save_model(replace(model, card=replace(model.card, network_config=config)), path)
+    with pytest.raises(ValueError, match=r'must describe a network of the \d+ numbers in'):
+        load_model(path)
+
+
 @torch.inference_mode()
 def test_a_mask2former_folder_gives_the_scores_of_transformers(masks):
     model, images = tiny_mask2former(5).double(), random_images(64, 96).double()

@@ -136,6 +136,9 @@ def test_a_thread_that_keeps_ending_takes_the_node_to_inactive_and_activating_be
     why = 'the thread that segments ended 4 times in 60 s, at last by SystemExit: the library ends'
     assert node.error.startswith(f'deactivated: {why}') and why in capfd.readouterr().err
     assert status(node, ENGINE).level == 'ERROR' and why in status(node, ENGINE).message
+    found = status(node, NODE)
+    assert found.level == 'ERROR'
+    assert 'ended 4 times, and stays ended until the node is activated again' in found.message
     node.trigger_activate()
     assert node.worker.running[0].is_alive() and not node.error
     assert serve(ros, node, publisher, image()).published == 2

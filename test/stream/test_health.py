@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import sys
 
+import pytest
+
 from sparse_seg_ros.messages.status import read_milliseconds
 from sparse_seg_ros.stream import health
 from sparse_seg_ros.stream.health import (
@@ -151,6 +153,18 @@ def test_the_node_names_all_of_its_problems():
                  '2 nodes are called', "5 frames of rear are segmented by 'dense only', since"):
         assert text in status.message
     assert (status.values[health.STEP], status.values[health.RECOVERED]) == (DENSE, 1)
+
+
+@pytest.mark.parametrize('dead, why_stopped, level, words', [
+    (0, '', 'WARN', 'was started again'),
+    (1, '', 'WARN', 'is about to be started again'),
+    (1, 'it ended 4 times', 'ERROR', 'stays ended until the node is activated again'),
+    (0, 'the model failed on 30 frames in a row', 'WARN', 'was started again')])
+def test_a_thread_that_ended_is_said_to_run_again_only_where_it_does(
+        dead, why_stopped, level, words):
+    status = node_status(['SystemExit'], CALM, '', dead=dead, why_stopped=why_stopped)
+    assert (status.level, status.message) == (
+        level, f'the thread that segments ended and {words} (SystemExit)')
 
 
 def test_the_engine_names_its_error():
