@@ -20,7 +20,7 @@ from sparse_seg_ros.engines.contract import Shape
 from sparse_seg_ros.engines.network import EngineNetwork, with_maps_for
 from sparse_seg_ros.engines.with_torch import TorchEngine
 from sparse_seg_ros.messages.status import FALLBACK
-from sparse_seg_ros.methods.kind import MethodConfig
+from sparse_seg_ros.methods.kind import MethodConfig, find_kind
 from sparse_seg_ros.model_card import Model
 from sparse_seg_ros.networks import padded_size
 from sparse_seg_ros.networks.images import shrunk_hw
@@ -49,10 +49,14 @@ def dense_stage(model: Model, config: MethodConfig, device: str, precision: str)
     Where an engine cannot be had, engine_failure decides: the error, or torch, with a warning and
     the reason in the description.
     """
-    if config.engine == 'auto':
+    needs_torch = find_kind(config.method).needs_torch
+    if config.engine == 'auto' and not needs_torch:
         return on_faster(model, config, device, precision)
-    if config.engine == 'torch':
+    if config.engine in ('auto', 'torch'):
         return on_torch(model.network, device)
+    if needs_torch:
+        raise ValueError(f'method {config.method!r} needs engine torch, got {config.engine!r}; '
+                         'write engine: torch or auto')
     open_stage = on_torch_compile if config.engine == 'torch_compile' else on_engine
     jobs = list_jobs(model, config, device, precision)  # what it raises is no engine's failure
     try:

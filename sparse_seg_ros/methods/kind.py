@@ -157,7 +157,8 @@ class Kind:
     settings: what its YAML may say. build: model, settings -> the method. build_refiner: card,
     network -> its refiner, untrained; None without a refiner. stage: name of the training that
     makes its weights; '' without a training of its own. objective: model, class weights and, by
-    name, what else the training has -> a module that gives the loss of a batch.
+    name, what else the training has -> a module that gives the loss of a batch. needs_torch:
+    whether it changes what happens within its network, which other engines have no way to do.
     """
 
     settings: type[MethodConfig]
@@ -165,6 +166,7 @@ class Kind:
     build_refiner: Callable[[ModelCard, nn.Module], nn.Module] | None = None
     stage: str = ''
     objective: Callable[..., nn.Module] | None = None
+    needs_torch: bool = False
 
 
 def find_kind(name: str) -> Kind:

@@ -60,7 +60,7 @@ class Plan:
         self.tries += 1
         if self.asked is None:  # of a model without one
             return None
-        self.asked = asked
+        self.asked = asked or 0.0  # None is of a model without one, as long as a frame is tried
         if not asked:
             self.budget = 0.0
             return 0.0

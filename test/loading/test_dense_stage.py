@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import TinyPooling, randomise, street_image, tiny_model
+from tiny import TinyPooling, TinySegmenter, randomise, street_image, tiny_model
 
 import sparse_seg_ros as ss
 from sparse_seg_ros.commands import main
@@ -218,6 +218,26 @@ def test_auto_takes_the_engine_that_was_faster(folder, monkeypatch, winner):
     segment = ss.load(write(folder, ENGINE.replace('onnxruntime', 'auto')), device='cpu')
     assert segment.description['engine'].startswith(f'{winner} ')
     assert segment(street_image()).labels.shape == (96, 128)
+
+
+def test_a_method_that_changes_its_network_runs_on_torch_however_fast_others_are(
+        folder, monkeypatch):
+    monkeypatch.setattr(dense_stage, 'interleaved', lambda rivals, repeats: {
+        name: 0.1 if name == 'onnxruntime' else 0.2 for name in rivals})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NETWORKS, 'segmenter_t', TinySegmenter)
+        save_model(tiny_model(refines=False, network='segmenter_t', scale=1.0),
+                   folder / 'segmenter.safetensors')
+        text = f'method: algm\nweights: segmenter.safetensors\nmerge_layers: [1, 2]\n{ENGINE}'
+        path = folder / 'algm.yaml'
+        path.write_text(text.replace('onnxruntime', 'auto'))
+        segment = ss.load(path, device='cpu')
+        assert segment.description['engine'].startswith('torch ')
+        assert segment(street_image()).labels.shape == (96, 128)
+        for engine in ('onnxruntime', 'tensorrt', 'torch_compile'):
+            path.write_text(text.replace('onnxruntime', engine))
+            with pytest.raises(ValueError, match=f"'algm' needs engine torch, got '{engine}'; wr"):
+                ss.load(path, device='cpu')
 
 
 def test_auto_times_both_engines_for_real(folder, caplog):

@@ -138,6 +138,14 @@ def test_costs_are_not_learnt_of_a_frame_that_is_tried_again():
     assert toy.planner.record.late == 1
 
 
+def test_a_try_without_a_budget_does_not_take_the_next_ones_away():
+    toy = Toy()
+    frame = Frame('camera', lambda: None, arrived_seconds=toy.now)
+    plan = toy.planner.plan(frame, SIZE_HW, toy.now, Deadlines({'camera': DEADLINE}, False), 1.0)
+    assert plan.within(None) == 0.0
+    assert plan.within(0.4)() <= 0.4 and plan.asked == 0.4
+
+
 def test_the_budget_of_the_user_is_never_exceeded():
     toy = Toy(deadline=100.0, asked=0.03)
     for _ in range(30):

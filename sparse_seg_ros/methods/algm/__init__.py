@@ -39,5 +39,5 @@ def build(model: Model, config: AlgmConfig) -> Algm:
                 config.windows())
 
 
-KIND = Kind(AlgmConfig, build)
+KIND = Kind(AlgmConfig, build, needs_torch=True)
 __all__ = ['KIND', 'Algm', 'AlgmConfig', 'Merging', 'apply', 'remove', 'token_counts']

@@ -27,5 +27,5 @@ def build(model: Model, config: SparseViTConfig) -> SparseViT:
                      *scale_and_temperature(config, model.card))
 
 
-KIND = Kind(SparseViTConfig, build)
+KIND = Kind(SparseViTConfig, build, needs_torch=True)
 __all__ = ['KIND', 'SparseViT', 'SparseViTConfig']
