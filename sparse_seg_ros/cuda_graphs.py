@@ -99,12 +99,14 @@ class FrameGraphs:
             yield None
             return
         key = method, size_hw, request
-        recording = self.idle.pop(key, None) or self.make(*key)
+        recording = self.idle.pop(key, None)
+        if recording is None:
+            if len(self.idle) == MOST:  # its memory is free before more is taken
+                self.idle.popitem(last=False)
+            recording = self.make(*key)
         yield recording
         if recording is not None and not self.failure:  # else others need its memory
             self.idle[key] = recording
-            if len(self.idle) > MOST:
-                self.idle.popitem(last=False)
 
     def can_replay(self, method: Method, request: Request) -> bool:
         """Tell whether such a frame may be recorded; a warning says once that a budget is due."""

@@ -10,6 +10,7 @@ is tested in test_gpu.py.
 from __future__ import annotations
 
 import logging
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -110,6 +111,21 @@ def test_another_size_or_request_is_another_recording_and_the_last_used_are_kept
     if segment.budget is not None:
         segment(street_image(*sizes[0], 0), budget=0.1)
         assert len(Replayed.made) == len(made) + 2
+
+
+def test_the_memory_of_the_oldest_is_free_before_the_next_is_recorded(segment):
+    alive, others = weakref.WeakSet(), []
+
+    def record(*frame):
+        others.append(len(alive))
+        recording = Replayed(*frame)
+        Replayed.made.clear()
+        alive.add(recording)
+        return recording
+    segment = replaying(segment, record)
+    for height in range(64, 64 + 8 * (MOST + 2), 8):
+        segment(street_image(height, 64, 0))
+    assert others == [*range(MOST), MOST - 1, MOST - 1]
 
 
 def test_segmenters_of_other_limits_or_temperature_do_not_take_each_others(segment):
