@@ -108,14 +108,13 @@ def fit_merging(args: argparse.Namespace, segment, frames):
 
     Segmenter -> the same with that threshold, and its Fit; None for any other model.
     """
-    merging = getattr(segment.method, 'merging', None)
-    if merging is None or not merging.has_threshold:
+    from sparse_seg_ros.evaluation import similarity
+    if not similarity.can_fit(segment):
         if args.keep_miou:
             raise ValueError("--keep-miou needs a model that merges tokens by a threshold, "
                              "'method: algm' with 'merge_rule: adaptive' or 'fixed'; "
                              f'{args.model} is none')
         return segment, None
-    from sparse_seg_ros.evaluation import similarity
     from sparse_seg_ros.report import calibration_tables
     segment, found = similarity.fit(segment, frames, THRESHOLDS if args.keep_miou else ())
     print(f'similarities of tokens: mean {found.mean:.3f}, deviation {found.deviation:.3f}; '

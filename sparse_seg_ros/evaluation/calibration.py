@@ -32,7 +32,6 @@ from sparse_seg_ros.evaluation.uncertainty import (
     fit_temperature,
 )
 from sparse_seg_ros.labels import VOID
-from sparse_seg_ros.methods.algm.method import Algm
 from sparse_seg_ros.methods.reading import enlarge, entropy_map
 from sparse_seg_ros.segmenter import Segmenter
 
@@ -71,7 +70,7 @@ class UncertaintyReport:
 
 def calibrate(segment: Segmenter, frames: FrameSequence, recall: float = 0.8) -> Segmenter:
     """Return the segmenter with thresholds and temperature from labelled frames."""
-    if isinstance(segment.method, Algm):
+    if similarity.can_fit(segment):
         segment, _ = similarity.fit(segment, frames)
     if segment.alpha is not None:
         segment, _ = choose_threshold(segment, selection_curve(segment, frames),

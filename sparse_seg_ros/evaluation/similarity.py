@@ -85,6 +85,12 @@ class Fit:
     chosen: Tradeoff | None = None
 
 
+def can_fit(segment: Segmenter) -> bool:
+    """Return whether a segmenter merges tokens by a threshold."""
+    merging = getattr(segment.method, 'merging', None)
+    return merging is not None and merging.has_threshold
+
+
 def fit(segment: Segmenter, frames: FrameSequence, thresholds: Sequence[float] = ()
         ) -> tuple[Segmenter, Fit]:
     """

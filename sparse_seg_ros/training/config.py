@@ -13,7 +13,12 @@ from typing import Any
 from sparse_seg_ros.config import from_mapping, renamed, setting
 from sparse_seg_ros.data.datasets import kind_of
 from sparse_seg_ros.methods.algm.settings import RULES, MergeSettings
-from sparse_seg_ros.methods.sparse_refine.parts import ENSEMBLERS, EXTRACTORS, SELECTORS
+from sparse_seg_ros.methods.sparse_refine.parts import (
+    ENSEMBLERS,
+    EXTRACTORS,
+    LEARNING_ENSEMBLERS,
+    SELECTORS,
+)
 from sparse_seg_ros.model_card import LARGEST_SCALE
 from sparse_seg_ros.training.objectives import stages
 from sparse_seg_ros.yaml_files import read_yaml
@@ -63,6 +68,8 @@ class TrainConfig(MergeSettings):
                              choices=EXTRACTORS)
     ensembler: str = setting('gated', 'how the two predictions of a pixel become one',
                              choices=tuple(name for name in ENSEMBLERS if name != 'oracle'))
+    learns: str = setting('all', 'what learns; ensembler: of a refiner the ensembler alone, and '
+                          'all else stays as it begins', choices=('all', 'ensembler'))
     alpha: float = setting(0.3, 'refine pixels above this entropy in nats, or score of another '
                            'selector', at_least=0.0, former='alpha_nats')
     splits: tuple[str, ...] = setting(
@@ -192,6 +199,15 @@ class TrainConfig(MergeSettings):
             raise ValueError("setting 'long_side' must be at least 'short_side', got "
                              f'{self.long_side} and {self.short_side}')
         self.check_scales()
+        self.check_ensembler()
+
+    def check_ensembler(self) -> None:
+        """Raise ValueError if an ensembler is to learn alone that has nothing to learn."""
+        can_learn = self.stage == 'refiner' and self.ensembler in LEARNING_ENSEMBLERS
+        if self.learns == 'ensembler' and not can_learn:
+            raise ValueError("setting 'learns: ensembler' is for stage 'refiner' with ensembler "
+                             f"{' or '.join(LEARNING_ENSEMBLERS)}, got stage {self.stage!r} and "
+                             f'ensembler {self.ensembler!r}; remove it')
 
     def check_scales(self) -> None:
         """Raise ValueError for scales that do not go with the stage."""

@@ -126,7 +126,8 @@ class Run:
     def describe(self, batches: Batches) -> str:
         """Say what is trained, on what, and how."""
         config, card = self.config, self.model.card
-        trained = sum(part.numel() for part in self.objective.trained.parameters())
+        trained = sum(part.numel() for part in self.objective.trained.parameters()
+                      if part.requires_grad)
         whole = sum(tensor.numel() for part in self.model.parts().values()
                     for tensor in part.parameters())
         return (f'{config.stage}: {card.network} for {len(card.classes)} classes, '

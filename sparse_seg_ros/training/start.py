@@ -42,12 +42,7 @@ def start_model(config: TrainConfig) -> Model:
                       and start.card.network in CLASSIFIERS)
     model = build_model(start_card(config, None if gives_backbone or start is None else start.card,
                                    start.card.training if start else {}))
-    if config.drop_path is not None:
-        set_drop_path(model, config.drop_path)
-    if config.merge_rule is not None:
-        merge_tokens(model, config, config.merge_rule)
-    if config.window_sparsity_range is not None:
-        prune_windows(model, config)
+    adapt(model, config)
     if config.backbone:
         fill_backbone(model, config.backbone)
     elif gives_backbone:
@@ -57,6 +52,18 @@ def start_model(config: TrainConfig) -> Model:
     if config.begin_as:
         begin_classes(model, config)
     return model
+
+
+def adapt(model: Model, config: TrainConfig) -> None:
+    """Let a model compute, and learn, as the run wants it."""
+    if config.drop_path is not None:
+        set_drop_path(model, config.drop_path)
+    if config.merge_rule is not None:
+        merge_tokens(model, config, config.merge_rule)
+    if config.window_sparsity_range is not None:
+        prune_windows(model, config)
+    if config.learns == 'ensembler':
+        model.refiner.requires_grad_(False).ensembler.requires_grad_(True)
 
 
 def go_on(start: Model, model: Model, source: str) -> None:

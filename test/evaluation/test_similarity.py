@@ -20,6 +20,7 @@ from sparse_seg_ros.loading.assemble import assemble
 from sparse_seg_ros.loading.checkpoints import save_model
 from sparse_seg_ros.loading.method_config import own_config
 from sparse_seg_ros.methods import algm
+from sparse_seg_ros.methods.algm.settings import Merging
 
 
 @pytest.fixture(name='frames', scope='module')
@@ -76,7 +77,9 @@ def test_the_automatic_threshold_is_mean_plus_deviation(frames):
     segment, found = similarity.fit(segment, frames)
     assert found.automatic == pytest.approx(found.mean + found.deviation)
     assert segment.method.merging.threshold == found.automatic and found.chosen is None
-    other = ss.calibrate(tiny_merging_segmenter(), frames)
+    merges = tiny_merging_segmenter()
+    other = ss.calibrate(merges.with_method(
+        merges.method.with_merging(Merging((1, 2), rule='fixed'))), frames)
     assert other.method.merging.threshold == pytest.approx(found.automatic)
 
 
@@ -149,3 +152,5 @@ def test_a_rule_without_a_threshold_gets_none(command, capsys, tmp_path):
     code, folder = command()
     assert code == 0 and 'merge threshold' not in capsys.readouterr().out
     assert 'merge_threshold: 0.88' in (folder / 'my.yaml').read_text()
+    segment = ss.calibrate(ss.load(method, device='cpu'), list(ss.street_frames(7, 1, (64, 96))))
+    assert segment.method.merging.threshold == 0.88

@@ -118,6 +118,27 @@ def test_a_refiner_leaves_its_dense_network_alone(tmp_path, config):
     assert (model.refiner.head.weight != 0).any()
 
 
+def test_an_ensembler_learns_alone(tmp_path, config, capsys):
+    start = tmp_path / 'start.safetensors'
+    save_model(tiny_model(), start)
+    before = weights(start)
+    after = weights(train(replace(
+        config, stage='refiner', start_from=str(start), epochs=1, learns='ensembler', alpha=0.0,
+        planes=load_model(start).card.planes), tmp_path / 'run'))
+    changed = {name.rsplit('.', 2)[0] for name in before
+               if not torch.equal(before[name], after[name])}
+    assert changed == {'refiner.ensembler.gate', 'refiner.ensembler.fuse'}
+    of_it = sum(part.numel() for name, part in before.items() if 'ensembler' in name)
+    assert f'{of_it / 1e6:.2f} of ' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('change', [{'stage': 'dense'}, {'ensembler': 'direct'}])
+def test_an_ensembler_that_can_not_learn_is_refused(config, change):
+    with pytest.raises(ValueError, match="'learns: ensembler' is for stage 'refiner' with ens"
+                                         "embler gated or sigmoid, got stage '.*'; remove it"):
+        replace(config, **{'stage': 'refiner', 'learns': 'ensembler', **change})
+
+
 def write_split(folder, name, label):
     """Write a split of two frames that are all of one class; return its name."""
     for index in range(2):

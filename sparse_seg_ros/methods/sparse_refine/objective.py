@@ -44,6 +44,15 @@ class RefinerObjective(nn.Module):
             for network in networks or (model.network,)]
         self.register_buffer('class_weights', class_weights)
 
+    def train(self, mode: bool = True) -> RefinerObjective:
+        """Switch modes; the norms of a part that does not learn keep their statistics."""
+        super().train(mode)
+        for part in self.trained.children():
+            parameters = list(part.parameters())
+            if parameters and not any(one.requires_grad for one in parameters):
+                part.eval()
+        return self
+
     def forward(self, images: Tensor, labels: Tensor, sources: Tensor) -> Tensor:
         """(B, 3, H, W) normalised, (B, H, W) ids, (B,) -> scalar loss."""
         with torch.no_grad():

@@ -30,6 +30,8 @@ AnyEnsembler = Ensembler | Direct | LowerEntropy | Oracle
 ENSEMBLERS: dict[str, type[AnyEnsembler]] = {
     'gated': Ensembler, 'sigmoid': SigmoidEnsembler, 'direct': Direct, 'entropy': LowerEntropy,
     'oracle': Oracle}
+LEARNING_ENSEMBLERS = tuple(name for name, kind in ENSEMBLERS.items()
+                            if issubclass(kind, Ensembler))
 TABLES = {'selector': SELECTORS, 'extractor': EXTRACTORS, 'ensembler': ENSEMBLERS}
 INPUTS = (('rgb',), ('rgb', 'logits'), ('rgb', 'features'), ('rgb', 'logits', 'features'))
 
