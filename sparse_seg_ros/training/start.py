@@ -18,6 +18,7 @@ from sparse_seg_ros.loading.backbones import backbone_of, load_backbone
 from sparse_seg_ros.loading.checkpoints import build_model, load_model, load_strictly
 from sparse_seg_ros.loading.zoo import find_weights
 from sparse_seg_ros.methods.algm import apply
+from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.methods.sparse_vit.windows import prune, swin_stages
 from sparse_seg_ros.model_card import Model, ModelCard
 from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
@@ -49,30 +50,57 @@ def start_model(config: TrainConfig) -> Model:
         copy_backbone(start, model)
     elif start:
         go_on(start, model, config.start_from)
+        if config.learns == 'ensembler':
+            freeze_all_but_ensembler(start, model, config.start_from)
     if config.begin_as:
         begin_classes(model, config)
     return model
 
 
 def adapt(model: Model, config: TrainConfig) -> None:
-    """Let a model compute, and learn, as the run wants it."""
+    """Let a network compute as the run wants it."""
     if config.drop_path is not None:
         set_drop_path(model, config.drop_path)
     if config.merge_rule is not None:
         merge_tokens(model, config, config.merge_rule)
     if config.window_sparsity_range is not None:
         prune_windows(model, config)
-    if config.learns == 'ensembler':
-        model.refiner.requires_grad_(False).ensembler.requires_grad_(True)
 
 
 def go_on(start: Model, model: Model, source: str) -> None:
     """Let a model begin with the network of another, and its refiner if that is of its kind."""
     load_strictly(model.network, shared_tensors(start, model), source)
     if goes_on(start.card, model.card):
-        load_strictly(model.refiner, start.refiner.state_dict(), source)
+        load_strictly(model.refiner, refiner_tensors(start, model), source)
     elif getattr(model.refiner, 'is_network', False):
         model.refiner.extractor.begin_as(model.network)
+
+
+def refiner_tensors(start: Model, model: Model) -> dict[str, Tensor]:
+    """Tensors of the refiner to go on from; an ensembler of another kind begins anew."""
+    tensors = start.refiner.state_dict()
+    if start.card.ensembler == model.card.ensembler:
+        return tensors
+    own = model.refiner.state_dict()
+    return {key: tensor for key, tensor in tensors.items() if not is_of_ensembler(key)} | {
+        key: tensor for key, tensor in own.items() if is_of_ensembler(key)}
+
+
+def is_of_ensembler(key: str) -> bool:
+    """Tell whether a tensor of a refiner belongs to its ensembler."""
+    return key.startswith('ensembler.')
+
+
+def freeze_all_but_ensembler(start: Model, model: Model, source: str) -> None:
+    """Let the ensembler learn alone; ValueError if the rest of the refiner has learnt nothing."""
+    refiner = model.require_refiner(SparseRefiner)
+    knows = refiner.is_network and not list(refiner.selector.parameters())
+    if not (knows or goes_on(start.card, model.card)):
+        raise ValueError("setting 'learns: ensembler' needs a refiner whose other parts have "
+                         f"learnt, which {source} does not have; remove it, name a model with "
+                         "such a refiner, or set 'extractor: network' with selector entropy")
+    refiner.requires_grad_(False)
+    refiner.ensembler.requires_grad_(True)
 
 
 def shared_tensors(start: Model, model: Model) -> dict[str, Tensor]:

@@ -132,6 +132,28 @@ def test_an_ensembler_learns_alone(tmp_path, config, capsys):
     assert f'{of_it / 1e6:.2f} of ' in capsys.readouterr().out
 
 
+def test_a_refiner_goes_on_with_another_ensembler(tmp_path, config):
+    start = tmp_path / 'start.safetensors'
+    save_model(tiny_model(ensembler='direct'), start)
+    config = replace(config, stage='refiner', start_from=str(start), learns='ensembler',
+                     planes=load_model(start).card.planes)
+    after = start_model(config).refiner.state_dict()
+    before = load_model(start).refiner.state_dict()
+    assert before and all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert {name.split('.')[0] for name in after.keys() - before.keys()} == {'ensembler'}
+
+
+@pytest.mark.parametrize('change', [{}, {'extractor': 'pointnet'}])
+def test_an_ensembler_does_not_learn_alone_on_parts_that_have_learnt_nothing(
+        tmp_path, config, change):
+    start = tmp_path / 'start.safetensors'
+    save_model(tiny_model(refines=False), start)
+    with pytest.raises(ValueError, match='needs a refiner whose other parts have learnt, which '
+                                         '.*start.safetensors does not have; remove it, name'):
+        start_model(replace(config, stage='refiner', start_from=str(start), learns='ensembler',
+                            **change))
+
+
 @pytest.mark.parametrize('change', [{'stage': 'dense'}, {'ensembler': 'direct'}])
 def test_an_ensembler_that_can_not_learn_is_refused(config, change):
     with pytest.raises(ValueError, match="'learns: ensembler' is for stage 'refiner' with ens"
