@@ -70,6 +70,12 @@ class Ros:
             self.executor.spin_once(timeout_sec=0.05)
         return found
 
+    def wait_for_log(self, capfd, text: str):
+        """Spin until a text was written to stderr."""
+        logged = []
+        self.wait(lambda: logged.append(capfd.readouterr().err) or text in ''.join(logged),
+                  f'the line {text!r}')
+
     def call(self, service_type, name: str, **fields):
         """Call a service -> response."""
         client = self.peer.create_client(service_type, name)

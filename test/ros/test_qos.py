@@ -74,8 +74,7 @@ def test_incompatible_qos_is_named_in_the_log_and_in_the_diagnostics(ros, monkey
     text = ('1 publisher, incompatible QoS: it offers best effort, this node asks for reliable; '
             'set reliability to auto or best_effort')
     assert silence(node, monkeypatch) == f'no image for 5 s: {text}'
-    logged = []
-    ros.wait(lambda: logged.append(capfd.readouterr().err) or text in ''.join(logged))
+    ros.wait_for_log(capfd, text)
 
 
 def test_silence_of_a_best_effort_publisher_names_the_profile_for_large_images(ros, monkeypatch):

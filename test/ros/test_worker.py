@@ -134,7 +134,8 @@ def test_a_thread_that_keeps_ending_takes_the_node_to_inactive_and_activating_be
         assert serve(ros, node, publisher, image(WHITE)).failed == number
     ros.wait(lambda: node.state == INACTIVE, 'the end of the node being active')
     why = 'the thread that segments ended 4 times in 60 s, at last by SystemExit: the library ends'
-    assert node.error.startswith(f'deactivated: {why}') and why in capfd.readouterr().err
+    assert node.error.startswith(f'deactivated: {why}')
+    ros.wait_for_log(capfd, why)
     assert status(node, ENGINE).level == 'ERROR' and why in status(node, ENGINE).message
     found = status(node, NODE)
     assert found.level == 'ERROR'
