@@ -18,7 +18,6 @@ from sparse_seg_ros.loading.backbones import backbone_of, load_backbone
 from sparse_seg_ros.loading.checkpoints import build_model, load_model, load_strictly
 from sparse_seg_ros.loading.zoo import find_weights
 from sparse_seg_ros.methods.algm import apply
-from sparse_seg_ros.methods.sparse_refine.refiner import SparseRefiner
 from sparse_seg_ros.methods.sparse_vit.windows import prune, swin_stages
 from sparse_seg_ros.model_card import Model, ModelCard
 from sparse_seg_ros.networks import CLASSIFIERS, NETWORKS
@@ -26,6 +25,7 @@ from sparse_seg_ros.texts import cut
 from sparse_seg_ros.training.config import TrainConfig
 from sparse_seg_ros.training.objectives import CLASSIFIER, refining_method
 from sparse_seg_ros.training.record import plain
+from sparse_seg_ros.training.refiner_start import begin_refiner, freeze_all_but_ensembler
 from sparse_seg_ros.training.sources import pictures
 from sparse_seg_ros.training.teacher import Teacher
 
@@ -70,37 +70,7 @@ def adapt(model: Model, config: TrainConfig) -> None:
 def go_on(start: Model, model: Model, source: str) -> None:
     """Let a model begin with the network of another, and its refiner if that is of its kind."""
     load_strictly(model.network, shared_tensors(start, model), source)
-    if goes_on(start.card, model.card):
-        load_strictly(model.refiner, refiner_tensors(start, model), source)
-    elif getattr(model.refiner, 'is_network', False):
-        model.refiner.extractor.begin_as(model.network)
-
-
-def refiner_tensors(start: Model, model: Model) -> dict[str, Tensor]:
-    """Tensors of the refiner to go on from; an ensembler of another kind begins anew."""
-    tensors = start.refiner.state_dict()
-    if start.card.ensembler == model.card.ensembler:
-        return tensors
-    own = model.refiner.state_dict()
-    return {key: tensor for key, tensor in tensors.items() if not is_of_ensembler(key)} | {
-        key: tensor for key, tensor in own.items() if is_of_ensembler(key)}
-
-
-def is_of_ensembler(key: str) -> bool:
-    """Tell whether a tensor of a refiner belongs to its ensembler."""
-    return key.startswith('ensembler.')
-
-
-def freeze_all_but_ensembler(start: Model, model: Model, source: str) -> None:
-    """Let the ensembler learn alone; ValueError if the rest of the refiner has learnt nothing."""
-    refiner = model.require_refiner(SparseRefiner)
-    knows = refiner.is_network and not list(refiner.selector.parameters())
-    if not (knows or goes_on(start.card, model.card)):
-        raise ValueError("setting 'learns: ensembler' needs a refiner whose other parts have "
-                         f"learnt, which {source} does not have; remove it, name a model with "
-                         "such a refiner, or set 'extractor: network' with selector entropy")
-    refiner.requires_grad_(False)
-    refiner.ensembler.requires_grad_(True)
+    begin_refiner(start, model, source)
 
 
 def shared_tensors(start: Model, model: Model) -> dict[str, Tensor]:
@@ -171,17 +141,6 @@ def check_alike(other: ModelCard, card: ModelCard, names: tuple[str, ...], sourc
 def device_of(model: Model) -> torch.device:
     """Return where a model's network is."""
     return next(model.network.parameters()).device
-
-
-def goes_on(start: ModelCard, card: ModelCard) -> bool:
-    """
-    Tell whether a run trains on the refiner that it starts from: one of the same kind.
-
-    With the extractor 'network' it begins as its network if the old refiner has another one.
-    """
-    is_other = card.extractor == 'network' != start.extractor
-    return bool(start.planes) and bool(card.planes) and start.refined_by == card.refined_by \
-        and not is_other
 
 
 def start_card(config: TrainConfig, start: ModelCard | None, history: dict) -> ModelCard:
